@@ -1,0 +1,187 @@
+"""What `serve` prints once it runs: where it is, what it runs on, and what to paste where.
+
+Pure: from the configuration and the server's report to text.
+"""
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from pusher_server import __version__
+
+if TYPE_CHECKING:
+    from pusher_server.app import App
+    from pusher_server.config import Config
+    from pusher_server.server import StartReport
+
+#: Files that are no client: listeners, event loop, logs, and the backend's own HTTP connections.
+RESERVED_FILES = 64
+
+#: Addresses that mean "every interface" and that nobody can connect to under that name.
+EVERY_INTERFACE = ("0.0.0.0", "::", "")
+
+LARAVEL = """\
+Laravel, .env:
+
+  # before Laravel 11: BROADCAST_DRIVER=pusher
+  BROADCAST_CONNECTION=pusher
+  PUSHER_APP_ID={app_id}
+  PUSHER_APP_KEY={key}
+  PUSHER_APP_SECRET={secret}
+  PUSHER_HOST={host}
+  PUSHER_PORT={port}
+  PUSHER_SCHEME={scheme}
+  PUSHER_APP_CLUSTER=mt1
+
+  ShouldBroadcast events are queued: a worker has to send them (php artisan queue:work)."""
+
+LARAVEL_PATH = "\n  In config/broadcasting.php, pusher: 'options' => [..., 'path' => '{path}']"
+
+ECHO = """\
+Laravel Echo (npm install laravel-echo pusher-js):
+
+  import Echo from 'laravel-echo';
+  import Pusher from 'pusher-js';
+
+  window.Pusher = Pusher;
+  window.Echo = new Echo({{
+    broadcaster: 'pusher',
+    key: '{key}',
+    cluster: 'mt1',
+    wsHost: '{host}',
+    wsPort: {port},
+    wssPort: {port},{ws_path}
+    forceTLS: {tls},
+    enabledTransports: ['ws', 'wss'],
+  }});"""
+
+
+class Place(Struct, frozen=True):
+    """Where clients reach us: scheme of HTTP, host as it stands in a URL, port, path prefix."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    def url(self, rest: str, *, websocket: bool = False) -> str:
+        """A full URL; `rest` starts with a slash."""
+        scheme = self.scheme.replace("http", "ws") if websocket else self.scheme
+        return f"{scheme}://{self.host}:{self.port}{self.path}{rest}"
+
+
+def banner(
+    config: "Config",
+    report: "StartReport",
+    *,
+    source: str,
+    python: str,
+    address: str,
+    show_secret: bool,
+) -> str:
+    """The page.
+
+    `source`: where the settings come from. `address`: stands in when we listen on every interface.
+    `show_secret`: only for credentials that the operator has not chosen and so needs to be told.
+    """
+    app, *others = config.apps
+    place = _place(config, report, address)
+    parts = [
+        _where(config, place, app, source) + "\n" + _runs_on(report, python),
+        _laravel(place, app, show_secret=show_secret),
+        _echo(place, app),
+    ]
+    if others:
+        parts[1] += f"\n  ({len(others)} more: {', '.join(other.id for other in others[:10])})"
+    warning = file_limit_warning(config, report.file_limit)
+    if warning:
+        parts.append(f"WARNING: {warning}")
+    return "\n{}\n".format("\n\n".join(parts))
+
+
+def file_limit_warning(config: "Config", file_limit: int) -> str | None:
+    """What to say when the process may not open as many files as connections are configured."""
+    wanted = configured_connections(config)
+    allowed = allowed_connections(file_limit)
+    if wanted <= allowed:
+        return None
+    return (
+        f"{wanted} connections are configured, but this process may open {file_limit} files,"
+        f" enough for about {allowed}: raise the limit to {wanted + RESERVED_FILES} (`ulimit -n`,"
+        " in systemd LimitNOFILE=)"
+    )
+
+
+def configured_connections(config: "Config") -> int:
+    """How many connections the settings ask this process for; 0 when they name no number."""
+    limits = [app.limits.connections for app in config.apps]
+    most = config.websocket.max_connections
+    if most and not all(limits):
+        return most
+    return min(most, sum(limits)) if most else sum(limits)
+
+
+def allowed_connections(file_limit: int) -> int:
+    """How many clients fit into the limit of open files."""
+    return max(0, file_limit - RESERVED_FILES)
+
+
+def _place(config: "Config", report: "StartReport", address: str) -> Place:
+    """The first address we listen on, as clients have to write it."""
+    scheme = "https" if config.server.tls.certificate else "http"
+    prefix = config.server.path_prefix
+    if config.server.unix_socket:
+        return Place(scheme, "<your-proxy>", 443 if scheme == "https" else 80, prefix)
+    url = urlsplit(report.urls[0])
+    host = address if config.server.host in EVERY_INTERFACE else config.server.host
+    # Port 0 takes a free one, so the report knows it and the settings do not.
+    return Place(
+        scheme, f"[{host}]" if ":" in host else host, url.port or config.server.port, prefix
+    )
+
+
+def _where(config: "Config", place: Place, app: "App", source: str) -> str:
+    key = app.keys[0].key
+    lines = [
+        f"pusher-server {__version__} is running (Ctrl+C stops it)",
+        "",
+        f"  WebSocket  {place.url(f'/app/{key}', websocket=True)}",
+        f"  HTTP API   {place.url(f'/apps/{app.id}/events')}",
+        f"  Health     {place.url('/up')}",
+    ]
+    if config.server.unix_socket:
+        lines.insert(
+            2, f"  Socket     {config.server.unix_socket} (the URLs below go through your proxy)"
+        )
+    return "\n".join([*lines, f"  Settings   {source}"])
+
+
+def _runs_on(report: "StartReport", python: str) -> str:
+    workers = "1 process" if report.workers == 1 else f"{report.workers} processes"
+    allowed = allowed_connections(report.file_limit)
+    room = f"{report.file_limit} open files (about {allowed} connections)"
+    return f"  Runs on    Python {python}, {report.loop}, {workers}, {room}"
+
+
+def _laravel(place: Place, app: "App", *, show_secret: bool) -> str:
+    pair = app.keys[0]
+    text = LARAVEL.format(
+        app_id=app.id,
+        key=pair.key,
+        secret=pair.secret if show_secret else "<from your config>",
+        host=place.host,
+        port=place.port,
+        scheme=place.scheme,
+    )
+    return text + (LARAVEL_PATH.format(path=place.path) if place.path else "")
+
+
+def _echo(place: Place, app: "App") -> str:
+    return ECHO.format(
+        key=app.keys[0].key,
+        host=place.host,
+        port=place.port,
+        ws_path=f"\n    wsPath: '{place.path}'," if place.path else "",
+        tls=str(place.scheme == "https").lower(),
+    )

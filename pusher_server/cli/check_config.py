@@ -1,0 +1,52 @@
+"""`pusher-server check-config`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pusher_server.cli import config_file
+
+if TYPE_CHECKING:
+    from pusher_server.app import App
+    from pusher_server.config import Config
+
+
+@click.command("check-config")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def check_config(file: Path | None) -> None:
+    """Check the configuration and say what was understood.
+
+    FILE defaults to ./pusher-server.toml if it exists, else the embedded defaults. The exit status
+    is 0 when everything is right; otherwise 2, with a line that names the setting and the fix.
+    """
+    from pusher_server.config import load
+
+    path = config_file.choose(file, Path.cwd())
+    config = load(path, os.environ, {})
+    click.echo(summary(config, path))
+
+
+def summary(config: "Config", path: Path | None) -> str:
+    """What was read, without secrets."""
+    server = config.server
+    scheme = "https" if server.tls.certificate else "http"
+    address = f"unix:{server.unix_socket}" if server.unix_socket else f"{server.host}:{server.port}"
+    prefix = server.path_prefix
+    lines = [
+        f"OK: {config_file.describe(path)}",
+        f"listens on {address} ({scheme})" + (f" below {prefix}" if prefix else ""),
+        *(_app_line(app) for app in config.apps),
+        *(f"note: {notice}" for notice in config.notices),
+    ]
+    return "\n".join(lines)
+
+
+def _app_line(app: "App") -> str:
+    keys = ", ".join(pair.key for pair in app.keys)
+    label = f" ({app.name})" if app.name else ""
+    marks = [
+        word for word, holds in (("strict", app.strict), ("disabled", not app.enabled)) if holds
+    ]
+    return f"app {app.id}{label}: key {keys}" + "".join(f", {mark}" for mark in marks)

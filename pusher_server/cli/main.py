@@ -1,0 +1,43 @@
+"""The command group: here an operator's mistake becomes one line and exit status 2."""
+
+import click
+
+from pusher_server.cli.check_config import check_config
+from pusher_server.cli.default_config import default_config
+from pusher_server.cli.serve import serve
+from pusher_server.cli.version import version
+from pusher_server.errors import ConfigError
+
+#: What shells and supervisors take for "called wrongly"; click uses it for its own complaints too.
+BAD_CONFIG = 2
+
+
+class Commands(click.Group):
+    """A group that answers ConfigError with one line on standard error."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command. A wrong setting ends the process with status 2 and no traceback."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            click.echo(f"pusher-server: {' '.join(str(error).split())}", err=True)
+            ctx.exit(BAD_CONFIG)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of use, not of the alphabet."""
+        return list(self.commands)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+def main() -> None:
+    """A self-hosted broadcast server that speaks the Pusher Channels protocol.
+
+    Laravel, pusher-js, Laravel Echo and the other Pusher clients work against it unchanged.
+    """
+
+
+for command in (serve, check_config, default_config, version):
+    main.add_command(command)

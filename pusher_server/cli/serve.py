@@ -1,0 +1,119 @@
+"""`pusher-server serve`: read the settings, start the server, say how to use it."""
+
+import logging
+import os
+import platform
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pusher_server.cli import banner, config_file, credentials
+
+if TYPE_CHECKING:
+    from pusher_server.config import Config
+    from pusher_server.server import StartReport
+
+logger = logging.getLogger("pusher_server.cli")
+
+
+@click.command()
+@click.option(
+    "--config",
+    "named",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Config file.  [default: ./pusher-server.toml if it exists, else embedded defaults]",
+)
+@click.option("--host", help="Address to listen on, instead of server.host.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port, instead of server.port.")
+@click.option(
+    "--unix-socket", metavar="PATH", help="Unix socket to listen on, instead of host and port."
+)
+@click.option(
+    "--make-credentials",
+    "made",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where others could reach the embedded app, so that it may not be used: take the"
+    " credentials in FILE, which is made with fresh ones if it does not exist.",
+)
+def serve(
+    named: Path | None,
+    host: str | None,
+    port: int | None,
+    unix_socket: str | None,
+    made: Path | None,
+) -> None:
+    """Run the server until SIGTERM or Ctrl+C.
+
+    Settings come from the config file, then from variables such as PUSHER_SERVER__SERVER__PORT,
+    then from the options below; later ones win. Without a config file there is one app: the
+    embedded one, which works on loopback only, or the one that PUSHER_APP_ID, PUSHER_APP_KEY and
+    PUSHER_APP_SECRET describe. SIGHUP reads apps and certificates again.
+    """
+    path = config_file.choose(named, Path.cwd())
+    overrides = {"server.host": host, "server.port": port, "server.unix_socket": unix_socket}
+    config, generated = _read(path, overrides, made)
+
+    from pusher_server import logs
+    from pusher_server.server import Server
+
+    logs.configure(config.log)
+    for notice in config.notices:
+        logger.warning(notice)
+    server = Server(config, config_path=path)
+    source = config_file.describe(path)
+    if config.apps_from == "environment":
+        source += f", app from {made if generated else 'PUSHER_APP_*'}"
+    show_secret = generated or config.apps_from == "embedded"
+    server.on_started = lambda report: _announce(config, report, source, show_secret=show_secret)
+    server.run()
+
+
+def _read(
+    path: Path | None, overrides: Mapping[str, object], made: Path | None
+) -> tuple["Config", bool]:
+    """The configuration, and whether its app's credentials are those of the file `made`."""
+    from pusher_server.config import PublishedCredentials, load
+
+    try:
+        return load(path, os.environ, overrides), False
+    except PublishedCredentials:
+        if made is None or path is not None:
+            raise
+    # Into the environment itself: a reload on SIGHUP reads it again.
+    os.environ.update(credentials.read_or_make(made))
+    return load(path, os.environ, overrides), True
+
+
+def _announce(config: "Config", report: "StartReport", source: str, *, show_secret: bool) -> None:
+    """Tell that the server runs: a page for people, or one log line for machines."""
+    warning = banner.file_limit_warning(config, report.file_limit)
+    if config.log.format == "json":
+        started = {"urls": report.urls, "loop": report.loop, "workers": report.workers}
+        logger.info("started", extra={**started, "file_limit": report.file_limit})
+        if warning:
+            logger.warning(warning)
+        return
+    text = banner.banner(
+        config,
+        report,
+        source=source,
+        python=platform.python_version(),
+        address=_own_address(),
+        show_secret=show_secret,
+    )
+    click.echo(text)
+
+
+def _own_address() -> str:
+    """The address under which others in the network probably reach this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # a documentation address; UDP's connect sends nothing
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])

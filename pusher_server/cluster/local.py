@@ -1,0 +1,188 @@
+"""Broker and roster of a single node: everything in this process, nothing can be unavailable.
+
+Also the verified fake for tests: the contract suites hold it to the same rules as the networked ones.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+
+from pusher_server.interfaces import (
+    Broker,
+    CachedEvent,
+    ClusterListener,
+    ClusterMessage,
+    EventMessage,
+    Retention,
+    Roster,
+    RosterFull,
+    Snapshot,
+    Topic,
+    Transition,
+    Version,
+)
+
+Clock = Callable[[], float]
+_Cached = OrderedDict[Topic, tuple[CachedEvent, float]]
+_NOTHING: _Cached = OrderedDict()
+
+
+class _Keys:
+    """One topic: who is in, and its version number."""
+
+    __slots__ = ("entries", "n")
+
+    def __init__(self, n: int) -> None:
+        self.entries: dict[str, bytes] = {}
+        self.n = n
+
+
+class LocalBroker(Broker):
+    """There are no other nodes; only the cache channels' last events are kept."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        #: By app, in the order of their last publication: an app's time to live is one for all, so the
+        #: oldest stand in front.
+        self._cached: dict[str, _Cached] = {}
+
+    async def subscribe(self, topic: Topic) -> None:
+        """Nobody else publishes."""
+
+    def unsubscribe(self, topic: Topic) -> None:
+        """Nobody else publishes."""
+
+    def publish(self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None) -> None:
+        """Remember; there is nobody to tell."""
+        if remember is None or not isinstance(message, EventMessage):
+            return
+        now = self._clock()
+        cached = self._cached.setdefault(topic[0], OrderedDict())
+        while cached and next(iter(cached.values()))[1] <= now:
+            cached.popitem(last=False)
+        cached.pop(topic, None)
+        event = CachedEvent(
+            payload=message.payload, data=remember.data, event_id=message.event_id, ttl=remember.ttl
+        )
+        cached[topic] = (event, now + remember.ttl)
+
+    async def cached(self, topic: Topic) -> CachedEvent | None:
+        """The last remembered event, with the seconds it still has."""
+        found = self._cached.get(topic[0], _NOTHING).get(topic)
+        if found is None:
+            return None
+        event, until = found
+        left = until - self._clock()
+        if left <= 0:
+            return None
+        return CachedEvent(payload=event.payload, data=event.data, event_id=event.event_id, ttl=left)
+
+
+class LocalRoster(Roster):
+    """One holder: this node. Transitions reach the listener inside the verb that causes them."""
+
+    def __init__(self, node_id: str, clock: Clock, *, epoch: int, undo_window: float) -> None:
+        self._node_id = node_id
+        self._clock = clock
+        self._undo_window = undo_window
+        self._epoch = epoch
+        self._topics: dict[Topic, _Keys] = {}
+        #: Where a topic starts counting: past every topic that has ended, so that no version comes twice.
+        self._floor = 0
+        #: Released keys and when their undo window ends, the earliest first.
+        self._leaving: OrderedDict[tuple[Topic, str], float] = OrderedDict()
+        self._listener: ClusterListener | None = None
+
+    def attach(self, listener: ClusterListener) -> None:
+        """Who is told of transitions; once, before the first verb."""
+        self._listener = listener
+
+    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
+        """Hold `key`; raises RosterFull."""
+        entries = self._entries(topic)
+        if limit and len(entries) >= limit and key not in entries:
+            raise RosterFull
+        self.declare(topic, key, value)
+        return self._version(topic)
+
+    def declare(self, topic: Topic, key: str, value: bytes) -> None:
+        """Hold `key`."""
+        keys = self._topics.get(topic)
+        if keys is None:
+            keys = self._topics[topic] = _Keys(self._floor)
+        is_new = key not in keys.entries
+        keys.entries[key] = value
+        if is_new:
+            keys.n += 1
+            returned = self._leaving.pop((topic, key), None) is not None
+            self._announce(topic, key, value, held=True, returned=returned)
+
+    def untrack(self, topic: Topic, key: str) -> None:
+        """Let `key` go."""
+        keys = self._topics.get(topic)
+        if keys is None or key not in keys.entries:
+            return
+        value = keys.entries.pop(key)
+        keys.n += 1
+        self._leaving[topic, key] = self._clock() + self._undo_window
+        self._announce(topic, key, value, held=False, returned=False)
+        if not keys.entries:
+            del self._topics[topic]
+            self._floor = max(self._floor, keys.n)
+
+    async def snapshot(self, topic: Topic) -> Snapshot:
+        """The topic now."""
+        return Snapshot(self._version(topic), dict(self._entries(topic)))
+
+    async def follow(self, topic: Topic) -> None:
+        """All transitions here are caused here, and told anyway."""
+
+    def forget(self, topic: Topic) -> None:
+        """All transitions here are caused here, and told anyway."""
+
+    async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
+        """For those of `keys` that are held: holder -> value."""
+        entries = self._entries(topic)
+        return {key: {self._node_id: entries[key]} for key in keys if key in entries}
+
+    async def count(self, topic: Topic) -> int:
+        """How many keys are held."""
+        return len(self._entries(topic))
+
+    async def scan(self, topic: Topic, prefix: str = "") -> Mapping[str, Mapping[str, bytes]]:
+        """Every held key that starts with `prefix`."""
+        entries = self._entries(topic)
+        return {key: {self._node_id: value} for key, value in entries.items() if key.startswith(prefix)}
+
+    def sweep(self) -> None:
+        """Settle what has been released for a whole undo window. Called a few times a second."""
+        now = self._clock()
+        while self._leaving:
+            (topic, key), until = next(iter(self._leaving.items()))
+            if until > now:
+                break
+            del self._leaving[topic, key]
+            if self._listener is not None:
+                self._listener.on_settled(topic, key)
+
+    def _entries(self, topic: Topic) -> dict[str, bytes]:
+        keys = self._topics.get(topic)
+        return {} if keys is None else keys.entries
+
+    def _version(self, topic: Topic) -> Version:
+        keys = self._topics.get(topic)
+        return Version(self._epoch, self._floor if keys is None else keys.n)
+
+    def _announce(self, topic: Topic, key: str, value: bytes, *, held: bool, returned: bool) -> None:
+        if self._listener is None:
+            return
+        self._listener.on_transition(
+            Transition(
+                topic=topic,
+                key=key,
+                value=value,
+                held=held,
+                version=self._version(topic),
+                origin=True,
+                returned=returned,
+            )
+        )

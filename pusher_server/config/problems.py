@@ -1,0 +1,132 @@
+"""What is wrong with a setting, said in one line that names it and the fix.
+
+A misspelt name is found before msgspec sees the value, because only here the valid names are at
+hand to suggest one. What msgspec then says of a value is reworded for people who write TOML.
+"""
+
+import difflib
+import re
+import typing
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from pusher_server.errors import ConfigError
+
+Table = Mapping[str, object]
+T = TypeVar("T", bound=Struct)
+
+#: msgspec's words for a type -> a TOML writer's words.
+_KINDS = {
+    "`str`": "text in quotes",
+    "`int`": "a whole number",
+    "`float`": "a number",
+    "`bool`": "true or false",
+    "`array`": "a list in [ ]",
+    "`object`": "a table",
+    "`null`": "nothing",
+}
+
+
+def fields_of(struct: type[Struct]) -> dict[str, object]:
+    """The settings of a table: name -> type, without the bounds of `Annotated`."""
+    found: dict[str, object] = {}
+    for field in msgspec.structs.fields(struct):
+        annotated = hasattr(field.type, "__metadata__")
+        found[field.name] = typing.get_args(field.type)[0] if annotated else field.type
+    return found
+
+
+def subtable_of(kind: object) -> type[Struct] | None:
+    """The struct of a field that is itself a table, else None."""
+    return kind if isinstance(kind, type) and issubclass(kind, Struct) else None
+
+
+def settings_in(struct: type[Struct], path: str) -> Iterator[str]:
+    """Every setting below a table, as dotted paths."""
+    for name, kind in fields_of(struct).items():
+        below = subtable_of(kind)
+        if below is not None:
+            yield from settings_in(below, f"{path}.{name}")
+        else:
+            yield f"{path}.{name}"
+
+
+def check_names(
+    table: object,
+    struct: type[Struct],
+    path: str,
+    *,
+    elsewhere: Collection[str],
+    extra: Collection[str] = (),
+) -> None:
+    """Refuse settings that do not exist, naming the nearest that does.
+
+    `extra` are names that this one table knows beyond its struct's fields; `elsewhere` are the
+    dotted paths of all settings, for one that was written into the wrong table.
+    """
+    if not isinstance(table, Mapping):
+        raise ConfigError(path, f"expected a table; write it as [{path}]")
+    fields = fields_of(struct)
+    known = [*fields, *extra]
+    for name, value in table.items():
+        if name not in known:
+            raise ConfigError(f"{path}.{name}", unknown(name, path, known, elsewhere))
+        below = subtable_of(fields.get(name))
+        if below is not None:
+            check_names(value, below, f"{path}.{name}", elsewhere=elsewhere)
+
+
+def unknown(name: str, path: str, known: Collection[str], elsewhere: Collection[str]) -> str:
+    """Why `name` is refused below `path` ("" at the top), with the best suggestion there is."""
+    prefix = f"{path}." if path else ""
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"unknown setting; did you mean `{prefix}{near[0]}`?"
+    homes = [setting for setting in elsewhere if setting.rpartition(".")[2] == name]
+    if homes:
+        return f"unknown setting here; did you mean `{homes[0]}`?"
+    return f"unknown setting; known here: {', '.join(sorted(known))}"
+
+
+def kind_at(struct: type[Struct], steps: Sequence[str]) -> object | None:
+    """The type of the setting that `steps` lead to from `struct`, None when there is none."""
+    kind: object = struct
+    for step in steps:
+        table = subtable_of(kind)
+        kind = fields_of(table).get(step) if table is not None else None
+    return kind
+
+
+def to_struct(table: Table, struct: type[T], path: str, *, origins: Mapping[str, str]) -> T:
+    """Convert a table whose names were checked. Raises ConfigError with the setting's path.
+
+    `origins` says of settings that do not come from the file where they do come from.
+    """
+    try:
+        return msgspec.convert(table, struct, strict=False)
+    except msgspec.ValidationError as error:
+        text, _, place = str(error).partition(" - at `$")
+        below = place.removesuffix("`")
+        own_check = re.match(r"(\w+) (is|has) ", text)
+        if own_check and kind_at(struct, [*below.split(".")[1:], own_check[1]]) is not None:
+            below = f"{below}.{own_check[1]}"
+        setting = f"{path}{below}".removeprefix(".")
+        origin = f" ({origins[setting]})" if setting in origins else ""
+        raise ConfigError(
+            setting, _reworded(text, kind_at(struct, below.split(".")[1:])) + origin
+        ) from None
+
+
+def _reworded(text: str, kind: object | None) -> str:
+    """msgspec's sentence in the words of the file: what is expected, and what stands there."""
+    if text.startswith("Invalid enum value"):
+        choices = ", ".join(str(choice) for choice in typing.get_args(kind))
+        return text.replace("Invalid enum value", f"expected one of {choices}; got")
+    text = text.replace("Object missing required field", "missing setting")
+    text = text.replace("Object contains unknown field", "unknown setting")
+    for name, words in _KINDS.items():
+        text = text.replace(name, words)
+    return text.replace("Expected", "expected")

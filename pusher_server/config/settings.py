@@ -1,0 +1,147 @@
+"""The settings tree: one struct per table of `config.example.toml`, which documents every field.
+
+Sizes are bytes, times are seconds. What the type cannot say is checked in `__post_init__`, whose
+messages start with the field's name and "is" or "has": that is how the error finds its setting.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from pusher_server.app import App
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Count = Annotated[int, Meta(ge=0)]
+#: At most a day: event loops refuse timers without end.
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+#: A wait that must end: 0 would mean "at once, always".
+Deadline = Annotated[float, Meta(gt=0, le=86_400)]
+Bytes = Annotated[int, Meta(ge=1)]
+
+
+AppsFrom = Literal["file", "embedded", "environment"]
+
+
+class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[server.tls]`: PEM files; both or neither."""
+
+    certificate: str = ""
+    key: str = ""
+    key_password: str = ""
+
+    def __post_init__(self) -> None:
+        if self.certificate and not self.key:
+            raise ValueError("key is missing; name the private key that belongs to the certificate")
+        if self.key and not self.certificate:
+            raise ValueError("certificate is missing; name the one that belongs to the private key")
+
+    def __repr__(self) -> str:
+        return f"TlsSettings(certificate={self.certificate!r}, key={self.key!r}, key_password=***)"
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[server]`: where we listen and on what we run."""
+
+    host: str = "127.0.0.1"
+    port: Port = 6001
+    unix_socket: str = ""
+    path_prefix: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    loop: Literal["auto", "uvloop", "asyncio"] = "auto"
+    backlog: Bytes = 2_048
+    shutdown_grace: Seconds = 5.0
+    tls: TlsSettings = field(default_factory=TlsSettings)
+
+    def __post_init__(self) -> None:
+        if not self.host and not self.unix_socket:
+            raise ValueError("host is empty; write 127.0.0.1, or 0.0.0.0 for every interface")
+        if not re.fullmatch(r"(/[^/?#\s]+)*", self.path_prefix):
+            raise ValueError(
+                f"path_prefix is {self.path_prefix!r}; write it as '/name', or leave it empty"
+            )
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"trusted_proxies has {proxy!r}; write networks such as '10.0.0.0/8'"
+                ) from None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach us: a loopback address or a Unix socket."""
+        if self.unix_socket or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class WebsocketSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[websocket]`: liveness, slow readers, capacity of one process."""
+
+    pong_timeout: Deadline = 30.0
+    wait_timeout: Deadline = 10.0
+    write_buffer_bytes: Bytes = 2_097_152
+    stall_timeout: Deadline = 2.0
+    send_buffer_bytes: Count = 131_072
+    max_connections: Count = 0
+
+
+class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[http]`: bounds and habits of the HTTP side."""
+
+    request_bytes: Bytes = 10_485_760
+    header_bytes: Bytes = 65_536
+    header_timeout: Deadline = 10.0
+    body_timeout: Deadline = 30.0
+    keep_alive: Deadline = 75.0
+    timestamp_tolerance: Annotated[int, Meta(ge=1)] = 600
+    json_errors: bool = False
+    cors: bool = False
+
+
+class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[log]`: how much and in which form, always to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+    access: bool = False
+
+
+class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[cluster]`: what holds for all nodes together."""
+
+    undo_window: Seconds = 3.0
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything there is to set. `server.py` hands each component its branch, never the tree."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    websocket: WebsocketSettings = field(default_factory=WebsocketSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    #: `[defaults]` is already merged into these.
+    apps: tuple[App, ...] = ()
+    #: Where `apps` come from: the operator's file, our published example, `PUSHER_APP_*`.
+    apps_from: AppsFrom = "embedded"
+    #: What the command line said (dotted path -> value); a reload has to say it again.
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    #: What the operator should know about how the sources were read; shown once at start.
+    notices: tuple[str, ...] = ()
+
+
+#: The tables that `[section]` may name, with their structs.
+SECTIONS: dict[str, type[Struct]] = {
+    "server": ServerSettings,
+    "websocket": WebsocketSettings,
+    "http": HttpSettings,
+    "log": LogSettings,
+    "cluster": ClusterSettings,
+}

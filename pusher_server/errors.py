@@ -1,0 +1,40 @@
+"""The root of every error this server raises, and the errors that belong to no single layer.
+
+    PusherServerError
+    ├── AuthenticationError     a signature, timestamp or key does not hold (client's fault)
+    ├── ClusterUnavailable      broker or roster cannot answer now (a passing fault)
+    ├── ConfigError             a setting is wrong (operator's fault, at start or reload only)
+    └── ProtocolError           see `pusher_server.protocol.errors`
+
+Errors carry their answer: whoever catches one at an edge does not have to decide what to say.
+"""
+
+
+class PusherServerError(Exception):
+    """Anything this server raises on purpose."""
+
+
+class AuthenticationError(PusherServerError):
+    """Credentials or a signature did not hold.
+
+    `message` may be shown to the client: it never contains a secret or the expected digest.
+    `status` is the HTTP status that the signed API answers with (PROTOCOL §4.5).
+    """
+
+    def __init__(self, message: str, *, status: int = 401) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+class ClusterUnavailable(PusherServerError):
+    """The broker or the roster cannot answer at the moment; trying again later is right."""
+
+
+class ConfigError(PusherServerError):
+    """A setting is wrong: one line for the operator that names it and says what to do."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting}: {problem}" if setting else problem)
+        self.setting = setting
+        self.problem = problem

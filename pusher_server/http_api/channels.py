@@ -1,0 +1,112 @@
+"""The endpoints that ask about channels. All of them ask the cluster, so all are coroutines."""
+
+import math
+from typing import Any
+
+from msgspec import Raw
+
+from pusher_server.app import App
+from pusher_server.http_api.errors import ApiError
+from pusher_server.http_api.requests import Call, attributes, listed, parameter
+from pusher_server.http_api.responses import ApiResponse, json_response
+from pusher_server.node.node import Node
+from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
+
+_PRESENCE = "presence-"
+
+
+async def occupied(node: Node, call: Call) -> ApiResponse:
+    """`GET /channels`: occupied channels and, if asked, their counts (PROTOCOL §7.5).
+
+    `channels` is an object also when it is empty; PHP's library dies on a list.
+    """
+    prefix = parameter(call.query, "filter_by_prefix") or ""
+    info = _info(call)
+    if "user_count" in info and not prefix.startswith(_PRESENCE):
+        raise ApiError(
+            400,
+            "user_count may only be requested for presence channels - "
+            "please supply filter_by_prefix begining with presence-",  # sic: the text of Pusher
+        )
+    counts = await node.inspection.channels(call.app, prefix)
+    channels: dict[str, dict[str, int]] = {name: {} for name in counts}
+    if "user_count" in info:
+        for name, users in (await node.inspection.user_counts(call.app, counts)).items():
+            channels[name]["user_count"] = users
+    if "subscription_count" in info:
+        for name, subscriptions in counts.items():
+            channels[name]["subscription_count"] = subscriptions
+    return json_response({"channels": channels})
+
+
+async def one(node: Node, call: Call) -> ApiResponse:
+    """`GET /channels/{name}`: a vacant channel is 200 with `occupied: false` (PROTOCOL §7.6)."""
+    channel = channel_argument(call)
+    info = _info(call)
+    if "user_count" in info and not channel.has_members:
+        message = "Cannot retrieve the user count unless the channel is a presence channel"
+        raise ApiError(400, message)
+    if "cache" in info and not channel.remembers_last:
+        raise ApiError(400, "Cannot retrieve the cache unless the channel is a cache channel")
+    subscriptions = await _subscriptions(node, call.app, channel)
+    found: dict[str, Any] = {"occupied": subscriptions > 0}
+    if "user_count" in info:
+        found["user_count"] = await _users(node, call.app, channel)
+    if "subscription_count" in info:
+        found["subscription_count"] = subscriptions
+    if "cache" in info:
+        event = await node.inspection.cached(call.app, channel.text)
+        found["cache"] = event and {"data": Raw(event.data), "ttl": math.ceil(event.ttl)}
+    return json_response(found)
+
+
+async def stats(node: Node, call: Call) -> ApiResponse:
+    """`GET /channels/{name}/stats`, deprecated (PROTOCOL §7.9)."""
+    channel = channel_argument(call)
+    subscriptions = await _subscriptions(node, call.app, channel)
+    found = {"occupied": subscriptions > 0, "connection_count": subscriptions}
+    if channel.has_members:
+        found["user_count"] = await _users(node, call.app, channel)
+    return json_response(found)
+
+
+async def members(node: Node, call: Call) -> ApiResponse:
+    """`GET /channels/{name}/users`; `with_user_info=1` as soketi has it (PROTOCOL §7.7)."""
+    channel = channel_argument(call)
+    if not channel.has_members:
+        raise ApiError(400, "Users can only be retrieved for presence channels")
+    with_info = parameter(call.query, "with_user_info") in ("1", "true")
+    users: list[dict[str, Any]] = []
+    for user_id, info in await node.inspection.members(call.app, channel.text):
+        user: dict[str, Any] = {"id": user_id}
+        if with_info and info:
+            user["user_info"] = Raw(info)
+        users.append(user)
+    return json_response({"users": users})
+
+
+async def connections(node: Node, call: Call) -> ApiResponse:
+    """`GET /connections`, as Reverb; Laravel Pulse reads it. Counts every connection."""
+    return json_response({"connections": await node.inspection.connections(call.app)})
+
+
+def channel_argument(call: Call) -> ChannelName:
+    """The channel that the path names. Raises InvalidChannelName."""
+    app = call.app
+    return parse_channel_name(
+        call.arguments[0],
+        max_length=app.limits.channel_name_length,
+        lenient=app.lenient_channel_names,
+    )
+
+
+def _info(call: Call) -> frozenset[str]:
+    return attributes(",".join(listed(call.query, "info")))
+
+
+async def _subscriptions(node: Node, app: App, channel: ChannelName) -> int:
+    return (await node.inspection.subscription_counts(app, [channel.text])).get(channel.text, 0)
+
+
+async def _users(node: Node, app: App, channel: ChannelName) -> int:
+    return (await node.inspection.user_counts(app, [channel.text])).get(channel.text, 0)

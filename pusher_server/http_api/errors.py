@@ -1,0 +1,91 @@
+"""Refusals of the API and their form: plain text ending in a newline, as Pusher's (PROTOCOL §7.1).
+
+    PusherServerError
+    └── ApiError        carries its whole answer
+        └── BodyUnread  413 before the end of the body: the connection ends with the answer
+
+`answer_to` is the only translation of errors to answers. What it does not know is ours: 500.
+"""
+
+import math
+
+import msgspec
+
+from pusher_server.errors import AuthenticationError, ClusterUnavailable, PusherServerError
+from pusher_server.http_api.responses import JSON, PLAIN, ApiResponse, Header
+from pusher_server.protocol.errors import ProtocolError
+
+#: Seconds after which to ask again when the cluster cannot answer: links come back within a few.
+_CLUSTER_RETRY = 1
+#: A bucket that can never hold the cost asks for an endless wait; nobody should wait longer.
+_LONGEST_RETRY = 3_600
+
+
+class ApiError(PusherServerError):
+    """A request is refused with this status and text."""
+
+    def __init__(self, status: int, message: str, *headers: Header) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+
+class BodyUnread(ApiError):
+    """The body exceeds the limit and is not read on."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, _too_large(limit), (b"connection", b"close"))
+
+
+def missing(parameter: str) -> ApiError:
+    """A required parameter is not there."""
+    return ApiError(400, f"Missing required parameter: {parameter}")
+
+
+def rate_limited(wait: float) -> ApiError:
+    """Too much at once; `wait` seconds until it would be allowed."""
+    return ApiError(429, "Too many requests.", _retry_after(min(wait, _LONGEST_RETRY)))
+
+
+def method_not_allowed(methods: list[str]) -> ApiError:
+    """The path exists, but not with this method."""
+    return ApiError(405, "Method not allowed", (b"allow", ", ".join(methods).encode()))
+
+
+def body_too_large(limit: int) -> ApiError:
+    """What the body holds when it is inflated exceeds the limit."""
+    return ApiError(413, _too_large(limit))
+
+
+def answer_to(error: Exception) -> ApiError | None:
+    """What to say about an error; None when nobody raised it on purpose."""
+    match error:
+        case ApiError():
+            return error
+        case AuthenticationError():
+            return ApiError(error.status, error.message)
+        case ProtocolError():  # a channel name, or text that no client could read
+            return ApiError(400, error.message)
+        case ClusterUnavailable():
+            message = "The state of the cluster is not available at the moment, try again"
+            return ApiError(503, message, _retry_after(_CLUSTER_RETRY))
+        case _:
+            return None
+
+
+def error_response(error: ApiError, *, as_json: bool) -> ApiResponse:
+    """The refusal on the wire; `as_json` in soketi's form."""
+    if as_json:
+        body, kind = msgspec.json.encode({"error": error.message, "code": error.status}), JSON
+    else:
+        body, kind = f"{error.message}\n".encode("utf-8", "replace"), PLAIN
+    return ApiResponse(error.status, body, kind, error.headers)
+
+
+def _too_large(limit: int) -> str:
+    return f"The request body exceeds the allowed maximum ({limit} bytes)"
+
+
+def _retry_after(seconds: float) -> Header:
+    return (b"retry-after", str(max(1, math.ceil(seconds))).encode())

@@ -1,0 +1,248 @@
+"""Publishing: `POST /events`, `/batch_events` and the deprecated form (PROTOCOL §7.2-7.4, §7.9).
+
+`data` is never parsed: the text from the backend is already what clients are to receive. A batch is
+checked as a whole before anything of it is sent. Everything up to the answer is synchronous, unless
+counts were asked for: those are gathered after publishing.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Raw, Struct
+
+from pusher_server.app import App
+from pusher_server.auth.requests import Query
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.http_api.channels import channel_argument
+from pusher_server.http_api.errors import ApiError, missing, rate_limited
+from pusher_server.http_api.requests import Call, attributes, listed, parameter
+from pusher_server.http_api.responses import EMPTY, PLAIN, Answer, ApiResponse, json_response
+from pusher_server.interfaces import Action
+from pusher_server.node.node import Node
+from pusher_server.node.publishing import ApiEvent
+from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
+from pusher_server.protocol.socket_id import is_socket_id
+from pusher_server.protocol.text import decode, encode, exceeds, string_literal
+
+#: What every signed request has in its query: key, timestamp, version, digest, signature.
+_SIGNING_PARAMETERS = 5
+#: They would forge frames of the protocol.
+_RESERVED = ("pusher:", "pusher_internal:")
+
+#: What may be asked along with a publication.
+_ATTRIBUTES = frozenset({"user_count", "subscription_count"})
+
+
+class BatchItem(Struct, gc=False):
+    """One event of a batch. What is required is checked later: it may stand in the query."""
+
+    name: str | None = None
+    data: Raw = Raw(b"")
+    channel: str | None = None
+    socket_id: str | None = None
+    info: str | None = None
+
+
+class EventBody(BatchItem, gc=False):
+    """The body of `POST /events`: PHP sends `channel` for a single one, others `channels`."""
+
+    channels: list[str] | None = None
+
+
+class BatchBody(Struct, gc=False):
+    """The body of `POST /batch_events`."""
+
+    batch: list[BatchItem] | None = None
+
+
+#: What was asked about a channel.
+Wanted = tuple[ChannelName, frozenset[str]]
+
+_event_body = msgspec.json.Decoder(EventBody)
+_batch_body = msgspec.json.Decoder(BatchBody)
+
+
+def trigger(node: Node, call: Call) -> Answer:
+    """`POST /events`: one event to some channels."""
+    app = call.app
+    body = decode(_event_body, call.body) if call.body else EventBody()
+    if len(call.query.pairs) > _SIGNING_PARAMETERS:
+        _complete(body, call.query)
+    names = body.channels or []
+    if body.channel is not None:
+        names = [*names, body.channel]
+    _consume(node, app, len(names), app.limits.event_channels)
+    event = _event(app, body, names)
+    node.publishing.publish(app, event)
+    wanted = attributes(body.info) & _ATTRIBUTES if body.info else None
+    if not wanted:
+        return EMPTY
+    return _with_counts(node, app, [(channel, wanted) for channel in event.channels])
+
+
+def trigger_batch(node: Node, call: Call) -> Answer:
+    """`POST /batch_events`: several events with one channel each, all or nothing."""
+    app, limit = call.app, call.app.limits.batch_events
+    items = decode(_batch_body, call.body).batch
+    if items is None:
+        raise missing("batch")
+    if not items:
+        return EMPTY
+    _consume(node, app, len(items), limit)
+    if 0 < limit < len(items):
+        raise ApiError(400, f"Batch too large ({len(items)} > {limit})")
+    events = [_batch_event(app, item) for item in items]
+    for event in events:
+        node.publishing.publish(app, event)
+    wanted = [attributes(item.info) & _ATTRIBUTES for item in items]
+    if not any(wanted):
+        return EMPTY
+    return _with_batch_counts(
+        node, app, [(event.channels[0], names) for event, names in zip(events, wanted, strict=True)]
+    )
+
+
+def trigger_raw(node: Node, call: Call) -> Answer:
+    """`POST /channels/{name}/events?name=…`: the body is the data; deprecated, 202 and empty."""
+    app = call.app
+    channel = channel_argument(call)
+    try:
+        data = encode(call.body.decode())
+    except UnicodeDecodeError:
+        raise ApiError(400, "The request body is not UTF-8") from None
+    _consume(node, app, 1, 0)
+    event = ApiEvent(
+        name=_name(app, parameter(call.query, "name")),
+        channels=(channel,),
+        data=_data(app, data),
+        socket_id=_socket_id(parameter(call.query, "socket_id")),
+    )
+    node.publishing.publish(app, event)
+    return ApiResponse(202, b"", PLAIN)
+
+
+def _complete(body: EventBody, query: Query) -> None:
+    """Pusher takes parameters from the query too; what the body says comes first."""
+    if body.name is None:
+        body.name = parameter(query, "name")
+    if body.channels is None and body.channel is None:
+        body.channels = listed(query, "channels") + listed(query, "channel")
+    if not bytes(body.data) and (data := parameter(query, "data")) is not None:
+        body.data = Raw(encode(data))
+    if body.socket_id is None:
+        body.socket_id = parameter(query, "socket_id")
+    if body.info is None:
+        body.info = ",".join(listed(query, "info"))
+
+
+def _consume(node: Node, app: App, cost: int, limit: int) -> None:
+    """Take from the app's rate. The cost is cut to the limit: more is refused right after."""
+    cost = max(1, min(cost, limit) if limit else cost)
+    wait = node.limiter.consume(app, Action.PUBLISH, cost)
+    if wait > 0:
+        raise rate_limited(wait)
+
+
+def _event(app: App, body: BatchItem, names: Iterable[str]) -> ApiEvent:
+    """Check fields and limits, in the order name, channels, data (PROTOCOL §7.10)."""
+    return ApiEvent(
+        name=_name(app, body.name),
+        channels=_channels(app, names),
+        data=_data(app, bytes(body.data)),
+        socket_id=_socket_id(body.socket_id),
+    )
+
+
+def _batch_event(app: App, item: BatchItem) -> ApiEvent:
+    if item.channel is None:
+        raise missing("channel")
+    return _event(app, item, (item.channel,))
+
+
+def _name(app: App, name: str | None) -> str:
+    """Any text but an empty or a reserved one: Laravel sends class names with backslashes."""
+    if not name:
+        raise missing("name")
+    limit = app.limits.event_name_length
+    if 0 < limit < len(name):
+        raise ApiError(400, f"Event name too long ({len(name)} > {limit} characters)")
+    if name.startswith(_RESERVED):
+        raise ApiError(400, "Event names that begin with pusher: or pusher_internal: are reserved")
+    return name
+
+
+def _channels(app: App, names: Iterable[str]) -> tuple[ChannelName, ...]:
+    """Parsed, without repeats. An encrypted channel has a key of its own, so it must be alone."""
+    limits = app.limits
+    names = dict.fromkeys(names)
+    if not names:
+        raise missing("channels")
+    if 0 < limits.event_channels < len(names):
+        raise ApiError(400, f"Too many channels ({len(names)} > {limits.event_channels})")
+    length, lenient = limits.channel_name_length, app.lenient_channel_names
+    channels = tuple(
+        [parse_channel_name(name, max_length=length, lenient=lenient) for name in names]
+    )
+    if len(channels) > 1 and any(channel.is_encrypted for channel in channels):
+        raise ApiError(400, "An event for an encrypted channel cannot go to other channels as well")
+    return channels
+
+
+def _data(app: App, raw: bytes) -> bytes:
+    """The data as a JSON string literal; its length is that of the text inside."""
+    if not raw:
+        raise missing("data")
+    literal = string_literal(raw)
+    limit = app.limits.event_data_bytes
+    if exceeds(literal, limit):
+        message = f"The data content of this event exceeds the allowed maximum ({limit} bytes)."
+        raise ApiError(413, message)
+    return literal
+
+
+def _socket_id(text: str | None) -> str | None:
+    if text is not None and not is_socket_id(text):
+        raise ApiError(400, "Invalid socket id: it must be two integers joined by a dot")
+    return text
+
+
+async def _with_counts(node: Node, app: App, wanted: list[Wanted]) -> ApiResponse:
+    found = await _counts(node, app, wanted)
+    if found is None:
+        return EMPTY
+    names = [channel.text for channel, _ in wanted]
+    return json_response({"channels": dict(zip(names, found, strict=True))})
+
+
+async def _with_batch_counts(node: Node, app: App, wanted: list[Wanted]) -> ApiResponse:
+    found = await _counts(node, app, wanted)
+    return EMPTY if found is None else json_response({"batch": found})
+
+
+async def _counts(node: Node, app: App, wanted: list[Wanted]) -> list[dict[str, int]] | None:
+    """What was asked about each channel, in order; None when the cluster cannot tell now.
+
+    The events are out by then, so the publication has succeeded all the same (DESIGN §16.10).
+    """
+    subscribed = {
+        c.text for c, names in wanted if "subscription_count" in names and c.user_id is None
+    }
+    present = {c.text for c, names in wanted if "user_count" in names and c.has_members}
+    inspection = node.inspection
+    try:
+        subscriptions = await inspection.subscription_counts(app, subscribed) if subscribed else {}
+        users = await inspection.user_counts(app, present) if present else {}
+    except ClusterUnavailable:
+        return None
+    return [_attributes_of(c.text, names, subscriptions, users) for c, names in wanted]
+
+
+def _attributes_of(
+    channel: str, wanted: frozenset[str], subscriptions: dict[str, int], users: dict[str, int]
+) -> dict[str, int]:
+    found: dict[str, int] = {}
+    if "subscription_count" in wanted and channel in subscriptions:
+        found["subscription_count"] = subscriptions[channel]
+    if "user_count" in wanted and channel in users:
+        found["user_count"] = users[channel]
+    return found

@@ -1,0 +1,42 @@
+"""Unsigned answers for load balancers, on the paths that other servers have (PROTOCOL §7.11)."""
+
+from pusher_server.http_api.responses import ApiResponse, json_response, text_response
+from pusher_server.node.node import Node
+
+
+def alive(_node: Node) -> ApiResponse:
+    """`GET /` and `/live`: the process answers."""
+    return text_response(200, "OK")
+
+
+def up(_node: Node) -> ApiResponse:
+    """`GET /up`, as Reverb."""
+    return json_response({"health": "OK"})
+
+
+def health(_node: Node) -> ApiResponse:
+    """`GET /health`, as laravel-websockets."""
+    return json_response({"ok": True})
+
+
+def ping(_node: Node) -> ApiResponse:
+    """`GET /ping`, as poxa."""
+    return text_response(200, "Pong!")
+
+
+def ready(node: Node) -> ApiResponse:
+    """`GET /ready`: whether to send clients here.
+
+    500 while draining, as soketi; 503 when this node lost something it needs. A reason per line.
+    """
+    reasons = node.degraded()
+    if node.draining:
+        return text_response(500, _lines(["draining", *reasons]))
+    if reasons:
+        return text_response(503, _lines(reasons))
+    return text_response(200, "OK")
+
+
+def _lines(reasons: list[str]) -> str:
+    """Each reason once; the node may name draining itself."""
+    return "".join(f"{reason}\n" for reason in dict.fromkeys(reasons))

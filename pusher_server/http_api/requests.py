@@ -1,0 +1,79 @@
+"""What an endpoint is given, and how its parameters are read: from the body, or from the query."""
+
+import zlib
+
+from msgspec import Struct
+
+from pusher_server.app import App
+from pusher_server.auth.requests import Query
+from pusher_server.http_api.errors import ApiError, body_too_large
+
+
+class ApiRequest(Struct, frozen=True):
+    """An HTTP request as it was received: path percent-encoded, body not yet decoded."""
+
+    method: str
+    path: bytes
+    query: bytes = b""
+    body: bytes = b""
+    #: The Content-Encoding header, empty when there is none.
+    encoding: bytes = b""
+
+
+class Call(Struct, frozen=True):
+    """An authentic request for one app.
+
+    `arguments` are the path's parameters after the app id, percent-decoded. `body` is inflated.
+    """
+
+    app: App
+    arguments: tuple[str, ...]
+    query: Query
+    body: bytes
+
+
+def parameter(query: Query, name: str) -> str | None:
+    """A query parameter as text, None when absent. Raises ApiError when it is not UTF-8."""
+    value = query.get(name.encode())
+    return None if value is None else _text(value, name)
+
+
+def listed(query: Query, name: str) -> list[str]:
+    """All values of a query parameter that may be written as a list (`name[]=a&name[]=b`)."""
+    return [_text(value, name) for value in query.listed(name.encode())]
+
+
+def attributes(text: str | None) -> frozenset[str]:
+    """The names in an `info` parameter (PROTOCOL §7.4). Unknown ones stay, nobody asks for them."""
+    return frozenset(map(str.strip, text.split(","))) if text else frozenset()
+
+
+def _text(value: bytes, name: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ApiError(400, f"The parameter {name} is not UTF-8") from None
+
+
+def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """Undo Content-Encoding. `limit` bounds the result: a small body must not become a huge one.
+
+    Raises ApiError: 413 beyond the limit, 400 for broken data, 415 for an encoding other than gzip.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in (b"", b"identity") or not body:
+        return body
+    if encoding not in (b"gzip", b"x-gzip"):
+        raise ApiError(
+            415, "Content-Encoding must be gzip or identity", (b"accept-encoding", b"gzip")
+        )
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        inflated = inflater.decompress(body, limit + 1)
+    except zlib.error:
+        raise ApiError(400, "The request body is not valid gzip") from None
+    if len(inflated) > limit:
+        raise body_too_large(limit)
+    if not inflater.eof or inflater.unused_data:
+        raise ApiError(400, "The request body is not valid gzip")
+    return inflated

@@ -1,0 +1,41 @@
+"""What hub and node know of a client."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from pusher_server.protocol.members import User
+
+if TYPE_CHECKING:
+    from pusher_server.hub.channel import Subscription
+    from pusher_server.hub.space import AppSpace
+
+
+class Connection(Protocol):
+    """One established client. Identity is the object, `socket_id` its name.
+
+    The hub owns `subscriptions` and `user`; whoever implements this only keeps them.
+    """
+
+    socket_id: str
+    #: The key it connected with.
+    app_key: str
+    space: "AppSpace"
+    #: By channel name.
+    subscriptions: "dict[str, Subscription]"
+    user: User | None
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Queue whole frames; synchronous, must not touch the hub (asyncio calls back inside `write`)."""
+
+    def send(self, payload: bytes) -> None:
+        """Frame one payload and write it."""
+
+    def authorized(self) -> None:
+        """It signed in or was let into a channel that needs authorization (PROTOCOL §6.1)."""
+
+    def may_send_client_event(self) -> bool:
+        """Take one from its allowance of client events (PROTOCOL §5.1 row 7)."""
+
+    def close(self, code: int, message: str) -> None:
+        """Say an error and close with `code`. Idempotent, scheduled: nothing changes inside the call."""

@@ -1,0 +1,50 @@
+"""The one way out to subscribers: one flush per loop turn, big channels in chunks, other channels between.
+
+Measured (docs/performance.md): joining what one turn gathered makes 8 events in flight 4 times cheaper
+than writing each, and at light load costs nothing. Without chunks a channel of 10,000 holds up all others
+for 75 ms; with chunks of 500, served round robin, for 4.4 ms. One FIFO of chunks does not help: a channel
+goes to the end of the queue after each of its chunks.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from pusher_server.hub.channel import Channel
+
+#: Subscribers written to before other channels, and the loop itself, get a turn: about 1.5 ms.
+CHUNK = 500
+
+
+class Fanout:
+    """The queue of channels that owe frames. `call_soon` runs a callback in the next loop turn."""
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object], *, chunk: int = CHUNK) -> None:
+        self._call_soon = call_soon
+        self._chunk = chunk
+        self._ready: deque[Channel] = deque()
+        self._armed = False
+
+    def schedule(self, channel: Channel) -> None:
+        """`channel` owes frames: it will be served."""
+        if channel.scheduled:
+            return
+        channel.scheduled = True
+        self._ready.append(channel)
+        if not self._armed:
+            self._armed = True
+            self._call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Serve channels until a chunk's worth of writes is done; the rest in the next turn."""
+        ready, written = self._ready, 0
+        while ready and written < self._chunk:
+            channel = ready.popleft()
+            written += channel.serve(self._chunk)
+            if channel.owes:
+                ready.append(channel)
+            else:
+                channel.scheduled = False
+        if ready:
+            self._call_soon(self.flush)
+        else:
+            self._armed = False

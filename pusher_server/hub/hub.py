@@ -1,0 +1,115 @@
+"""The node's connections and channels, app by app, and the verbs that change them.
+
+Each verb does the local part and answers what changed here ("first subscriber", "last of this user"), so
+that the node can tell the cluster. Frames leave through the fan-out only.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from pusher_server.app import App, Member
+from pusher_server.hub.channel import Channel, Subscription
+from pusher_server.hub.connection import Connection
+from pusher_server.hub.fanout import CHUNK, Fanout
+from pusher_server.hub.space import AppSpace
+from pusher_server.protocol.channel_name import ChannelName
+from pusher_server.protocol.frames import text_frame
+
+
+class Joined(NamedTuple):
+    """A pending subscription; whether the channel is new here."""
+
+    subscription: Subscription
+    first_here: bool
+
+
+class Left(NamedTuple):
+    """What a leave ended on this node."""
+
+    subscription: Subscription
+    last_here: bool
+    last_of_user_here: bool
+
+
+class Hub:
+    """`encode` makes frame bytes of a payload, once for all subscribers of this node."""
+
+    def __init__(
+        self,
+        call_soon: Callable[[Callable[[], None]], object],
+        *,
+        encode: Callable[[bytes], bytes] = text_frame,
+        chunk: int = CHUNK,
+    ) -> None:
+        self.spaces: dict[str, AppSpace] = {}
+        self._encode = encode
+        self._fanout = Fanout(call_soon, chunk=chunk)
+
+    def space(self, app: App) -> AppSpace:
+        """The app's place on this node, made on first use."""
+        space = self.spaces.get(app.id)
+        if space is None:
+            space = self.spaces[app.id] = AppSpace(app)
+        return space
+
+    def open(self, connection: Connection) -> None:
+        """A client is established."""
+        connection.space.connections[connection.socket_id] = connection
+
+    def close(self, connection: Connection, *, settle: bool) -> list[Left]:
+        """A client is gone, or about to be closed by us (`settle`): what its leaving ended."""
+        connection.space.connections.pop(connection.socket_id, None)
+        return [self.leave(each, settle=settle) for each in list(connection.subscriptions.values())]
+
+    def subscribe(self, connection: Connection, name: ChannelName, member: Member | None = None) -> Joined:
+        """Join, pending: frames are held back until `activate`. The connection is not yet in it."""
+        channels = connection.space.channels
+        channel = channels.get(name.text)
+        first_here = channel is None
+        if channel is None:
+            channel = channels[name.text] = Channel(name)
+        subscription = Subscription(channel, connection, member)
+        channel.add(subscription)
+        connection.subscriptions[name.text] = subscription
+        return Joined(subscription, first_here)
+
+    def activate(self, subscription: Subscription, opening: Sequence[bytes]) -> None:
+        """Write the opening payloads, then what was held back; live from now on."""
+        subscription.channel.activate(subscription, [self._encode(payload) for payload in opening])
+
+    def settle(self, subscription: Subscription) -> None:
+        """Write what is owed now, so that a direct write does not overtake it."""
+        if subscription.active:
+            subscription.channel.settle(subscription)
+
+    def leave(self, subscription: Subscription, *, settle: bool = True) -> Left:
+        """Leave the channel; owed frames go out first if `settle`."""
+        channel, connection = subscription.channel, subscription.connection
+        last_of_user = channel.remove(subscription, settle=settle)
+        del connection.subscriptions[channel.name.text]
+        last_here = not len(channel)
+        if last_here:
+            del connection.space.channels[channel.name.text]
+        return Left(subscription, last_here, last_of_user)
+
+    def deliver(
+        self,
+        space: AppSpace,
+        channel_name: str,
+        payload: bytes,
+        *,
+        skip: str | None = None,
+        event_id: int = 0,
+        hold: bool = True,
+    ) -> int:
+        """Owe `payload` to a channel's subscribers here, but to the socket `skip`; how many they are.
+
+        `hold=False` leaves out the pending ones, for what their success frame will tell them anyway.
+        """
+        channel = space.channels.get(channel_name)
+        if channel is None:
+            return 0
+        sender = None if skip is None else space.connections.get(skip)
+        channel.queue(self._encode(payload), skip=sender, event_id=event_id, hold=hold)
+        self._fanout.schedule(channel)
+        return len(channel)

@@ -1,0 +1,212 @@
+"""The seams: what the domain asks of the outside, as few verbs as it needs.
+
+The docstrings are contracts (ordering, atomicity, failure); one suite in `tests/contract/` holds every
+implementation to them. A verb that needs no answer is a plain function, one that does is a coroutine.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Protocol
+
+from msgspec import Struct
+
+from pusher_server.app import App
+
+#: Where a transition or a message belongs: (app id, kind, name). Never seen by clients.
+Topic = tuple[str, str, str]
+
+
+def channel_topic(app_id: str, channel: str) -> Topic:
+    """The bus address of a channel's events."""
+    return (app_id, "channel", channel)
+
+
+def members_topic(app_id: str, channel: str) -> Topic:
+    """The roster of a presence channel: key = user id, value = user info."""
+    return (app_id, "members", channel)
+
+
+def channels_topic(app_id: str) -> Topic:
+    """The roster of an app's occupied channels: key = channel, value = a node's subscription count."""
+    return (app_id, "channels", "")
+
+
+def users_topic(app_id: str) -> Topic:
+    """The roster of an app's signed-in users: key = user id."""
+    return (app_id, "users", "")
+
+
+def control_topic(app_id: str) -> Topic:
+    """The bus address of messages to every node that serves the app."""
+    return (app_id, "control", "")
+
+
+class EventMessage(Struct, frozen=True, kw_only=True, tag="event"):
+    """A payload for a channel's subscribers. `event_id` is unique in the cluster.
+
+    `except_socket` names the connection that is left out, wherever it lives.
+    """
+
+    payload: bytes
+    event_id: int
+    except_socket: str | None = None
+
+
+class TerminateMessage(Struct, frozen=True, kw_only=True, tag="terminate"):
+    """Every node closes the connections of this user."""
+
+    user_id: str
+
+
+ClusterMessage = EventMessage | TerminateMessage
+
+
+class CachedEvent(Struct, frozen=True, kw_only=True):
+    """The last event of a cache channel. `data` is the JSON string literal inside `payload`."""
+
+    payload: bytes
+    data: bytes
+    event_id: int
+    #: Seconds until it is forgotten.
+    ttl: float
+
+
+class Retention(Struct, frozen=True):
+    """What a broker is to remember along with a publication: the event's data, for `ttl` seconds."""
+
+    data: bytes
+    ttl: float
+
+
+class Broker(Protocol):
+    """Messages to the other nodes: at most once, in order per sender and topic.
+
+    The broker never brings a node its own messages.
+    """
+
+    async def subscribe(self, topic: Topic) -> None:
+        """Messages of `topic` published after this returns reach the listener.
+
+        Raises ClusterUnavailable.
+        """
+
+    def unsubscribe(self, topic: Topic) -> None:
+        """No longer interested; takes effect lazily, about a second later, so churn stays local."""
+
+    def publish(self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None) -> None:
+        """Tell the other nodes. With `remember`, storing and publishing are one step.
+
+        Never fails and never waits: what cannot be sent is counted and dropped.
+        """
+
+    async def cached(self, topic: Topic) -> CachedEvent | None:
+        """What `publish` last remembered there, unless its time is over. Raises ClusterUnavailable."""
+
+
+class Version(Struct, frozen=True, order=True):
+    """The state of one roster topic. Versions of different epochs do not compare (DESIGN §16.3)."""
+
+    epoch: int
+    n: int
+
+
+class Transition(Struct, frozen=True, kw_only=True):
+    """A key became held by its first holder, or was released by its last one, cluster-wide.
+
+    `origin`: this node caused it. `returned`: it was released less than an undo window ago, so
+    clients see both frames but no webhook goes out.
+    """
+
+    topic: Topic
+    key: str
+    value: bytes
+    held: bool
+    version: Version
+    origin: bool
+    returned: bool = False
+
+
+class Snapshot(Struct, frozen=True):
+    """A topic's keys with their values, in the order in which they became held."""
+
+    version: Version
+    entries: dict[str, bytes]
+
+
+class RosterFull(Exception):
+    """The topic holds as many keys as the caller allowed, and the key is not among them."""
+
+
+class Roster(Protocol):
+    """Who holds which key, cluster-wide.
+
+    A topic's transitions reach the listener in version order: always on the node that caused them, and on
+    every node that has asked for the topic's `snapshot` or does `follow` it.
+    """
+
+    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
+        """Hold `key`. Idempotent per node; a repeat updates the value and makes no transition.
+
+        The returned version contains the change. Raises RosterFull (atomically decided), ClusterUnavailable.
+        """
+
+    def declare(self, topic: Topic, key: str, value: bytes) -> None:
+        """As `track`, for those who need no answer: enqueued in order, declared again after an outage."""
+
+    def untrack(self, topic: Topic, key: str) -> None:
+        """Let `key` go. The last holder's leave starts the undo window. Enqueued in order."""
+
+    async def snapshot(self, topic: Topic) -> Snapshot:
+        """The topic now; from then on its transitions reach the listener. Raises ClusterUnavailable."""
+
+    async def follow(self, topic: Topic) -> None:
+        """As `snapshot`, for those who ask for single keys by `lookup`. Raises ClusterUnavailable."""
+
+    def forget(self, topic: Topic) -> None:
+        """This node no longer needs the transitions that others cause."""
+
+    async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
+        """For those of `keys` that are held: holder (a node id) -> value. Raises ClusterUnavailable."""
+
+    async def count(self, topic: Topic) -> int:
+        """How many keys are held. Raises ClusterUnavailable."""
+
+    async def scan(self, topic: Topic, prefix: str = "") -> Mapping[str, Mapping[str, bytes]]:
+        """Every held key that starts with `prefix`, as `lookup` gives it. Raises ClusterUnavailable."""
+
+
+class ClusterListener(Protocol):
+    """What broker and roster tell the node. Called on the loop, never re-entrantly from a publish."""
+
+    def on_message(self, topic: Topic, message: ClusterMessage) -> None:
+        """Another node published."""
+
+    def on_transition(self, transition: Transition) -> None:
+        """A key became held or was released."""
+
+    def on_settled(self, topic: Topic, key: str) -> None:
+        """A released key's undo window has passed; told to exactly one node in the cluster."""
+
+
+class AppProvider(Protocol):
+    """Where apps come from. Answers may be cached; None means there is no such app."""
+
+    async def by_key(self, key: str) -> App | None:
+        """The app that owns this key. Raises ClusterUnavailable when the store cannot be asked."""
+
+    async def by_id(self, app_id: str) -> App | None:
+        """The app of this id. Raises ClusterUnavailable when the store cannot be asked."""
+
+
+class Action(Enum):
+    """What a rate limit counts per app."""
+
+    PUBLISH = "publish"
+    READ = "read"
+
+
+class RateLimiter(Protocol):
+    """Synchronous and local; a cluster-wide limiter leases shares in the background (DESIGN §16.14)."""
+
+    def consume(self, app: App, action: Action, cost: int) -> float:
+        """Take `cost` units. 0.0 when allowed, else the seconds after which it would be (Retry-After)."""

@@ -1,0 +1,27 @@
+"""The rate limits of a single node, per app."""
+
+from collections.abc import Callable
+
+from pusher_server.app import App
+from pusher_server.interfaces import Action, RateLimiter
+from pusher_server.limits.token_bucket import TokenBucket
+
+
+class LocalRateLimiter(RateLimiter):
+    """One bucket for each app and action that has a limit; a changed limit starts a new bucket."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._buckets: dict[tuple[str, Action], TokenBucket] = {}
+
+    def consume(self, app: App, action: Action, cost: int) -> float:
+        """0.0 when allowed, else the seconds after which it would be."""
+        limits = app.limits
+        rate = limits.backend_events_per_second if action is Action.PUBLISH else limits.reads_per_second
+        if not rate:
+            return 0.0
+        now = self._clock()
+        bucket = self._buckets.get((app.id, action))
+        if bucket is None or bucket.rate != rate:
+            bucket = self._buckets[app.id, action] = TokenBucket(rate, now)
+        return bucket.take(cost, now)

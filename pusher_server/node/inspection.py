@@ -1,0 +1,60 @@
+"""Read-only questions, answered for the whole cluster: this node's own numbers exactly, the others' from
+the roster. All raise ClusterUnavailable when the roster cannot be asked."""
+
+from collections.abc import Iterable, Mapping
+
+from pusher_server.app import App
+from pusher_server.hub.hub import Hub
+from pusher_server.interfaces import (
+    Broker,
+    CachedEvent,
+    Roster,
+    channel_topic,
+    channels_topic,
+    members_topic,
+)
+
+
+class Inspection:
+    """What the HTTP API and the dashboard ask."""
+
+    def __init__(self, node_id: str, hub: Hub, broker: Broker, roster: Roster) -> None:
+        self._node_id = node_id
+        self._hub = hub
+        self._broker = broker
+        self._roster = roster
+
+    async def channels(self, app: App, prefix: str = "") -> dict[str, int]:
+        """Occupied channels and their subscription counts; user channels are nobody's business."""
+        found = await self._roster.scan(channels_topic(app.id), prefix)
+        return {name: self._count(app, name, holders) for name, holders in found.items()}
+
+    async def subscription_counts(self, app: App, names: Iterable[str]) -> dict[str, int]:
+        """Every name is present, with 0 where nobody is subscribed."""
+        names = list(names)
+        found = await self._roster.lookup(channels_topic(app.id), names)
+        return {name: self._count(app, name, found.get(name, {})) for name in names}
+
+    async def user_counts(self, app: App, names: Iterable[str]) -> dict[str, int]:
+        """Distinct users of presence channels."""
+        return {name: await self._roster.count(members_topic(app.id, name)) for name in names}
+
+    async def members(self, app: App, name: str) -> list[tuple[str, bytes]]:
+        """(user id, info as JSON or b"" when absent), in join order."""
+        found = await self._roster.scan(members_topic(app.id, name))
+        return [(user_id, next(iter(holders.values()))) for user_id, holders in found.items()]
+
+    async def cached(self, app: App, name: str) -> CachedEvent | None:
+        """The last event of a cache channel."""
+        return await self._broker.cached(channel_topic(app.id, name))
+
+    async def connections(self, app: App) -> int:
+        """Established connections, subscribed to something or not."""
+        space = self._hub.spaces.get(app.id)
+        return 0 if space is None else len(space.connections)
+
+    def _count(self, app: App, name: str, holders: Mapping[str, bytes]) -> int:
+        space = self._hub.spaces.get(app.id)
+        channel = None if space is None else space.channels.get(name)
+        here = 0 if channel is None else len(channel)
+        return here + sum(int(value) for holder, value in holders.items() if holder != self._node_id)

@@ -1,0 +1,203 @@
+"""One node: builds its parts, hears the cluster, emits signals."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+from pusher_server.app import App
+from pusher_server.hub.connection import Connection
+from pusher_server.hub.hub import Hub
+from pusher_server.interfaces import (
+    AppProvider,
+    Broker,
+    ClusterListener,
+    ClusterMessage,
+    EventMessage,
+    RateLimiter,
+    Roster,
+    TerminateMessage,
+    Topic,
+    Transition,
+)
+from pusher_server.node.counts import SubscriptionCounts
+from pusher_server.node.inspection import Inspection
+from pusher_server.node.publishing import Publishing
+from pusher_server.node.subscriptions import Subscriptions
+from pusher_server.node.users import Users
+from pusher_server.protocol import events
+from pusher_server.protocol.errors import Code, ConnectionRejected, SubscriptionRefused
+from pusher_server.signals import (
+    ChannelOccupied,
+    ChannelVacated,
+    ConnectionClosed,
+    ConnectionOpened,
+    MemberAdded,
+    MemberRemoved,
+    Observer,
+    Signal,
+    SubscriptionRejected,
+)
+
+logger = logging.getLogger("pusher_server.node")
+
+
+class Node(ClusterListener):
+    """What the edges drive. `event_ids` yields numbers unique in the cluster, `clock` seconds."""
+
+    def __init__(
+        self,
+        node_id: str,
+        *,
+        hub: Hub,
+        broker: Broker,
+        roster: Roster,
+        apps: AppProvider,
+        limiter: RateLimiter,
+        clock: Callable[[], float],
+        event_ids: Iterator[int],
+    ) -> None:
+        self.node_id = node_id
+        self.hub = hub
+        self.apps = apps
+        self.limiter = limiter
+        #: No new connections: the process is about to end.
+        self.draining = False
+        self._observers: list[Observer] = []
+        self._counts = SubscriptionCounts(hub, self.emit, clock)
+        self.subscriptions = Subscriptions(hub, broker, roster, self._counts, self.emit, clock)
+        self.publishing = Publishing(hub, broker, self.emit, event_ids)
+        self.users = Users(hub, broker, roster)
+        self.inspection = Inspection(node_id, hub, broker, roster)
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` of every signal from now on."""
+        self._observers.append(observer)
+
+    def emit(self, signal: Signal) -> None:
+        """Tell the observers; one that fails hurts nobody else (DESIGN §5.8)."""
+        for observer in self._observers:
+            try:
+                observer(signal)
+            except Exception:  # noqa: BLE001 - whatever an observer does wrong is its own affair
+                logger.exception("an observer failed", extra={"signal": type(signal).__name__})
+
+    def admit(self, app: App) -> None:
+        """Whether one more connection may come. Raises ConnectionRejected."""
+        if self.draining:
+            raise ConnectionRejected(Code.OVER_CAPACITY, "Server is restarting. Please reconnect shortly.")
+        if not app.enabled:
+            raise ConnectionRejected(Code.APP_DISABLED, "Application disabled")
+        space = self.hub.spaces.get(app.id)
+        if space is not None and 0 < app.limits.connections <= len(space.connections):
+            raise ConnectionRejected(app.over_quota_code, "Application is over connection quota")
+
+    def open(self, connection: Connection) -> None:
+        """A client has been told that it is established."""
+        self.hub.open(connection)
+        self.emit(ConnectionOpened(app_id=connection.space.app.id, socket_id=connection.socket_id))
+
+    def close(self, connection: Connection, code: int, *, settle: bool) -> None:
+        """A client is gone, or about to be closed by us (`settle`: owed frames are written first)."""
+        for ended in self.hub.close(connection, settle=settle):
+            self.subscriptions.left(ended)
+        self.users.signed_out(connection)
+        self.emit(
+            ConnectionClosed(app_id=connection.space.app.id, socket_id=connection.socket_id, code=code)
+        )
+
+    def rejected(self, connection: Connection, refusal: SubscriptionRefused) -> None:
+        """A subscription was refused, and the client was told."""
+        app_id = connection.space.app.id
+        logger.debug(
+            "subscription refused",
+            extra={"app": app_id, "channel": refusal.channel, "reason": refusal.message},
+        )
+        self.emit(
+            SubscriptionRejected(
+                app_id=app_id,
+                channel=refusal.channel,
+                socket_id=connection.socket_id,
+                reason=refusal.message,
+            )
+        )
+
+    def change_app(self, app_id: str, app: App | None) -> list[tuple[Connection, int, str]]:
+        """An app has another value, or is gone. Returns whom to close, with code and message.
+
+        Limits and switches count from the next action on (DESIGN §16.8).
+        """
+        space = self.hub.spaces.get(app_id)
+        if space is None:
+            return []
+        everybody = list(space.connections.values())
+        if app is None:
+            return [(each, Code.UNKNOWN_APP, "Application was removed") for each in everybody]
+        space.app = app
+        if not app.enabled:
+            return [(each, Code.APP_DISABLED, "Application disabled") for each in everybody]
+        return [
+            (each, Code.UNKNOWN_APP, "App key is no longer valid")
+            for each in everybody
+            if app.secret_of(each.app_key) is None
+        ]
+
+    def tick(self) -> None:
+        """What waits for time to pass. Called a few times a second."""
+        self._counts.tick()
+        self.subscriptions.tick()
+
+    def degraded(self) -> list[str]:
+        """Why a load balancer should send its traffic elsewhere; empty when all is well."""
+        return ["draining"] if self.draining else []
+
+    def on_message(self, topic: Topic, message: ClusterMessage) -> None:
+        """Another node published."""
+        app_id, _, channel = topic
+        if isinstance(message, TerminateMessage):
+            self.users.terminate_here(app_id, message.user_id)
+        elif isinstance(message, EventMessage):
+            space = self.hub.spaces.get(app_id)
+            if space is not None:
+                self.hub.deliver(
+                    space,
+                    channel,
+                    message.payload,
+                    skip=message.except_socket,
+                    event_id=message.event_id,
+                )
+
+    def on_transition(self, transition: Transition) -> None:
+        """Clients see a change at once; webhooks only what does not undo a recent leave."""
+        app_id, kind, name = transition.topic
+        space = self.hub.spaces.get(app_id)
+        announce = transition.origin and transition.held and not transition.returned
+        if kind == "members":
+            self._member_changed(transition)
+            if announce:
+                self.emit(MemberAdded(app_id=app_id, channel=name, user_id=transition.key))
+        elif kind == "channels" and announce:
+            self.emit(ChannelOccupied(app_id=app_id, channel=transition.key))
+        elif kind == "users" and space is not None:
+            self.users.changed(space, transition.key, online=transition.held)
+
+    def on_settled(self, topic: Topic, key: str) -> None:
+        """A leave has not been undone in time."""
+        app_id, kind, name = topic
+        if kind == "members":
+            self.emit(MemberRemoved(app_id=app_id, channel=name, user_id=key))
+        elif kind == "channels":
+            self.emit(ChannelVacated(app_id=app_id, channel=key))
+
+    def _member_changed(self, transition: Transition) -> None:
+        app_id, _, name = transition.topic
+        space = self.hub.spaces.get(app_id)
+        channel = None if space is None else space.channels.get(name)
+        if space is None or channel is None or channel.members is None or channel.members.version is None:
+            return
+        if transition.held:
+            channel.members.add(transition.key, transition.value, transition.version)
+            payload = events.member_added(name, transition.key, transition.value or None)
+        else:
+            channel.members.remove(transition.key, transition.version)
+            payload = events.member_removed(name, transition.key)
+        # The pending ones learn of it from the list in their success frame.
+        self.hub.deliver(space, name, payload, hold=False)

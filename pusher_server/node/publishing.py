@@ -1,0 +1,145 @@
+"""Events on their way out: from the backend's API and from clients.
+
+Publishing is synchronous and waits for nobody. Local subscribers are served first, by the fan-out; then the
+other nodes are told (DESIGN §4 A, C).
+"""
+
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+from pusher_server.app import App
+from pusher_server.hub.connection import Connection
+from pusher_server.hub.hub import Hub
+from pusher_server.interfaces import Broker, EventMessage, Retention, channel_topic
+from pusher_server.protocol import events
+from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
+from pusher_server.protocol.errors import Code, InvalidChannelName, MessageRejected
+from pusher_server.protocol.messages import ClientEvent
+from pusher_server.protocol.text import exceeds, literal_text
+from pusher_server.signals import ClientEventSent, EventPublished, Signal
+
+
+class ApiEvent(Struct, frozen=True, kw_only=True):
+    """One validated event of the backend. `data` is a JSON string literal, relayed as it is."""
+
+    name: str
+    channels: tuple[ChannelName, ...]
+    data: bytes
+    socket_id: str | None = None
+
+
+class Publishing:
+    """`event_ids` yields numbers that no other node yields."""
+
+    def __init__(
+        self, hub: Hub, broker: Broker, emit: Callable[[Signal], None], event_ids: Iterator[int]
+    ) -> None:
+        self._hub = hub
+        self._broker = broker
+        self._emit = emit
+        self._event_ids = event_ids
+
+    def publish(self, app: App, event: ApiEvent) -> None:
+        """Send to each channel, but not to the socket the event came from. Never raises."""
+        for channel in event.channels:
+            payload = events.channel_event(event.name, channel.text, event.data)
+            remember = Retention(event.data, app.cache_ttl) if channel.remembers_last else None
+            recipients = self._send(app.id, channel, payload, event.socket_id, remember)
+            self._emit(
+                EventPublished(
+                    app_id=app.id, channel=channel.text, event=event.name, recipients=recipients
+                )
+            )
+
+    def client_event(self, connection: Connection, message: ClientEvent) -> None:
+        """Relay to everybody on the channel but the sender (PROTOCOL §5). Raises MessageRejected.
+
+        The frame is built anew, so nothing else that the sender put in gets through.
+        """
+        channel = self._admit(connection, message)
+        subscription = connection.subscriptions.get(message.channel)
+        member = None if subscription is None else subscription.member
+        user_id = None if member is None else member.user_id
+        payload = events.channel_event(message.event, message.channel, message.data, user_id)
+        self._send(connection.space.app.id, channel, payload, connection.socket_id, None)
+        self._emit(
+            ClientEventSent(
+                app_id=connection.space.app.id,
+                channel=message.channel,
+                event=message.event,
+                data=literal_text(message.data),
+                socket_id=connection.socket_id,
+                user_id=user_id,
+            )
+        )
+
+    def _send(
+        self,
+        app_id: str,
+        channel: ChannelName,
+        payload: bytes,
+        except_socket: str | None,
+        remember: Retention | None,
+    ) -> int:
+        event_id = next(self._event_ids)
+        space = self._hub.spaces.get(app_id)
+        recipients = 0
+        if space is not None:
+            recipients = self._hub.deliver(
+                space, channel.text, payload, skip=except_socket, event_id=event_id
+            )
+        message = EventMessage(payload=payload, event_id=event_id, except_socket=except_socket)
+        self._broker.publish(channel_topic(app_id, channel.text), message, remember=remember)
+        return recipients
+
+    def _admit(self, connection: Connection, message: ClientEvent) -> ChannelName:
+        """The checks of PROTOCOL §5.1, in its order."""
+        app, text = connection.space.app, message.channel
+        if app.client_events == "off":
+            raise MessageRejected(
+                None,
+                "To send client events, you must enable this feature in the Settings page of your dashboard.",
+                channel=text,
+            )
+        try:
+            channel = parse_channel_name(
+                text, max_length=app.limits.channel_name_length, lenient=app.lenient_channel_names
+            )
+        except InvalidChannelName as error:
+            raise MessageRejected(None, error.message) from None
+        on_public = app.client_events_on_public_channels and channel.user_id is None
+        if not (channel.allows_client_events or on_public):
+            raise MessageRejected(
+                None,
+                "Client event rejected - only supported on private and presence channels",
+                channel=text,
+            )
+        if app.client_events == "members" and not _is_subscribed(connection, text):
+            raise MessageRejected(Code.UNAUTHORIZED, "Connection is unauthorized", channel=text)
+        if 0 < app.limits.event_name_length < len(message.event):
+            raise MessageRejected(
+                None,
+                f"Event name is longer than {app.limits.event_name_length} characters",
+                channel=text,
+            )
+        limit = app.limits.event_data_bytes
+        if exceeds(message.data, limit):
+            raise MessageRejected(
+                None,
+                f"The data content of this event exceeds the allowed maximum ({limit} bytes).",
+                channel=text,
+            )
+        if not connection.may_send_client_event():
+            raise MessageRejected(
+                Code.CLIENT_EVENT_RATE,
+                f"The rate limit of {app.limits.client_events_per_second} client events per second was "
+                "exceeded; the event was dropped.",
+                channel=text,
+            )
+        return channel
+
+
+def _is_subscribed(connection: Connection, channel: str) -> bool:
+    subscription = connection.subscriptions.get(channel)
+    return subscription is not None and subscription.active

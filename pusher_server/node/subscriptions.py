@@ -1,0 +1,286 @@
+"""Subscribe and unsubscribe, on this node and in the cluster (PROTOCOL §2.5-2.7, §3; DESIGN §4 B)."""
+
+from collections.abc import Callable
+
+from pusher_server.app import Member
+from pusher_server.auth import channels as channel_auth
+from pusher_server.errors import AuthenticationError, ClusterUnavailable
+from pusher_server.hub.channel import Subscription
+from pusher_server.hub.connection import Connection
+from pusher_server.hub.hub import Hub, Left
+from pusher_server.hub.members import member_value
+from pusher_server.interfaces import (
+    Broker,
+    Roster,
+    RosterFull,
+    channel_topic,
+    channels_topic,
+    members_topic,
+)
+from pusher_server.node.counts import SubscriptionCounts
+from pusher_server.protocol import events
+from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
+from pusher_server.protocol.errors import InvalidChannelName, MessageRejected, SubscriptionRefused
+from pusher_server.protocol.members import InvalidIdentity, decode_member
+from pusher_server.protocol.messages import Subscribe, Unsubscribe
+from pusher_server.signals import CacheMissed, Signal
+
+#: A channel that stays empty says so to webhooks once in this many seconds (PROTOCOL §3.5).
+MISS_INTERVAL = 10.0
+#: What the roster knows of a channel held here; the exact count is the hub's (see `Inspection`).
+_OCCUPIED = b"1"
+
+
+class Subscriptions:
+    """The verbs of one node's subscriptions; the hub keeps them."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        broker: Broker,
+        roster: Roster,
+        counts: SubscriptionCounts,
+        emit: Callable[[Signal], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._hub = hub
+        self._broker = broker
+        self._roster = roster
+        self._counts = counts
+        self._emit = emit
+        self._clock = clock
+        self._missed: dict[tuple[str, str], float] = {}
+
+    async def subscribe(self, connection: Connection, message: Subscribe) -> None:
+        """Let the connection in and say so to it.
+
+        Raises SubscriptionRefused, MessageRejected (Strict's double subscribe), ClusterUnavailable (a
+        presence join while the roster is away). If the connection goes away meanwhile, nothing is said.
+        """
+        app, limits = connection.space.app, connection.space.app.limits
+        try:
+            name = parse_channel_name(
+                message.channel, max_length=limits.channel_name_length, lenient=app.lenient_channel_names
+            )
+        except InvalidChannelName as error:
+            raise SubscriptionRefused(
+                message.channel, error.message, kind="InvalidChannel", status=400
+            ) from None
+        current = connection.subscriptions.get(name.text)
+        if current is not None and app.strict and name.user_id is None:
+            raise MessageRejected(None, f"Existing subscription to channel {name.text}", channel=name.text)
+        member = _authorize(connection, name, message)
+        if current is not None:
+            await self._repeat(current, member)
+            return
+        if 0 < limits.subscriptions_per_connection <= len(connection.subscriptions):
+            raise SubscriptionRefused(
+                name.text,
+                f"The connection has {limits.subscriptions_per_connection} subscriptions, the maximum",
+                kind="LimitReached",
+                status=4100,
+            )
+        subscription = self._hub.subscribe(connection, name, member).subscription
+        if len(subscription.channel) == 1:
+            self._roster.declare(channels_topic(app.id), name.text, _OCCUPIED)
+        try:
+            opening = await self._open(subscription)
+        except BaseException:
+            self.leave(subscription)
+            raise
+        if opening is not None:
+            self._hub.activate(subscription, opening)
+            if name.requires_auth:
+                connection.authorized()
+            self._counts.changed(connection.space, subscription.channel)
+
+    def unsubscribe(self, connection: Connection, message: Unsubscribe) -> None:
+        """Leave; there is no answer. Raises MessageRejected under Strict when there is nothing to leave."""
+        subscription = connection.subscriptions.get(message.channel)
+        if subscription is None:
+            if connection.space.app.strict:
+                raise MessageRejected(
+                    None,
+                    f"No current subscription to channel {message.channel}, or subscription in progress",
+                    channel=message.channel,
+                )
+        elif subscription.channel.name.user_id is None:  # the user's own channel goes with the sign-in
+            self.leave(subscription)
+
+    def leave(self, subscription: Subscription) -> None:
+        """End one subscription, whatever the reason; does nothing to one that has ended."""
+        if not subscription.gone:
+            self.left(self._hub.leave(subscription))
+
+    def left(self, ended: Left) -> None:
+        """Tell the cluster and the remaining subscribers what a leave has ended here."""
+        subscription, channel = ended.subscription, ended.subscription.channel
+        space, name = subscription.connection.space, channel.name
+        if ended.last_of_user_here and subscription.member is not None:
+            self._roster.untrack(members_topic(space.app.id, name.text), subscription.member.user_id)
+        if ended.last_here:
+            self._broker.unsubscribe(channel_topic(space.app.id, name.text))
+            if name.has_members:
+                self._roster.forget(members_topic(space.app.id, name.text))
+            if name.user_id is None:
+                self._roster.untrack(channels_topic(space.app.id), name.text)
+        else:
+            self._counts.changed(space, channel)
+
+    def tick(self) -> None:
+        """Forget which cache misses were told a while ago."""
+        horizon = self._clock() - MISS_INTERVAL
+        while self._missed:
+            key, at = next(iter(self._missed.items()))
+            if at > horizon:
+                break
+            del self._missed[key]
+
+    async def _open(self, subscription: Subscription) -> list[bytes] | None:
+        """The success frame and what follows it; None when the subscription has ended meanwhile."""
+        channel = subscription.channel
+        app_id, name = subscription.connection.space.app.id, channel.name
+        if not channel.on_bus:
+            try:
+                await self._broker.subscribe(channel_topic(app_id, name.text))
+                channel.on_bus = True
+            except ClusterUnavailable:
+                if name.has_members:
+                    raise
+        if subscription.member is not None:
+            await self._become_member(subscription, subscription.member)
+        last = await self._last_event(subscription) if name.remembers_last else []
+        if subscription.gone:
+            return None
+        # Made in the same step as the activation: the list is current, and the transitions that follow
+        # are delivered live.
+        return [_success(subscription), *last]
+
+    async def _become_member(self, subscription: Subscription, member: Member) -> None:
+        channel = subscription.channel
+        members, app = channel.members, subscription.connection.space.app
+        assert members is not None  # a subscription has a member only on presence channels
+        topic = members_topic(app.id, channel.name.text)
+        if members.version is None:
+            snapshot = await self._roster.snapshot(topic)
+            if members.version is None:
+                members.adopt(snapshot)
+        mates = channel.users.get(member.user_id, ())
+        if any(mate.active for mate in mates):
+            self._update(subscription, member)
+            return
+        try:
+            await self._roster.track(
+                topic, member.user_id, member_value(member), limit=app.limits.presence_members
+            )
+        except RosterFull:
+            raise SubscriptionRefused(
+                channel.name.text,
+                f"The maximum members per presence channel limit ({app.limits.presence_members}) was reached",
+                kind="LimitReached",
+                status=4100,
+            ) from None
+
+    def _update(self, subscription: Subscription, member: Member) -> None:
+        """A further connection of a present user: the later info wins, nobody is told."""
+        channel, app_id = subscription.channel, subscription.connection.space.app.id
+        subscription.member = member
+        value = member_value(member)
+        if channel.members is not None and channel.members.value(member.user_id) != value:
+            channel.members.update(member.user_id, value)
+            self._roster.declare(members_topic(app_id, channel.name.text), member.user_id, value)
+
+    async def _last_event(self, subscription: Subscription) -> list[bytes]:
+        """The cached event or `cache_miss`; neither while the store is away (DESIGN §16.10).
+
+        An event that arrived live meanwhile is among the held frames: the client gets it from there.
+        """
+        app_id, name = subscription.connection.space.app.id, subscription.channel.name.text
+        try:
+            cached = await self._broker.cached(channel_topic(app_id, name))
+        except ClusterUnavailable:
+            return []
+        if cached is not None:
+            live = any(event_id == cached.event_id for event_id, _ in subscription.held)
+            return [] if live else [cached.payload]
+        now = self._clock()
+        if (app_id, name) not in self._missed:
+            self._missed[app_id, name] = now
+            self._emit(CacheMissed(app_id=app_id, channel=name))
+        return [events.cache_miss(name)]
+
+    async def _repeat(self, subscription: Subscription, member: Member | None) -> None:
+        """A second subscribe is confirmed again, and changes nothing for others (PROTOCOL §2.6)."""
+        before = subscription.member
+        if member is not None and before is not None:
+            if member.user_id != before.user_id:
+                raise SubscriptionRefused(
+                    subscription.channel.name.text,
+                    "Already subscribed as another user",
+                    kind="InvalidData",
+                    status=400,
+                )
+            self._update(subscription, member)
+        last: list[bytes] = []
+        if subscription.channel.name.remembers_last:
+            last = await self._last_event(subscription)
+        if not subscription.gone:
+            self._hub.settle(subscription)
+            for payload in [_success(subscription), *last]:
+                subscription.connection.send(payload)
+
+
+def _success(subscription: Subscription) -> bytes:
+    channel = subscription.channel
+    if channel.members is None:
+        return events.subscription_succeeded(channel.name.text)
+    return channel.members.success(channel.name.text)
+
+
+def _authorize(connection: Connection, name: ChannelName, message: Subscribe) -> Member | None:
+    """Check the right to join; the member for presence channels. Raises SubscriptionRefused."""
+    if name.user_id is not None:
+        if connection.user is None or connection.user.id != name.user_id:
+            raise SubscriptionRefused(name.text, "The connection is not signed in as this user")
+        return None
+    if not name.requires_auth:
+        return None
+    app = connection.space.app
+    try:
+        channel_auth.verify(app, connection.socket_id, name.text, message.auth, message.channel_data)
+    except AuthenticationError as error:
+        raise SubscriptionRefused(name.text, error.message) from None
+    return _member(connection, name, message.channel_data) if name.has_members else None
+
+
+def _member(connection: Connection, name: ChannelName, channel_data: str | None) -> Member:
+    """From `channel_data`, else from the sign-in (PROTOCOL §3.4)."""
+    limits = connection.space.app.limits
+    if channel_data:
+        try:
+            member = decode_member(channel_data)
+        except InvalidIdentity as error:
+            raise SubscriptionRefused(name.text, error.message, kind="InvalidData", status=400) from None
+        size = len(channel_data.encode())
+    elif connection.user is not None:
+        member = connection.user.as_member()
+        size = len(connection.user.info or b"")
+    else:
+        raise SubscriptionRefused(
+            name.text, "Presence channels need channel_data or a sign-in", kind="InvalidData", status=400
+        )
+    if 0 < limits.presence_member_bytes < size:
+        raise SubscriptionRefused(
+            name.text,
+            f"The maximum size for a channel member is {limits.presence_member_bytes} bytes",
+            kind="LimitReached",
+            status=4301,
+        )
+    if 0 < limits.user_id_length < len(member.user_id):
+        raise SubscriptionRefused(
+            name.text,
+            f"The user_id is longer than {limits.user_id_length} characters",
+            kind="LimitReached",
+            status=4301,
+        )
+    return member

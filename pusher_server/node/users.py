@@ -1,0 +1,130 @@
+"""Signed-in users: sign-in, watchlist, terminate (PROTOCOL §6)."""
+
+from pusher_server.app import App
+from pusher_server.auth import users as user_auth
+from pusher_server.errors import AuthenticationError, ClusterUnavailable
+from pusher_server.hub.connection import Connection
+from pusher_server.hub.hub import Hub
+from pusher_server.hub.space import AppSpace
+from pusher_server.interfaces import (
+    Broker,
+    Roster,
+    TerminateMessage,
+    channel_topic,
+    control_topic,
+    users_topic,
+)
+from pusher_server.protocol import events
+from pusher_server.protocol.channel_name import user_channel
+from pusher_server.protocol.errors import Code, ConnectionRejected, MessageRejected
+from pusher_server.protocol.members import InvalidIdentity, User, decode_user
+from pusher_server.protocol.messages import SignIn
+
+
+class Users:
+    """The verbs of one node's signed-in users; the app's space keeps them."""
+
+    def __init__(self, hub: Hub, broker: Broker, roster: Roster) -> None:
+        self._hub = hub
+        self._broker = broker
+        self._roster = roster
+
+    async def sign_in(self, connection: Connection, message: SignIn) -> None:
+        """Raises ConnectionRejected (4009) on bad proof, MessageRejected when signed in as another."""
+        user = _verified(connection, message)
+        before = connection.user
+        if before is not None and before.id != user.id:
+            raise MessageRejected(Code.UNAUTHORIZED, "Connection is already signed in as another user")
+        space = connection.space
+        connection.user = user
+        if before is None:
+            if space.users.sign_in(connection, user.id):
+                self._roster.declare(users_topic(space.app.id), user.id, b"1")
+            await self._join_own_channel(connection, user.id)
+        connection.authorized()
+        connection.send(events.signin_success(user.data))
+        if space.app.watchlist:
+            await self._watch(connection, () if before is None else before.watchlist, user)
+
+    def signed_out(self, connection: Connection) -> None:
+        """The connection is gone."""
+        user, space = connection.user, connection.space
+        if user is None:
+            return
+        space.users.unwatch(connection, user.watchlist)
+        if space.users.sign_out(connection, user.id):
+            self._roster.untrack(users_topic(space.app.id), user.id)
+
+    def changed(self, space: AppSpace, user_id: str, *, online: bool) -> None:
+        """A user's first connection in the cluster signed in, or the last one went."""
+        watchers = space.users.watchers(user_id)
+        if watchers:
+            payload = events.watchlist_events(**{"online" if online else "offline": [user_id]})
+            for connection in watchers:
+                connection.send(payload)
+
+    def terminate(self, app: App, user_id: str) -> None:
+        """Close this user's connections on every node. An unknown user is no error."""
+        self.terminate_here(app.id, user_id)
+        self._broker.publish(control_topic(app.id), TerminateMessage(user_id=user_id))
+
+    def terminate_here(self, app_id: str, user_id: str) -> None:
+        """Close those on this node; 4009 keeps pusher-js from coming back, which is the wish."""
+        space = self._hub.spaces.get(app_id)
+        if space is None:
+            return
+        connections = dict.fromkeys(space.users.connections(user_id))
+        if space.app.terminate_presence_members:
+            for channel in space.channels.values():
+                connections.update(dict.fromkeys(s.connection for s in channel.users.get(user_id, ())))
+        for connection in connections:
+            connection.close(Code.UNAUTHORIZED, "You got disconnected by the app.")
+
+    async def _join_own_channel(self, connection: Connection, user_id: str) -> None:
+        """Events to a user reach every connection signed in as that user, subscribed or not (§6.2)."""
+        name = user_channel(user_id)
+        subscription = self._hub.subscribe(connection, name).subscription
+        if not subscription.channel.on_bus:
+            try:
+                await self._broker.subscribe(channel_topic(connection.space.app.id, name.text))
+                subscription.channel.on_bus = True
+            except ClusterUnavailable:
+                pass  # local events arrive; the others are missed while the bus is away (DESIGN §16.10)
+        if not subscription.gone:
+            self._hub.activate(subscription, ())
+
+    async def _watch(self, connection: Connection, before: tuple[str, ...], user: User) -> None:
+        """Follow the first of the list, say who is online now, and complain about the rest (§6.4)."""
+        space = connection.space
+        limit = space.app.limits.watchlist or len(user.watchlist)
+        watched = user.watchlist[:limit]
+        space.users.unwatch(connection, before)
+        if len(user.watchlist) > limit:
+            message = f"Watchlist limit exceeded. Only the first {limit} user IDs are accepted."
+            connection.send(events.error(Code.WATCHLIST_LIMIT, message))
+        if not watched:
+            return
+        topic = users_topic(space.app.id)
+        try:
+            await self._roster.follow(topic)
+            online = await self._roster.lookup(topic, watched)
+        except ClusterUnavailable:
+            return
+        if connection.user is user:
+            space.users.watch(connection, watched)
+            connection.send(
+                events.watchlist_events(
+                    [each for each in watched if each in online],
+                    [each for each in watched if each not in online],
+                )
+            )
+
+
+def _verified(connection: Connection, message: SignIn) -> User:
+    try:
+        user_auth.verify(connection.space.app, connection.socket_id, message.auth, message.user_data)
+        return decode_user(message.user_data)
+    except AuthenticationError:
+        raise ConnectionRejected(Code.UNAUTHORIZED, "Connection not authorized.") from None
+    except InvalidIdentity as error:
+        raise ConnectionRejected(Code.UNAUTHORIZED, error.message) from None

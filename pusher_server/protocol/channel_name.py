@@ -1,0 +1,80 @@
+"""Channel names: the grammar, and what a name's prefix says about the channel (PROTOCOL §3.1, §3.2).
+
+A kind of channel is a set of flags, not a class. Prefixes are tested anchored and with their dash:
+`my-private-x` and `privateers` are public.
+"""
+
+import re
+from functools import lru_cache
+
+from msgspec import Struct, structs
+
+from pusher_server.protocol.errors import InvalidChannelName
+
+USER_PREFIX = "#server-to-user-"
+
+_NAME = re.compile(r"\A[-a-zA-Z0-9_=@,.;]+\Z")
+_USER_ID = re.compile(r"\A[A-Za-z0-9_\-=@,.;]+\Z")
+#: Printable text: no control characters (C0, DEL, C1) and no line separators.
+_LENIENT = re.compile("\\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]+\\Z")
+
+
+class ChannelName(Struct, frozen=True):
+    """A name that passed the grammar, with its flags."""
+
+    text: str
+    requires_auth: bool = False
+    has_members: bool = False
+    remembers_last: bool = False
+    is_encrypted: bool = False
+    allows_client_events: bool = False
+    #: The user that `#server-to-user-<id>` belongs to.
+    user_id: str | None = None
+
+
+#: In the order in which they are tried: what comes after the prefix is free.
+_PREFIXES: tuple[tuple[str, ChannelName], ...] = (
+    (
+        "private-encrypted-cache-",
+        ChannelName(
+            "", requires_auth=True, is_encrypted=True, remembers_last=True, allows_client_events=True
+        ),
+    ),
+    ("private-encrypted-", ChannelName("", requires_auth=True, is_encrypted=True, allows_client_events=True)),
+    ("private-cache-", ChannelName("", requires_auth=True, remembers_last=True, allows_client_events=True)),
+    ("private-", ChannelName("", requires_auth=True, allows_client_events=True)),
+    (
+        "presence-cache-",
+        ChannelName(
+            "", requires_auth=True, has_members=True, remembers_last=True, allows_client_events=True
+        ),
+    ),
+    ("presence-", ChannelName("", requires_auth=True, has_members=True, allows_client_events=True)),
+    ("cache-", ChannelName("", remembers_last=True)),
+)
+
+
+# Both clients and backends repeat few names; 0.15 µs on a hit against 1.5 µs for the full parse.
+@lru_cache(maxsize=8_192)
+def parse_channel_name(text: str, *, max_length: int = 200, lenient: bool = False) -> ChannelName:
+    """Check `text` and read its flags. `max_length` 0 = any. Raises InvalidChannelName."""
+    if not text:
+        raise InvalidChannelName("Channel name is empty")
+    if 0 < max_length < len(text):
+        raise InvalidChannelName(f"Channel name is longer than {max_length} characters")
+    if text[0] == "#":
+        user_id = text.removeprefix(USER_PREFIX)
+        if user_id == text or not _USER_ID.match(user_id):
+            raise InvalidChannelName(f"Invalid channel name: {text[:200]!r}")
+        return ChannelName(text, user_id=user_id)
+    if not (_LENIENT if lenient else _NAME).match(text):
+        raise InvalidChannelName(f"Invalid channel name: {text[:200]!r}")
+    for prefix, kind in _PREFIXES:
+        if text.startswith(prefix):
+            return structs.replace(kind, text=text)
+    return ChannelName(text)
+
+
+def user_channel(user_id: str) -> ChannelName:
+    """The channel of a signed-in user; sign-in takes ids that no API call could address (PROTOCOL §6.1)."""
+    return ChannelName(USER_PREFIX + user_id, user_id=user_id)

@@ -1,0 +1,105 @@
+"""What the protocol answers when a client breaks its rules. Every error carries its answer.
+
+    ProtocolError
+    ├── ConnectionRejected      `pusher:error`, then close with the same code (4000-4299)
+    ├── MessageRejected         `pusher:error`, the connection stays (code 4200, 4301, … or none)
+    ├── SubscriptionRefused     `pusher:subscription_error` for one channel, the connection stays
+    ├── FramingViolation        close with an RFC 6455 code (1002, 1003, 1007, 1009), no Pusher frame
+    ├── InvalidChannelName      a name against the grammar; the edge chooses the form
+    └── MalformedText           text that is no JSON, or JSON that no client could read
+        └── NotUtf8             bytes that are no text at all
+
+Ranges tell a client what to do (PROTOCOL §1.5): 4000-4099 never come back unchanged, 4100-4199 come back
+after a second, 4200-4299 come back at once. Nothing closes with 43xx: pusher-js would never return.
+"""
+
+from enum import IntEnum
+from typing import Literal
+
+from pusher_server.errors import PusherServerError
+
+
+class Code(IntEnum):
+    """Pusher's error and close codes (PROTOCOL §1.5)."""
+
+    TLS_REQUIRED = 4000
+    UNKNOWN_APP = 4001
+    APP_DISABLED = 4003
+    OVER_QUOTA = 4004
+    PATH_NOT_FOUND = 4005
+    BAD_VERSION = 4006
+    UNSUPPORTED_PROTOCOL = 4007
+    PROTOCOL_MISSING = 4008
+    UNAUTHORIZED = 4009
+    OVER_CAPACITY = 4100
+    RECONNECT = 4200
+    PONG_TIMEOUT = 4201
+    CLIENT_EVENT_RATE = 4301
+    WATCHLIST_LIMIT = 4302
+
+
+class ProtocolError(PusherServerError):
+    """A client broke a rule of the protocol."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ConnectionRejected(ProtocolError):
+    """Say `message` with `code`, then close with that code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class MessageRejected(ProtocolError):
+    """Say `message` with `code` (None is JSON null), on `channel` if it has one; stay open."""
+
+    def __init__(self, code: int | None, message: str, *, channel: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.channel = channel
+
+
+class SubscriptionRefused(ProtocolError):
+    """One subscription is refused for good. Never for a passing fault: pusher-js takes it as final."""
+
+    def __init__(
+        self,
+        channel: str,
+        message: str,
+        *,
+        kind: Literal["AuthError", "LimitReached", "InvalidChannel", "InvalidData"] = "AuthError",
+        status: int = 401,
+    ) -> None:
+        super().__init__(message)
+        self.channel = channel
+        self.kind = kind
+        self.status = status
+
+
+class FramingViolation(ProtocolError):
+    """The WebSocket layer itself was broken; `code` is an RFC 6455 §7.4.1 close code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InvalidChannelName(ProtocolError):
+    """The name is empty, too long or has characters outside the grammar (PROTOCOL §3.2)."""
+
+
+class MalformedText(ProtocolError):
+    """Not JSON, not UTF-8, nested too deeply, or holding lone surrogates."""
+
+
+class NotUtf8(MalformedText):
+    """The bytes are not UTF-8; on a WebSocket that ends the connection (RFC 6455 §8.1)."""
+
+
+def invalid_message() -> MessageRejected:
+    """The one answer to every frame that is not a message (PROTOCOL §2.1)."""
+    return MessageRejected(Code.RECONNECT, "Invalid message format")

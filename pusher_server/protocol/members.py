@@ -1,0 +1,97 @@
+"""Who somebody is: `channel_data` of presence channels and `user_data` of sign-in (PROTOCOL §3.4, §6.1)."""
+
+import re
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from pusher_server.app import Member
+from pusher_server.protocol import text
+from pusher_server.protocol.errors import MalformedText, ProtocolError
+
+# JSON's integers only: `10.0` and `1e1` are no ids, and an id beyond 2**53 keeps its digits.
+_INTEGER = re.compile(rb"\A-?[0-9]+\Z")
+
+
+class InvalidIdentity(ProtocolError):
+    """The data is no JSON object or names nobody."""
+
+
+class _ChannelData(Struct):
+    user_id: Raw | UnsetType = UNSET
+    user_info: Raw | UnsetType = UNSET
+
+
+class _UserData(Struct):
+    id: Raw | UnsetType = UNSET
+    user_info: Raw | UnsetType = UNSET
+    watchlist: Raw | UnsetType = UNSET
+
+
+class User(Struct, frozen=True):
+    """A signed-in user. `data` is the text that was signed, to be confirmed to the client."""
+
+    id: str
+    data: str
+    info: bytes | None = None
+    watchlist: tuple[str, ...] = ()
+
+    def as_member(self) -> Member:
+        """How a signed-in user joins a presence channel without `channel_data`."""
+        return Member(self.id, self.info)
+
+
+_channel_data = msgspec.json.Decoder(_ChannelData)
+_user_data = msgspec.json.Decoder(_UserData)
+_string = msgspec.json.Decoder(str)
+_list = msgspec.json.Decoder(list[object])
+
+
+def decode_member(channel_data: str) -> Member:
+    """`{"user_id": string|integer, "user_info"?: any}` -> Member. Raises InvalidIdentity."""
+    try:
+        fields = text.decode(_channel_data, channel_data.encode())
+    except MalformedText:
+        raise InvalidIdentity("channel_data is not a JSON object") from None
+    return Member(_identifier(fields.user_id, "user_id"), _info(fields.user_info))
+
+
+def decode_user(user_data: str) -> User:
+    """`{"id": string|integer, "user_info"?: any, "watchlist"?: [string]}` -> User.
+
+    An id that was a number is written back as a string: pusher-js silently ignores the sign-in
+    otherwise (PROTOCOL trap 54). Raises InvalidIdentity.
+    """
+    try:
+        fields = text.decode(_user_data, user_data.encode())
+        user_id = _identifier(fields.id, "id")
+    except MalformedText:
+        raise InvalidIdentity("The returned user data is not a JSON object.") from None
+    except InvalidIdentity:
+        raise InvalidIdentity('The returned user data must contain the "id" field.') from None
+    if bytes(fields.id)[:1] != b'"':  # type: ignore[arg-type]  # _identifier has refused UNSET
+        user_data = text.encode({**text.exact(user_data), "id": user_id}).decode()
+    return User(user_id, user_data, _info(fields.user_info), _watchlist(fields.watchlist))
+
+
+def _identifier(raw: Raw | UnsetType, field: str) -> str:
+    value = b"" if raw is UNSET else bytes(raw)
+    if value[:1] == b'"':
+        name = _string.decode(value)
+        if name:
+            return name
+    elif _INTEGER.match(value):
+        return value.decode()
+    raise InvalidIdentity(f"{field} must be a non-empty string or an integer")
+
+
+def _info(raw: Raw | UnsetType) -> bytes | None:
+    return None if raw is UNSET else bytes(raw)
+
+
+def _watchlist(raw: Raw | UnsetType) -> tuple[str, ...]:
+    """The ids to watch, each once and in order; anything that is no list of ids watches nobody."""
+    if raw is UNSET or bytes(raw)[:1] != b"[":
+        return ()
+    ids = (str(item) for item in _list.decode(raw) if isinstance(item, (str, int)) and item != "")
+    return tuple(dict.fromkeys(ids))

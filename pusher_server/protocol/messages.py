@@ -1,0 +1,147 @@
+"""Messages from clients: one JSON text in, one of six values out (PROTOCOL §2.1, §2.2)."""
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from pusher_server.protocol import text
+from pusher_server.protocol.errors import (
+    FramingViolation,
+    MalformedText,
+    MessageRejected,
+    NotUtf8,
+    SubscriptionRefused,
+    invalid_message,
+)
+
+
+class Subscribe(Struct, frozen=True):
+    """`channel_data` is the exact text of the frame: it is part of what was signed (PROTOCOL §4.2)."""
+
+    channel: str
+    auth: str = ""
+    channel_data: str | None = None
+
+
+class Unsubscribe(Struct, frozen=True):
+    """No acknowledgement follows."""
+
+    channel: str
+
+
+class SignIn(Struct, frozen=True):
+    """`user_data` is the exact text of the frame."""
+
+    auth: str
+    user_data: str
+
+
+class ClientEvent(Struct, frozen=True):
+    """`data` is a JSON string literal, ready to be relayed; b'"null"' when the client sent none."""
+
+    event: str
+    channel: str
+    data: bytes
+
+
+class Ping(Struct, frozen=True):
+    """Wants a pong at once."""
+
+
+class Pong(Struct, frozen=True):
+    """Answers our `pusher:ping`; that bytes arrived is all that counts."""
+
+
+T = TypeVar("T")
+Message = Subscribe | Unsubscribe | SignIn | ClientEvent | Ping | Pong
+
+CLIENT_EVENT_PREFIX = "client-"
+_PING, _PONG = Ping(), Pong()
+
+
+class _Envelope(Struct):
+    event: str
+    data: Raw | UnsetType = UNSET
+    channel: Any = None
+
+
+class _SubscribeData(Struct):
+    channel: Any = None
+    auth: Any = ""
+    channel_data: Any = None
+
+
+class _SignInData(Struct):
+    auth: Any = None
+    user_data: Any = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_subscribe = msgspec.json.Decoder(_SubscribeData)
+_signin = msgspec.json.Decoder(_SignInData)
+_string = msgspec.json.Decoder(str)
+
+
+def decode(payload: bytes) -> Message | None:
+    """What a client said; None for events that are to be ignored silently.
+
+    Raises MessageRejected (not a message), SubscriptionRefused (a subscribe with unusable fields),
+    FramingViolation (not UTF-8).
+    """
+    try:
+        envelope = text.decode(_envelope, payload)
+    except NotUtf8:
+        raise FramingViolation(1007, "Text frame is not UTF-8") from None
+    except MalformedText:
+        raise invalid_message() from None
+    event = envelope.event
+    if event.startswith(CLIENT_EVENT_PREFIX):
+        return _client_event(envelope)
+    if event == "pusher:subscribe":
+        return _subscription(_fields(_subscribe, envelope.data))
+    if event == "pusher:unsubscribe":
+        channel = _fields(_subscribe, envelope.data).channel
+        return Unsubscribe(channel) if isinstance(channel, str) else None
+    if event == "pusher:ping":
+        return _PING
+    if event == "pusher:pong":
+        return _PONG
+    if event == "pusher:signin":
+        fields = _fields(_signin, envelope.data)
+        if not isinstance(fields.auth, str) or not isinstance(fields.user_data, str):
+            return SignIn("", "")  # refused as every bad signature is, with its own code
+        return SignIn(fields.auth, fields.user_data)
+    return None
+
+
+def _fields(decoder: msgspec.json.Decoder[T], data: Raw | UnsetType) -> T:
+    """The `data` object of a `pusher:` message; Reverb's clients may send it stringified."""
+    if data is UNSET:
+        raise invalid_message()
+    try:
+        raw = bytes(data)
+        return text.decode(decoder, _string.decode(raw).encode() if raw[:1] == b'"' else raw)
+    except MalformedText:
+        raise invalid_message() from None
+
+
+def _subscription(fields: _SubscribeData) -> Subscribe:
+    channel, auth, channel_data = fields.channel, fields.auth, fields.channel_data
+    if not isinstance(channel, str):
+        raise SubscriptionRefused("", "Channel name must be a string", kind="InvalidChannel", status=400)
+    if channel_data is not None and not isinstance(channel_data, str):
+        raise SubscriptionRefused(
+            channel, "channel_data must be a string of JSON text", kind="InvalidData", status=400
+        )
+    return Subscribe(channel, auth if isinstance(auth, str) else "", channel_data)
+
+
+def _client_event(envelope: _Envelope) -> ClientEvent:
+    if not isinstance(envelope.channel, str):
+        raise MessageRejected(None, "Invalid client event (must contain channel and data)")
+    try:
+        data = b'"null"' if envelope.data is UNSET else text.string_literal(bytes(envelope.data))
+    except MalformedText:
+        raise invalid_message() from None
+    return ClientEvent(envelope.event, envelope.channel, data)

@@ -1,0 +1,75 @@
+"""What one connection owes and is owed over time; no socket and no clock, `now` is an argument (seconds).
+
+    state     event                         next      told to the client
+    ALIVE     bytes arrive                  ALIVE
+    ALIVE     silent for activity_timeout   PINGED    ping (a WebSocket control frame)
+    PINGED    bytes arrive (any, a pong)    ALIVE
+    PINGED    silent for pong_timeout       over      4201, close
+    any       not authorized in time        over      4009, close (only where the app asks for it)
+
+Inbound silence alone closes nothing: on a busy channel a healthy client never sends (PROTOCOL §1.6).
+"""
+
+from typing import NamedTuple
+
+from pusher_server.protocol.errors import Code, ConnectionRejected
+
+
+class Check(NamedTuple):
+    """What a look at the clock asks for: send a ping now or not, and when to look again."""
+
+    ping: bool
+    again_at: float
+
+
+class Session:
+    """Deadlines and client-event rate of one established connection."""
+
+    __slots__ = ("_authorize_by", "_bucket_at", "_heard_at", "_pinged_at", "_tokens")
+
+    def __init__(self, now: float, *, authorization_timeout: float = 0) -> None:
+        self._heard_at = now
+        self._pinged_at = 0.0
+        self._authorize_by = now + authorization_timeout if authorization_timeout else 0.0
+        self._bucket_at = 0.0
+        self._tokens = 0.0
+
+    def heard(self, now: float) -> None:
+        """Bytes arrived, whatever they mean."""
+        self._heard_at = now
+        self._pinged_at = 0.0
+
+    def authorized(self) -> None:
+        """Signed in, or subscribed to a channel that needs authorization (PROTOCOL §6.1)."""
+        self._authorize_by = 0.0
+
+    def check(self, now: float, *, activity_timeout: float, pong_timeout: float) -> Check:
+        """Apply the table above. Raises ConnectionRejected when the connection is over."""
+        if self._authorize_by and now >= self._authorize_by:
+            raise ConnectionRejected(Code.UNAUTHORIZED, "Connection not authorized within timeout")
+        if self._pinged_at:
+            again_at = self._pinged_at + pong_timeout
+            if now >= again_at:
+                raise ConnectionRejected(Code.PONG_TIMEOUT, "Pong reply not received")
+            ping = False
+        else:
+            again_at = self._heard_at + activity_timeout
+            ping = now >= again_at
+            if ping:
+                self._pinged_at = now
+                again_at = now + pong_timeout
+        if self._authorize_by:
+            again_at = min(again_at, self._authorize_by)
+        return Check(ping, again_at)
+
+    def may_send_client_event(self, now: float, per_second: int) -> bool:
+        """A token bucket that holds one second's worth; 0 = no limit (PROTOCOL §5.1 row 7)."""
+        if not per_second:
+            return True
+        refilled = self._tokens + (now - self._bucket_at) * per_second if self._bucket_at else per_second
+        self._bucket_at = now
+        self._tokens = min(float(per_second), refilled)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

@@ -1,0 +1,18 @@
+"""The name of a connection: two integers joined by a dot, text and never a number (PROTOCOL §1.3)."""
+
+import re
+from collections.abc import Callable
+
+_SHAPE = re.compile(r"\A[0-9]+\.[0-9]+\Z")
+#: Each half has at most 10 digits; 2 × 33 bits make a repeat in a cluster as good as impossible.
+HALF_LIMIT = 10**10
+
+
+def is_socket_id(text: str) -> bool:
+    """Whether the official libraries would accept it."""
+    return _SHAPE.match(text) is not None
+
+
+def make_socket_id(random_below: Callable[[int], int]) -> str:
+    """A fresh id. `random_below(n)` gives 0…n-1; it should be unguessable, the id is an input to auth."""
+    return f"{random_below(HALF_LIMIT)}.{random_below(HALF_LIMIT)}"

@@ -1,0 +1,168 @@
+"""Settings -> objects -> uvicorn. Reads top to bottom as the picture in ARCHITECTURE.md."""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+import uvicorn
+from msgspec import Struct, structs
+
+from pusher_server.apps.static import StaticApps
+from pusher_server.cluster.local import LocalBroker, LocalRoster
+from pusher_server.config import Config, load
+from pusher_server.errors import ConfigError
+from pusher_server.http_api.asgi import create_api
+from pusher_server.hub.hub import Hub
+from pusher_server.limits.local import LocalRateLimiter
+from pusher_server.node.node import Node
+from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
+from pusher_server.server.lifecycle import DrainingServer
+from pusher_server.server.listening import listen, raise_file_limit
+from pusher_server.server.proxies import TrustedProxies
+from pusher_server.server.tls import Certificate
+from pusher_server.websocket.edge import WebSocketEdge
+
+logger = logging.getLogger("pusher_server.server")
+
+
+class StartReport(Struct, frozen=True):
+    """What a started server runs on, for whoever tells the operator."""
+
+    loop: str
+    file_limit: int
+    workers: int
+    urls: list[str]
+
+
+class Server:
+    """One process. `on_started` is called once it listens."""
+
+    def __init__(self, config: Config, *, config_path: Path | None = None) -> None:
+        """Raises ConfigError when a certificate cannot be used."""
+        self.on_started: Callable[[StartReport], None] = lambda report: None
+        self._config = config
+        self._config_path = config_path
+        self._apps = StaticApps(config.apps)
+        self._certificate = Certificate(config.server.tls) if config.server.tls.certificate else None
+        node_id = secrets.token_hex(8)
+        self._roster = LocalRoster(
+            node_id,
+            time.monotonic,
+            epoch=secrets.randbits(63),
+            undo_window=config.cluster.undo_window,
+        )
+        self.node = Node(
+            node_id,
+            hub=Hub(lambda callback: asyncio.get_running_loop().call_soon(callback)),
+            broker=LocalBroker(time.monotonic),
+            roster=self._roster,
+            apps=self._apps,
+            limiter=LocalRateLimiter(time.monotonic),
+            clock=time.monotonic,
+            # A random start in 2**62: two nodes that count from there never meet.
+            event_ids=count(secrets.randbits(62)),
+        )
+        self._roster.attach(self.node)
+        self._edge = WebSocketEdge(
+            self.node,
+            config.websocket,
+            path_prefix=config.server.path_prefix,
+            clock=time.monotonic,
+            random_below=secrets.randbelow,
+        )
+        self._guard = RequestGuard(config.http)
+
+    def run(self) -> None:
+        """Serve until told to stop. Raises ConfigError before serving, when the address cannot be had."""
+        config = self._config
+        file_limit = raise_file_limit()
+        sockets = listen(config.server, config.websocket.send_buffer_bytes)
+        settings = self._uvicorn()
+        address = sockets[0].getsockname()
+        self._uvicorn_server = DrainingServer(
+            settings,
+            node=self.node,
+            edge=self._edge,
+            grace=config.server.shutdown_grace,
+            tick=self._tick,
+            reload=self.reload,
+            started=lambda: self.on_started(self._report(address, file_limit)),
+        )
+        try:
+            self._uvicorn_server.run(sockets=sockets)
+        finally:
+            if config.server.unix_socket:
+                Path(config.server.unix_socket).unlink(missing_ok=True)
+
+    def reload(self) -> None:
+        """Read certificates and `[[apps]]` again; a bad file changes nothing (DESIGN §16.16)."""
+        try:
+            config = load(self._config_path, os.environ, self._config.overrides)
+            if self._certificate is not None:
+                self._certificate.reload()
+        except ConfigError as error:
+            logger.error("not reloaded, the old settings stay: %s", error)
+            return
+        for section in _changed_sections(self._config, config):
+            logger.warning("[%s] has changed; this needs a restart", section)
+        changed = self._apps.replace(config.apps)
+        closing = [each for app_id, app in changed.items() for each in self.node.change_app(app_id, app)]
+        logger.info("reloaded: %d apps changed, %d connections to close", len(changed), len(closing))
+        self._config = structs.replace(self._config, apps=config.apps)
+        self._closing = asyncio.get_running_loop().create_task(self._uvicorn_server.close_gently(closing))
+
+    def _tick(self, now: float) -> None:
+        self._roster.sweep()
+        self.node.tick()
+        self._edge.heartbeat.tick(now)
+        self._guard.tick(now)
+
+    def _uvicorn(self) -> uvicorn.Config:
+        config = self._config
+        api = create_api(self.node, config.http, time.time, config.server.path_prefix)
+        protocol = partial(
+            HttpProtocol,
+            edge=self._edge,
+            guard=self._guard,
+            proxies=TrustedProxies(config.server.trusted_proxies),
+        )
+        certificate = self._certificate
+        return uvicorn.Config(
+            api,
+            http=cast(Any, protocol),  # any callable will do: `Server.startup` only calls it
+            ws="none",
+            loop=config.server.loop,
+            lifespan="off",
+            log_config=None,
+            access_log=config.log.access,
+            proxy_headers=bool(config.server.trusted_proxies),
+            forwarded_allow_ips=list(config.server.trusted_proxies),
+            server_header=False,
+            backlog=config.server.backlog,
+            timeout_keep_alive=cast(int, config.http.keep_alive),  # only handed to call_later
+            timeout_graceful_shutdown=1,
+            ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
+        )
+
+    def _report(self, address: Any, file_limit: int) -> StartReport:
+        server = self._config.server
+        loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+        if server.unix_socket:
+            urls = [f"unix:{server.unix_socket}"]
+        else:
+            host = f"[{server.host}]" if ":" in server.host else server.host
+            scheme = "https" if self._certificate else "http"
+            urls = [f"{scheme}://{host}:{address[1]}{server.path_prefix}"]
+        return StartReport(loop=loop, file_limit=file_limit, workers=1, urls=urls)
+
+
+def _changed_sections(before: Config, after: Config) -> list[str]:
+    names = ("server", "websocket", "http", "log", "cluster")
+    return [name for name in names if getattr(before, name) != getattr(after, name)]

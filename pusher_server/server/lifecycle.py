@@ -1,0 +1,127 @@
+"""uvicorn's server with our signals: drain before it stops, reload on SIGHUP, one sweep for all that waits."""
+
+import asyncio
+import gc
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from pusher_server.hub.connection import Connection
+from pusher_server.node.node import Node
+from pusher_server.protocol.errors import Code
+from pusher_server.websocket import drain, heartbeat
+from pusher_server.websocket.edge import WebSocketEdge
+
+logger = logging.getLogger("pusher_server.server")
+
+#: Collections of the youngest generation come this rarely: connections are made of long-lived objects
+#: without cycles. With 15,000 of them a full collection takes 5 ms, 0 after a freeze (measured).
+_GC_THRESHOLD = 50_000
+#: Seconds that closed clients have to say goodbye before the process ends.
+_FAREWELL = 2.0
+
+
+class DrainingServer(uvicorn.Server):
+    """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        node: Node,
+        edge: WebSocketEdge,
+        grace: float,
+        tick: Callable[[float], None],
+        reload: Callable[[], None],
+        started: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._node = node
+        self._edge = edge
+        self._grace = grace
+        self._tick = tick
+        self._reload = reload
+        self._announce = started
+        self._draining: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        """Listen, then keep what exists now out of the garbage collector's way."""
+        await super().startup(sockets=sockets)
+        self._loop = asyncio.get_running_loop()
+        self._sweep()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD, 20, 20)
+        self._announce()
+
+    async def close_gently(self, closing: list[tuple[Connection, int, str]]) -> None:
+        """Close connections at the pace of a drain: those who may come back come back spread out."""
+        position = 0
+        for size in drain.batches(len(closing), self._grace):
+            for connection, code, message in closing[position : position + size]:
+                connection.close(code, message)
+            position += size
+            await asyncio.sleep(drain.STEP)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's would stop at once, and end the process by the signal afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handlers = {signal.SIGINT: self._on_stop, signal.SIGTERM: self._on_stop}
+        if hasattr(signal, "SIGHUP"):
+            handlers[signal.SIGHUP] = self._on_reload
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        if self._loop is None:  # not listening yet: nothing to drain
+            self.should_exit = True
+        else:
+            self._loop.call_soon_threadsafe(self.stop)
+
+    def _on_reload(self, number: int, frame: FrameType | None) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._reload)
+
+    def stop(self) -> None:
+        """Drain, then exit; asked a second time, exit at once."""
+        if self._draining is None:
+            logger.info("stopping: sending %d connections away", len(self._edge.connections))
+            self._draining = asyncio.get_running_loop().create_task(self._drain())
+        else:
+            self.force_exit = True
+            self.should_exit = True
+
+    async def _drain(self) -> None:
+        self._node.draining = True
+        message = "Server closed. Please reconnect shortly."
+        try:
+            await self.close_gently([(each, Code.RECONNECT, message) for each in self._edge.connections])
+            deadline = asyncio.get_running_loop().time() + _FAREWELL
+            while self._edge.connections and asyncio.get_running_loop().time() < deadline:
+                await asyncio.sleep(drain.STEP)
+            for connection in list(self._edge.connections):
+                connection.abort()
+        finally:
+            self.should_exit = True
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(heartbeat.INTERVAL, self._sweep)
+        try:
+            self._tick(loop.time())
+        except Exception:
+            logger.exception("the sweep failed; it goes on in %s s", heartbeat.INTERVAL)

@@ -1,0 +1,107 @@
+"""Sockets to listen on, made by us so that an address in use is one clear line; and the limit on open files."""
+
+import errno
+import os
+import socket
+import stat
+
+from pusher_server.config import ServerSettings
+from pusher_server.errors import ConfigError
+
+
+def listen(settings: ServerSettings, send_buffer_bytes: int) -> list[socket.socket]:
+    """Bound sockets for `[server]`. Raises ConfigError naming the setting.
+
+    `send_buffer_bytes` is inherited by accepted connections on Linux, at no cost per connection.
+    """
+    if settings.unix_socket:
+        return [_listen_unix(settings)]
+    try:
+        found = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise ConfigError("server.host", f"cannot resolve {settings.host!r}: {error.strerror}") from None
+    sockets = []
+    port = settings.port
+    for family, kind, proto, _, address in dict.fromkeys(found):
+        bound = (address[0], port, *address[2:])
+        sockets.append(_listen_tcp(family, kind, proto, bound, send_buffer_bytes))
+        port = sockets[0].getsockname()[1]  # port 0: the same free one for every address
+    return sockets
+
+
+def _listen_tcp(
+    family: int, kind: int, proto: int, address: tuple[object, ...], send_buffer_bytes: int
+) -> socket.socket:
+    listener = socket.socket(family, kind, proto)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if send_buffer_bytes:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+        listener.bind(address)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise _explained(error, address) from None
+    return listener
+
+
+def _explained(error: OSError, address: tuple[object, ...]) -> ConfigError:
+    where = f"{address[0]}:{address[1]}"
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            "server.port", f"{where} is in use; stop the other program or choose another with --port"
+        )
+    if error.errno == errno.EACCES:
+        return ConfigError("server.port", f"not allowed to listen on {where}; ports below 1024 need rights")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return ConfigError("server.host", f"{address[0]} is not an address of this machine")
+    return ConfigError("server.host", f"cannot listen on {where}: {error.strerror}")
+
+
+def _listen_unix(settings: ServerSettings) -> socket.socket:
+    path = settings.unix_socket
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        listener.bind(path)
+        os.chmod(path, 0o666)  # a proxy runs as another user; the folder's mode says who may come in
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        problem = error.strerror or "the path is too long for a socket"
+        raise ConfigError("server.unix_socket", f"cannot listen on {path}: {problem}") from None
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket of a server that is gone; never one that answers, never another kind of file."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise ConfigError("server.unix_socket", f"{path} exists and is not a socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+    raise ConfigError("server.unix_socket", f"another program is listening on {path}")
+
+
+def raise_file_limit() -> int:
+    """Take as many open files as the system allows without asking; how many that is (0 = unknown)."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 0
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        pass  # then the soft limit stays, and the warning at start says what it allows
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

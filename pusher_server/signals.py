@@ -1,0 +1,96 @@
+"""What happened, for those who observe: webhooks, metrics, the dashboard's feed.
+
+A signal is emitted once in the cluster, on the node where its cause is, after the fact.
+Observers never answer and never block (DESIGN §5.8).
+"""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+
+class Signal(Struct, frozen=True, kw_only=True):
+    """The common part: which app it happened in."""
+
+    app_id: str
+
+
+class ConnectionOpened(Signal, frozen=True, kw_only=True):
+    """A client has received `connection_established`."""
+
+    socket_id: str
+
+
+class ConnectionClosed(Signal, frozen=True, kw_only=True):
+    """A client that was established is gone; `code` is the close code, 1006 when it just dropped."""
+
+    socket_id: str
+    code: int
+
+
+class ChannelOccupied(Signal, frozen=True, kw_only=True):
+    """A channel went from no subscriber to one, and this does not undo a recent vacating."""
+
+    channel: str
+
+
+class ChannelVacated(Signal, frozen=True, kw_only=True):
+    """A channel has had no subscriber for the whole undo window (PROTOCOL §8.4)."""
+
+    channel: str
+
+
+class MemberAdded(Signal, frozen=True, kw_only=True):
+    """A user's first connection joined a presence channel, and this does not undo a recent leave."""
+
+    channel: str
+    user_id: str
+
+
+class MemberRemoved(Signal, frozen=True, kw_only=True):
+    """A user has been gone from a presence channel for the whole undo window."""
+
+    channel: str
+    user_id: str
+
+
+class ClientEventSent(Signal, frozen=True, kw_only=True):
+    """A client event was accepted. `data` is the text that was relayed."""
+
+    channel: str
+    event: str
+    data: str
+    socket_id: str
+    user_id: str | None
+
+
+class CacheMissed(Signal, frozen=True, kw_only=True):
+    """Somebody subscribed to a cache channel that holds nothing."""
+
+    channel: str
+
+
+class SubscriptionCountChanged(Signal, frozen=True, kw_only=True):
+    """The number of subscribers, as it was just told to them."""
+
+    channel: str
+    subscription_count: int
+
+
+class EventPublished(Signal, frozen=True, kw_only=True):
+    """The backend published an event to one channel; `recipients` are those on this node."""
+
+    channel: str
+    event: str
+    recipients: int
+
+
+class SubscriptionRejected(Signal, frozen=True, kw_only=True):
+    """A subscription was refused. `reason` is what the client was told."""
+
+    channel: str
+    socket_id: str
+    reason: str
+
+
+Observer = Callable[[Signal], None]

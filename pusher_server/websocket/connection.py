@@ -1,0 +1,399 @@
+"""One client: the shell around frame reader, session, mailbox and node.
+
+    OPENING   the app is being looked up; early bytes are kept
+    OPEN      `connection_established` is written
+    ENDING    a close by us is scheduled; nothing is read any more
+    CLOSING   our close frame is written; only the client's close frame counts now
+    CLOSED    the transport is gone
+
+Errors become answers in `_answer` and nowhere else.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.hub.channel import Subscription
+from pusher_server.hub.space import AppSpace
+from pusher_server.protocol import events, messages
+from pusher_server.protocol.errors import (
+    Code,
+    ConnectionRejected,
+    FramingViolation,
+    MessageRejected,
+    SubscriptionRefused,
+)
+from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
+from pusher_server.protocol.members import User
+from pusher_server.protocol.messages import ClientEvent, Message, Ping, SignIn, Subscribe, Unsubscribe
+from pusher_server.protocol.session import Session
+from pusher_server.protocol.socket_id import make_socket_id
+from pusher_server.websocket.framing import CloseFrame, FrameReader, Incoming, PingFrame
+from pusher_server.websocket.handshake import Upgrade
+from pusher_server.websocket.mailbox import BARRIER, Mailbox, Start, advance
+from pusher_server.websocket.progress import bytes_acknowledged
+
+if TYPE_CHECKING:
+    from pusher_server.websocket.edge import WebSocketEdge
+
+logger = logging.getLogger("pusher_server.websocket")
+
+_PONG = text_frame(events.PONG)
+#: Reading stops while more messages than this wait for their turn.
+_MAILBOX_LIMIT = 64
+#: What may arrive before the app is known.
+_EARLY_BYTES = 65_536
+#: Seconds that the client has to answer our close frame before the transport is cut.
+_CLOSE_TIMEOUT = 5.0
+#: `pause_writing` is called above this many bytes; 256 kB to 1 MiB measured alike.
+_HIGH_WATER = 262_144
+
+
+class State(IntEnum):
+    """See the module's table."""
+
+    OPENING = 0
+    OPEN = 1
+    ENDING = 2
+    CLOSING = 3
+    CLOSED = 4
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """Takes over a transport whose HTTP request asked for the upgrade; `on_end` is called when it is gone."""
+
+    __slots__ = (
+        "__weakref__",
+        "_early",
+        "_edge",
+        "_greeting",
+        "_mailbox",
+        "_on_end",
+        "_reader",
+        "_session",
+        "_slow",
+        "_state",
+        "_transport",
+        "app_key",
+        "remote",
+        "socket_id",
+        "space",
+        "subscriptions",
+        "user",
+        "write",
+    )
+
+    socket_id: str
+    app_key: str
+    space: AppSpace
+
+    def __init__(
+        self,
+        edge: "WebSocketEdge",
+        transport: asyncio.Transport,
+        remote: str,
+        on_end: Callable[["WebSocketConnection"], None],
+    ) -> None:
+        self._edge = edge
+        self._transport = transport
+        #: The client's address, as far as trusted proxies tell.
+        self.remote = remote
+        self._on_end = on_end
+        self._state = State.OPENING
+        #: The handshake's response, until the first frame goes out with it.
+        self._greeting = b""
+        self._early = b""
+        self._mailbox: Mailbox | None = None
+        self._reader: FrameReader | None = None
+        #: There while the node knows the connection.
+        self._session: Session | None = None
+        #: While writing is paused: since when, what was acknowledged by then, how much may be buffered.
+        self._slow: tuple[float, int | None, int] | None = None
+        self.subscriptions: dict[str, Subscription] = {}
+        self.user: User | None = None
+        self.write: Callable[[bytes], None] = transport.write
+
+    # What the hub and the node ask
+
+    def send(self, payload: bytes) -> None:
+        """Frame one payload and write it."""
+        self.write(text_frame(payload))
+
+    def authorized(self) -> None:
+        """It signed in or was let into a channel that needs authorization."""
+        if self._session is not None:
+            self._session.authorized()
+
+    def may_send_client_event(self) -> bool:
+        """Take one from its allowance of client events."""
+        rate = self.space.app.limits.client_events_per_second
+        return self._session is not None and self._session.may_send_client_event(self._edge.clock(), rate)
+
+    def close(self, code: int, message: str) -> None:
+        """Say an error and close with `code`. Idempotent, scheduled: nothing changes inside the call."""
+        if self._state < State.ENDING:
+            self._state = State.ENDING
+            asyncio.get_running_loop().call_soon(self._finish, code, message)
+
+    # Opening
+
+    def open(self, upgrade: Upgrade, greeting: bytes, *, secure: bool) -> None:
+        """Establish the connection or refuse it in Pusher's way; `greeting` is the 101 response."""
+        self._greeting = greeting
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+        self._edge.connections[self] = None
+        self._run(BARRIER, lambda: self._establish(upgrade, secure))
+        if self._state is State.OPENING:  # the app store has to be asked: do not keep the client waiting
+            self._write_first(b"")
+
+    async def _establish(self, upgrade: Upgrade, secure: bool) -> None:
+        edge = self._edge
+        self.app_key = edge.key_of(upgrade)
+        app = await edge.app_for(self.app_key)
+        edge.admit(app, upgrade, secure=secure)
+        if self._state is not State.OPENING:
+            return
+        self.space = edge.node.hub.space(app)
+        self.socket_id = make_socket_id(edge.random_below)
+        while self.socket_id in self.space.connections:
+            self.socket_id = make_socket_id(edge.random_below)
+        now = edge.clock()
+        self._session = Session(now, authorization_timeout=app.authorization_timeout)
+        self._reader = FrameReader(app.limits.message_bytes)
+        self._state = State.OPEN
+        self._write_first(text_frame(events.connection_established(self.socket_id, app.activity_timeout)))
+        edge.node.open(self)
+        edge.heartbeat.watch(self, now + min(app.activity_timeout, app.authorization_timeout or 86_400))
+        if self._early:
+            early, self._early = self._early, b""
+            asyncio.get_running_loop().call_soon(self.data_received, early)
+
+    def _write_first(self, frames: bytes) -> None:
+        greeting, self._greeting = self._greeting, b""
+        if greeting or frames:
+            self.write(greeting + frames)
+
+    # What the transport tells
+
+    def data_received(self, data: bytes) -> None:
+        """Feed, take, dispatch; a broken frame ends it after what came before."""
+        if self._state is State.OPENING:
+            self._early += data
+            if len(self._early) > _EARLY_BYTES:
+                self.close(1009, "Too much before the connection was established")
+            return
+        if self._session is not None:
+            self._session.heard(self._edge.clock())
+        if self._reader is None:
+            return
+        try:
+            for incoming in self._reader.receive(data):
+                if self._state is State.OPEN:
+                    self._take(incoming)
+                elif self._state is State.CLOSING and isinstance(incoming, CloseFrame):
+                    self._transport.close()
+        except FramingViolation as error:
+            self._reader = None
+            self._answer(error)
+
+    def eof_received(self) -> None:
+        """The client is gone; the loop closes the transport."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone, for whatever reason."""
+        self._release(1006, settle=False)
+        self._state = State.CLOSED
+        self._edge.heartbeat.forget(self)
+        self._edge.heartbeat.writing_resumed(self)
+        self._edge.connections.pop(self, None)
+        self._on_end(self)
+
+    def pause_writing(self) -> None:
+        """Called inside `write`: only takes a note, the sweep decides (DESIGN §5.3, §16.13).
+
+        What is buffered now may be one large write of our own, such as a presence list: it is allowed on
+        top of the cap.
+        """
+        allowed = self._edge.settings.write_buffer_bytes + self._transport.get_write_buffer_size()
+        self._slow = (self._edge.clock(), None, allowed)
+        self._edge.heartbeat.writing_paused(self)
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._slow = None
+        self._edge.heartbeat.writing_resumed(self)
+
+    # What the sweep asks
+
+    def check(self, now: float) -> float | None:
+        """Apply the deadlines that are due; when to look again."""
+        if self._state >= State.CLOSING:
+            self._transport.abort()
+            return None
+        if self._session is None or self._state is not State.OPEN:
+            return now + 1
+        if self._mailbox is not None and len(self._mailbox) > _MAILBOX_LIMIT:
+            self._session.heard(now)  # we do not read, so its silence means nothing
+        try:
+            ping, again_at = self._session.check(
+                now,
+                activity_timeout=self.space.app.activity_timeout,
+                pong_timeout=self._edge.settings.pong_timeout,
+            )
+        except ConnectionRejected as error:
+            self._answer(error)
+            return now + _CLOSE_TIMEOUT
+        if ping:
+            self.write(PING)
+        return again_at
+
+    def check_writing(self, now: float) -> None:
+        """Cut a reader whose buffer has grown past the cap, or who takes nothing at all."""
+        if self._slow is None:
+            return
+        since, acknowledged, allowed = self._slow
+        size = self._transport.get_write_buffer_size()
+        latest = bytes_acknowledged(self._transport)
+        if latest is None:
+            latest = -size  # less buffered is progress, too
+        if size <= allowed and (acknowledged is None or latest > acknowledged):
+            self._slow = (now, latest, allowed)
+        elif size > allowed or now - since > self._edge.settings.stall_timeout:
+            self._edge.slow_consumers_dropped += 1
+            logger.debug("slow consumer dropped", extra={"socket_id": self.socket_id, "buffered": size})
+            self._transport.abort()
+
+    # Messages
+
+    def _take(self, incoming: Incoming) -> None:
+        if isinstance(incoming, bytes):
+            try:
+                message = messages.decode(incoming)
+                if message is not None:
+                    self._dispatch(message)
+            except (MessageRejected, SubscriptionRefused) as error:
+                self._answer(error)
+        elif isinstance(incoming, PingFrame):
+            self.write(pong_frame(incoming.payload))
+        elif isinstance(incoming, CloseFrame):
+            self._release(incoming.code or 1005, settle=False)
+            self._begin_closing(close_frame(incoming.code))
+            self._transport.close()
+
+    def _dispatch(self, message: Message) -> None:
+        node = self._edge.node
+        if isinstance(message, ClientEvent):
+            if self._mailbox is None:
+                node.publishing.client_event(self, message)
+            else:
+                event = message
+                self._run(event.channel, lambda: self._client_event(event))
+        elif isinstance(message, Subscribe):
+            subscribe = message
+            self._run(message.channel, lambda: node.subscriptions.subscribe(self, subscribe))
+        elif isinstance(message, Unsubscribe):
+            if self._mailbox is not None:
+                self._mailbox.drop(message.channel)
+            node.subscriptions.unsubscribe(self, message)
+        elif isinstance(message, SignIn):
+            sign_in = message
+            self._run(BARRIER, lambda: node.users.sign_in(self, sign_in))
+        elif isinstance(message, Ping):
+            self.write(_PONG)
+
+    async def _client_event(self, message: ClientEvent) -> None:
+        self._edge.node.publishing.client_event(self, message)
+
+    def _run(self, key: str | None, work: Start) -> None:
+        """Do it now, or after what it has to wait for."""
+        if self._mailbox is not None and self._mailbox.blocks(key):
+            self._mailbox.put(key, lambda: self._answered(work()))
+            if len(self._mailbox) > _MAILBOX_LIMIT:
+                self._transport.pause_reading()
+            return
+        rest = advance(self._answered(work()))
+        if rest is not None:
+            if self._mailbox is None:
+                self._mailbox = Mailbox(
+                    timeout=self._edge.settings.wait_timeout,
+                    timed_out=self._wait_timed_out,
+                    relieved=self._relieved,
+                )
+            self._mailbox.wait_for(key, rest)
+
+    async def _answered(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            self._answer(error)
+
+    def _wait_timed_out(self) -> None:
+        self.close(Code.OVER_CAPACITY, "The server could not answer in time")
+
+    def _relieved(self, waiting: int, idle: bool) -> None:
+        if idle:
+            self._mailbox = None
+        if waiting <= _MAILBOX_LIMIT and self._state is State.OPEN and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def _answer(self, error: Exception) -> None:
+        """Errors carry their answer; what is no protocol error is ours, and passing (PROTOCOL §1.5)."""
+        if isinstance(error, SubscriptionRefused):
+            self._refuse(error)
+        elif isinstance(error, MessageRejected):
+            self.send(events.error(error.code, error.message, error.channel))
+        elif isinstance(error, (ConnectionRejected, FramingViolation)):
+            self.close(error.code, error.message)
+        elif isinstance(error, ClusterUnavailable):
+            logger.warning("a client is sent away: %s", error)
+            self.close(Code.OVER_CAPACITY, "Temporarily unavailable")
+        else:
+            logger.error("a client's message failed", exc_info=error)
+            self.close(Code.OVER_CAPACITY, "Internal error")
+
+    def _refuse(self, error: SubscriptionRefused) -> None:
+        subscription = self.subscriptions.get(error.channel)
+        if subscription is not None:
+            self._edge.node.hub.settle(subscription)
+        if self.space.app.strict:
+            self.send(events.error(None, error.message))
+        else:
+            self.send(events.subscription_error(error.channel, error.kind, error.message, error.status))
+        self._edge.node.rejected(self, error)
+
+    # Ending
+
+    def abort(self) -> None:
+        """Cut the transport; what is buffered is lost."""
+        self._transport.abort()
+
+    def _finish(self, code: int, message: str) -> None:
+        """Write what is owed, the error and the close frame; the rest is up to the client."""
+        if self._state is not State.ENDING:
+            return
+        self._release(code, settle=True)
+        frames = close_frame(code, message)
+        if 4000 <= code < 5000:
+            frames = text_frame(events.error(code, message)) + frames
+        self._begin_closing(frames)
+
+    def _begin_closing(self, frames: bytes) -> None:
+        self._state = State.CLOSING
+        self._write_first(frames)
+        self._edge.heartbeat.watch(self, self._edge.clock() + _CLOSE_TIMEOUT)
+
+    def _release(self, code: int, *, settle: bool) -> None:
+        """The node forgets the connection; once."""
+        if self._mailbox is not None:
+            self._mailbox.clear()
+            self._mailbox = None
+        if self._session is not None:
+            self._session = None
+            self._edge.node.close(self, code, settle=settle)
+
+    def shutdown(self) -> None:
+        """uvicorn's last word, after the drain: whoever is still here goes now."""
+        self.close(Code.RECONNECT, "Server closed. Please reconnect shortly.")

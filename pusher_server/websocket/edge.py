@@ -1,0 +1,104 @@
+"""Who may connect, and what all connections share (PROTOCOL §1.1, §1.4)."""
+
+import fnmatch
+import logging
+from collections.abc import Callable
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pusher_server.app import App
+from pusher_server.config import WebsocketSettings
+from pusher_server.node.node import Node
+from pusher_server.protocol.errors import Code, ConnectionRejected
+from pusher_server.websocket.connection import WebSocketConnection
+from pusher_server.websocket.handshake import Upgrade
+from pusher_server.websocket.heartbeat import Heartbeat
+
+logger = logging.getLogger("pusher_server.websocket")
+
+
+class WebSocketEdge:
+    """`random_below(n)` gives 0…n-1; `clock` seconds that only rise."""
+
+    def __init__(
+        self,
+        node: Node,
+        settings: WebsocketSettings,
+        *,
+        path_prefix: str,
+        clock: Callable[[], float],
+        random_below: Callable[[int], int],
+    ) -> None:
+        self.node = node
+        self.settings = settings
+        self.clock = clock
+        self.random_below = random_below
+        self.heartbeat = Heartbeat()
+        self._prefix = path_prefix.rstrip("/")
+        #: Sockets between the upgrade and their end.
+        self.connections: dict[WebSocketConnection, None] = {}
+        #: Readers cut because they did not keep up, since the start.
+        self.slow_consumers_dropped = 0
+
+    def key_of(self, upgrade: Upgrade) -> str:
+        """The app key in the path. Raises ConnectionRejected: unknown path or protocol version."""
+        url = urlsplit(upgrade.target)
+        path = url.path
+        if self._prefix and path.startswith(self._prefix + "/"):
+            path = path[len(self._prefix) :]
+        start, _, key = path.rstrip("/").rpartition("/")
+        if start != "/app" or not key:
+            raise ConnectionRejected(Code.PATH_NOT_FOUND, "Path not found")
+        return unquote(key)
+
+    async def app_for(self, key: str) -> App:
+        """Raises ConnectionRejected when there is no such app, ClusterUnavailable when nobody can tell."""
+        app = await self.node.apps.by_key(key)
+        if app is None:
+            # The key is the client's text: as much of it as fits a close reason (RFC 6455 §5.5).
+            raise ConnectionRejected(
+                Code.UNKNOWN_APP,
+                f"App key {key[:40]} not in this cluster. Did you forget to specify the cluster?",
+            )
+        return app
+
+    def admit(self, app: App, upgrade: Upgrade, *, secure: bool) -> None:
+        """Every rule for one more connection. Raises ConnectionRejected."""
+        limit = self.settings.max_connections
+        if 0 < limit < len(self.connections):
+            raise ConnectionRejected(Code.OVER_CAPACITY, "Over capacity")
+        self.node.admit(app)
+        _check_version(app, upgrade)
+        if app.tls_only and not secure:
+            raise ConnectionRejected(
+                Code.TLS_REQUIRED, "Application only accepts SSL connections, reconnect using wss://"
+            )
+        if not origin_allowed(app.allowed_origins, upgrade.header(b"origin")):
+            raise ConnectionRejected(Code.UNAUTHORIZED, "Origin not allowed")
+
+
+def origin_allowed(allowed: tuple[str, ...], origin: str | None) -> bool:
+    """Compare the origin's host with hosts or globs; a list without `*` refuses a missing origin."""
+    if not allowed or "*" in allowed:
+        return True
+    if origin is None:
+        return False
+    try:
+        host = urlsplit(origin).hostname
+    except ValueError:
+        return False
+    if host is None:
+        return False
+    return any(fnmatch.fnmatchcase(host, pattern.lower()) for pattern in allowed)
+
+
+def _check_version(app: App, upgrade: Upgrade) -> None:
+    """5, 6, 7 and none are spoken (PROTOCOL §1.1); Strict asks for one."""
+    query = dict(parse_qsl(urlsplit(upgrade.target).query))
+    protocol = query.get("protocol")
+    if protocol is None:
+        if app.strict:
+            raise ConnectionRejected(Code.PROTOCOL_MISSING, "No protocol version supplied")
+    elif not (protocol.isascii() and protocol.removeprefix("-").isdigit()):
+        raise ConnectionRejected(Code.BAD_VERSION, "Invalid version string format")
+    elif protocol not in ("5", "6", "7"):
+        raise ConnectionRejected(Code.UNSUPPORTED_PROTOCOL, "Unsupported protocol version")

