@@ -87,6 +87,9 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     terminate_presence_members: bool = False
     #: Seconds of silence after which client and server check on each other.
     activity_timeout: int = 120
+    #: How the server checks on a silent client: a WebSocket ping, which every stack answers by itself, or
+    #: a `pusher:ping`, for the rare proxy that answers pings in the client's name.
+    ping: Literal["frame", "event"] = "frame"
     #: Seconds in which a connection must sign in or join a private channel; 0 = not required.
     authorization_timeout: int = 0
     #: Seconds for which a cache channel remembers its last event.

@@ -93,7 +93,9 @@ class Broker(Protocol):
     def unsubscribe(self, topic: Topic) -> None:
         """No longer interested; takes effect lazily, about a second later, so churn stays local."""
 
-    def publish(self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None) -> None:
+    def publish(
+        self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None
+    ) -> None:
         """Tell the other nodes. With `remember`, storing and publishing are one step.
 
         Never fails and never waits: what cannot be sent is counted and dropped.

@@ -51,7 +51,9 @@ class LocalBroker(Broker):
     def unsubscribe(self, topic: Topic) -> None:
         """Nobody else publishes."""
 
-    def publish(self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None) -> None:
+    def publish(
+        self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None
+    ) -> None:
         """Remember; there is nobody to tell."""
         if remember is None or not isinstance(message, EventMessage):
             return
@@ -74,7 +76,9 @@ class LocalBroker(Broker):
         left = until - self._clock()
         if left <= 0:
             return None
-        return CachedEvent(payload=event.payload, data=event.data, event_id=event.event_id, ttl=left)
+        return CachedEvent(
+            payload=event.payload, data=event.data, event_id=event.event_id, ttl=left
+        )
 
 
 class LocalRoster(Roster):
@@ -151,7 +155,9 @@ class LocalRoster(Roster):
     async def scan(self, topic: Topic, prefix: str = "") -> Mapping[str, Mapping[str, bytes]]:
         """Every held key that starts with `prefix`."""
         entries = self._entries(topic)
-        return {key: {self._node_id: value} for key, value in entries.items() if key.startswith(prefix)}
+        return {
+            key: {self._node_id: value} for key, value in entries.items() if key.startswith(prefix)
+        }
 
     def sweep(self) -> None:
         """Settle what has been released for a whole undo window. Called a few times a second."""
@@ -172,7 +178,9 @@ class LocalRoster(Roster):
         keys = self._topics.get(topic)
         return Version(self._epoch, self._floor if keys is None else keys.n)
 
-    def _announce(self, topic: Topic, key: str, value: bytes, *, held: bool, returned: bool) -> None:
+    def _announce(
+        self, topic: Topic, key: str, value: bytes, *, held: bool, returned: bool
+    ) -> None:
         if self._listener is None:
             return
         self._listener.on_transition(

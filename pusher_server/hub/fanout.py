@@ -18,7 +18,9 @@ CHUNK = 500
 class Fanout:
     """The queue of channels that owe frames. `call_soon` runs a callback in the next loop turn."""
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object], *, chunk: int = CHUNK) -> None:
+    def __init__(
+        self, call_soon: Callable[[Callable[[], None]], object], *, chunk: int = CHUNK
+    ) -> None:
         self._call_soon = call_soon
         self._chunk = chunk
         self._ready: deque[Channel] = deque()

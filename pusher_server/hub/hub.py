@@ -61,7 +61,9 @@ class Hub:
         connection.space.connections.pop(connection.socket_id, None)
         return [self.leave(each, settle=settle) for each in list(connection.subscriptions.values())]
 
-    def subscribe(self, connection: Connection, name: ChannelName, member: Member | None = None) -> Joined:
+    def subscribe(
+        self, connection: Connection, name: ChannelName, member: Member | None = None
+    ) -> Joined:
         """Join, pending: frames are held back until `activate`. The connection is not yet in it."""
         channels = connection.space.channels
         channel = channels.get(name.text)

@@ -17,7 +17,11 @@ class LocalRateLimiter(RateLimiter):
     def consume(self, app: App, action: Action, cost: int) -> float:
         """0.0 when allowed, else the seconds after which it would be."""
         limits = app.limits
-        rate = limits.backend_events_per_second if action is Action.PUBLISH else limits.reads_per_second
+        rate = (
+            limits.backend_events_per_second
+            if action is Action.PUBLISH
+            else limits.reads_per_second
+        )
         if not rate:
             return 0.0
         now = self._clock()

@@ -16,7 +16,9 @@ INTERVAL = 5.0
 class SubscriptionCounts:
     """Tells small channels at once and crowds at intervals; `tick` tells what had to wait."""
 
-    def __init__(self, hub: Hub, emit: Callable[[Signal], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, hub: Hub, emit: Callable[[Signal], None], clock: Callable[[], float]
+    ) -> None:
         self._hub = hub
         self._emit = emit
         self._clock = clock
@@ -49,4 +51,6 @@ class SubscriptionCounts:
     def _tell(self, space: AppSpace, channel: Channel) -> None:
         name, count = channel.name.text, len(channel)
         self._hub.deliver(space, name, events.subscription_count(name, count))
-        self._emit(SubscriptionCountChanged(app_id=space.app.id, channel=name, subscription_count=count))
+        self._emit(
+            SubscriptionCountChanged(app_id=space.app.id, channel=name, subscription_count=count)
+        )

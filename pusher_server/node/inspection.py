@@ -57,4 +57,6 @@ class Inspection:
         space = self._hub.spaces.get(app.id)
         channel = None if space is None else space.channels.get(name)
         here = 0 if channel is None else len(channel)
-        return here + sum(int(value) for holder, value in holders.items() if holder != self._node_id)
+        return here + sum(
+            int(value) for holder, value in holders.items() if holder != self._node_id
+        )

@@ -77,13 +77,15 @@ class Node(ClusterListener):
         for observer in self._observers:
             try:
                 observer(signal)
-            except Exception:  # noqa: BLE001 - whatever an observer does wrong is its own affair
+            except Exception:
                 logger.exception("an observer failed", extra={"signal": type(signal).__name__})
 
     def admit(self, app: App) -> None:
         """Whether one more connection may come. Raises ConnectionRejected."""
         if self.draining:
-            raise ConnectionRejected(Code.OVER_CAPACITY, "Server is restarting. Please reconnect shortly.")
+            raise ConnectionRejected(
+                Code.OVER_CAPACITY, "Server is restarting. Please reconnect shortly."
+            )
         if not app.enabled:
             raise ConnectionRejected(Code.APP_DISABLED, "Application disabled")
         space = self.hub.spaces.get(app.id)
@@ -101,7 +103,9 @@ class Node(ClusterListener):
             self.subscriptions.left(ended)
         self.users.signed_out(connection)
         self.emit(
-            ConnectionClosed(app_id=connection.space.app.id, socket_id=connection.socket_id, code=code)
+            ConnectionClosed(
+                app_id=connection.space.app.id, socket_id=connection.socket_id, code=code
+            )
         )
 
     def rejected(self, connection: Connection, refusal: SubscriptionRefused) -> None:
@@ -191,7 +195,12 @@ class Node(ClusterListener):
         app_id, _, name = transition.topic
         space = self.hub.spaces.get(app_id)
         channel = None if space is None else space.channels.get(name)
-        if space is None or channel is None or channel.members is None or channel.members.version is None:
+        if (
+            space is None
+            or channel is None
+            or channel.members is None
+            or channel.members.version is None
+        ):
             return
         if transition.held:
             channel.members.add(transition.key, transition.value, transition.version)

@@ -60,7 +60,9 @@ class Subscriptions:
         app, limits = connection.space.app, connection.space.app.limits
         try:
             name = parse_channel_name(
-                message.channel, max_length=limits.channel_name_length, lenient=app.lenient_channel_names
+                message.channel,
+                max_length=limits.channel_name_length,
+                lenient=app.lenient_channel_names,
             )
         except InvalidChannelName as error:
             raise SubscriptionRefused(
@@ -68,7 +70,9 @@ class Subscriptions:
             ) from None
         current = connection.subscriptions.get(name.text)
         if current is not None and app.strict and name.user_id is None:
-            raise MessageRejected(None, f"Existing subscription to channel {name.text}", channel=name.text)
+            raise MessageRejected(
+                None, f"Existing subscription to channel {name.text}", channel=name.text
+            )
         member = _authorize(connection, name, message)
         if current is not None:
             await self._repeat(current, member)
@@ -104,7 +108,9 @@ class Subscriptions:
                     f"No current subscription to channel {message.channel}, or subscription in progress",
                     channel=message.channel,
                 )
-        elif subscription.channel.name.user_id is None:  # the user's own channel goes with the sign-in
+        elif (
+            subscription.channel.name.user_id is None
+        ):  # the user's own channel goes with the sign-in
             self.leave(subscription)
 
     def leave(self, subscription: Subscription) -> None:
@@ -117,7 +123,9 @@ class Subscriptions:
         subscription, channel = ended.subscription, ended.subscription.channel
         space, name = subscription.connection.space, channel.name
         if ended.last_of_user_here and subscription.member is not None:
-            self._roster.untrack(members_topic(space.app.id, name.text), subscription.member.user_id)
+            self._roster.untrack(
+                members_topic(space.app.id, name.text), subscription.member.user_id
+            )
         if ended.last_here:
             self._broker.unsubscribe(channel_topic(space.app.id, name.text))
             if name.has_members:
@@ -247,7 +255,9 @@ def _authorize(connection: Connection, name: ChannelName, message: Subscribe) ->
         return None
     app = connection.space.app
     try:
-        channel_auth.verify(app, connection.socket_id, name.text, message.auth, message.channel_data)
+        channel_auth.verify(
+            app, connection.socket_id, name.text, message.auth, message.channel_data
+        )
     except AuthenticationError as error:
         raise SubscriptionRefused(name.text, error.message) from None
     return _member(connection, name, message.channel_data) if name.has_members else None
@@ -260,14 +270,19 @@ def _member(connection: Connection, name: ChannelName, channel_data: str | None)
         try:
             member = decode_member(channel_data)
         except InvalidIdentity as error:
-            raise SubscriptionRefused(name.text, error.message, kind="InvalidData", status=400) from None
+            raise SubscriptionRefused(
+                name.text, error.message, kind="InvalidData", status=400
+            ) from None
         size = len(channel_data.encode())
     elif connection.user is not None:
         member = connection.user.as_member()
         size = len(connection.user.info or b"")
     else:
         raise SubscriptionRefused(
-            name.text, "Presence channels need channel_data or a sign-in", kind="InvalidData", status=400
+            name.text,
+            "Presence channels need channel_data or a sign-in",
+            kind="InvalidData",
+            status=400,
         )
     if 0 < limits.presence_member_bytes < size:
         raise SubscriptionRefused(

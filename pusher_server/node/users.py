@@ -34,7 +34,9 @@ class Users:
         user = _verified(connection, message)
         before = connection.user
         if before is not None and before.id != user.id:
-            raise MessageRejected(Code.UNAUTHORIZED, "Connection is already signed in as another user")
+            raise MessageRejected(
+                Code.UNAUTHORIZED, "Connection is already signed in as another user"
+            )
         space = connection.space
         connection.user = user
         if before is None:
@@ -76,7 +78,9 @@ class Users:
         connections = dict.fromkeys(space.users.connections(user_id))
         if space.app.terminate_presence_members:
             for channel in space.channels.values():
-                connections.update(dict.fromkeys(s.connection for s in channel.users.get(user_id, ())))
+                connections.update(
+                    dict.fromkeys(s.connection for s in channel.users.get(user_id, ()))
+                )
         for connection in connections:
             connection.close(Code.UNAUTHORIZED, "You got disconnected by the app.")
 
@@ -122,7 +126,9 @@ class Users:
 
 def _verified(connection: Connection, message: SignIn) -> User:
     try:
-        user_auth.verify(connection.space.app, connection.socket_id, message.auth, message.user_data)
+        user_auth.verify(
+            connection.space.app, connection.socket_id, message.auth, message.user_data
+        )
         return decode_user(message.user_data)
     except AuthenticationError:
         raise ConnectionRejected(Code.UNAUTHORIZED, "Connection not authorized.") from None

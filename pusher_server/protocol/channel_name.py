@@ -37,11 +37,21 @@ _PREFIXES: tuple[tuple[str, ChannelName], ...] = (
     (
         "private-encrypted-cache-",
         ChannelName(
-            "", requires_auth=True, is_encrypted=True, remembers_last=True, allows_client_events=True
+            "",
+            requires_auth=True,
+            is_encrypted=True,
+            remembers_last=True,
+            allows_client_events=True,
         ),
     ),
-    ("private-encrypted-", ChannelName("", requires_auth=True, is_encrypted=True, allows_client_events=True)),
-    ("private-cache-", ChannelName("", requires_auth=True, remembers_last=True, allows_client_events=True)),
+    (
+        "private-encrypted-",
+        ChannelName("", requires_auth=True, is_encrypted=True, allows_client_events=True),
+    ),
+    (
+        "private-cache-",
+        ChannelName("", requires_auth=True, remembers_last=True, allows_client_events=True),
+    ),
     ("private-", ChannelName("", requires_auth=True, allows_client_events=True)),
     (
         "presence-cache-",

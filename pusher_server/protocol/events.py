@@ -7,6 +7,7 @@ reads. A payload is made once and shared by all who receive it.
 from collections.abc import Iterable, Sequence
 
 from pusher_server.app import Member
+from pusher_server.protocol.errors import SubscriptionRefused
 from pusher_server.protocol.text import encode, stringify
 
 PING = b'{"event":"pusher:ping","data":{}}'
@@ -41,6 +42,13 @@ def subscription_error(channel: str, kind: str, message: str, status: int) -> by
     """Reaches `channel.bind('pusher:subscription_error')` and Echo's `.error()`."""
     data = encode({"type": kind, "error": message, "status": status})
     return channel_event("pusher:subscription_error", channel, stringify(data))
+
+
+def refusal(refused: SubscriptionRefused, *, strict: bool) -> bytes:
+    """How a client learns that it may not subscribe; Strict copies Pusher's own form (PROTOCOL §2.7)."""
+    if strict:
+        return error(None, refused.message)
+    return subscription_error(refused.channel, refused.kind, refused.message, refused.status)
 
 
 def cache_miss(channel: str) -> bytes:
@@ -93,13 +101,19 @@ def presence_succeeded(channel: str, entries: Iterable[MemberEntry]) -> bytes:
 
 def signin_success(user_data: str) -> bytes:
     """`user_data` is the text that was signed."""
-    return b'{"event":"pusher:signin_success","data":' + stringify(encode({"user_data": user_data})) + b"}"
+    return (
+        b'{"event":"pusher:signin_success","data":'
+        + stringify(encode({"user_data": user_data}))
+        + b"}"
+    )
 
 
 def watchlist_events(online: Sequence[str] = (), offline: Sequence[str] = ()) -> bytes:
     """Has no channel; `events` must be a list or pusher-js throws. An empty item is left out."""
     events = [
-        {"name": name, "user_ids": ids} for name, ids in (("online", online), ("offline", offline)) if ids
+        {"name": name, "user_ids": ids}
+        for name, ids in (("online", online), ("offline", offline))
+        if ids
     ]
     data = stringify(encode({"events": events}))
     return b'{"event":"pusher_internal:watchlist_events","data":' + data + b"}"

@@ -66,7 +66,9 @@ class Session:
         """A token bucket that holds one second's worth; 0 = no limit (PROTOCOL §5.1 row 7)."""
         if not per_second:
             return True
-        refilled = self._tokens + (now - self._bucket_at) * per_second if self._bucket_at else per_second
+        refilled = (
+            self._tokens + (now - self._bucket_at) * per_second if self._bucket_at else per_second
+        )
         self._bucket_at = now
         self._tokens = min(float(per_second), refilled)
         if self._tokens < 1:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 _SHAPE = re.compile(r"\A[0-9]+\.[0-9]+\Z")
-#: Each half has at most 10 digits; 2 × 33 bits make a repeat in a cluster as good as impossible.
+#: Each half has at most 10 digits; twice 33 bits make a repeat in a cluster as good as impossible.
 HALF_LIMIT = 10**10
 
 

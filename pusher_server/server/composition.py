@@ -50,7 +50,9 @@ class Server:
         self._config = config
         self._config_path = config_path
         self._apps = StaticApps(config.apps)
-        self._certificate = Certificate(config.server.tls) if config.server.tls.certificate else None
+        self._certificate = (
+            Certificate(config.server.tls) if config.server.tls.certificate else None
+        )
         node_id = secrets.token_hex(8)
         self._roster = LocalRoster(
             node_id,
@@ -113,10 +115,16 @@ class Server:
         for section in _changed_sections(self._config, config):
             logger.warning("[%s] has changed; this needs a restart", section)
         changed = self._apps.replace(config.apps)
-        closing = [each for app_id, app in changed.items() for each in self.node.change_app(app_id, app)]
-        logger.info("reloaded: %d apps changed, %d connections to close", len(changed), len(closing))
+        closing = [
+            each for app_id, app in changed.items() for each in self.node.change_app(app_id, app)
+        ]
+        logger.info(
+            "reloaded: %d apps changed, %d connections to close", len(changed), len(closing)
+        )
         self._config = structs.replace(self._config, apps=config.apps)
-        self._closing = asyncio.get_running_loop().create_task(self._uvicorn_server.close_gently(closing))
+        self._closing = asyncio.get_running_loop().create_task(
+            self._uvicorn_server.close_gently(closing)
+        )
 
     def _tick(self, now: float) -> None:
         self._roster.sweep()

@@ -65,7 +65,10 @@ class HttpProtocol(HttpToolsProtocol):
             self.refuse(b"400 Bad Request", b"Invalid HTTP request received.\n")
         else:
             if self._in_headers and self._header_bytes > self._guard.settings.header_bytes:
-                self.refuse(b"431 Request Header Fields Too Large", b"The request's headers are too large.\n")
+                self.refuse(
+                    b"431 Request Header Fields Too Large",
+                    b"The request's headers are too large.\n",
+                )
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

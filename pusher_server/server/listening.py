@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import stat
+from contextlib import suppress
 
 from pusher_server.config import ServerSettings
 from pusher_server.errors import ConfigError
@@ -21,7 +22,9 @@ def listen(settings: ServerSettings, send_buffer_bytes: int) -> list[socket.sock
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError as error:
-        raise ConfigError("server.host", f"cannot resolve {settings.host!r}: {error.strerror}") from None
+        raise ConfigError(
+            "server.host", f"cannot resolve {settings.host!r}: {error.strerror}"
+        ) from None
     sockets = []
     port = settings.port
     for family, kind, proto, _, address in dict.fromkeys(found):
@@ -53,10 +56,13 @@ def _explained(error: OSError, address: tuple[object, ...]) -> ConfigError:
     where = f"{address[0]}:{address[1]}"
     if error.errno == errno.EADDRINUSE:
         return ConfigError(
-            "server.port", f"{where} is in use; stop the other program or choose another with --port"
+            "server.port",
+            f"{where} is in use; stop the other program or choose another with --port",
         )
     if error.errno == errno.EACCES:
-        return ConfigError("server.port", f"not allowed to listen on {where}; ports below 1024 need rights")
+        return ConfigError(
+            "server.port", f"not allowed to listen on {where}; ports below 1024 need rights"
+        )
     if error.errno == errno.EADDRNOTAVAIL:
         return ConfigError("server.host", f"{address[0]} is not an address of this machine")
     return ConfigError("server.host", f"cannot listen on {where}: {error.strerror}")
@@ -68,7 +74,9 @@ def _listen_unix(settings: ServerSettings) -> socket.socket:
     try:
         _remove_stale(path)
         listener.bind(path)
-        os.chmod(path, 0o666)  # a proxy runs as another user; the folder's mode says who may come in
+        os.chmod(
+            path, 0o666
+        )  # a proxy runs as another user; the folder's mode says who may come in
         listener.setblocking(False)
     except OSError as error:
         listener.close()
@@ -100,8 +108,6 @@ def raise_file_limit() -> int:
     except ImportError:  # Windows has no such limit
         return 0
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
+    with suppress(OSError, ValueError):  # refused: the warning at start says what the limit allows
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError):
-        pass  # then the soft limit stays, and the warning at start says what it allows
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -30,4 +30,6 @@ class TrustedProxies:
 
     def is_secure(self, peer: str | None, forwarded_proto: str | None) -> bool:
         """Whether the client spoke TLS to the trusted proxy."""
-        return forwarded_proto is not None and forwarded_proto.strip() == "https" and self.trusts(peer)
+        return (
+            forwarded_proto is not None and forwarded_proto.strip() == "https" and self.trusts(peer)
+        )

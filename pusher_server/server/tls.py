@@ -36,7 +36,9 @@ class Certificate:
                 with open(path, "rb"):
                     pass
             except OSError as error:
-                raise ConfigError(f"server.tls.{field}", f"cannot read {path}: {error.strerror}") from None
+                raise ConfigError(
+                    f"server.tls.{field}", f"cannot read {path}: {error.strerror}"
+                ) from None
         try:
             context.load_cert_chain(settings.certificate, settings.key, password=lambda: password)
         except ssl.SSLError as error:

@@ -28,20 +28,20 @@ from pusher_server.protocol.errors import (
 )
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
 from pusher_server.protocol.members import User
-from pusher_server.protocol.messages import ClientEvent, Message, Ping, SignIn, Subscribe, Unsubscribe
 from pusher_server.protocol.session import Session
 from pusher_server.protocol.socket_id import make_socket_id
+from pusher_server.websocket.dispatch import dispatch
 from pusher_server.websocket.framing import CloseFrame, FrameReader, Incoming, PingFrame
 from pusher_server.websocket.handshake import Upgrade
 from pusher_server.websocket.mailbox import BARRIER, Mailbox, Start, advance
-from pusher_server.websocket.progress import bytes_acknowledged
+from pusher_server.websocket.progress import SlowReader, bytes_acknowledged
 
 if TYPE_CHECKING:
     from pusher_server.websocket.edge import WebSocketEdge
 
 logger = logging.getLogger("pusher_server.websocket")
 
-_PONG = text_frame(events.PONG)
+_PING_EVENT = text_frame(events.PING)
 #: Reading stops while more messages than this wait for their turn.
 _MAILBOX_LIMIT = 64
 #: What may arrive before the app is known.
@@ -110,8 +110,8 @@ class WebSocketConnection(asyncio.Protocol):
         self._reader: FrameReader | None = None
         #: There while the node knows the connection.
         self._session: Session | None = None
-        #: While writing is paused: since when, what was acknowledged by then, how much may be buffered.
-        self._slow: tuple[float, int | None, int] | None = None
+        #: While writing is paused.
+        self._slow: SlowReader | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self.user: User | None = None
         self.write: Callable[[bytes], None] = transport.write
@@ -130,7 +130,9 @@ class WebSocketConnection(asyncio.Protocol):
     def may_send_client_event(self) -> bool:
         """Take one from its allowance of client events."""
         rate = self.space.app.limits.client_events_per_second
-        return self._session is not None and self._session.may_send_client_event(self._edge.clock(), rate)
+        return self._session is not None and self._session.may_send_client_event(
+            self._edge.clock(), rate
+        )
 
     def close(self, code: int, message: str) -> None:
         """Say an error and close with `code`. Idempotent, scheduled: nothing changes inside the call."""
@@ -145,8 +147,10 @@ class WebSocketConnection(asyncio.Protocol):
         self._greeting = greeting
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._edge.connections[self] = None
-        self._run(BARRIER, lambda: self._establish(upgrade, secure))
-        if self._state is State.OPENING:  # the app store has to be asked: do not keep the client waiting
+        self.run(BARRIER, lambda: self._establish(upgrade, secure))
+        if (
+            self._state is State.OPENING
+        ):  # the app store has to be asked: do not keep the client waiting
             self._write_first(b"")
 
     async def _establish(self, upgrade: Upgrade, secure: bool) -> None:
@@ -164,9 +168,13 @@ class WebSocketConnection(asyncio.Protocol):
         self._session = Session(now, authorization_timeout=app.authorization_timeout)
         self._reader = FrameReader(app.limits.message_bytes)
         self._state = State.OPEN
-        self._write_first(text_frame(events.connection_established(self.socket_id, app.activity_timeout)))
+        self._write_first(
+            text_frame(events.connection_established(self.socket_id, app.activity_timeout))
+        )
         edge.node.open(self)
-        edge.heartbeat.watch(self, now + min(app.activity_timeout, app.authorization_timeout or 86_400))
+        edge.heartbeat.watch(
+            self, now + min(app.activity_timeout, app.authorization_timeout or 86_400)
+        )
         if self._early:
             early, self._early = self._early, b""
             asyncio.get_running_loop().call_soon(self.data_received, early)
@@ -195,8 +203,8 @@ class WebSocketConnection(asyncio.Protocol):
                     self._take(incoming)
                 elif self._state is State.CLOSING and isinstance(incoming, CloseFrame):
                     self._transport.close()
-        except FramingViolation as error:
-            self._reader = None
+        except Exception as error:
+            self._reader = None  # what follows a broken frame has no meaning
             self._answer(error)
 
     def eof_received(self) -> None:
@@ -212,13 +220,12 @@ class WebSocketConnection(asyncio.Protocol):
         self._on_end(self)
 
     def pause_writing(self) -> None:
-        """Called inside `write`: only takes a note, the sweep decides (DESIGN §5.3, §16.13).
-
-        What is buffered now may be one large write of our own, such as a presence list: it is allowed on
-        top of the cap.
-        """
-        allowed = self._edge.settings.write_buffer_bytes + self._transport.get_write_buffer_size()
-        self._slow = (self._edge.clock(), None, allowed)
+        """Called inside `write`: only takes a note, the sweep decides (DESIGN §5.3)."""
+        self._slow = SlowReader(
+            self._edge.clock(),
+            buffered=self._transport.get_write_buffer_size(),
+            cap=self._edge.settings.write_buffer_bytes,
+        )
         self._edge.heartbeat.writing_paused(self)
 
     def resume_writing(self) -> None:
@@ -247,23 +254,19 @@ class WebSocketConnection(asyncio.Protocol):
             self._answer(error)
             return now + _CLOSE_TIMEOUT
         if ping:
-            self.write(PING)
+            self.write(_PING_EVENT if self.space.app.ping == "event" else PING)
         return again_at
 
     def check_writing(self, now: float) -> None:
-        """Cut a reader whose buffer has grown past the cap, or who takes nothing at all."""
-        if self._slow is None:
-            return
-        since, acknowledged, allowed = self._slow
-        size = self._transport.get_write_buffer_size()
-        latest = bytes_acknowledged(self._transport)
-        if latest is None:
-            latest = -size  # less buffered is progress, too
-        if size <= allowed and (acknowledged is None or latest > acknowledged):
-            self._slow = (now, latest, allowed)
-        elif size > allowed or now - since > self._edge.settings.stall_timeout:
+        """Cut a reader that has fallen too far behind; no close frame could reach it."""
+        if self._slow is not None and self._slow.is_lost(
+            now,
+            buffered=self._transport.get_write_buffer_size(),
+            acknowledged=bytes_acknowledged(self._transport),
+            stall_timeout=self._edge.settings.stall_timeout,
+        ):
             self._edge.slow_consumers_dropped += 1
-            logger.debug("slow consumer dropped", extra={"socket_id": self.socket_id, "buffered": size})
+            logger.debug("slow consumer dropped", extra={"remote": self.remote})
             self._transport.abort()
 
     # Messages
@@ -273,7 +276,7 @@ class WebSocketConnection(asyncio.Protocol):
             try:
                 message = messages.decode(incoming)
                 if message is not None:
-                    self._dispatch(message)
+                    dispatch(self, self._edge.node, message)
             except (MessageRejected, SubscriptionRefused) as error:
                 self._answer(error)
         elif isinstance(incoming, PingFrame):
@@ -283,32 +286,18 @@ class WebSocketConnection(asyncio.Protocol):
             self._begin_closing(close_frame(incoming.code))
             self._transport.close()
 
-    def _dispatch(self, message: Message) -> None:
-        node = self._edge.node
-        if isinstance(message, ClientEvent):
-            if self._mailbox is None:
-                node.publishing.client_event(self, message)
-            else:
-                event = message
-                self._run(event.channel, lambda: self._client_event(event))
-        elif isinstance(message, Subscribe):
-            subscribe = message
-            self._run(message.channel, lambda: node.subscriptions.subscribe(self, subscribe))
-        elif isinstance(message, Unsubscribe):
-            if self._mailbox is not None:
-                self._mailbox.drop(message.channel)
-            node.subscriptions.unsubscribe(self, message)
-        elif isinstance(message, SignIn):
-            sign_in = message
-            self._run(BARRIER, lambda: node.users.sign_in(self, sign_in))
-        elif isinstance(message, Ping):
-            self.write(_PONG)
+    def forget_waiting(self, channel: str) -> None:
+        """An unsubscribe overtakes what waits for its channel."""
+        if self._mailbox is not None:
+            self._mailbox.drop(channel)
 
-    async def _client_event(self, message: ClientEvent) -> None:
-        self._edge.node.publishing.client_event(self, message)
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something of this connection waits, so that order has to be kept."""
+        return self._mailbox is not None
 
-    def _run(self, key: str | None, work: Start) -> None:
-        """Do it now, or after what it has to wait for."""
+    def run(self, key: str | None, work: Start) -> None:
+        """Do it now, or after what it has to wait for; `key` is a channel or `BARRIER`."""
         if self._mailbox is not None and self._mailbox.blocks(key):
             self._mailbox.put(key, lambda: self._answered(work()))
             if len(self._mailbox) > _MAILBOX_LIMIT:
@@ -327,7 +316,7 @@ class WebSocketConnection(asyncio.Protocol):
     async def _answered(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+        except Exception as error:
             self._answer(error)
 
     def _wait_timed_out(self) -> None:
@@ -336,7 +325,11 @@ class WebSocketConnection(asyncio.Protocol):
     def _relieved(self, waiting: int, idle: bool) -> None:
         if idle:
             self._mailbox = None
-        if waiting <= _MAILBOX_LIMIT and self._state is State.OPEN and not self._transport.is_reading():
+        if (
+            waiting <= _MAILBOX_LIMIT
+            and self._state is State.OPEN
+            and not self._transport.is_reading()
+        ):
             self._transport.resume_reading()
 
     def _answer(self, error: Exception) -> None:
@@ -344,6 +337,7 @@ class WebSocketConnection(asyncio.Protocol):
         if isinstance(error, SubscriptionRefused):
             self._refuse(error)
         elif isinstance(error, MessageRejected):
+            self._settle(error.channel)
             self.send(events.error(error.code, error.message, error.channel))
         elif isinstance(error, (ConnectionRejected, FramingViolation)):
             self.close(error.code, error.message)
@@ -355,14 +349,15 @@ class WebSocketConnection(asyncio.Protocol):
             self.close(Code.OVER_CAPACITY, "Internal error")
 
     def _refuse(self, error: SubscriptionRefused) -> None:
-        subscription = self.subscriptions.get(error.channel)
+        self._settle(error.channel)
+        self.send(events.refusal(error, strict=self.space.app.strict))
+        self._edge.node.rejected(self, error)
+
+    def _settle(self, channel: str | None) -> None:
+        """An answer that belongs to a channel does not overtake its events."""
+        subscription = None if channel is None else self.subscriptions.get(channel)
         if subscription is not None:
             self._edge.node.hub.settle(subscription)
-        if self.space.app.strict:
-            self.send(events.error(None, error.message))
-        else:
-            self.send(events.subscription_error(error.channel, error.kind, error.message, error.status))
-        self._edge.node.rejected(self, error)
 
     # Ending
 
@@ -376,7 +371,7 @@ class WebSocketConnection(asyncio.Protocol):
             return
         self._release(code, settle=True)
         frames = close_frame(code, message)
-        if 4000 <= code < 5000:
+        if code >= 4000:  # Pusher's own codes are said in a frame, too; RFC 6455's are not
             frames = text_frame(events.error(code, message)) + frames
         self._begin_closing(frames)
 

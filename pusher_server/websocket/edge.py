@@ -70,7 +70,8 @@ class WebSocketEdge:
         _check_version(app, upgrade)
         if app.tls_only and not secure:
             raise ConnectionRejected(
-                Code.TLS_REQUIRED, "Application only accepts SSL connections, reconnect using wss://"
+                Code.TLS_REQUIRED,
+                "Application only accepts SSL connections, reconnect using wss://",
             )
         if not origin_allowed(app.allowed_origins, upgrade.header(b"origin")):
             raise ConnectionRejected(Code.UNAUTHORIZED, "Origin not allowed")

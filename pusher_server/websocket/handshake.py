@@ -73,7 +73,9 @@ def _subprotocol(upgrade: Upgrade) -> bytes:
 
 
 def _refusal(upgrade: Upgrade) -> bytes:
-    headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in upgrade.headers)
+    headers = Headers(
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in upgrade.headers
+    )
     protocol = ServerProtocol()
     if upgrade.method != "GET":
         response = protocol.reject(405, "WebSocket handshakes use GET.\n")

@@ -23,7 +23,7 @@ def _go_on(begun: Coroutine[Any, Any, None], pending: Any) -> Generator[Any, Any
         while True:
             try:
                 value = yield pending
-            except BaseException as error:  # noqa: BLE001 - a cancellation belongs to the coroutine
+            except BaseException as error:
                 pending = begun.throw(error)
             else:
                 pending = begun.send(value)
@@ -52,30 +52,38 @@ class Mailbox:
     """
 
     def __init__(
-        self, *, timeout: float, timed_out: Callable[[], None], relieved: Callable[[int, bool], None]
+        self,
+        *,
+        timeout: float,
+        timed_out: Callable[[], None],
+        relieved: Callable[[int, bool], None],
     ) -> None:
         self._timeout = timeout
         self._timed_out = timed_out
         self._relieved = relieved
         self._running: dict[str | None, asyncio.Task[None]] = {}
         self._queue: deque[tuple[str | None, Start]] = deque()
+        #: The keys in the queue, so that `blocks` does not have to search it.
+        self._waiting: set[str | None] = set()
 
     def __len__(self) -> int:
         return len(self._queue)
 
     def blocks(self, key: str | None) -> bool:
         """Whether a message for `key` has to wait its turn."""
-        if BARRIER in self._running or key in self._running:
-            return True
-        return any(waiting is BARRIER or waiting == key for waiting, _ in self._queue)
+        running, waiting = self._running, self._waiting
+        return key in running or key in waiting or BARRIER in running or BARRIER in waiting
 
     def put(self, key: str | None, start: Start) -> None:
         """Start it once nothing before it blocks it."""
         self._queue.append((key, start))
+        self._waiting.add(key)
 
     def drop(self, key: str) -> None:
         """An unsubscribe overtakes what has not started yet for its channel."""
-        self._queue = deque(item for item in self._queue if item[0] != key)
+        if key in self._waiting:
+            self._queue = deque(item for item in self._queue if item[0] != key)
+            self._waiting.discard(key)
 
     def wait_for(self, key: str | None, rest: Coroutine[Any, Any, None]) -> None:
         """Something for `key` waits: let it go on in a task, for a limited time."""
@@ -87,6 +95,7 @@ class Mailbox:
     def clear(self) -> None:
         """The connection is over: stop what runs, forget what waits."""
         self._queue.clear()
+        self._waiting.clear()
         for task in self._running.values():
             task.cancel()
 
@@ -94,9 +103,10 @@ class Mailbox:
         deadline.cancel()
         del self._running[key]
         waiting, self._queue = self._queue, deque()
+        self._waiting.clear()
         for each, start in waiting:
             if self.blocks(each):  # by what runs, or by an earlier one that still waits
-                self._queue.append((each, start))
+                self.put(each, start)
                 continue
             rest = advance(start())
             if rest is not None:

@@ -28,3 +28,32 @@ def bytes_acknowledged(transport: asyncio.Transport) -> int | None:
         return None
     acknowledged: int = unpack_from("@Q", info, _BYTES_ACKED)[0]
     return acknowledged
+
+
+class SlowReader:
+    """A client whose write buffer is over the high-water mark, since `now`.
+
+    What is buffered at that moment may be one large write of our own, such as a presence list: it is
+    allowed on top of `cap` (DESIGN §16.13).
+    """
+
+    __slots__ = ("_acknowledged", "_allowed", "_since")
+
+    def __init__(self, now: float, *, buffered: int, cap: int) -> None:
+        self._since = now
+        self._allowed = cap + buffered
+        #: Unknown until the first look: making one here would be a system call inside `write`.
+        self._acknowledged: int | None = None
+
+    def is_lost(
+        self, now: float, *, buffered: int, acknowledged: int | None, stall_timeout: float
+    ) -> bool:
+        """Whether it has fallen too far behind, or has taken nothing for `stall_timeout` seconds."""
+        if buffered > self._allowed:
+            return True
+        # Where the system does not tell, a smaller buffer is the progress that can be seen.
+        latest = -buffered if acknowledged is None else acknowledged
+        if self._acknowledged is None or latest > self._acknowledged:
+            self._since, self._acknowledged = now, latest
+            return False
+        return now - self._since > stall_timeout

@@ -1,0 +1,60 @@
+"""From a decoded message to the node's verb that serves it."""
+
+from typing import Protocol
+
+from pusher_server.hub.connection import Connection
+from pusher_server.node.node import Node
+from pusher_server.protocol import events
+from pusher_server.protocol.frames import text_frame
+from pusher_server.protocol.messages import (
+    ClientEvent,
+    Message,
+    Ping,
+    SignIn,
+    Subscribe,
+    Unsubscribe,
+)
+from pusher_server.websocket.mailbox import BARRIER, Start
+
+_PONG = text_frame(events.PONG)
+
+
+class Ordered(Connection, Protocol):
+    """A connection that keeps its messages in order when one of them must wait."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something waits."""
+
+    def run(self, key: str | None, work: Start) -> None:
+        """Do it now, or after what it has to wait for."""
+
+    def forget_waiting(self, channel: str) -> None:
+        """Drop what waits for this channel."""
+
+
+def dispatch(connection: Ordered, node: Node, message: Message) -> None:
+    """Serve one message. What needs no answer from the cluster is served in the same step.
+
+    Raises MessageRejected; what runs in order deals with its own errors.
+    """
+    match message:
+        case ClientEvent():
+            if connection.is_waiting:
+                connection.run(message.channel, lambda: _client_event(connection, node, message))
+            else:
+                node.publishing.client_event(connection, message)
+        case Subscribe():
+            subscribe = node.subscriptions.subscribe
+            connection.run(message.channel, lambda: subscribe(connection, message))
+        case Unsubscribe():
+            connection.forget_waiting(message.channel)
+            node.subscriptions.unsubscribe(connection, message)
+        case SignIn():
+            connection.run(BARRIER, lambda: node.users.sign_in(connection, message))
+        case Ping():
+            connection.write(_PONG)
+
+
+async def _client_event(connection: Connection, node: Node, message: ClientEvent) -> None:
+    node.publishing.client_event(connection, message)
