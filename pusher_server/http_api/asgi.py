@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from pusher_server.auth.requests import TimestampExpired
 from pusher_server.config import HttpSettings
@@ -45,7 +45,7 @@ class _Disconnected(Exception):
 
 def create_api(
     node: Node, config: HttpSettings, clock: Callable[[], float], path_prefix: str = ""
-) -> ASGIApp:
+) -> "ApiApplication":
     """The application. `clock` gives Unix seconds; `path_prefix` is `/name` or empty."""
     return ApiApplication(Api(node, config, clock, path_prefix), config, clock)
 
@@ -69,18 +69,33 @@ class ApiApplication:
             return
         except Exception as error:
             unread = isinstance(error, BodyUnread)
-            response = self._refusal(error, scope)
-        headers: list[Header] = [(b"content-type", response.content_type), *response.headers]
-        if response.status != 204:
-            headers.append((b"content-length", b"%d" % len(response.body)))
-        if self._config.cors:
-            headers += _CORS
+            response = self._refusal(error, scope["method"], scope["path"])
+        headers = self.headers(response)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else response.body
         await send({"type": "http.response.body", "body": body, "more_body": unread})
         if unread:
             await _linger(scope, receive, self._config.request_bytes)
             await send({"type": "http.response.body", "body": b""})
+
+    def answer_now(self, request: ApiRequest) -> ApiResponse | None:
+        """The answer to a publication, for whoever has the whole request and no ASGI cycle.
+
+        None when it would have to wait for something; nothing has happened then.
+        """
+        try:
+            return self._api.answer_now(request)
+        except Exception as error:
+            return self._refusal(error, request.method, request.path.decode("latin-1"))
+
+    def headers(self, response: ApiResponse) -> list[Header]:
+        """All headers that belong to this answer."""
+        headers: list[Header] = [(b"content-type", response.content_type), *response.headers]
+        if response.status != 204:
+            headers.append((b"content-length", b"%d" % len(response.body)))
+        if self._config.cors:
+            headers += _CORS
+        return headers
 
     async def _answer(self, scope: Scope, receive: Receive) -> ApiResponse:
         method: str = scope["method"]
@@ -96,23 +111,23 @@ class ApiApplication:
             ApiRequest(method, path, scope["query_string"], body, encoding)
         )
 
-    def _refusal(self, error: Exception, scope: Scope) -> ApiResponse:
+    def _refusal(self, error: Exception, method: str, path: str) -> ApiResponse:
         """The answer to an error. Query and body stay out of the log."""
         known = answer_to(error)
         if known is None:
             error_id = secrets.token_hex(4)
-            fields = {"error_id": error_id, "method": scope["method"], "path": scope["path"]}
+            fields = {"error_id": error_id, "method": method, "path": path}
             logger.error("request failed", exc_info=error, extra=fields)
             known = ApiError(500, f"Internal error {error_id}")
         elif isinstance(error, TimestampExpired):
-            self._warn_about_clock(error, scope)
+            self._warn_about_clock(error, path)
         return error_response(known, as_json=self._config.json_errors)
 
-    def _warn_about_clock(self, error: TimestampExpired, scope: Scope) -> None:
+    def _warn_about_clock(self, error: TimestampExpired, path: str) -> None:
         now = self._clock()
         if now - self._clock_warned >= _CLOCK_WARNING_INTERVAL:
             self._clock_warned = now
-            fields = {"path": scope["path"], "skew_seconds": round(error.skew)}
+            fields = {"path": path, "skew_seconds": round(error.skew)}
             logger.warning("request refused: the backend's clock differs from ours", extra=fields)
 
 

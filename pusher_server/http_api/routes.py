@@ -49,6 +49,10 @@ OPERATIONS: tuple[tuple[str, Operation], ...] = (
 )
 
 
+#: Their answers wait for nothing but counts, and those only if asked for.
+_PUBLICATIONS = (events.trigger, events.trigger_batch)
+
+
 class Route(Struct, frozen=True):
     """A signed endpoint. `action` is what it is rated as, None when it rates itself."""
 
@@ -107,6 +111,31 @@ class Api:
         app = await self._app_of(target, query.key)
         answer = self.respond(app, target, query, request)
         return answer if isinstance(answer, ApiResponse) else await answer
+
+    def answer_now(self, request: ApiRequest) -> ApiResponse | None:
+        """The answer to a publication that asks for no counts, if its app is known at once.
+
+        None means that it would have to wait, and that nothing has happened yet. Refusals are raised.
+        """
+        # Counts may have to be gathered from the cluster after the event is out. The word alone is
+        # reason enough to go the ordinary way.
+        if b"info" in request.query or b'"info"' in request.body:
+            return None
+        target = self.find(request)
+        if not isinstance(target, Target) or target.route.endpoint not in _PUBLICATIONS:
+            return None
+        query = parse_query(request.query)
+        lookup = self._app_of(target, query.key)
+        try:
+            lookup.send(None)
+        except StopIteration as found:
+            app: App = found.value
+        else:
+            lookup.close()
+            return None
+        answer = self.respond(app, target, query, request)
+        assert isinstance(answer, ApiResponse)  # publications wait only for counts
+        return answer
 
     def find(self, request: ApiRequest) -> Target | Operation:
         """What method and path stand for, with or without prefix and trailing slash; HEAD is a GET.

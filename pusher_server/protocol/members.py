@@ -65,12 +65,12 @@ def decode_user(user_data: str) -> User:
     try:
         fields = text.decode(_user_data, user_data.encode())
         user_id = _identifier(fields.id, "id")
+        if bytes(fields.id)[:1] != b'"':  # type: ignore[arg-type]  # _identifier has refused UNSET
+            user_data = text.encode({**text.exact(user_data), "id": user_id}).decode()
     except MalformedText:
         raise InvalidIdentity("The returned user data is not a JSON object.") from None
     except InvalidIdentity:
         raise InvalidIdentity('The returned user data must contain the "id" field.') from None
-    if bytes(fields.id)[:1] != b'"':  # type: ignore[arg-type]  # _identifier has refused UNSET
-        user_data = text.encode({**text.exact(user_data), "id": user_id}).decode()
     return User(user_id, user_data, _info(fields.user_info), _watchlist(fields.watchlist))
 
 

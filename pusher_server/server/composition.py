@@ -137,6 +137,7 @@ class Server:
         api = create_api(self.node, config.http, time.time, config.server.path_prefix)
         protocol = partial(
             HttpProtocol,
+            api=api,
             edge=self._edge,
             guard=self._guard,
             proxies=TrustedProxies(config.server.trusted_proxies),

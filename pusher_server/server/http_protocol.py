@@ -1,4 +1,8 @@
-"""uvicorn's HTTP protocol with three additions: our WebSocket upgrade, time-outs, a bound on headers.
+"""uvicorn's HTTP protocol with four additions: our WebSocket upgrade, a short way for publications,
+time-outs, a bound on headers.
+
+The short way: the body of a publication is gathered here, answered in the same step and written at once.
+Through an ASGI cycle it costs twice as much (docs/performance.md).
 
 It leans on parts of `HttpToolsProtocol` that uvicorn does not document: the constructor's arguments,
 `handle_websocket_upgrade`'s moment, `scope`, `headers`, `cycle`, the parser's callbacks. The minor
@@ -6,16 +10,23 @@ version is pinned, and `tests/edge/test_uvicorn_contract.py` holds each of them.
 """
 
 import asyncio
+from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pusher_server.config import HttpSettings
+from pusher_server.http_api.asgi import ApiApplication
+from pusher_server.http_api.requests import ApiRequest
+from pusher_server.http_api.responses import ApiResponse
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.edge import WebSocketEdge
 from pusher_server.websocket.handshake import HandshakeRefused, Upgrade, accept
+
+_PUBLICATION_PATHS = (b"/events", b"/batch_events")
 
 
 class RequestGuard:
@@ -24,25 +35,47 @@ class RequestGuard:
     def __init__(self, settings: HttpSettings) -> None:
         self.settings = settings
         self.deadlines: dict[HttpProtocol, float] = {}
+        #: Who has been answered on the short way, and until when the next request may take to come.
+        self.idle: dict[HttpProtocol, float] = {}
 
     def tick(self, now: float) -> None:
         """End the requests that take too long. Called a few times a second."""
+        for protocol in [each for each, deadline in self.idle.items() if deadline <= now]:
+            protocol.transport.close()
         for protocol in [each for each, deadline in self.deadlines.items() if deadline <= now]:
             protocol.refuse(b"408 Request Timeout", b"The request did not arrive in time.\n")
+
+
+#: A larger body goes the ordinary way, which stops reading while it waits.
+_SHORT_WAY_BYTES = 1_048_576
+
+
+@cache
+def _status_line(status: int) -> bytes:
+    return b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
 
 
 class HttpProtocol(HttpToolsProtocol):
     """One HTTP connection, until it is upgraded."""
 
     def __init__(
-        self, *, edge: WebSocketEdge, guard: RequestGuard, proxies: TrustedProxies, **uvicorn: Any
+        self,
+        *,
+        api: ApiApplication,
+        edge: WebSocketEdge,
+        guard: RequestGuard,
+        proxies: TrustedProxies,
+        **uvicorn: Any,
     ) -> None:
         super().__init__(**uvicorn)
+        self._api = api
         self._edge = edge
         self._guard = guard
         self._proxies = proxies
         self._header_bytes = 0
         self._in_headers = True
+        #: The body of a publication on its short way.
+        self._publication: bytearray | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -50,6 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._guard.deadlines.pop(self, None)
+        self._guard.idle.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -72,21 +106,38 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._guard.idle.pop(self, None)
         self._expect_within(self._guard.settings.header_timeout)
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._expect_within(self._guard.settings.body_timeout)
-        super().on_headers_complete()
+        if self._takes_short_way():
+            self._publication = bytearray()
+        else:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._expect_within(self._guard.settings.body_timeout)
-        super().on_body(body)
+        if self._publication is None:
+            super().on_body(body)
+        else:
+            self._publication += body
 
     def on_message_complete(self) -> None:
         self._in_headers = True
         self._header_bytes = 0
         self._guard.deadlines.pop(self, None)
+        if self._publication is None:
+            super().on_message_complete()
+            return
+        body, self._publication = bytes(self._publication), None
+        response = self._api.answer_now(self._request(body))
+        if response is not None:
+            self._respond(response)
+            return
+        super().on_headers_complete()
+        super().on_body(body)
         super().on_message_complete()
 
     def refuse(self, status: bytes, text: bytes) -> None:
@@ -98,6 +149,40 @@ class HttpProtocol(HttpToolsProtocol):
                 b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (status, len(text), text)
             )
         self.transport.close()
+
+    def _takes_short_way(self) -> bool:
+        """A publication of known, moderate length, and nothing before it waits for its answer."""
+        if self.access_log or not self.url.partition(b"?")[0].endswith(_PUBLICATION_PATHS):
+            return False
+        if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+            return False
+        if self.expect_100_continue or self.parser.should_upgrade():
+            return False
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        return length.isdigit() and len(length) < 8 and int(length) <= _SHORT_WAY_BYTES
+
+    def _request(self, body: bytes) -> ApiRequest:
+        path, _, query = self.url.partition(b"?")
+        encoding = next((value for name, value in self.headers if name == b"content-encoding"), b"")
+        return ApiRequest("POST", path, query, body, encoding)
+
+    def _respond(self, response: ApiResponse) -> None:
+        """Write the whole answer at once; the connection stays as long as the client wants it."""
+        self.server_state.total_requests += 1
+        keep_alive = self.parser.should_keep_alive()
+        headers = [*self.server_state.default_headers, *self._api.headers(response)]
+        if not keep_alive:
+            headers.append((b"connection", b"close"))
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        self.transport.write(
+            b"".join((_status_line(response.status), *lines, b"\r\n", response.body))
+        )
+        if keep_alive:
+            self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
+        else:
+            self.transport.close()
 
     def _should_upgrade_to_ws(self) -> bool:
         return True

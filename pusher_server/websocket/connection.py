@@ -148,9 +148,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._edge.connections[self] = None
         self.run(BARRIER, lambda: self._establish(upgrade, secure))
-        if (
-            self._state is State.OPENING
-        ):  # the app store has to be asked: do not keep the client waiting
+        if self._state is State.OPENING:  # the app store has to be asked: the client need not wait
             self._write_first(b"")
 
     async def _establish(self, upgrade: Upgrade, secure: bool) -> None:
@@ -175,9 +173,9 @@ class WebSocketConnection(asyncio.Protocol):
         edge.heartbeat.watch(
             self, now + min(app.activity_timeout, app.authorization_timeout or 86_400)
         )
-        if self._early:
+        if self._early:  # there was a wait, so what follows queues up behind this step
             early, self._early = self._early, b""
-            asyncio.get_running_loop().call_soon(self.data_received, early)
+            self.data_received(early)
 
     def _write_first(self, frames: bytes) -> None:
         greeting, self._greeting = self._greeting, b""
@@ -195,7 +193,7 @@ class WebSocketConnection(asyncio.Protocol):
             return
         if self._session is not None:
             self._session.heard(self._edge.clock())
-        if self._reader is None:
+        if self._reader is None:  # refused or broken: nothing it says has a meaning
             return
         try:
             for incoming in self._reader.receive(data):
@@ -204,7 +202,7 @@ class WebSocketConnection(asyncio.Protocol):
                 elif self._state is State.CLOSING and isinstance(incoming, CloseFrame):
                     self._transport.close()
         except Exception as error:
-            self._reader = None  # what follows a broken frame has no meaning
+            self._reader = None
             self._answer(error)
 
     def eof_received(self) -> None:
@@ -378,6 +376,12 @@ class WebSocketConnection(asyncio.Protocol):
     def _begin_closing(self, frames: bytes) -> None:
         self._state = State.CLOSING
         self._write_first(frames)
+        if self._transport.can_write_eof():
+            # Our half ends here. The whole is closed when the client's end comes: closing it now would
+            # answer what is still under way with a reset, which can destroy the close frame unread.
+            self._transport.write_eof()
+        elif self._reader is None:  # TLS has no halves
+            self._reader = FrameReader(0)
         self._edge.heartbeat.watch(self, self._edge.clock() + _CLOSE_TIMEOUT)
 
     def _release(self, code: int, *, settle: bool) -> None:
