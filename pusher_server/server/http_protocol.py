@@ -74,6 +74,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._proxies = proxies
         self._header_bytes = 0
         self._in_headers = True
+        #: Whether the request being read asks for a WebSocket; uvicorn asks this three times.
+        self._is_upgrade = False
         #: The body of a publication on its short way.
         self._publication: bytearray | None = None
 
@@ -111,6 +113,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
+        self._is_upgrade = self.parser.should_upgrade() and super()._should_upgrade()
         self._expect_within(self._guard.settings.body_timeout)
         if self._takes_short_way():
             self._publication = bytearray()
@@ -152,7 +155,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _takes_short_way(self) -> bool:
         """A publication of known, moderate length, and nothing before it waits for its answer."""
-        if self.access_log or not self.url.partition(b"?")[0].endswith(_PUBLICATION_PATHS):
+        path = self.url.partition(b"?")[0]
+        if not (path.startswith(b"/") and path.endswith(_PUBLICATION_PATHS)):
+            return False
+        if self.access_log or self.flow.write_paused:
             return False
         if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return False
@@ -184,6 +190,9 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _should_upgrade(self) -> bool:
+        return self._is_upgrade
+
     def _should_upgrade_to_ws(self) -> bool:
         return True
 
@@ -210,7 +219,7 @@ class HttpProtocol(HttpToolsProtocol):
         connection = WebSocketConnection(
             self._edge,
             self.transport,
-            self._proxies.client(peer, upgrade.header(b"x-forwarded-for")),
+            self._proxies.client(peer, upgrade.joined(b"x-forwarded-for")),
             self.connections.discard,
         )
         self.connections.add(connection)  # type: ignore[arg-type]  # as above; it only calls shutdown()

@@ -14,6 +14,8 @@ class TrustedProxies:
         """Whether this peer's headers count."""
         if peer is None:
             return True
+        if not self._networks:
+            return False
         try:
             address = ip_address(peer)
         except ValueError:

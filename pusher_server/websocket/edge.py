@@ -94,8 +94,10 @@ def origin_allowed(allowed: tuple[str, ...], origin: str | None) -> bool:
 
 def _check_version(app: App, upgrade: Upgrade) -> None:
     """5, 6, 7 and none are spoken (PROTOCOL §1.1); Strict asks for one."""
-    query = dict(parse_qsl(urlsplit(upgrade.target).query))
-    protocol = query.get("protocol")
+    query = urlsplit(upgrade.target).query
+    if query.startswith("protocol=7&"):  # as every official client of today writes it
+        return
+    protocol = dict(parse_qsl(query)).get("protocol")
     if protocol is None:
         if app.strict:
             raise ConnectionRejected(Code.PROTOCOL_MISSING, "No protocol version supplied")

@@ -33,6 +33,11 @@ class Upgrade(Struct, frozen=True):
                 return value.decode("latin-1")
         return None
 
+    def joined(self, name: bytes) -> str | None:
+        """All headers of this name as one list (RFC 9110 §5.3): proxies add a line of their own."""
+        values = [value.decode("latin-1") for each, value in self.headers if each == name]
+        return ",".join(values) if values else None
+
 
 class HandshakeRefused(Exception):
     """Not a WebSocket handshake; `response` is the HTTP answer that says so."""
