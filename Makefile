@@ -1,0 +1,46 @@
+# Everything there is to run. `make` alone lists it.
+SHELL := /bin/sh
+PYTHON_IN_VENV := .venv/bin/python
+
+# Only what stands on make's command line: shells and conda export a HOST of their own.
+given = $(if $(findstring command line,$(origin $1)),$($1))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-full check bench conformance clean
+
+help:  ## List these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+run:  ## Start the server: make run [HOST=0.0.0.0] [PORT=6001] [CONFIG=file.toml] [ARGS=...]
+	@scripts/setup
+	@exec .venv/bin/pusher-server serve --make-credentials .pusher-server.env \
+		$(if $(call given,CONFIG),--config '$(CONFIG)') $(if $(call given,HOST),--host '$(HOST)') \
+		$(if $(call given,PORT),--port '$(PORT)') $(call given,ARGS)
+
+test:  ## Set up and run everything: lint, types, import contracts, all tests
+	@scripts/setup-tests
+	@$(PYTHON_IN_VENV) scripts/run_checks.py all
+
+test-full:  ## As test, with many more examples, repetitions, and coverage
+	@scripts/setup-tests
+	@$(PYTHON_IN_VENV) scripts/run_checks.py all --full
+
+check:  ## Lint, types, import contracts and unit tests, under a minute
+	@scripts/setup dev
+	@$(PYTHON_IN_VENV) scripts/run_checks.py quick
+
+bench:  ## Micro-benchmarks, seconds each (docs/performance.md has recorded numbers)
+	@scripts/setup dev
+	@$(PYTHON_IN_VENV) scripts/run_checks.py bench
+
+conformance:  ## Protocol rules against any server: make conformance HOST= PORT= APP_ID= KEY= SECRET= [TLS=1]
+	@scripts/setup-tests
+	@$(foreach name,HOST PORT APP_ID KEY SECRET,$(if $(call given,$(name)),CONFORMANCE_$(name)='$($(name))')) \
+		CONFORMANCE_SCHEME=$(if $(call given,TLS),https,http) \
+		$(PYTHON_IN_VENV) scripts/run_checks.py conformance
+
+clean:  ## Remove what setup and tests made (not your config, not .pusher-server.env)
+	rm -rf .venv tests/js/node_modules dist build .coverage .coverage.* .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,29 @@
+"""What holds for all tiers: hypothesis profiles, and no test that is quietly skipped."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# The quick profile finds the same things on every machine; the full one looks for new ones.
+settings.register_profile("quick", max_examples=100, deadline=None, derandomize=True)
+settings.register_profile("full", max_examples=2_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--no-skips`, which `make test` gives."""
+    parser.addoption("--no-skips", action="store_true", help="fail when a test is skipped")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With --no-skips, a session in which something was skipped has failed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if (
+        session.config.getoption("--no-skips")
+        and reporter is not None
+        and reporter.stats.get("skipped")
+    ):
+        reporter.write_line("a test was skipped, which --no-skips does not allow", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

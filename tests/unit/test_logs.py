@@ -1,0 +1,151 @@
+"""`pusher_server.logs`: one line per record, the same for our loggers and uvicorn's."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from pusher_server.config import LogSettings
+from pusher_server.logs import configure
+
+NAMES = ("", "pusher_server", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    """Logging is global: leave it as it was found."""
+    loggers = [logging.getLogger(name) for name in NAMES]
+    before = [(logger, logger.level, logger.propagate, [*logger.handlers]) for logger in loggers]
+    yield
+    for logger, level, propagate, handlers in before:
+        logger.setLevel(level)
+        logger.propagate = propagate
+        logger.handlers[:] = handlers
+
+
+def logged(settings: LogSettings, logger: str, level: int, event: str, /, **fields: object) -> str:
+    """What one record becomes."""
+    stream = io.StringIO()
+    configure(settings, stream)
+    logging.getLogger(logger).log(level, event, extra=fields)
+    return stream.getvalue()
+
+
+CONSOLE = LogSettings()
+JSON = LogSettings(format="json")
+OURS = "pusher_server.websocket"
+
+
+class TestConsole:
+    def test_a_line_has_time_level_logger_event_and_fields(self) -> None:
+        line = logged(CONSOLE, OURS, logging.INFO, "connection closed", app="1", code=4201)
+        clock, rest = line.split(" ", 1)
+        assert len(clock) == len("12:00:00.123")
+        assert rest == "INFO    websocket: connection closed  app=1 code=4201\n"
+
+    def test_a_field_that_is_not_one_word_is_quoted(self) -> None:
+        line = logged(CONSOLE, OURS, logging.INFO, "x", a="b c", d="", e='f"')
+        assert line.endswith('x  a="b c" d="" e="f\\""\n')
+
+    @pytest.mark.parametrize("break_", ["\n", "\r", "\x1b", "\x7f", "\x85", "\u2028"])
+    def test_what_clients_choose_cannot_look_like_another_line(self, break_: str) -> None:
+        line = logged(CONSOLE, OURS, logging.INFO, f"event {break_}fake", channel=f"a{break_}b")
+        assert break_ not in line.removesuffix("\n")
+        assert len(line.splitlines()) == 1
+
+    def test_an_exception_brings_its_traceback(self) -> None:
+        stream = io.StringIO()
+        configure(CONSOLE, stream)
+        try:
+            raise ValueError("boom")
+        except ValueError:
+            logging.getLogger(OURS).exception("it broke")
+        assert "it broke\nTraceback (most recent call last):" in stream.getvalue()
+        assert stream.getvalue().endswith("ValueError: boom\n")
+
+
+class TestJson:
+    def test_a_line_is_an_object(self) -> None:
+        line = logged(JSON, OURS, logging.WARNING, "slow client", app="1", waited=2.5, ids=["a"])
+        record = json.loads(line)
+        assert record.pop("time").endswith("Z")
+        assert record == {
+            "level": "warning",
+            "logger": OURS,
+            "event": "slow client",
+            "app": "1",
+            "waited": 2.5,
+            "ids": ["a"],
+        }
+
+    def test_fields_cannot_replace_what_every_line_has(self) -> None:
+        record = json.loads(logged(JSON, OURS, logging.INFO, "real", event="fake", level="fake"))
+        assert (record["event"], record["level"]) == ("real", "info")
+
+    def test_fields_of_any_kind_can_be_written(self) -> None:
+        record = json.loads(logged(JSON, OURS, logging.INFO, "x", a=ValueError("b"), c="\ud800\n"))
+        assert record["a"] == "b"
+        assert record["c"] == "\ud800\n"
+
+    def test_an_exception_is_a_field(self) -> None:
+        stream = io.StringIO()
+        configure(JSON, stream)
+        try:
+            raise ValueError("boom")
+        except ValueError:
+            logging.getLogger(OURS).exception("it broke")
+        assert json.loads(stream.getvalue())["exception"].endswith("ValueError: boom")
+
+
+class TestLevels:
+    @pytest.mark.parametrize(
+        ("level", "logger", "record", "written"),
+        [
+            ("info", OURS, logging.DEBUG, False),
+            ("info", OURS, logging.INFO, True),
+            ("error", OURS, logging.WARNING, False),
+            ("debug", OURS, logging.DEBUG, True),
+            ("info", "uvicorn.error", logging.INFO, False),
+            ("info", "uvicorn.error", logging.WARNING, True),
+            ("error", "uvicorn.error", logging.WARNING, False),
+            ("debug", "uvicorn.error", logging.INFO, True),
+            ("info", "asyncio", logging.WARNING, True),
+        ],
+    )
+    def test_ours_is_as_set_and_libraries_speak_from_warning_up(
+        self, level: str, logger: str, record: int, written: bool
+    ) -> None:
+        settings = LogSettings(level=level)  # type: ignore[arg-type]  # parametrized
+        assert bool(logged(settings, logger, record, "x")) is written
+
+    def test_a_library_that_brought_its_own_handler_is_heard_once(self) -> None:
+        other = io.StringIO()
+        logging.getLogger("uvicorn.error").addHandler(logging.StreamHandler(other))
+        assert logged(CONSOLE, "uvicorn.error", logging.ERROR, "x").count("x") == 1
+        assert other.getvalue() == ""
+
+
+class TestAccessLog:
+    PATH = "/apps/1/events?auth_key=k&auth_signature=0a1b2c&auth_version=1.0"
+
+    def access_line(self, settings: LogSettings) -> str:
+        stream = io.StringIO()
+        configure(settings, stream)
+        # As uvicorn does it.
+        logging.getLogger("uvicorn.access").info('%s - "%s %s"', "127.0.0.1:5", "POST", self.PATH)
+        return stream.getvalue()
+
+    def test_it_is_off_by_default(self) -> None:
+        assert self.access_line(LogSettings()) == ""
+        assert self.access_line(LogSettings(level="debug")) == ""
+
+    @pytest.mark.parametrize("form", ["console", "json"])
+    def test_it_does_not_show_signatures(self, form: str) -> None:
+        line = self.access_line(LogSettings(access=True, format=form))  # type: ignore[arg-type]
+        assert "auth_key=k&auth_signature=***&auth_version=1.0" in line
+        assert "0a1b2c" not in line
+
+    def test_it_is_written_even_if_only_errors_are(self) -> None:
+        assert "POST" in self.access_line(LogSettings(access=True, level="error"))
