@@ -6,7 +6,7 @@ PYTHON_IN_VENV := .venv/bin/python
 given = $(if $(findstring command line,$(origin $1)),$($1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full check bench conformance clean
+.PHONY: help run example test test-full check bench conformance clean
 
 help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -17,6 +17,9 @@ run:  ## Start the server: make run [HOST=0.0.0.0] [PORT=6001] [CONFIG=file.toml
 	@exec .venv/bin/pusher-server serve --make-credentials .pusher-server.env \
 		$(if $(call given,CONFIG),--config '$(CONFIG)') $(if $(call given,HOST),--host '$(HOST)') \
 		$(if $(call given,PORT),--port '$(PORT)') $(call given,ARGS)
+
+example:  ## The comments example: server, stand-in backend, two phones at http://127.0.0.1:8000/duo
+	@exec scripts/example
 
 test:  ## Set up and run everything: lint, types, import contracts, all tests
 	@scripts/setup-tests

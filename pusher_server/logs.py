@@ -46,6 +46,8 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
+    # At DEBUG it writes whole messages, signatures included.
+    logging.getLogger("websockets").setLevel(max(level, logging.INFO))
     logging.getLogger("uvicorn.access").setLevel(
         logging.INFO if settings.access else logging.CRITICAL + 1
     )

@@ -1,0 +1,1 @@
+"""Where apps come from: adapters that serve `interfaces.AppProvider`."""

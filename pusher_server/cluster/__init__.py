@@ -1,0 +1,1 @@
+"""How nodes tell each other: adapters that serve `interfaces.Broker` and `interfaces.Roster`."""

@@ -1,0 +1,1 @@
+"""Rates per app: adapters that serve `interfaces.RateLimiter`."""

@@ -1,0 +1,25 @@
+<?php
+
+namespace App\Providers;
+
+use Illuminate\Support\Facades\Broadcast;
+use Illuminate\Support\ServiceProvider;
+
+/**
+ * Laravel 10 only. The file exists in every Laravel 10 application, but the provider is
+ * commented out in config/app.php: enable it there.
+ *
+ * Laravel 11 and newer: see bootstrap/app.php instead.
+ */
+class BroadcastServiceProvider extends ServiceProvider
+{
+    public function boot(): void
+    {
+        // Without this middleware the route is in the "web" group: it wants a session cookie and
+        // a CSRF token, and a mobile app with a bearer token gets 403 or 419.
+        // With 'prefix' => 'api' in this array the route becomes /api/broadcasting/auth.
+        Broadcast::routes(['middleware' => ['auth:sanctum']]);
+
+        require base_path('routes/channels.php');
+    }
+}

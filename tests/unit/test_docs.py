@@ -1,0 +1,280 @@
+"""What is documented is what there is: settings, command line, routes, codes, tests, links."""
+
+import configparser
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+from msgspec import Struct
+
+import pusher_server
+from pusher_server.app import STRICT_LIMITS, App, AppLimits
+from pusher_server.cli import banner
+from pusher_server.cli.main import main
+from pusher_server.config import ServerSettings, WebsocketSettings, example_text, load
+from pusher_server.config.apps import OWN_SETTINGS
+from pusher_server.config.settings import SECTIONS
+from pusher_server.http_api.routes import ENDPOINTS, OPERATIONS
+from pusher_server.protocol.errors import Code
+
+TOP = Path(__file__).resolve().parents[2]
+DOCS = TOP / "docs"
+
+#: Folders that tools make.
+FOREIGN = {".venv", "node_modules", ".pytest_cache", ".git", "build", "dist"}
+PAGES = sorted(path for path in TOP.rglob("*.md") if not FOREIGN & set(path.relative_to(TOP).parts))
+
+Settings = dict[str, object]
+
+
+def read(name: str) -> str:
+    """A page, by its path from the top."""
+    return (TOP / name).read_text("utf-8")
+
+
+def page_name(path: Path) -> str:
+    """How a page is called in test ids."""
+    return path.relative_to(TOP).as_posix()
+
+
+def defaults_in(struct: type[Struct], path: str) -> Iterator[tuple[str, object]]:
+    """Dotted path and default of every setting of a table, as TOML has it."""
+    for field in msgspec.structs.fields(struct):
+        made = field.default_factory is not msgspec.NODEFAULT
+        default = field.default_factory() if made else field.default
+        if isinstance(default, Struct):
+            yield from defaults_in(type(default), f"{path}.{field.name}")
+        else:
+            yield f"{path}.{field.name}", list(default) if default == () else default
+
+
+def defaults_in_code() -> Settings:
+    """Every setting but those that only an app itself can have."""
+    tables = {**SECTIONS, "defaults": App}
+    own = {f"defaults.{name}" for name in OWN_SETTINGS}
+    return {
+        path: default
+        for name, struct in tables.items()
+        for path, default in defaults_in(struct, name)
+        if path not in own
+    }
+
+
+def flat(table: dict[str, object], path: str = "") -> Iterator[tuple[str, object]]:
+    """The settings of a TOML document, as dotted paths."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def test_the_example_has_every_setting_with_its_default() -> None:
+    """Also those that are commented out because Strict changes them."""
+    text = example_text().partition("\n[[apps]]")[0]
+    written_out = re.sub(r"^# (\w+ = \S+)$", r"\1", text, flags=re.M)
+    assert dict(flat(tomllib.loads(written_out))) == defaults_in_code()
+
+
+def documented_settings() -> dict[str, str]:
+    """The first two columns of every table of settings."""
+    rows = re.findall(
+        r"^\| `([a-z_.]+\.[a-z_]+)` \| ([^|]+) \|", read("docs/configuration.md"), re.M
+    )
+    assert len(rows) == len(dict(rows)), "a setting stands in two rows"
+    return dict(rows)
+
+
+def test_the_page_has_every_setting_with_its_default() -> None:
+    """docs/configuration.md against the structs, both ways."""
+    documented = {
+        path: tomllib.loads(f"value = {default.strip('`')}")["value"]
+        for path, default in documented_settings().items()
+        if not path.startswith("apps.")
+    }
+    assert documented == defaults_in_code()
+
+
+def test_the_page_has_what_only_an_app_can_say() -> None:
+    """Its own settings, and the two ways to write keys."""
+    documented = {path for path in documented_settings() if path.startswith("apps.")}
+    assert documented == {f"apps.{name}" for name in (*OWN_SETTINGS, "key", "secret")}
+
+
+def help_text() -> str:
+    """What the program says about itself, at 100 columns."""
+    texts = []
+    for command in ([], *([name] for name in main.commands)):
+        run = CliRunner().invoke(
+            main, [*command, "--help"], prog_name="pusher-server", terminal_width=100
+        )
+        assert run.exit_code == 0
+        texts.append(f"$ {' '.join(['pusher-server', *command, '--help'])}\n{run.output}")
+    return "\n".join(texts)
+
+
+def test_the_command_line_is_documented() -> None:
+    """The text between the marks is what `--help` prints, however it breaks its lines."""
+    found = re.search(
+        r"<!-- help: -->\n```text\n(.*?)```\n<!-- end of help -->",
+        read("docs/configuration.md"),
+        re.S,
+    )
+    assert found is not None
+    assert found[1].split() == help_text().split()
+
+
+def test_every_route_has_a_heading() -> None:
+    """docs/http-api.md against the routing table, both ways."""
+    routes = [f"{method} {path}" for method, path, _, _ in ENDPOINTS]
+    routes += [f"GET {path}" for path, _ in OPERATIONS]
+    headings = re.findall(r"^### `(.+)`$", read("docs/http-api.md"), re.M)
+    assert sorted(headings) == sorted(routes)
+
+
+def test_every_code_is_explained() -> None:
+    """docs/compatibility.md against `Code`, both ways."""
+    rows = re.findall(r"^\| (4\d{3}) \| `([A-Z_]+)` \|", read("docs/compatibility.md"), re.M)
+    assert {int(number): name for number, name in rows} == {code.value: code.name for code in Code}
+
+
+def test_the_limits_of_strict_are_told() -> None:
+    """Default and Strict value of each, in the table of what Strict changes."""
+    section = read("docs/compatibility.md").partition("## What Strict changes")[2]
+    rows = re.findall(r"^\| [^|]+ \| (no limit|\d+)[^|]* \| (\d+)[^|]* \|$", section, re.M)
+    told = {(0 if default == "no limit" else int(default), int(strict)) for default, strict in rows}
+    assert told == {(getattr(AppLimits(), name), strict) for name, strict in STRICT_LIMITS.items()}
+
+
+def test_the_tests_that_are_named_exist() -> None:
+    """Every `test_…` of docs/compatibility.md is the name of a test."""
+    named = set(re.findall(r"`(test_\w+)`", read("docs/compatibility.md")))
+    existing = {
+        name
+        for path in (TOP / "tests").rglob("test_*.py")
+        for name in re.findall(r"^\s*(?:async )?def (test_\w+)", path.read_text("utf-8"), re.M)
+    }
+    assert named
+    assert named - existing == set()
+
+
+def test_the_versions_of_the_clients_are_those_installed() -> None:
+    """The table of clients against tests/js/package.json."""
+    installed = json.loads(read("tests/js/package.json"))["dependencies"]
+    page = read("docs/compatibility.md")
+    for row, package in (
+        ("pusher-js", "pusher-js"),
+        ("laravel-echo", "laravel-echo"),
+        ("npm `pusher`", "pusher"),
+    ):
+        found = re.search(rf"^\| {re.escape(row)}[^|]*\| ([\d.]+) \| run", page, re.M)
+        assert found is not None, row
+        assert found[1] == installed[package]
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    """Its newest release is the package's version."""
+    versions = re.findall(r"^## \[(\d[^\]]*)\]", read("CHANGELOG.md"), re.M)
+    assert versions[0] == pusher_server.__version__
+
+
+def anchors_of(page: str) -> set[str]:
+    """The headings of a page as links to them are written."""
+    without_code = re.sub(r"```.*?```", "", page, flags=re.S)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", without_code, re.M)
+    }
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Files exist; headings, too."""
+    text = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.S)
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        if not target.exists() or (anchor and anchor not in anchors_of(target.read_text("utf-8"))):
+            broken.append(link)
+    assert broken == []
+
+
+def fences(language: str) -> list[tuple[str, str]]:
+    """The code blocks in one language: page and text."""
+    return [
+        (page_name(path), block)
+        for path in PAGES
+        for block in re.findall(
+            rf"^```{language}\n(.*?)^```$", path.read_text("utf-8"), re.M | re.S
+        )
+    ]
+
+
+@pytest.mark.parametrize(("page", "block"), fences("toml"), ids=lambda text: text.splitlines()[0])
+def test_toml_in_the_docs_is_a_configuration(page: str, block: str, tmp_path: Path) -> None:
+    """It loads, with an app added where it has none."""
+    app = '\n[[apps]]\nid = "1"\nkey = "k"\nsecret = "s"\n'
+    file = tmp_path / "docs.toml"
+    file.write_text(block if "[[apps]]" in block else block + app, "utf-8")
+    assert load(file, {}, {}).apps
+
+
+def test_the_readme_has_the_lines_that_the_server_prints() -> None:
+    """Its `.env` is the banner's, with the embedded app."""
+    (block,) = [block for page, block in fences("ini") if page == "README.md"]
+    shown = configparser.ConfigParser()
+    shown.read_string("[env]\n" + block)
+    printed = configparser.ConfigParser()
+    app = tomllib.loads(example_text())["apps"][0]
+    text = banner.LARAVEL.format(
+        app_id=app["id"],
+        key=app["key"],
+        secret=app["secret"],
+        host=ServerSettings().host,
+        port=ServerSettings().port,
+        scheme="http",
+    )
+    lines = [line.strip() for line in text.splitlines() if re.match(r"\s+[A-Z_]+=", line)]
+    printed.read_string("\n".join(["[env]", *lines]))
+    assert dict(shown["env"]) == dict(printed["env"])
+
+
+def test_the_readme_begins_with_what_is_needed() -> None:
+    """Its first line names the Debian packages; its second heading the two commands."""
+    text = read("README.md")
+    assert "apt-get install make python3-venv" in text.splitlines()[0]
+    assert "make run" in text
+    assert "make test" in text
+
+
+def test_the_proxy_waits_longer_than_a_quiet_client() -> None:
+    """nginx must not cut a connection before our ping has been answered."""
+    found = re.findall(r"proxy_read_timeout (\d+)s;", read("docs/deploy/nginx.conf"))
+    quiet = App.__struct_defaults__[
+        App.__struct_fields__.index("activity_timeout") - len(App.__struct_fields__)
+    ]
+    assert found
+    assert all(int(seconds) > quiet + WebsocketSettings().pong_timeout for seconds in found)
+
+
+def test_systemd_waits_longer_than_a_drain() -> None:
+    """Grace, and two seconds for goodbyes."""
+    found = re.search(r"^TimeoutStopSec=(\d+)$", read("docs/deploy/pusher-server.service"), re.M)
+    assert found is not None
+    assert int(found[1]) > ServerSettings().shutdown_grace + 2
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_pages_name_targets_of_make_that_exist(path: Path) -> None:
+    """`make x` in a page is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.M))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)\b", path.read_text("utf-8"), re.M))
+    assert named <= targets
