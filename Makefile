@@ -6,7 +6,7 @@ PYTHON_IN_VENV := .venv/bin/python
 given = $(if $(findstring command line,$(origin $1)),$($1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example test test-full check bench conformance clean
+.PHONY: help run example test test-full check bench bench-compare bench-growth conformance clean
 
 help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -37,6 +37,14 @@ bench:  ## Micro-benchmarks, seconds each (docs/performance.md has recorded numb
 	@scripts/setup dev
 	@$(PYTHON_IN_VENV) scripts/run_checks.py bench
 
+bench-compare:  ## Ours, soketi and a C floor side by side, about 30 minutes (ARGS=--quick: a few)
+	@scripts/bench-setup
+	@$(PYTHON_IN_VENV) -m benchmarks.load.compare $(call given,ARGS)
+
+bench-growth:  ## How cost grows with the work (ARGS=--quick)
+	@scripts/bench-setup compiler
+	@$(PYTHON_IN_VENV) -m benchmarks.load.growth $(call given,ARGS)
+
 conformance:  ## Protocol rules against any server: make conformance HOST= PORT= APP_ID= KEY= SECRET= [TLS=1]
 	@scripts/setup-tests
 	@$(foreach name,HOST PORT APP_ID KEY SECRET,$(if $(call given,$(name)),CONFORMANCE_$(name)='$($(name))')) \
@@ -44,6 +52,6 @@ conformance:  ## Protocol rules against any server: make conformance HOST= PORT=
 		$(PYTHON_IN_VENV) scripts/run_checks.py conformance
 
 clean:  ## Remove what setup and tests made (not your config, not .pusher-server.env)
-	rm -rf .venv tests/js/node_modules dist build .coverage .coverage.* .hypothesis
+	rm -rf .venv tests/js/node_modules benchmarks/load/.build benchmarks/load/soketi/node_modules dist build .coverage .coverage.* .hypothesis
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -207,8 +207,9 @@ def main() -> None:
     print(f"{'µs':>9}  {'ratio':>8}  what")
     for _, what, us, ratio in rows:
         print(f"{us:9.3f}  {ratio:8.4f}  {what}")
+    took = time.monotonic() - began
     print(
-        f"\nfan-out: per delivery. ratio: to {reference.__name__}() in the same run. {time.monotonic() - began:.1f} s"
+        f"\nfan-out: per delivery. ratio: to {reference.__name__}() in the same run. {took:.1f} s"
     )
 
 

@@ -70,6 +70,8 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
     yield from lint()
     for name in TIERS if what == "all" else ("unit",):
         yield from tier(name, full=full)
+    if what == "all":
+        yield Step("hot path", (sys.executable, "-m", "benchmarks.compare_micro"))
     if full:
         yield Step("coverage: combine", (sys.executable, "-m", "coverage", "combine", "--quiet"))
         yield Step("coverage: report", (sys.executable, "-m", "coverage", "report"))

@@ -92,6 +92,8 @@ def _parse(text: str, name: str) -> Tree:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(name, f"not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(name, "not valid TOML: brackets are nested too deeply") from None
 
 
 def _every_setting() -> list[str]:

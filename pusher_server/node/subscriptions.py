@@ -155,6 +155,8 @@ class Subscriptions:
             except ClusterUnavailable:
                 if name.has_members:
                     raise
+        if subscription.gone:  # nobody would ever undo what is asked for from here on
+            return None
         if subscription.member is not None:
             await self._become_member(subscription, subscription.member)
         last = await self._last_event(subscription) if name.remembers_last else []
@@ -173,6 +175,8 @@ class Subscriptions:
             snapshot = await self._roster.snapshot(topic)
             if members.version is None:
                 members.adopt(snapshot)
+            if subscription.gone:
+                return
         mates = channel.users.get(member.user_id, ())
         if any(mate.active for mate in mates):
             self._update(subscription, member)

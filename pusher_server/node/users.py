@@ -28,6 +28,8 @@ class Users:
         self._hub = hub
         self._broker = broker
         self._roster = roster
+        #: Whose watchlist is being looked up, with what has changed since it was asked for.
+        self._looking_up: dict[Connection, dict[str, bool]] = {}
 
     async def sign_in(self, connection: Connection, message: SignIn) -> None:
         """Raises ConnectionRejected (4009) on bad proof, MessageRejected when signed in as another."""
@@ -42,11 +44,15 @@ class Users:
         if before is None:
             if space.users.sign_in(connection, user.id):
                 self._roster.declare(users_topic(space.app.id), user.id, b"1")
-            await self._join_own_channel(connection, user.id)
+            await self._join_own_channel(connection, user)
+            if _is_gone(connection):
+                return
+        else:
+            space.users.unwatch(connection, before.watchlist)
+            connection.send(events.signin_success(user.data))
         connection.authorized()
-        connection.send(events.signin_success(user.data))
         if space.app.watchlist:
-            await self._watch(connection, () if before is None else before.watchlist, user)
+            await self._watch(connection, user)
 
     def signed_out(self, connection: Connection) -> None:
         """The connection is gone."""
@@ -63,7 +69,11 @@ class Users:
         if watchers:
             payload = events.watchlist_events(**{"online" if online else "offline": [user_id]})
             for connection in watchers:
-                connection.send(payload)
+                changes = self._looking_up.get(connection)
+                if changes is None:
+                    connection.send(payload)
+                else:
+                    changes[user_id] = online
 
     def terminate(self, app: App, user_id: str) -> None:
         """Close this user's connections on every node. An unknown user is no error."""
@@ -84,9 +94,12 @@ class Users:
         for connection in connections:
             connection.close(Code.UNAUTHORIZED, "You got disconnected by the app.")
 
-    async def _join_own_channel(self, connection: Connection, user_id: str) -> None:
-        """Events to a user reach every connection signed in as that user, subscribed or not (§6.2)."""
-        name = user_channel(user_id)
+    async def _join_own_channel(self, connection: Connection, user: User) -> None:
+        """Events to a user reach every connection signed in as that user, subscribed or not (§6.2).
+
+        They follow the success of the sign-in: pusher-js drops those that come before it.
+        """
+        name = user_channel(user.id)
         subscription = self._hub.subscribe(connection, name).subscription
         if not subscription.channel.on_bus:
             try:
@@ -95,33 +108,39 @@ class Users:
             except ClusterUnavailable:
                 pass  # local events arrive; the others are missed while the bus is away (DESIGN §16.10)
         if not subscription.gone:
-            self._hub.activate(subscription, ())
+            self._hub.activate(subscription, [events.signin_success(user.data)])
 
-    async def _watch(self, connection: Connection, before: tuple[str, ...], user: User) -> None:
+    async def _watch(self, connection: Connection, user: User) -> None:
         """Follow the first of the list, say who is online now, and complain about the rest (§6.4)."""
         space = connection.space
         limit = space.app.limits.watchlist or len(user.watchlist)
         watched = user.watchlist[:limit]
-        space.users.unwatch(connection, before)
         if len(user.watchlist) > limit:
             message = f"Watchlist limit exceeded. Only the first {limit} user IDs are accepted."
             connection.send(events.error(Code.WATCHLIST_LIMIT, message))
         if not watched:
             return
         topic = users_topic(space.app.id)
+        changes = self._looking_up[connection] = {}
+        space.users.watch(
+            connection, watched
+        )  # before the answer, which may be older than a change
         try:
             await self._roster.follow(topic)
-            online = await self._roster.lookup(topic, watched)
+            found = await self._roster.lookup(topic, watched)
         except ClusterUnavailable:
+            space.users.unwatch(connection, watched)
             return
-        if connection.user is user:
-            space.users.watch(connection, watched)
-            connection.send(
-                events.watchlist_events(
-                    [each for each in watched if each in online],
-                    [each for each in watched if each not in online],
-                )
-            )
+        finally:
+            del self._looking_up[connection]
+        if not _is_gone(connection):
+            online = [each for each in watched if changes.get(each, each in found)]
+            offline = [each for each in watched if not changes.get(each, each in found)]
+            connection.send(events.watchlist_events(online, offline))
+
+
+def _is_gone(connection: Connection) -> bool:
+    return connection.space.connections.get(connection.socket_id) is not connection
 
 
 def _verified(connection: Connection, message: SignIn) -> User:

@@ -93,5 +93,5 @@ def _watchlist(raw: Raw | UnsetType) -> tuple[str, ...]:
     """The ids to watch, each once and in order; anything that is no list of ids watches nobody."""
     if raw is UNSET or bytes(raw)[:1] != b"[":
         return ()
-    ids = (str(item) for item in _list.decode(raw) if isinstance(item, (str, int)) and item != "")
+    ids = (str(item) for item in _list.decode(raw) if type(item) in (str, int) and item != "")
     return tuple(dict.fromkeys(ids))

@@ -46,6 +46,14 @@ class RequestGuard:
             protocol.refuse(b"408 Request Timeout", b"The request did not arrive in time.\n")
 
 
+_HEAD_TOO_LARGE = (
+    b"431 Request Header Fields Too Large",
+    b"The request's headers are too large.\n",
+)
+#: Seconds in which the client may still send after it was refused.
+_LINGER_SECONDS = 2.0
+#: Requests that may wait for the answers to those before them.
+_PIPELINED = 64
 #: A larger body goes the ordinary way, which stops reading while it waits.
 _SHORT_WAY_BYTES = 1_048_576
 
@@ -53,6 +61,14 @@ _SHORT_WAY_BYTES = 1_048_576
 @cache
 def _status_line(status: int) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
+
+
+def _asks_for_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Upgrade is a list, in one line or several (RFC 9110 §7.8); the parser has looked at Connection."""
+    return any(
+        name == b"upgrade" and b"websocket" in [each.strip() for each in value.lower().split(b",")]
+        for name, value in headers
+    )
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -72,10 +88,15 @@ class HttpProtocol(HttpToolsProtocol):
         self._edge = edge
         self._guard = guard
         self._proxies = proxies
+        self._short_way_bytes = min(_SHORT_WAY_BYTES, guard.settings.request_bytes)
+        #: What came since the last piece of a body: head, trailers, chunk sizes.
         self._header_bytes = 0
-        self._in_headers = True
+        #: The last word is said; what still comes is dropped.
+        self._refused = False
         #: Whether the request being read asks for a WebSocket; uvicorn asks this three times.
         self._is_upgrade = False
+        #: Whether it offers another protocol, which we do not take.
+        self._declines = False
         #: The body of a publication on its short way.
         self._publication: bytearray | None = None
 
@@ -89,38 +110,59 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
-        if self._in_headers:
-            self._header_bytes += len(data)
+        if self._refused:
+            return
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+            if self not in self._guard.deadlines:
+                # A line break behind a body, which old clients send, must not end the waiting.
+                self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
+        self._header_bytes += len(data)
+        while data:
+            data = self._feed(data)
+
+    def _feed(self, data: bytes) -> bytes:
+        """Parse; what has to be parsed again, after an upgrade that we do not take."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self._upgrade(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
+            if self._declines:
+                head = self._without_offer()
+                return head and head + rest
+            self._upgrade(rest)
         except httptools.HttpParserError:
             self.refuse(b"400 Bad Request", b"Invalid HTTP request received.\n")
         else:
-            if self._in_headers and self._header_bytes > self._guard.settings.header_bytes:
-                self.refuse(
-                    b"431 Request Header Fields Too Large",
-                    b"The request's headers are too large.\n",
-                )
+            if self._header_bytes > self._guard.settings.header_bytes:
+                self.refuse(*_HEAD_TOO_LARGE)
+        return b""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._declines = False
         self._guard.idle.pop(self, None)
         self._expect_within(self._guard.settings.header_timeout)
 
     def on_headers_complete(self) -> None:
-        self._in_headers = False
-        self._is_upgrade = self.parser.should_upgrade() and super()._should_upgrade()
+        if self._header_bytes > self._guard.settings.header_bytes:
+            self._measure_head()
+        self._header_bytes = 0
+        offered = self.parser.should_upgrade()
+        self._is_upgrade = offered and _asks_for_websocket(self.headers)
+        self._declines = offered and not self._is_upgrade
         self._expect_within(self._guard.settings.body_timeout)
+        if self._declines:
+            return
+        if len(self.pipeline) >= _PIPELINED:
+            self._stop_pipelining()
         if self._takes_short_way():
             self._publication = bytearray()
         else:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        self._header_bytes = 0
         self._expect_within(self._guard.settings.body_timeout)
         if self._publication is None:
             super().on_body(body)
@@ -128,7 +170,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._publication += body
 
     def on_message_complete(self) -> None:
-        self._in_headers = True
+        if self._declines:
+            return
         self._header_bytes = 0
         self._guard.deadlines.pop(self, None)
         if self._publication is None:
@@ -144,14 +187,57 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def refuse(self, status: bytes, text: bytes) -> None:
-        """Answer, unless an answer has begun, and close."""
+        """Answer, unless an answer has begun, and close; the first refusal counts."""
+        if self._refused:
+            return
+        self._refused = True
         self._guard.deadlines.pop(self, None)
-        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if not (answering and self.cycle.response_started):
             self.transport.write(
                 b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
                 b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (status, len(text), text)
             )
-        self.transport.close()
+        if answering or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        # Closing while the client still sends would answer it with a reset, which can destroy our words
+        # unread. So it gets a while to notice that our half has ended.
+        self.transport.write_eof()
+        self._guard.idle[self] = self.loop.time() + _LINGER_SECONDS
+
+    def _stop_pipelining(self) -> None:
+        """The connection ends with the last request that waits; the client repeats the others elsewhere.
+
+        A waiting request costs a hundred times its bytes, and waits as long as the client reads nothing.
+        """
+        self.cycle.keep_alive = False
+        self._refused = True
+        self._guard.deadlines.pop(self, None)
+        raise ValueError("too many requests wait")  # ends the parsing
+
+    def _measure_head(self) -> None:
+        """Refuse a head that is too large by itself; a body may have come in the same segment."""
+        size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
+        if size > self._guard.settings.header_bytes:
+            self.refuse(*_HEAD_TOO_LARGE)
+            raise ValueError("the head is too large")  # ends the parsing
+
+    def _without_offer(self) -> bytes:
+        """The head of the request once more, for a new parser; empty when it is refused.
+
+        Java's HttpClient and curl offer HTTP/2 with every request. The parser takes that for the end of
+        HTTP, whatever we think of it, and the body for another protocol.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.refuse(b"400 Bad Request", b"This is no proxy.\n")
+            return b""
+        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        return b"\r\n".join([*lines, b"", b""])
 
     def _takes_short_way(self) -> bool:
         """A publication of known, moderate length, and nothing before it waits for its answer."""
@@ -167,7 +253,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             return False
         length = next((value for name, value in self.headers if name == b"content-length"), b"")
-        return length.isdigit() and len(length) < 8 and int(length) <= _SHORT_WAY_BYTES
+        return length.isdigit() and len(length) < 8 and int(length) <= self._short_way_bytes
 
     def _request(self, body: bytes) -> ApiRequest:
         path, _, query = self.url.partition(b"?")

@@ -11,7 +11,7 @@ from pusher_server.errors import ConfigError
 
 
 def listen(settings: ServerSettings, send_buffer_bytes: int) -> list[socket.socket]:
-    """Bound sockets for `[server]`. Raises ConfigError naming the setting.
+    """Listening sockets for `[server]`. Raises ConfigError naming the setting.
 
     `send_buffer_bytes` is inherited by accepted connections on Linux, at no cost per connection.
     """
@@ -29,12 +29,23 @@ def listen(settings: ServerSettings, send_buffer_bytes: int) -> list[socket.sock
     port = settings.port
     for family, kind, proto, _, address in dict.fromkeys(found):
         bound = (address[0], port, *address[2:])
-        sockets.append(_listen_tcp(family, kind, proto, bound, send_buffer_bytes))
+        listener = _bound_tcp(family, kind, proto, bound, send_buffer_bytes)
+        sockets.append(_listening(listener, bound, settings.backlog))
         port = sockets[0].getsockname()[1]  # port 0: the same free one for every address
     return sockets
 
 
-def _listen_tcp(
+def _listening(listener: socket.socket, address: tuple[object, ...], backlog: int) -> socket.socket:
+    """Listen at once: two servers that start together may both bind, only one may listen."""
+    try:
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise _explained(error, address) from None
+    return listener
+
+
+def _bound_tcp(
     family: int, kind: int, proto: int, address: tuple[object, ...], send_buffer_bytes: int
 ) -> socket.socket:
     listener = socket.socket(family, kind, proto)
@@ -77,6 +88,7 @@ def _listen_unix(settings: ServerSettings) -> socket.socket:
         os.chmod(
             path, 0o666
         )  # a proxy runs as another user; the folder's mode says who may come in
+        listener.listen(settings.backlog)
         listener.setblocking(False)
     except OSError as error:
         listener.close()

@@ -29,7 +29,6 @@ from pusher_server.protocol.errors import (
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
 from pusher_server.protocol.members import User
 from pusher_server.protocol.session import Session
-from pusher_server.protocol.socket_id import make_socket_id
 from pusher_server.websocket.dispatch import dispatch
 from pusher_server.websocket.framing import CloseFrame, FrameReader, Incoming, PingFrame
 from pusher_server.websocket.handshake import Upgrade
@@ -70,7 +69,6 @@ class WebSocketConnection(asyncio.Protocol):
         "_early",
         "_edge",
         "_greeting",
-        "_mailbox",
         "_on_end",
         "_reader",
         "_session",
@@ -78,6 +76,7 @@ class WebSocketConnection(asyncio.Protocol):
         "_state",
         "_transport",
         "app_key",
+        "mailbox",
         "remote",
         "socket_id",
         "space",
@@ -106,7 +105,8 @@ class WebSocketConnection(asyncio.Protocol):
         #: The handshake's response, until the first frame goes out with it.
         self._greeting = b""
         self._early = b""
-        self._mailbox: Mailbox | None = None
+        #: There while something waits.
+        self.mailbox: Mailbox | None = None
         self._reader: FrameReader | None = None
         #: There while the node knows the connection.
         self._session: Session | None = None
@@ -159,20 +159,16 @@ class WebSocketConnection(asyncio.Protocol):
         if self._state is not State.OPENING:
             return
         self.space = edge.node.hub.space(app)
-        self.socket_id = make_socket_id(edge.random_below)
-        while self.socket_id in self.space.connections:
-            self.socket_id = make_socket_id(edge.random_below)
+        self.socket_id = edge.new_socket_id(self.space)
         now = edge.clock()
         self._session = Session(now, authorization_timeout=app.authorization_timeout)
         self._reader = FrameReader(app.limits.message_bytes)
         self._state = State.OPEN
-        self._write_first(
-            text_frame(events.connection_established(self.socket_id, app.activity_timeout))
-        )
+        greeting = events.connection_established(self.socket_id, app.activity_timeout)
+        self._write_first(text_frame(greeting))
         edge.node.open(self)
-        edge.heartbeat.watch(
-            self, now + min(app.activity_timeout, app.authorization_timeout or 86_400)
-        )
+        timeout = min(app.activity_timeout, app.authorization_timeout or app.activity_timeout)
+        edge.heartbeat.watch(self, now + timeout)
         if self._early:  # there was a wait, so what follows queues up behind this step
             early, self._early = self._early, b""
             self.data_received(early)
@@ -218,18 +214,28 @@ class WebSocketConnection(asyncio.Protocol):
         self._on_end(self)
 
     def pause_writing(self) -> None:
-        """Called inside `write`: only takes a note, the sweep decides (DESIGN §5.3)."""
-        self._slow = SlowReader(
+        """Called inside `write`: takes a note and keeps what follows, the sweep decides (DESIGN §5.3)."""
+        slow = self._slow = SlowReader(
             self._edge.clock(),
             buffered=self._transport.get_write_buffer_size(),
             cap=self._edge.settings.write_buffer_bytes,
         )
+        if self._state < State.CLOSING:
+            self._redirect(slow.keep)
         self._edge.heartbeat.writing_paused(self)
 
     def resume_writing(self) -> None:
-        """It has caught up."""
-        self._slow = None
+        """It has caught up: write what was kept, until it is too much again."""
+        slow, self._slow = self._slow, None
         self._edge.heartbeat.writing_resumed(self)
+        self._redirect(self._transport.write)
+        for piece in () if slow is None else slow.kept():
+            self.write(piece)
+
+    def _redirect(self, write: Callable[[bytes], None]) -> None:
+        self.write = write
+        for subscription in self.subscriptions.values():
+            subscription.write = write
 
     # What the sweep asks
 
@@ -240,7 +246,7 @@ class WebSocketConnection(asyncio.Protocol):
             return None
         if self._session is None or self._state is not State.OPEN:
             return now + 1
-        if self._mailbox is not None and len(self._mailbox) > _MAILBOX_LIMIT:
+        if self.mailbox is not None and len(self.mailbox) > _MAILBOX_LIMIT:
             self._session.heard(now)  # we do not read, so its silence means nothing
         try:
             ping, again_at = self._session.check(
@@ -284,32 +290,22 @@ class WebSocketConnection(asyncio.Protocol):
             self._begin_closing(close_frame(incoming.code))
             self._transport.close()
 
-    def forget_waiting(self, channel: str) -> None:
-        """An unsubscribe overtakes what waits for its channel."""
-        if self._mailbox is not None:
-            self._mailbox.drop(channel)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether something of this connection waits, so that order has to be kept."""
-        return self._mailbox is not None
-
     def run(self, key: str | None, work: Start) -> None:
         """Do it now, or after what it has to wait for; `key` is a channel or `BARRIER`."""
-        if self._mailbox is not None and self._mailbox.blocks(key):
-            self._mailbox.put(key, lambda: self._answered(work()))
-            if len(self._mailbox) > _MAILBOX_LIMIT:
+        if self.mailbox is not None and self.mailbox.blocks(key):
+            self.mailbox.put(key, lambda: self._answered(work()))
+            if len(self.mailbox) > _MAILBOX_LIMIT:
                 self._transport.pause_reading()
             return
         rest = advance(self._answered(work()))
         if rest is not None:
-            if self._mailbox is None:
-                self._mailbox = Mailbox(
+            if self.mailbox is None:
+                self.mailbox = Mailbox(
                     timeout=self._edge.settings.wait_timeout,
                     timed_out=self._wait_timed_out,
                     relieved=self._relieved,
                 )
-            self._mailbox.wait_for(key, rest)
+            self.mailbox.wait_for(key, rest)
 
     async def _answered(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -322,7 +318,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _relieved(self, waiting: int, idle: bool) -> None:
         if idle:
-            self._mailbox = None
+            self.mailbox = None
         if (
             waiting <= _MAILBOX_LIMIT
             and self._state is State.OPEN
@@ -375,20 +371,22 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _begin_closing(self, frames: bytes) -> None:
         self._state = State.CLOSING
+        if self._slow is not None:
+            self.resume_writing()  # nothing is kept any more, all of it comes before the end
         self._write_first(frames)
         if self._transport.can_write_eof():
             # Our half ends here. The whole is closed when the client's end comes: closing it now would
             # answer what is still under way with a reset, which can destroy the close frame unread.
             self._transport.write_eof()
         elif self._reader is None:  # TLS has no halves
-            self._reader = FrameReader(0)
+            self._reader = FrameReader(_EARLY_BYTES)
         self._edge.heartbeat.watch(self, self._edge.clock() + _CLOSE_TIMEOUT)
 
     def _release(self, code: int, *, settle: bool) -> None:
         """The node forgets the connection; once."""
-        if self._mailbox is not None:
-            self._mailbox.clear()
-            self._mailbox = None
+        if self.mailbox is not None:
+            self.mailbox.clear()
+            self.mailbox = None
         if self._session is not None:
             self._session = None
             self._edge.node.close(self, code, settle=settle)

@@ -14,7 +14,7 @@ from pusher_server.protocol.messages import (
     Subscribe,
     Unsubscribe,
 )
-from pusher_server.websocket.mailbox import BARRIER, Start
+from pusher_server.websocket.mailbox import BARRIER, Mailbox, Start
 
 _PONG = text_frame(events.PONG)
 
@@ -22,15 +22,11 @@ _PONG = text_frame(events.PONG)
 class Ordered(Connection, Protocol):
     """A connection that keeps its messages in order when one of them must wait."""
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether something waits."""
+    #: There while something waits.
+    mailbox: Mailbox | None
 
     def run(self, key: str | None, work: Start) -> None:
         """Do it now, or after what it has to wait for."""
-
-    def forget_waiting(self, channel: str) -> None:
-        """Drop what waits for this channel."""
 
 
 def dispatch(connection: Ordered, node: Node, message: Message) -> None:
@@ -40,15 +36,16 @@ def dispatch(connection: Ordered, node: Node, message: Message) -> None:
     """
     match message:
         case ClientEvent():
-            if connection.is_waiting:
-                connection.run(message.channel, lambda: _client_event(connection, node, message))
-            else:
+            if connection.mailbox is None:
                 node.publishing.client_event(connection, message)
+            else:
+                connection.run(message.channel, lambda: _client_event(connection, node, message))
         case Subscribe():
             subscribe = node.subscriptions.subscribe
             connection.run(message.channel, lambda: subscribe(connection, message))
         case Unsubscribe():
-            connection.forget_waiting(message.channel)
+            if connection.mailbox is not None:
+                connection.mailbox.drop(message.channel)
             node.subscriptions.unsubscribe(connection, message)
         case SignIn():
             connection.run(BARRIER, lambda: node.users.sign_in(connection, message))

@@ -7,8 +7,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pusher_server.app import App
 from pusher_server.config import WebsocketSettings
+from pusher_server.hub.space import AppSpace
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code, ConnectionRejected
+from pusher_server.protocol.socket_id import make_socket_id
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.handshake import Upgrade
 from pusher_server.websocket.heartbeat import Heartbeat
@@ -31,7 +33,7 @@ class WebSocketEdge:
         self.node = node
         self.settings = settings
         self.clock = clock
-        self.random_below = random_below
+        self._random_below = random_below
         self.heartbeat = Heartbeat()
         self._prefix = path_prefix.rstrip("/")
         #: Sockets between the upgrade and their end.
@@ -41,8 +43,10 @@ class WebSocketEdge:
 
     def key_of(self, upgrade: Upgrade) -> str:
         """The app key in the path. Raises ConnectionRejected: unknown path or protocol version."""
-        url = urlsplit(upgrade.target)
-        path = url.path
+        try:
+            path = urlsplit(upgrade.target).path
+        except ValueError:  # `//[` begins like an IPv6 host
+            raise ConnectionRejected(Code.PATH_NOT_FOUND, "Path not found") from None
         if self._prefix and path.startswith(self._prefix + "/"):
             path = path[len(self._prefix) :]
         start, _, key = path.rstrip("/").rpartition("/")
@@ -60,6 +64,13 @@ class WebSocketEdge:
                 f"App key {key[:40]} not in this cluster. Did you forget to specify the cluster?",
             )
         return app
+
+    def new_socket_id(self, space: AppSpace) -> str:
+        """A name that no connection of the app has here; 66 random bits keep the other nodes apart."""
+        socket_id = make_socket_id(self._random_below)
+        while socket_id in space.connections:
+            socket_id = make_socket_id(self._random_below)
+        return socket_id
 
     def admit(self, app: App, upgrade: Upgrade, *, secure: bool) -> None:
         """Every rule for one more connection. Raises ConnectionRejected."""

@@ -147,7 +147,8 @@ class FrameReader:
             self._fragments = []
         assert frame.opcode in (Opcode.TEXT, Opcode.CONT)
         assert self._fragments is not None  # the parser refuses a continuation of nothing
-        self._fragments.append(bytes(frame.data))
+        if frame.data:  # empty ones count against no limit, and there may be any number of them
+            self._fragments.append(bytes(frame.data))
         if not frame.fin:
             return None
         message, self._fragments = b"".join(self._fragments), None

@@ -1,10 +1,13 @@
-"""Whether a slow client still takes anything: what its TCP has acknowledged."""
+"""Slow clients: what is kept for them meanwhile, and whether they still take anything."""
 
 import asyncio
 import os
 import socket
 import sys
+from collections.abc import Callable, Sequence
 from struct import unpack_from
+
+from pusher_server.hub.channel import join
 
 #: `tcpi_bytes_acked` in Linux's struct tcp_info (RFC 4898's tcpEStatsAppHCThruOctetsAcked).
 _BYTES_ACKED = 120
@@ -33,23 +36,31 @@ def bytes_acknowledged(transport: asyncio.Transport) -> int | None:
 class SlowReader:
     """A client whose write buffer is over the high-water mark, since `now`.
 
-    What is buffered at that moment may be one large write of our own, such as a presence list: it is
-    allowed on top of `cap` (DESIGN §16.13).
+    What it is owed from then on is kept here: a list entry for a frame that all subscribers share costs
+    8 bytes, a write that the event loop has to queue some 750 (measured). What is buffered when it begins
+    may be one large write of our own, such as a presence list: it is allowed on top of `cap`.
     """
 
-    __slots__ = ("_acknowledged", "_allowed", "_since")
+    __slots__ = ("_acknowledged", "_allowed", "_kept", "_since", "keep")
 
     def __init__(self, now: float, *, buffered: int, cap: int) -> None:
         self._since = now
         self._allowed = cap + buffered
         #: Unknown until the first look: making one here would be a system call inside `write`.
         self._acknowledged: int | None = None
+        self._kept: list[bytes] = []
+        #: Takes the place of the transport's `write`.
+        self.keep: Callable[[bytes], None] = self._kept.append
+
+    def kept(self) -> Sequence[bytes]:
+        """All that was kept, in few pieces."""
+        return join(self._kept)
 
     def is_lost(
         self, now: float, *, buffered: int, acknowledged: int | None, stall_timeout: float
     ) -> bool:
         """Whether it has fallen too far behind, or has taken nothing for `stall_timeout` seconds."""
-        if buffered > self._allowed:
+        if buffered + sum(map(len, self._kept)) > self._allowed:
             return True
         # Where the system does not tell, a smaller buffer is the progress that can be seen.
         latest = -buffered if acknowledged is None else acknowledged

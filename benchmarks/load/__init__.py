@@ -1,0 +1,7 @@
+"""The load benchmark: our server, soketi and a C floor under the same work, every delivery checked.
+
+    python -m benchmarks.load.compare     goals, tables and chart in docs/performance/
+    python -m benchmarks.load.growth      how cost grows with the work
+
+`client/` is the load client and `floor/` the least that a server can do, both in C; the rest drives them.
+"""

@@ -1,0 +1,72 @@
+"""On what and with what was measured: for the head of every page that carries numbers."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+from benchmarks.load.contestants import SOKETI_HOME, TOP
+
+PACKAGES = ("uvloop", "uvicorn", "httptools", "msgspec", "websockets")
+
+
+def conditions(*, soketi: bool = True) -> dict[str, str]:
+    """What a reader needs to compare: each entry is one line."""
+    found = {
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit(),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory_gb()} GB",
+        "system": f"{platform.system()} {platform.release()}, {_distribution()}",
+        "Python": f"{platform.python_version()}, " + ", ".join(_packages()),
+    }
+    return found | (_soketi() if soketi else {})
+
+
+def commit() -> str:
+    """The commit, and whether files differ from it."""
+    return _git("rev-parse", "--short=10", "HEAD") + (
+        " with changes" if _git("status", "--porcelain", "--untracked-files=no") else ""
+    )
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=TOP, capture_output=True, text=True)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() if done.returncode == 0 else "unknown"
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _memory_gb() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return "unknown distribution"
+
+
+def _packages() -> list[str]:
+    return [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+
+
+def _soketi() -> dict[str, str]:
+    versions = {}
+    for name, path in {"soketi": "@soketi/soketi", "Node": "node-linux-*"}.items():
+        found = next(SOKETI_HOME.glob(f"node_modules/{path}/package.json"), None)
+        if found is not None:
+            versions[name] = str(json.loads(found.read_text())["version"])
+    text = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return {"soketi": text} if text else {}

@@ -1,0 +1,80 @@
+"""The load benchmark against our server, and proof that it notices what it is there to notice.
+
+A proxy between load client and server loses, doubles or swaps deliveries; the client has to say so.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from benchmarks.load import programs
+from benchmarks.load.measuring import faults
+from tests.edge.tampering_proxy import VICTIM, Tampering, TamperingProxy
+from tests.serving import RunningServer
+
+SETTINGS = {
+    "log": {"level": "warning"},
+    "defaults": {"limits": {"client_events_per_second": 0}},
+    "apps": [{"id": "app-id", "key": "app-key", "secret": "load-secret"}],
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with RunningServer(tmp_path_factory.mktemp("load"), SETTINGS) as running:
+        yield running
+
+
+async def load(port: int, pid: int, arguments: str) -> dict[str, Any]:
+    """One short run of the load client."""
+    access = f"-P {port} -A app-id -K app-key -s load-secret -p {pid} -d 0.3 -u 0.1"
+    client = await asyncio.to_thread(programs.load_client)
+    process = await asyncio.create_subprocess_exec(
+        str(client), *access.split(), *arguments.split(), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    found: dict[str, Any] = json.loads(output)
+    return found
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "-m fanout -n 20",
+        "-m fanout -n 20 -w 4 -b 4",
+        "-m fanout -n 20 -k 5 -t private",
+        "-m fanout -n 10 -r 50 -q 100",
+        "-m fanout -n 5 -D 100000",
+        "-m http -H 4",
+        "-m client -n 8 -w 2",
+        "-m presence -n 20",
+        "-m connect -n 20",
+        "-m idle -n 20 -e 0.1",
+        "-m list -n 2 -k 100 -r 10 -q 100",
+        "-m leave -k 50 -r 5 -q 100",
+    ],
+)
+async def test_our_server_delivers_everything_once_and_in_order(
+    server: RunningServer, arguments: str
+) -> None:
+    said = await load(server.port, server.pid, arguments)
+    assert "error" not in said
+    assert faults(said) == []
+    assert said.get("delivered", 1) > 0
+
+
+@pytest.mark.parametrize(
+    ("what", "fault"),
+    [("nothing", None), ("lose", "lost: 1"), ("double", "doubled: 1"), ("swap", "out of order: 1")],
+)
+async def test_one_wrong_delivery_among_thousands_is_noticed(
+    server: RunningServer, what: Tampering, fault: str | None
+) -> None:
+    async with TamperingProxy(server.port, what).listening() as port:
+        # One sender at a fixed rate: an event does not wait for the delivery of the one before.
+        said = await load(port, server.pid, "-m fanout -n 4 -r 200 -H 1")
+    assert faults(said) == ([fault] if fault else [])
+    assert said["delivered"] > 4 * VICTIM

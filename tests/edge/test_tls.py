@@ -1,0 +1,181 @@
+"""wss and https on our own listener, and certificates replaced while it serves."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.edge import signed, wire
+from tests.edge.inprocess import KEY, app, serving
+from tests.edge.processes import (
+    TlsServer,
+    by_tls,
+    reload,
+    shown_certificate,
+    tls_settings,
+    write_certificate,
+)
+from tests.edge.wire import QUERY, Address
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the certificate lies."""
+    return tmp_path_factory.mktemp("tls")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[TlsServer]:
+    """A process with TLS whose app takes nothing else."""
+    write_certificate(folder)
+    settings = {"server": {"tls": tls_settings(folder)}, "apps": [app(tls_only=True)]}
+    with TlsServer(folder, settings) as running:
+        yield running
+        assert "Traceback" not in running.log
+
+
+@pytest.fixture(params=["asyncio", "process"])
+async def secure(
+    request: pytest.FixtureRequest, tmp_path: Path, folder: Path, server: TlsServer
+) -> object:
+    """A TLS server on both event loops."""
+    if request.param == "process":
+        yield by_tls(Address(port=server.port))
+        return
+    write_certificate(tmp_path)
+    settings = {"server": {"tls": tls_settings(tmp_path)}, "apps": [app(tls_only=True)]}
+    async with serving(tmp_path, settings) as inside:
+        yield by_tls(inside.address)
+
+
+async def test_wss_and_https(secure: Address) -> None:
+    """A TLS-only app is content, and events of any size come through."""
+    async with wire.connected(secure, KEY) as client, wire.opened(secure) as backend:
+        await client.join("c")
+        for size in (1, 16_384, 100_000):
+            await backend.send(signed.event("c", "x" * size))
+            assert (await backend.answer()).status == 200
+            assert len((await client.expect("my-event"))["data"]) == size
+        await client.send(wire.closing(1000))
+        await client.expect_close(1000)
+        await client.expect_end()
+
+
+async def test_bytes_behind_the_upgrade(secure: Address) -> None:
+    """The transport changes hands inside one record."""
+    async with wire.opened(secure) as client:
+        await client.send(wire.upgrade(f"/app/{KEY}{QUERY}"), wire.subscribe("early"))
+        assert (await client.answer()).status == 101
+        await client.established()
+        await client.expect("pusher_internal:subscription_succeeded")
+
+
+async def test_refusals_and_violations_end_the_connection(secure: Address) -> None:
+    """TLS has no halves to close: the client's close, or its end, ends it."""
+    async with wire.opened(secure) as client:
+        await client.handshake("/app/unknown")
+        await client.expect_refusal(4001)
+    async with wire.connected(secure, KEY) as client:
+        await client.send(wire.frame(wire.BINARY, b"x"))
+        await client.expect_close(1003)
+        await client.send(wire.closing(1003))
+        await client.expect_end()
+    async with wire.opened(secure) as client:
+        await client.send(b"nonsense\r\n\r\n")
+        assert (await client.answer()).status == 400
+        await client.expect_end()
+
+
+async def test_plain_http_on_the_tls_port(secure: Address) -> None:
+    """The client gets nothing, the next one is served."""
+    async with wire.opened(Address(secure.host, secure.port)) as client:
+        await client.send(wire.request("/up"))
+        await client.rest()
+    async with wire.opened(secure) as client:
+        assert (await client.ask("/up")).status == 200
+
+
+async def test_old_versions_of_tls_are_refused(secure: Address) -> None:
+    """1.2 is the oldest that is spoken."""
+    assert secure.tls is not None
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        secure.tls.maximum_version = ssl.TLSVersion.TLSv1_1
+    secure.tls.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        async with wire.opened(secure):
+            pass
+
+
+async def test_plain_ws_to_a_tls_only_app(tmp_path: Path) -> None:
+    """4000: pusher-js then comes back by TLS at once."""
+    async with (
+        serving(tmp_path, {"apps": [app(tls_only=True)]}) as inside,
+        wire.opened(inside.address) as client,
+    ):
+        await client.handshake(f"/app/{KEY}{QUERY}")
+        assert "wss://" in await client.expect_refusal(4000)
+
+
+async def test_a_new_certificate_on_sighup_disturbs_nobody(server: TlsServer, folder: Path) -> None:
+    """New handshakes see it, standing connections go on."""
+    address = by_tls(Address(port=server.port))
+    async with wire.connected(address, KEY) as client:
+        await client.join("c")
+        before = shown_certificate(address)
+        write_certificate(folder)
+        assert shown_certificate(address) == before
+        await reload(server)
+        now = shown_certificate(address)
+        assert now != before
+        async with wire.opened(address) as backend:
+            await backend.send(signed.event("c"))
+            assert (await backend.answer()).status == 200
+        await client.expect("my-event")
+        await client.expect_alive()
+
+
+async def test_a_bad_certificate_on_sighup_changes_nothing(server: TlsServer, folder: Path) -> None:
+    """One line says what is wrong; the old pair goes on, and a good one is taken afterwards."""
+    address = by_tls(Address(port=server.port))
+    stranger = trustme.CA().issue_cert("localhost")
+
+    def mismatched() -> None:
+        write_certificate(folder, key_of=stranger)
+
+    def garbage() -> None:
+        (folder / "cert.pem").write_text("no certificate")
+
+    def gone() -> None:
+        (folder / "key.pem").unlink()
+
+    async with wire.connected(address, KEY) as client:
+        before = shown_certificate(address)
+        for spoil in (mismatched, garbage, gone):
+            spoil()
+            said = await reload(server, rejected=True)
+            assert said.count("\n") == 1, said
+            assert "server.tls." in said
+            assert "the old settings stay" in said
+            for _ in range(2):
+                assert shown_certificate(address) == before
+        write_certificate(folder)
+        await reload(server)
+        assert shown_certificate(address) != before
+        await client.expect_alive()
+
+
+async def test_who_was_refused_cannot_fill_the_memory(tmp_path: Path) -> None:
+    """For a moment we still look for its close frame, and for nothing larger."""
+    write_certificate(tmp_path)
+    async with (
+        serving(tmp_path, {"server": {"tls": tls_settings(tmp_path)}}) as inside,
+        wire.opened(by_tls(inside.address)) as client,
+    ):
+        await client.handshake("/app/unknown")
+        await client.expect_error(4001)
+        (connection,) = inside.edge.connections
+        assert connection._reader is not None
+        await client.send(b"\x81\xff" + (2**40).to_bytes(8) + b"mask" + bytes(1_000))
+        await wire.until(lambda: connection._reader is None)

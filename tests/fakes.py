@@ -1,0 +1,236 @@
+"""Stand-ins for what lies outside: clients, transports, clocks, the event loop's queue.
+
+They record and decode; none of them imitates a class of ours. What a server frame means is read here by
+RFC 6455 alone, so that a fault in `pusher_server.protocol.frames` cannot hide itself.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from struct import pack, unpack_from
+from typing import Any, NamedTuple
+
+from pusher_server.hub.channel import Subscription
+from pusher_server.hub.space import AppSpace
+from pusher_server.interfaces import ClusterMessage, Topic, Transition
+from pusher_server.protocol.members import User
+
+TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
+
+
+class FakeClock:
+    """Seconds that pass when told to."""
+
+    def __init__(self, now: float = 1_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+class FakeCallSoon:
+    """The event loop's queue, run by hand."""
+
+    def __init__(self) -> None:
+        self.callbacks: deque[Callable[[], None]] = deque()
+
+    def __call__(self, callback: Callable[[], None]) -> None:
+        self.callbacks.append(callback)
+
+    def turn(self) -> bool:
+        """Run what is queued now, as one turn of the loop does; whether there was anything."""
+        due = len(self.callbacks)
+        for _ in range(due):
+            self.callbacks.popleft()()
+        return due > 0
+
+    def run(self) -> None:
+        """Turn until nothing is left."""
+        while self.turn():
+            pass
+
+
+class ServerFrame(NamedTuple):
+    """One frame as a client reads it."""
+
+    opcode: int
+    payload: bytes
+
+
+def server_frames(data: bytes) -> Iterator[ServerFrame]:
+    """Every frame in `data`, which must hold whole, final, unmasked ones (RFC 6455 §5.2)."""
+    position = 0
+    while position < len(data):
+        head, length = data[position], data[position + 1]
+        assert head & 0x80, "a server never fragments"
+        assert not head & 0x70, "no extension was agreed"
+        assert not length & 0x80, "a server must not mask"
+        position += 2
+        if length >= 126:
+            form, size = ("!H", 2) if length == 126 else ("!Q", 8)
+            (length,) = unpack_from(form, data, position)
+            assert length > (125 if size == 2 else 65_535), "the shortest form is a must"
+            position += size
+        assert position + length <= len(data), "a frame was cut"
+        yield ServerFrame(head & 0x0F, data[position : position + length])
+        position += length
+
+
+def client_frame(
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    mask: bytes | None = b"\x01\x02\x03\x04",
+    reserved: int = 0,
+) -> bytes:
+    """A frame as a client's stack writes it; `mask` None leaves it unmasked, which is forbidden."""
+    masked = 0 if mask is None else 0x80
+    head = (0x80 if fin else 0) | reserved << 4 | opcode
+    if len(payload) < 126:
+        start = pack("!BB", head, masked | len(payload))
+    elif len(payload) < 65_536:
+        start = pack("!BBH", head, masked | 126, len(payload))
+    else:
+        start = pack("!BBQ", head, masked | 127, len(payload))
+    if mask is None:
+        return start + payload
+    stream = (mask * (len(payload) // 4 + 1))[: len(payload)]
+    masked_payload = int.from_bytes(payload) ^ int.from_bytes(stream)
+    return start + mask + masked_payload.to_bytes(len(payload))
+
+
+class FakeConnection:
+    """A client as hub and node see it; keeps every write."""
+
+    def __init__(self, space: AppSpace, socket_id: str, app_key: str = "key") -> None:
+        self.socket_id = socket_id
+        self.app_key = app_key
+        self.space = space
+        self.subscriptions: dict[str, Subscription] = {}
+        self.user: User | None = None
+        #: One item per call of `write`.
+        self.writes: list[bytes] = []
+        self.is_authorized = False
+        #: Client events it may still send.
+        self.allowance = 1_000
+        #: Code and message of the first `close`.
+        self.closed: tuple[int, str] | None = None
+        self._taken = 0
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        return self.writes.append
+
+    def send(self, payload: bytes) -> None:
+        # Not our own encoder: see the module's docstring.
+        self.writes.append(client_frame(TEXT, payload, mask=None))
+
+    def authorized(self) -> None:
+        self.is_authorized = True
+
+    def may_send_client_event(self) -> bool:
+        self.allowance -= 1
+        return self.allowance >= 0
+
+    def close(self, code: int, message: str) -> None:
+        if self.closed is None:
+            self.closed = (code, message)
+
+    @property
+    def payloads(self) -> list[bytes]:
+        """All text messages so far."""
+        return [frame.payload for frame in server_frames(b"".join(self.writes))]
+
+    def take(self) -> list[dict[str, Any]]:
+        """The messages that have come since the last call, `data` decoded where it is JSON text."""
+        payloads = self.payloads
+        fresh, self._taken = payloads[self._taken :], len(payloads)
+        return [_readable(json.loads(payload)) for payload in fresh]
+
+
+def _readable(message: dict[str, Any]) -> dict[str, Any]:
+    data = message.get("data")
+    if isinstance(data, str):
+        with suppress(ValueError):  # an event's data may be any text
+            message["data"] = json.loads(data)
+    return message
+
+
+class FakeTransport(asyncio.Transport):
+    """A TCP connection without a network: `written` is what the peer would read."""
+
+    def __init__(self, *, has_halves: bool = True) -> None:
+        super().__init__()
+        #: TCP has, TLS has not.
+        self.has_halves = has_halves
+        self.is_half_closed = False
+        self.written = bytearray()
+        self.buffered = 0
+        self.high_water = 0
+        self.reading = True
+        self.is_closed = False
+        self.is_aborted = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_closed = self.is_aborted = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def can_write_eof(self) -> bool:
+        return self.has_halves
+
+    def write_eof(self) -> None:
+        self.is_half_closed = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_reading(self) -> bool:
+        return self.reading
+
+    def get_write_buffer_size(self) -> int:
+        return self.buffered
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.high_water = high or 0
+
+    def take(self) -> bytes:
+        """What has been written since the last call."""
+        data = bytes(self.written)
+        self.written.clear()
+        return data
+
+
+class FakeListener:
+    """Hears broker and roster, and remembers."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[Topic, ClusterMessage]] = []
+        self.transitions: list[Transition] = []
+        self.settled: list[tuple[Topic, str]] = []
+
+    def on_message(self, topic: Topic, message: ClusterMessage) -> None:
+        self.messages.append((topic, message))
+
+    def on_transition(self, transition: Transition) -> None:
+        self.transitions.append(transition)
+
+    def on_settled(self, topic: Topic, key: str) -> None:
+        self.settled.append((topic, key))
