@@ -4,7 +4,7 @@ The docstrings are contracts (ordering, atomicity, failure); one suite in `tests
 implementation to them. A verb that needs no answer is a plain function, one that does is a coroutine.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -173,8 +173,14 @@ class Roster(Protocol):
     async def count(self, topic: Topic) -> int:
         """How many keys are held. Raises ClusterUnavailable."""
 
-    async def scan(self, topic: Topic, prefix: str = "") -> Mapping[str, Mapping[str, bytes]]:
-        """Every held key that starts with `prefix`, as `lookup` gives it. Raises ClusterUnavailable."""
+    def scan(
+        self, topic: Topic, prefix: str = ""
+    ) -> AsyncIterator[Mapping[str, Mapping[str, bytes]]]:
+        """Every held key that starts with `prefix`, in pages of what `lookup` gives.
+
+        Between two pages others get their turn: a key that changes meanwhile may be missed, none comes twice.
+        Raises ClusterUnavailable.
+        """
 
 
 class ClusterListener(Protocol):

@@ -172,6 +172,8 @@ class FakeTransport(asyncio.Transport):
         self.has_halves = has_halves
         self.is_half_closed = False
         self.written = bytearray()
+        #: Called inside `write`, as a loop calls `pause_writing`.
+        self.when_written: Callable[[], None] | None = None
         self.buffered = 0
         self.high_water = 0
         self.reading = True
@@ -180,6 +182,8 @@ class FakeTransport(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         self.written += data
+        if self.when_written is not None:
+            self.when_written()
 
     def close(self) -> None:
         self.is_closed = True

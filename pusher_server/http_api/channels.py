@@ -11,6 +11,7 @@ from pusher_server.http_api.requests import Call, attributes, listed, parameter
 from pusher_server.http_api.responses import ApiResponse, json_response
 from pusher_server.node.node import Node
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
+from pusher_server.protocol.text import encode
 
 _PRESENCE = "presence-"
 
@@ -28,15 +29,17 @@ async def occupied(node: Node, call: Call) -> ApiResponse:
             "user_count may only be requested for presence channels - "
             "please supply filter_by_prefix begining with presence-",  # sic: the text of Pusher
         )
-    counts = await node.inspection.channels(call.app, prefix)
-    channels: dict[str, dict[str, int]] = {name: {} for name in counts}
-    if "user_count" in info:
-        for name, users in (await node.inspection.user_counts(call.app, counts)).items():
-            channels[name]["user_count"] = users
-    if "subscription_count" in info:
-        for name, subscriptions in counts.items():
-            channels[name]["subscription_count"] = subscriptions
-    return json_response({"channels": channels})
+    pieces: list[bytes] = []
+    async for page in node.inspection.channels(call.app, prefix):
+        channels: dict[str, dict[str, int]] = {name: {} for name in page}
+        if "user_count" in info:
+            for name, users in (await node.inspection.user_counts(call.app, page)).items():
+                channels[name]["user_count"] = users
+        if "subscription_count" in info:
+            for name, subscriptions in page.items():
+                channels[name]["subscription_count"] = subscriptions
+        pieces.append(encode(channels)[1:-1])
+    return ApiResponse(200, b'{"channels":{%b}}' % _joined(pieces))
 
 
 async def one(node: Node, call: Call) -> ApiResponse:
@@ -76,13 +79,16 @@ async def members(node: Node, call: Call) -> ApiResponse:
     if not channel.has_members:
         raise ApiError(400, "Users can only be retrieved for presence channels")
     with_info = parameter(call.query, "with_user_info") in ("1", "true")
-    users: list[dict[str, Any]] = []
-    for user_id, info in await node.inspection.members(call.app, channel.text):
-        user: dict[str, Any] = {"id": user_id}
-        if with_info and info:
-            user["user_info"] = Raw(info)
-        users.append(user)
-    return json_response({"users": users})
+    pieces: list[bytes] = []
+    async for page in node.inspection.members(call.app, channel.text):
+        users: list[dict[str, Any]] = []
+        for user_id, info in page:
+            user: dict[str, Any] = {"id": user_id}
+            if with_info and info:
+                user["user_info"] = Raw(info)
+            users.append(user)
+        pieces.append(encode(users)[1:-1])
+    return ApiResponse(200, b'{"users":[%b]}' % _joined(pieces))
 
 
 async def connections(node: Node, call: Call) -> ApiResponse:
@@ -98,6 +104,11 @@ def channel_argument(call: Call) -> ChannelName:
         max_length=app.limits.channel_name_length,
         lenient=app.lenient_channel_names,
     )
+
+
+def _joined(pieces: list[bytes]) -> bytes:
+    """The insides of the pages' objects or lists as one: each page was encoded in a turn of its own."""
+    return b",".join(filter(None, pieces))
 
 
 def _info(call: Call) -> frozenset[str]:

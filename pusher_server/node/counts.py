@@ -45,11 +45,11 @@ class SubscriptionCounts:
         for channel in [each for each, until in self._quiet_until.items() if until <= now]:
             del self._quiet_until[channel]
             space = self._waiting.pop(channel, None)
-            if space is not None and len(channel):  # an empty one has ended; its name may live on
+            if space is not None:
                 self.changed(space, channel)
 
     def _tell(self, space: AppSpace, channel: Channel) -> None:
-        self._waiting.pop(channel, None)
+        self._waiting.pop(channel, None)  # what it waited to be told
         name, count = channel.name.text, len(channel)
         self._hub.deliver(space, name, events.subscription_count(name, count))
         self._emit(

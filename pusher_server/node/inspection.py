@@ -1,7 +1,7 @@
 """Read-only questions, answered for the whole cluster: this node's own numbers exactly, the others' from
 the roster. All raise ClusterUnavailable when the roster cannot be asked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 from pusher_server.app import App
 from pusher_server.hub.hub import Hub
@@ -24,10 +24,13 @@ class Inspection:
         self._broker = broker
         self._roster = roster
 
-    async def channels(self, app: App, prefix: str = "") -> dict[str, int]:
-        """Occupied channels and their subscription counts; user channels are nobody's business."""
-        found = await self._roster.scan(channels_topic(app.id), prefix)
-        return {name: self._count(app, name, holders) for name, holders in found.items()}
+    async def channels(self, app: App, prefix: str = "") -> AsyncIterator[dict[str, int]]:
+        """Occupied channels and their subscription counts, page by page; there may be many.
+
+        User channels are nobody's business.
+        """
+        async for page in self._roster.scan(channels_topic(app.id), prefix):
+            yield {name: self._count(app, name, holders) for name, holders in page.items()}
 
     async def subscription_counts(self, app: App, names: Iterable[str]) -> dict[str, int]:
         """Every name is present, with 0 where nobody is subscribed."""
@@ -39,10 +42,10 @@ class Inspection:
         """Distinct users of presence channels."""
         return {name: await self._roster.count(members_topic(app.id, name)) for name in names}
 
-    async def members(self, app: App, name: str) -> list[tuple[str, bytes]]:
-        """(user id, info as JSON or b"" when absent), in join order."""
-        found = await self._roster.scan(members_topic(app.id, name))
-        return [(user_id, next(iter(holders.values()))) for user_id, holders in found.items()]
+    async def members(self, app: App, name: str) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """(user id, info as JSON or b"" when absent), in join order, page by page."""
+        async for page in self._roster.scan(members_topic(app.id, name)):
+            yield [(user_id, next(iter(holders.values()))) for user_id, holders in page.items()]
 
     async def cached(self, app: App, name: str) -> CachedEvent | None:
         """The last event of a cache channel."""

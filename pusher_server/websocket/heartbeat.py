@@ -61,10 +61,12 @@ class Heartbeat:
         for connection in list(self._slow):
             connection.check_writing(now)
         if not self._swept:
-            self._swept = int(now) - 1
+            self._swept = min([int(now), *self._wheel]) - 1
         while self._swept < int(now):
             self._swept += 1
             for connection in list(self._wheel.get(self._swept, ())):
+                if self._slots.get(connection) != self._swept:
+                    continue  # forgotten, or put off, by the check of another
                 again_at = connection.check(now)
                 if again_at is None:
                     self.forget(connection)

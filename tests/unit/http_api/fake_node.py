@@ -1,6 +1,6 @@
 """A node that remembers what it was told and answers from plain dicts."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
@@ -31,9 +31,11 @@ class FakeInspection:
         if not self.available:
             raise ClusterUnavailable("the store is away")
 
-    async def channels(self, app: App, prefix: str = "") -> dict[str, int]:
+    async def channels(self, app: App, prefix: str = "") -> AsyncIterator[dict[str, int]]:
         self._check()
-        return {name: count for name, count in self.counts.items() if name.startswith(prefix)}
+        for name, count in self.counts.items():  # a page each
+            if name.startswith(prefix):
+                yield {name: count}
 
     async def subscription_counts(self, app: App, names: Iterable[str]) -> dict[str, int]:
         self._check()
@@ -43,9 +45,10 @@ class FakeInspection:
         self._check()
         return {name: len(self.present.get(name, [])) for name in names}
 
-    async def members(self, app: App, name: str) -> list[tuple[str, bytes]]:
+    async def members(self, app: App, name: str) -> AsyncIterator[list[tuple[str, bytes]]]:
         self._check()
-        return self.present.get(name, [])
+        for member in self.present.get(name, []):  # a page each
+            yield [member]
 
     async def cached(self, app: App, name: str) -> CachedEvent | None:
         self._check()

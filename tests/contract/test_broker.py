@@ -1,0 +1,163 @@
+"""What every Broker promises (`interfaces.Broker`).
+
+A further implementation is one more entry in `FACTORIES`: a coroutine function that makes a `Bench`. What
+shows only between two nodes (delivery, its order) belongs to the suites of clusters.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from pusher_server.cluster.local import LocalBroker
+from pusher_server.interfaces import (
+    Broker,
+    CachedEvent,
+    EventMessage,
+    Retention,
+    TerminateMessage,
+    Topic,
+    channel_topic,
+    control_topic,
+)
+from tests.contract.conditions import eventually
+from tests.fakes import FakeClock
+
+TOPIC = channel_topic("1", "cache-x")
+
+
+class Bench:
+    """A broker. `wait` lets time pass; the unit of its time to live is `second`."""
+
+    def __init__(
+        self, broker: Broker, wait: Callable[[float], Awaitable[None]], second: float = 1.0
+    ) -> None:
+        self.broker = broker
+        self.wait = wait
+        self.second = second
+        self._events = 0
+
+    def publish(self, data: str, topic: Topic = TOPIC, ttl: float | None = 60.0) -> int:
+        """Publish an event, to be remembered unless `ttl` is None; its number."""
+        self._events += 1
+        message = EventMessage(payload=f"<{data}>".encode(), event_id=self._events)
+        retention = None if ttl is None else Retention(data.encode(), ttl * self.second)
+        self.broker.publish(topic, message, remember=retention)
+        return self._events
+
+    async def data(self, topic: Topic = TOPIC) -> str | None:
+        """What is remembered."""
+        cached = await self.broker.cached(topic)
+        return None if cached is None else cached.data.decode()
+
+    async def remembers(self, data: str | None, topic: Topic = TOPIC) -> None:
+        """Wait until exactly this is remembered."""
+
+        async def check() -> bool:
+            return await self.data(topic) == data
+
+        await eventually(check)
+
+
+async def local() -> Bench:
+    clock = FakeClock()
+
+    async def wait(seconds: float) -> None:
+        clock.advance(seconds)
+
+    return Bench(LocalBroker(clock), wait)
+
+
+FACTORIES = [pytest.param(local, id="local")]
+
+
+@pytest.fixture(params=FACTORIES)
+async def bench(request: pytest.FixtureRequest) -> Bench:
+    made: Bench = await request.param()
+    return made
+
+
+async def test_nothing_is_remembered_of_what_was_never_published(bench: Bench) -> None:
+    assert await bench.broker.cached(TOPIC) is None
+
+
+async def test_a_remembered_event_comes_back_whole(bench: Bench) -> None:
+    event_id = bench.publish("a", ttl=60)
+    await bench.remembers("a")
+    cached = await bench.broker.cached(TOPIC)
+    assert cached is not None
+    assert 0 < cached.ttl <= 60 * bench.second
+    assert cached == CachedEvent(payload=b"<a>", data=b"a", event_id=event_id, ttl=cached.ttl)
+
+
+async def test_the_last_event_replaces_the_one_before(bench: Bench) -> None:
+    for data in "abc":
+        bench.publish(data)
+    await bench.remembers("c")
+
+
+async def test_an_event_that_is_not_to_be_remembered_changes_nothing(bench: Bench) -> None:
+    bench.publish("a")
+    bench.publish("b", ttl=None)
+    bench.publish("c", channel_topic("1", "cache-y"))
+    await bench.remembers("c", channel_topic("1", "cache-y"))
+    await bench.remembers("a")
+
+
+async def test_an_event_is_forgotten_when_its_time_is_over(bench: Bench) -> None:
+    bench.publish("a", ttl=3)
+    await bench.remembers("a")
+    await bench.wait(2 * bench.second)
+    cached = await bench.broker.cached(TOPIC)
+    assert cached is not None
+    assert 0 < cached.ttl <= bench.second
+    await bench.wait(bench.second)
+    await bench.remembers(None)
+
+
+async def test_a_new_event_has_its_whole_time(bench: Bench) -> None:
+    bench.publish("a", ttl=3)
+    await bench.wait(2 * bench.second)
+    bench.publish("b", ttl=3)
+    await bench.wait(2 * bench.second)
+    assert await bench.data() == "b"
+
+
+async def test_a_shorter_time_counts_from_its_own_event_on(bench: Bench) -> None:
+    """An app's `cache_ttl` may change between two events."""
+    long, short = channel_topic("1", "cache-long"), channel_topic("1", "cache-short")
+    bench.publish("a", long, ttl=100)
+    bench.publish("b", short, ttl=1)
+    await bench.remembers("b", short)
+    await bench.wait(2 * bench.second)
+    bench.publish("c")
+    await bench.remembers("c")
+    assert await bench.data(short) is None
+    assert await bench.data(long) == "a"
+
+
+async def test_channels_and_apps_do_not_meet(bench: Bench) -> None:
+    elsewhere = channel_topic("2", "cache-x")
+    bench.publish("a")
+    bench.publish("b", elsewhere)
+    await bench.remembers("b", elsewhere)
+    await bench.remembers("a")
+    assert await bench.data(channel_topic("1", "cache-y")) is None
+
+
+async def test_what_is_remembered_does_not_depend_on_subscriptions(bench: Bench) -> None:
+    """Kept while nobody is subscribed, too (PROTOCOL §3.5)."""
+    await bench.broker.subscribe(TOPIC)
+    bench.publish("a")
+    bench.broker.unsubscribe(TOPIC)
+    await bench.remembers("a")
+    await bench.broker.subscribe(TOPIC)
+    await bench.broker.subscribe(TOPIC)
+    assert await bench.data() == "a"
+
+
+async def test_other_messages_are_never_remembered(bench: Bench) -> None:
+    topic = control_topic("1")
+    bench.broker.publish(topic, TerminateMessage(user_id="u"), remember=Retention(b"x", 60))
+    bench.publish("a")
+    await bench.remembers("a")
+    assert await bench.broker.cached(topic) is None

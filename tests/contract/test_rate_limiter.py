@@ -1,0 +1,111 @@
+"""What every RateLimiter promises (`interfaces.RateLimiter`).
+
+A further implementation is one more entry in `FACTORIES`.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec import structs
+
+from pusher_server.app import App, AppKey, AppLimits
+from pusher_server.interfaces import Action, RateLimiter
+from pusher_server.limits.local import LocalRateLimiter
+from tests.fakes import FakeClock
+
+APP = App(
+    id="1",
+    keys=(AppKey(key="k", secret="s"),),
+    limits=AppLimits(backend_events_per_second=10, reads_per_second=4),
+)
+FREE = App(id="2", keys=(AppKey(key="f", secret="s"),))
+
+
+class Bench:
+    """A limiter, and how time passes for it."""
+
+    def __init__(self, limiter: RateLimiter, wait: Callable[[float], None]) -> None:
+        self.limiter = limiter
+        self.wait = wait
+
+    def publish(self, cost: int = 1, app: App = APP) -> float:
+        return self.limiter.consume(app, Action.PUBLISH, cost)
+
+    def read(self, app: App = APP) -> float:
+        return self.limiter.consume(app, Action.READ, 1)
+
+
+def local() -> Bench:
+    clock = FakeClock()
+    return Bench(LocalRateLimiter(clock), clock.advance)
+
+
+FACTORIES = [pytest.param(local, id="local")]
+
+
+@pytest.fixture(params=FACTORIES)
+def bench(request: pytest.FixtureRequest) -> Bench:
+    made: Bench = request.param()
+    return made
+
+
+def test_an_app_without_a_limit_is_never_refused(bench: Bench) -> None:
+    assert all(bench.publish(1_000, FREE) == 0.0 for _ in range(100))
+    assert all(bench.read(FREE) == 0.0 for _ in range(100))
+
+
+def test_one_seconds_worth_is_allowed_at_once_and_no_more(bench: Bench) -> None:
+    assert [bench.publish() == 0.0 for _ in range(12)] == [True] * 10 + [False] * 2
+
+
+def test_a_refusal_says_when_to_come_back_and_keeps_its_word(bench: Bench) -> None:
+    bench.publish(10)
+    seconds = bench.publish(5)
+    assert 0 < seconds <= 1
+    bench.wait(seconds * 0.9)
+    assert bench.publish(5) > 0
+    bench.wait(seconds * 0.1 + 0.001)
+    assert bench.publish(5) == 0.0
+
+
+def test_a_refusal_costs_nothing(bench: Bench) -> None:
+    bench.publish(10)
+    for _ in range(100):
+        assert bench.publish(10) > 0
+    bench.wait(1.001)
+    assert bench.publish(10) == 0.0
+
+
+def test_unused_allowance_does_not_pile_up(bench: Bench) -> None:
+    bench.wait(3_600)
+    assert bench.publish(10) == 0.0
+    assert bench.publish() > 0
+
+
+def test_what_costs_more_than_a_second_holds_is_allowed_and_paid_for_later(bench: Bench) -> None:
+    """A batch of 10 must get through a limit of 4 a second, or it never would."""
+    assert bench.publish(30) == 0.0
+    bench.wait(1.9)
+    assert bench.publish() > 0
+    bench.wait(0.3)
+    assert bench.publish() == 0.0
+
+
+def test_publishing_and_reading_are_counted_apart(bench: Bench) -> None:
+    bench.publish(10)
+    assert [bench.read() == 0.0 for _ in range(5)] == [True] * 4 + [False]
+
+
+def test_apps_are_counted_apart(bench: Bench) -> None:
+    other = structs.replace(APP, id="3")
+    bench.publish(10)
+    assert bench.publish() > 0
+    assert bench.publish(10, other) == 0.0
+
+
+def test_a_changed_limit_counts_at_once(bench: Bench) -> None:
+    bench.publish(10)
+    assert bench.publish() > 0
+    raised = structs.replace(APP, limits=structs.replace(APP.limits, backend_events_per_second=20))
+    assert bench.publish(20, raised) == 0.0
+    assert bench.publish(1, raised) > 0

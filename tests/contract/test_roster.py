@@ -1,0 +1,368 @@
+"""What every Roster promises (`interfaces.Roster`).
+
+A further implementation is one more entry in `FACTORIES`: a coroutine function that makes a `Bench`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+
+import pytest
+
+from pusher_server.cluster.local import LocalRoster
+from pusher_server.interfaces import Roster, RosterFull, Topic, Transition, Version
+from tests.contract.conditions import eventually
+from tests.fakes import FakeClock, FakeListener
+
+TOPIC: Topic = ("1", "members", "presence-x")
+OTHER: Topic = ("1", "members", "presence-y")
+
+
+class Bench:
+    """A roster with its listener. `wait` lets time pass, and what is due happen."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        listener: FakeListener,
+        node_id: str,
+        undo_window: float,
+        wait: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.roster = roster
+        self.listener = listener
+        self.node_id = node_id
+        self.undo_window = undo_window
+        self.wait = wait
+
+    def transitions(self, topic: Topic = TOPIC) -> list[Transition]:
+        """What the listener has heard of a topic, in order."""
+        return [each for each in self.listener.transitions if each.topic == topic]
+
+    def changes(self, topic: Topic = TOPIC) -> str:
+        """The same, as `+key` and `-key`."""
+        return " ".join(
+            f"{'+' if each.held else '-'}{each.key}" for each in self.transitions(topic)
+        )
+
+    async def heard(self, changes: str, topic: Topic = TOPIC) -> None:
+        """Wait until the listener has heard exactly this."""
+        await eventually(lambda: self.changes(topic) == changes)
+
+    async def keys(self, topic: Topic = TOPIC) -> list[str]:
+        return list((await self.roster.snapshot(topic)).entries)
+
+
+async def local() -> Bench:
+    clock, listener = FakeClock(), FakeListener()
+    roster = LocalRoster("node", clock, epoch=7, undo_window=3.0)
+    roster.attach(listener)
+
+    async def wait(seconds: float) -> None:
+        clock.advance(seconds)
+        roster.sweep()
+
+    return Bench(roster, listener, "node", 3.0, wait)
+
+
+FACTORIES = [pytest.param(local, id="local")]
+
+
+@pytest.fixture(params=FACTORIES)
+async def bench(request: pytest.FixtureRequest) -> Bench:
+    made: Bench = await request.param()
+    return made
+
+
+async def test_the_first_hold_is_a_transition(bench: Bench) -> None:
+    version = await bench.roster.track(TOPIC, "a", b"1")
+    await bench.heard("+a")
+    assert bench.transitions() == [
+        Transition(topic=TOPIC, key="a", value=b"1", held=True, version=version, origin=True)
+    ]
+
+
+async def test_a_repeat_updates_the_value_and_is_no_transition(bench: Bench) -> None:
+    first = await bench.roster.track(TOPIC, "a", b"1")
+    second = await bench.roster.track(TOPIC, "a", b"2")
+    bench.roster.declare(TOPIC, "a", b"3")
+    bench.roster.declare(TOPIC, "b", b"")
+    await bench.heard("+a +b")
+    assert second == first
+    assert (await bench.roster.snapshot(TOPIC)).entries == {"a": b"3", "b": b""}
+
+
+async def test_declaring_is_tracking_without_an_answer(bench: Bench) -> None:
+    bench.roster.declare(TOPIC, "a", b"1")
+    await bench.heard("+a")
+    (transition,) = bench.transitions()
+    assert (transition.value, transition.origin, transition.returned) == (b"1", True, False)
+    assert await bench.keys() == ["a"]
+
+
+async def test_letting_go_is_a_transition_with_the_last_value(bench: Bench) -> None:
+    await bench.roster.track(TOPIC, "a", b"1")
+    await bench.roster.track(TOPIC, "a", b"2")
+    bench.roster.untrack(TOPIC, "a")
+    await bench.heard("+a -a")
+    last = bench.transitions()[-1]
+    assert (last.value, last.held, last.origin) == (b"2", False, True)
+    assert await bench.keys() == []
+
+
+async def test_letting_go_of_what_is_not_held_is_nothing(bench: Bench) -> None:
+    bench.roster.untrack(TOPIC, "x")
+    await bench.roster.track(TOPIC, "a", b"")
+    bench.roster.untrack(TOPIC, "x")
+    bench.roster.untrack(TOPIC, "a")
+    bench.roster.untrack(TOPIC, "a")
+    bench.roster.declare(TOPIC, "b", b"")
+    await bench.heard("+a -a +b")
+
+
+async def test_verbs_take_effect_in_the_order_in_which_they_are_called(bench: Bench) -> None:
+    for _ in range(3):
+        bench.roster.declare(TOPIC, "a", b"")
+        bench.roster.untrack(TOPIC, "a")
+    await bench.roster.track(TOPIC, "a", b"")
+    await bench.heard("+a -a +a -a +a -a +a")
+
+
+async def test_a_full_topic_takes_no_further_key(bench: Bench) -> None:
+    await bench.roster.track(TOPIC, "a", b"", limit=2)
+    await bench.roster.track(TOPIC, "b", b"", limit=2)
+    with pytest.raises(RosterFull):
+        await bench.roster.track(TOPIC, "c", b"", limit=2)
+    assert await bench.keys() == ["a", "b"]
+    await bench.heard("+a +b")
+
+
+async def test_a_key_that_is_held_does_not_count_again(bench: Bench) -> None:
+    await bench.roster.track(TOPIC, "a", b"", limit=1)
+    await bench.roster.track(TOPIC, "a", b"2", limit=1)
+    assert (await bench.roster.snapshot(TOPIC)).entries == {"a": b"2"}
+
+
+async def test_there_is_room_again_after_a_leave(bench: Bench) -> None:
+    await bench.roster.track(TOPIC, "a", b"", limit=1)
+    bench.roster.untrack(TOPIC, "a")
+    await bench.roster.track(TOPIC, "b", b"", limit=1)
+    assert await bench.keys() == ["b"]
+
+
+async def test_a_limit_of_0_is_none_and_a_limit_counts_one_topic(bench: Bench) -> None:
+    for key in "abc":
+        await bench.roster.track(TOPIC, key, b"", limit=0)
+    await bench.roster.track(OTHER, "a", b"", limit=1)
+    assert await bench.roster.count(TOPIC) == 3
+
+
+async def test_a_limit_holds_for_those_who_come_at_the_same_time(bench: Bench) -> None:
+    results = await asyncio.gather(
+        *(bench.roster.track(TOPIC, str(i), b"", limit=3) for i in range(10)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, Version) for each in results) == 3
+    assert sum(isinstance(each, RosterFull) for each in results) == 7
+    assert await bench.roster.count(TOPIC) == 3
+
+
+async def test_a_leave_is_settled_once_after_the_undo_window(bench: Bench) -> None:
+    await bench.roster.track(TOPIC, "a", b"")
+    bench.roster.untrack(TOPIC, "a")
+    await bench.heard("+a -a")
+    await bench.wait(bench.undo_window / 2)
+    assert bench.listener.settled == []
+    await bench.wait(bench.undo_window / 2)
+    await eventually(lambda: bench.listener.settled == [(TOPIC, "a")])
+    await bench.wait(2 * bench.undo_window)
+    assert bench.listener.settled == [(TOPIC, "a")]
+
+
+async def test_who_comes_back_in_time_has_returned_and_is_never_settled(bench: Bench) -> None:
+    await bench.roster.track(TOPIC, "a", b"")
+    bench.roster.untrack(TOPIC, "a")
+    await bench.wait(bench.undo_window / 2)
+    await bench.roster.track(TOPIC, "a", b"")
+    await bench.heard("+a -a +a")
+    assert [each.returned for each in bench.transitions()] == [False, False, True]
+    await bench.wait(2 * bench.undo_window)
+    assert bench.listener.settled == []
+
+
+async def test_who_comes_back_late_has_not_returned(bench: Bench) -> None:
+    await bench.roster.track(TOPIC, "a", b"")
+    bench.roster.untrack(TOPIC, "a")
+    await bench.wait(bench.undo_window)
+    await eventually(lambda: len(bench.listener.settled) == 1)
+    await bench.roster.track(TOPIC, "a", b"")
+    await bench.heard("+a -a +a")
+    assert not bench.transitions()[-1].returned
+
+
+async def test_the_window_counts_from_the_last_leave(bench: Bench) -> None:
+    bench.roster.declare(TOPIC, "a", b"")
+    for _ in range(3):
+        bench.roster.untrack(TOPIC, "a")
+        await bench.wait(bench.undo_window * 0.6)
+        bench.roster.declare(TOPIC, "a", b"")
+    bench.roster.untrack(TOPIC, "a")
+    await bench.wait(bench.undo_window * 0.6)
+    assert bench.listener.settled == []
+    await bench.wait(bench.undo_window * 0.4)
+    await eventually(lambda: bench.listener.settled == [(TOPIC, "a")])
+
+
+async def test_leaves_settle_in_the_order_in_which_they_happened(bench: Bench) -> None:
+    """A page that goes: `member_removed` stands before `channel_vacated` (PROTOCOL §8.2)."""
+    for key in "abc":
+        bench.roster.declare(TOPIC, key, b"")
+    for key in "bca":
+        bench.roster.untrack(TOPIC, key)
+    await bench.wait(bench.undo_window)
+    await eventually(lambda: len(bench.listener.settled) == 3)
+    assert [key for _, key in bench.listener.settled] == ["b", "c", "a"]
+
+
+async def test_coming_back_concerns_one_topic_only(bench: Bench) -> None:
+    bench.roster.declare(TOPIC, "a", b"")
+    bench.roster.untrack(TOPIC, "a")
+    bench.roster.declare(OTHER, "a", b"")
+    await bench.heard("+a", OTHER)
+    assert not bench.transitions(OTHER)[0].returned
+    await bench.wait(bench.undo_window)
+    await eventually(lambda: bench.listener.settled == [(TOPIC, "a")])
+
+
+async def test_versions_rise_by_one_and_never_repeat(bench: Bench) -> None:
+    """Not even after the topic was empty and others were, too."""
+    held: list[bool] = []
+    for key in "abc":
+        bench.roster.declare(TOPIC, key, b"")
+    for key in "ab":
+        bench.roster.untrack(TOPIC, key)
+    bench.roster.untrack(TOPIC, "c")
+    for i in range(10):
+        bench.roster.declare(OTHER, str(i), b"")
+    for i in range(10):
+        bench.roster.untrack(OTHER, str(i))
+    for key in "ab":
+        bench.roster.declare(TOPIC, key, b"")
+    await bench.heard("+a +b +c -a -b -c +a +b")
+    await eventually(lambda: len(bench.transitions(OTHER)) == 20)
+    for topic in (TOPIC, OTHER):
+        transitions = bench.transitions(topic)
+        members: set[str] = set()
+        for before, after in pairwise(transitions):
+            (members.add if before.held else members.discard)(before.key)
+            assert after.version.epoch == before.version.epoch
+            assert after.version.n > before.version.n
+            if members:  # an empty topic may forget its number, but not go back
+                assert after.version.n == before.version.n + 1
+            held.append(bool(members))
+    assert not all(held), "the case of an empty topic has been seen"
+
+
+async def test_a_version_contains_its_change(bench: Bench) -> None:
+    first = await bench.roster.track(TOPIC, "a", b"")
+    snapshot = await bench.roster.snapshot(TOPIC)
+    assert snapshot.version == first
+    second = await bench.roster.track(TOPIC, "b", b"")
+    assert second > first
+    bench.roster.untrack(TOPIC, "a")
+    bench.roster.untrack(TOPIC, "b")
+    await bench.heard("+a +b -a -b")
+    empty = await bench.roster.snapshot(TOPIC)
+    assert empty.entries == {}
+    assert empty.version >= bench.transitions()[-1].version
+    assert await bench.roster.track(TOPIC, "c", b"") > empty.version
+
+
+async def test_a_snapshot_is_in_the_order_of_joining(bench: Bench) -> None:
+    for key in ("c", "a", "b", "10", "9"):
+        await bench.roster.track(TOPIC, key, b"")
+    await bench.roster.track(TOPIC, "a", b"new")
+    bench.roster.untrack(TOPIC, "c")
+    await bench.roster.track(TOPIC, "c", b"")
+    assert await bench.keys() == ["a", "b", "10", "9", "c"]
+
+
+async def scanned(roster: Roster, topic: Topic, prefix: str = "") -> dict[str, dict[str, bytes]]:
+    """All pages of a scan."""
+    return {
+        key: dict(holders)
+        async for page in roster.scan(topic, prefix)
+        for key, holders in page.items()
+    }
+
+
+async def test_a_snapshot_stays_as_it_was_taken(bench: Bench) -> None:
+    await bench.roster.track(TOPIC, "a", b"1")
+    snapshot = await bench.roster.snapshot(TOPIC)
+    await bench.roster.track(TOPIC, "a", b"2")
+    await bench.roster.track(TOPIC, "b", b"")
+    assert snapshot.entries == {"a": b"1"}
+
+
+async def test_the_snapshot_of_a_topic_that_nobody_knows_is_empty(bench: Bench) -> None:
+    assert (await bench.roster.snapshot(TOPIC)).entries == {}
+    assert await bench.roster.count(TOPIC) == 0
+    assert await scanned(bench.roster, TOPIC) == {}
+    assert await bench.roster.lookup(TOPIC, ["a"]) == {}
+
+
+async def test_looking_up_finds_holders_of_what_is_held(bench: Bench) -> None:
+    await bench.roster.track(TOPIC, "a", b"1")
+    await bench.roster.track(TOPIC, "b", b"2")
+    assert await bench.roster.lookup(TOPIC, ["b", "x"]) == {"b": {bench.node_id: b"2"}}
+    assert await bench.roster.lookup(TOPIC, []) == {}
+
+
+async def test_scanning_goes_by_prefix(bench: Bench) -> None:
+    for key in ("presence-a", "presence-b", "private-c"):
+        await bench.roster.track(TOPIC, key, key.encode())
+    await bench.roster.track(OTHER, "presence-z", b"")
+    assert await scanned(bench.roster, TOPIC, "presence-") == {
+        "presence-a": {bench.node_id: b"presence-a"},
+        "presence-b": {bench.node_id: b"presence-b"},
+    }
+    assert set(await scanned(bench.roster, TOPIC)) == {"presence-a", "presence-b", "private-c"}
+    assert await scanned(bench.roster, TOPIC, "x") == {}
+
+
+async def test_a_large_topic_is_scanned_in_pages_each_key_once(bench: Bench) -> None:
+    keys = [str(i) for i in range(2_500)]
+    for key in keys:
+        bench.roster.declare(TOPIC, key, b"")
+    pages = [list(page) async for page in bench.roster.scan(TOPIC)]
+    assert len(pages) > 1
+    assert sorted(key for page in pages for key in page) == sorted(keys)
+
+
+async def test_others_get_their_turn_between_the_pages(bench: Bench) -> None:
+    for i in range(2_500):
+        bench.roster.declare(TOPIC, str(i), b"")
+    seen = 0
+    async for page in bench.roster.scan(TOPIC):
+        seen += len(page)
+        for i in range(2_500):  # all that is left goes meanwhile
+            bench.roster.untrack(TOPIC, str(i))
+    assert 0 < seen < 2_500
+
+
+async def test_ones_own_transitions_come_followed_or_forgotten(bench: Bench) -> None:
+    await bench.roster.follow(TOPIC)
+    bench.roster.declare(TOPIC, "a", b"")
+    bench.roster.forget(TOPIC)
+    bench.roster.untrack(TOPIC, "a")
+    await bench.heard("+a -a")
+
+
+async def test_apps_do_not_meet(bench: Bench) -> None:
+    elsewhere: Topic = ("2", *TOPIC[1:])
+    await bench.roster.track(TOPIC, "a", b"1")
+    await bench.roster.track(elsewhere, "a", b"2")
+    bench.roster.untrack(elsewhere, "a")
+    await bench.heard("+a -a", elsewhere)
+    await bench.heard("+a")
+    assert (await bench.roster.snapshot(TOPIC)).entries == {"a": b"1"}

@@ -1,0 +1,113 @@
+"""The local broker's and roster's own points; what all of them promise is in `tests/contract/`."""
+
+import pytest
+
+from pusher_server.cluster.local import LocalBroker, LocalRoster
+from pusher_server.interfaces import (
+    EventMessage,
+    Retention,
+    RosterFull,
+    Topic,
+    Version,
+    channel_topic,
+)
+from tests.fakes import FakeClock, FakeListener
+
+TOPIC: Topic = ("1", "members", "presence-x")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def listener() -> FakeListener:
+    return FakeListener()
+
+
+@pytest.fixture
+def roster(clock: FakeClock, listener: FakeListener) -> LocalRoster:
+    made = LocalRoster("node", clock, epoch=7, undo_window=3.0)
+    made.attach(listener)
+    return made
+
+
+async def test_the_listener_hears_inside_the_verb(
+    roster: LocalRoster, listener: FakeListener
+) -> None:
+    roster.declare(TOPIC, "a", b"")
+    assert [each.version for each in listener.transitions] == [Version(7, 1)]
+    roster.untrack(TOPIC, "a")
+    assert len(listener.transitions) == 2
+
+
+async def test_without_a_listener_nobody_is_told(clock: FakeClock) -> None:
+    roster = LocalRoster("node", clock, epoch=7, undo_window=3.0)
+    await roster.track(TOPIC, "a", b"")
+    roster.untrack(TOPIC, "a")
+    clock.advance(3)
+    roster.sweep()
+    assert await roster.count(TOPIC) == 0
+
+
+async def test_a_topic_that_is_empty_takes_no_memory_and_keeps_counting(
+    roster: LocalRoster,
+) -> None:
+    for i in range(100):
+        topic = ("1", "members", f"presence-{i}")
+        roster.declare(topic, "a", b"")
+        roster.untrack(topic, "a")
+    assert not roster._topics
+    assert await roster.track(TOPIC, "a", b"") == Version(7, 201)
+
+
+async def test_a_refused_key_leaves_no_trace(roster: LocalRoster, listener: FakeListener) -> None:
+    await roster.track(TOPIC, "a", b"", limit=1)
+    with pytest.raises(RosterFull):
+        await roster.track(TOPIC, "b", b"", limit=1)
+    roster.untrack(TOPIC, "b")
+    assert len(listener.transitions) == 1
+
+
+def test_an_undo_window_of_0_settles_with_the_next_sweep(
+    clock: FakeClock, listener: FakeListener
+) -> None:
+    roster = LocalRoster("node", clock, epoch=7, undo_window=0.0)
+    roster.attach(listener)
+    roster.declare(TOPIC, "a", b"")
+    roster.untrack(TOPIC, "a")
+    roster.sweep()
+    assert listener.settled == [(TOPIC, "a")]
+
+
+def test_a_sweep_settles_only_what_is_due(
+    roster: LocalRoster, clock: FakeClock, listener: FakeListener
+) -> None:
+    for key in "ab":
+        roster.declare(TOPIC, key, b"")
+        roster.untrack(TOPIC, key)
+        clock.advance(2)
+    roster.sweep()
+    assert listener.settled == [(TOPIC, "a")]
+    roster.sweep()
+    assert listener.settled == [(TOPIC, "a")]
+
+
+async def test_what_is_over_is_dropped_with_the_next_publication_of_the_app(
+    clock: FakeClock,
+) -> None:
+    broker = LocalBroker(clock)
+
+    def publish(app_id: str, channel: str) -> None:
+        message = EventMessage(payload=b"", event_id=1)
+        broker.publish(channel_topic(app_id, channel), message, remember=Retention(b"", 10))
+
+    for i in range(50):
+        publish("1", f"cache-{i}")
+    publish("2", "cache-x")
+    clock.advance(10)
+    publish("1", "cache-y")
+    assert [len(each) for each in broker._cached.values()] == [1, 1]
+    assert await broker.cached(channel_topic("1", "cache-y")) is not None
+    assert await broker.cached(channel_topic("2", "cache-x")) is None

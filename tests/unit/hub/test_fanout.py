@@ -1,0 +1,64 @@
+"""One flush per turn, channels in turn, chunks bounded."""
+
+from tests.unit.hub.house import House, heard
+
+
+def test_one_callback_serves_everything_that_gathers() -> None:
+    house = House()
+    house.crowd(2, "a")
+    house.crowd(2, "b")
+    for name in "abab":
+        house.deliver("x", name)
+    assert len(house.loop.callbacks) == 1
+    house.loop.run()
+    assert not house.loop.callbacks
+
+
+def test_it_is_armed_again_after_it_has_come_to_rest() -> None:
+    house = House()
+    (client,) = house.crowd(1)
+    for payload in "ab":
+        house.deliver(payload)
+        house.loop.run()
+    assert heard(client) == "a b"
+
+
+def test_a_small_channel_does_not_wait_for_a_large_one() -> None:
+    """A channel goes to the end of the queue after each of its chunks."""
+    house = House(chunk=2)
+    large = house.crowd(7, "large")
+    small = house.client("2.2")
+    house.join(small, "small")
+    small.writes.clear()
+    house.deliver("a", "large")
+    house.deliver("b", "small")
+    house.loop.turn()
+    assert [heard(client) for client in large].count("a") == 2
+    house.loop.turn()
+    assert heard(small) == "b"
+    assert [heard(client) for client in large].count("a") < 7
+    house.loop.run()
+    assert [heard(client) for client in large] == ["a"] * 7
+
+
+def test_small_channels_share_one_turn() -> None:
+    house = House(chunk=3)
+    clients = [house.client(f"3.{i}") for i in range(4)]
+    for i, client in enumerate(clients):
+        house.join(client, f"c{i}")
+        client.writes.clear()
+        house.deliver("a", f"c{i}")
+    house.loop.turn()
+    assert [heard(client) for client in clients] == ["a", "a", "a", ""]
+    house.loop.turn()
+    assert heard(clients[3]) == "a"
+
+
+def test_a_channel_that_owes_nothing_costs_nothing() -> None:
+    house = House(chunk=1)
+    (client,) = house.crowd(1)
+    house.deliver("a")
+    house.hub.settle(client.subscriptions["c"])
+    house.loop.run()
+    assert heard(client) == "a"
+    assert not client.subscriptions["c"].channel.owes

@@ -1,0 +1,177 @@
+"""The node: who may come, what observers see, how a changed app takes effect (DESIGN §16.8)."""
+
+import logging
+
+import pytest
+from msgspec import structs
+
+from pusher_server.app import App, AppKey, AppLimits
+from pusher_server.interfaces import channels_topic, members_topic, users_topic
+from pusher_server.protocol.errors import (
+    Code,
+    ConnectionRejected,
+    MessageRejected,
+    SubscriptionRefused,
+)
+from pusher_server.signals import (
+    CacheMissed,
+    ChannelOccupied,
+    ConnectionClosed,
+    ConnectionOpened,
+    Signal,
+    SubscriptionRejected,
+)
+from tests.unit.node.world import UNDO_WINDOW, World, events
+
+
+def rejected(world: World, app: App | None = None) -> tuple[int, str]:
+    with pytest.raises(ConnectionRejected) as caught:
+        world.node.admit(app or world.app)
+    return caught.value.code, caught.value.message
+
+
+def test_an_app_with_room_admits(world: World) -> None:
+    world.node.admit(world.app)
+
+
+def test_a_node_that_is_about_to_end_admits_nobody(world: World) -> None:
+    assert world.node.degraded() == []
+    world.node.draining = True
+    assert rejected(world)[0] == Code.OVER_CAPACITY
+    assert world.node.degraded() == ["draining"]
+
+
+def test_an_app_that_is_switched_off_admits_nobody() -> None:
+    assert rejected(World(enabled=False)) == (Code.APP_DISABLED, "Application disabled")
+
+
+@pytest.mark.parametrize("code", [4004, 4100])
+def test_an_app_that_is_full_admits_nobody(code: int) -> None:
+    world = World(limits={"connections": 2}, over_quota_code=code)
+    first = world.connect()
+    world.node.admit(world.app)
+    world.connect()
+    assert rejected(world) == (code, "Application is over connection quota")
+    world.drop(first)
+    world.node.admit(world.app)
+
+
+def test_connections_are_told_to_observers(world: World) -> None:
+    client = world.connect()
+    world.node.close(client, 4200, settle=True)
+    assert world.signals == [
+        ConnectionOpened(app_id="1", socket_id=client.socket_id),
+        ConnectionClosed(app_id="1", socket_id=client.socket_id, code=4200),
+    ]
+
+
+async def test_closing_settles_or_not(world: World) -> None:
+    gone, sent_away = await world.subscriber("a"), await world.subscriber("a")
+    world.publish("a")
+    world.node.close(gone, 1006, settle=False)
+    world.node.close(sent_away, 4200, settle=True)
+    world.flush()
+    assert (events(gone.take()), events(sent_away.take())) == ([], ["event"])
+
+
+def test_an_observer_that_fails_hurts_nobody(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(signal: Signal) -> None:
+        raise RuntimeError("broken")
+
+    later: list[Signal] = []
+    world.node.observe(broken)
+    world.node.observe(later.append)
+    with caplog.at_level(logging.ERROR, "pusher_server.node"):
+        world.connect()
+    assert later == world.signals
+    assert [record.message for record in caplog.records] == ["an observer failed"]
+
+
+def test_a_refusal_is_told_to_observers(world: World) -> None:
+    client = world.connect()
+    world.node.rejected(client, SubscriptionRefused("private-x", "no"))
+    assert world.told() == [
+        SubscriptionRejected(
+            app_id="1", channel="private-x", socket_id=client.socket_id, reason="no"
+        )
+    ]
+
+
+async def test_a_changed_app_counts_from_the_next_action_on(world: World) -> None:
+    client = await world.subscriber("private-x")
+    assert world.node.change_app("1", structs.replace(world.app, client_events="off")) == []
+    with pytest.raises(MessageRejected):
+        world.client_event(client, "private-x")
+    world.change(limits=AppLimits(subscriptions_per_connection=1))
+    with pytest.raises(SubscriptionRefused):
+        await world.join(client, "a")
+    assert "private-x" in client.subscriptions
+
+
+def test_an_app_that_is_gone_sends_its_clients_away(world: World) -> None:
+    client = world.connect()
+    assert world.node.change_app("1", None) == [
+        (client, Code.UNKNOWN_APP, "Application was removed")
+    ]
+
+
+def test_an_app_that_is_switched_off_sends_its_clients_away(world: World) -> None:
+    client = world.connect()
+    changed = structs.replace(world.app, enabled=False)
+    assert world.node.change_app("1", changed) == [
+        (client, Code.APP_DISABLED, "Application disabled")
+    ]
+    assert rejected(world, changed)[0] == Code.APP_DISABLED
+
+
+def test_a_key_that_is_gone_sends_away_who_came_with_it(world: World) -> None:
+    old, new = world.connect(), world.connect()
+    new.app_key = "new"
+    keys = (AppKey(key="new", secret="s"),)
+    assert world.node.change_app("1", structs.replace(world.app, keys=keys)) == [
+        (old, Code.UNKNOWN_APP, "App key is no longer valid")
+    ]
+
+
+def test_a_changed_app_that_nobody_uses_closes_nobody(world: World) -> None:
+    assert world.node.change_app("9", world.app) == []
+    assert world.node.change_app("9", None) == []
+
+
+def test_signals_of_an_app_that_has_no_space_here_are_emitted(world: World) -> None:
+    """A key that another node's death released may settle on a node that never saw the app."""
+    world.node.on_settled(channels_topic("9"), "a")
+    world.node.on_settled(members_topic("9", "presence-x"), "u")
+    world.node.on_settled(users_topic("9"), "u")
+    world.roster.declare(users_topic("9"), "u", b"")
+    world.roster.declare(members_topic("9", "presence-x"), "u", b"")
+    assert [type(each).__name__ for each in world.told()] == [
+        "ChannelVacated",
+        "MemberRemoved",
+        "MemberAdded",
+    ]
+
+
+async def test_apps_do_not_meet(world: World) -> None:
+    other = App(id="2", keys=(AppKey(key="key", secret="secret"),))
+    here = await world.subscriber("a")
+    there = world.connect(other)
+    await world.join(there, "a")
+    there.take()
+    world.publish("a")
+    world.flush()
+    assert (events(here.take()), there.take()) == (["event"], [])
+    assert [each.app_id for each in world.told(ChannelOccupied)] == ["1", "2"]
+
+
+async def test_a_tick_tells_what_had_to_wait(world: World) -> None:
+    await world.subscriber("cache-x")
+    world.wait(UNDO_WINDOW)
+    world.wait(UNDO_WINDOW)
+    await world.subscriber("cache-x")
+    assert len(world.told(CacheMissed)) == 1
+    world.wait(10)
+    await world.subscriber("cache-x")
+    assert len(world.told(CacheMissed)) == 2

@@ -1,0 +1,197 @@
+"""Sign-in, events to a user, terminate, watchlists (PROTOCOL §6; rows U1-U7)."""
+
+import asyncio
+
+import pytest
+
+from pusher_server.interfaces import TerminateMessage, channel_topic, control_topic, users_topic
+from pusher_server.protocol.errors import (
+    Code,
+    ConnectionRejected,
+    MessageRejected,
+    SubscriptionRefused,
+)
+from pusher_server.protocol.messages import SignIn
+from tests.unit.node.world import UNDO_WINDOW, World, events
+
+TERMINATED = (Code.UNAUTHORIZED, "You got disconnected by the app.")
+
+
+async def test_u1_a_sign_in_is_confirmed_with_the_signed_text(world: World) -> None:
+    client = world.connect()
+    await world.sign_in(client, "12345", x=1)
+    (message,) = client.take()
+    assert message["event"] == "pusher:signin_success"
+    assert message["data"] == {"user_data": '{"id": "12345", "x": 1}'}
+    assert "channel" not in message
+    assert client.is_authorized
+    assert world.told() == []
+
+
+@pytest.mark.parametrize("auth", ["", "key", "key:wrong", "other:wrong"])
+async def test_a_wrong_proof_ends_the_connection(world: World, auth: str) -> None:
+    client = world.connect()
+    with pytest.raises(ConnectionRejected) as caught:
+        await world.node.users.sign_in(client, SignIn(auth, '{"id":"1"}'))
+    assert (caught.value.code, caught.value.message) == (4009, "Connection not authorized.")
+    assert client.user is None
+    assert not client.is_authorized
+
+
+async def test_a_user_without_an_id_ends_the_connection(world: World) -> None:
+    with pytest.raises(ConnectionRejected) as caught:
+        await world.sign_in(world.connect(), None)
+    assert caught.value.message == 'The returned user data must contain the "id" field.'
+
+
+async def test_u2_ones_own_channel_and_no_other(world: World) -> None:
+    client = await world.user("5")
+    await world.join(client, "#server-to-user-5")
+    assert events(client.take()) == ["subscription_succeeded"]
+    for stranger, channel in (
+        (client, "#server-to-user-6"),
+        (world.connect(), "#server-to-user-5"),
+    ):
+        with pytest.raises(SubscriptionRefused) as caught:
+            await world.join(stranger, channel)
+        assert (caught.value.kind, caught.value.status) == ("AuthError", 401)
+
+
+async def test_u3_an_event_to_a_user_reaches_all_connections_once(world: World) -> None:
+    plain, subscribed = await world.user("5"), await world.user("5")
+    await world.join(subscribed, "#server-to-user-5")
+    subscribed.take()
+    stranger = await world.user("6")
+    world.publish_to_user("5", {"hello": 1})
+    world.flush()
+    for client in (plain, subscribed):
+        assert client.take() == [
+            {"event": "event", "channel": "#server-to-user-5", "data": {"hello": 1}}
+        ]
+    assert stranger.take() == []
+
+
+async def test_u3_unsubscribing_from_ones_own_channel_changes_nothing(world: World) -> None:
+    client = await world.user("5")
+    world.unsubscribe(client, "#server-to-user-5")
+    world.publish_to_user("5")
+    world.flush()
+    assert events(client.take()) == ["event"]
+
+
+async def test_a_users_channel_is_no_occupied_one(world: World) -> None:
+    client = await world.user("5")
+    assert not [page async for page in world.node.inspection.channels(world.app)]
+    world.drop(client)
+    world.wait(UNDO_WINDOW)
+    assert world.told() == []
+    assert world.broker.subscribed == []
+    assert await world.roster.count(users_topic("1")) == 0
+
+
+async def test_u3_an_event_that_comes_during_the_sign_in_follows_its_success(
+    world: World,
+) -> None:
+    """pusher-js drops user events that come before `signin_success`."""
+    world.broker.subscribing.close()
+    client = world.connect()
+    signing = asyncio.create_task(world.sign_in(client, "5"))
+    await world.broker.subscribing.reached()
+    world.publish_to_user("5")
+    world.flush()
+    assert client.take() == []
+    world.broker.subscribing.open()
+    await signing
+    assert events(client.take()) == ["signin_success", "event"]
+
+
+async def test_who_is_gone_during_the_sign_in_is_told_nothing(world: World) -> None:
+    world.broker.subscribing.close()
+    client = world.connect()
+    signing = asyncio.create_task(world.sign_in(client, "5", watchlist=["a"]))
+    await world.broker.subscribing.reached()
+    world.drop(client)
+    world.broker.subscribing.open()
+    await signing
+    assert client.take() == []
+    assert await world.roster.count(users_topic("1")) == 0
+    assert world.node.hub.space(world.app).users.connections("5") == []
+
+
+async def test_without_the_bus_a_sign_in_succeeds_here(world: World) -> None:
+    world.broker.subscribing.is_away = True
+    client = world.connect()
+    await world.sign_in(client, "5")
+    world.publish_to_user("5")
+    world.flush()
+    assert events(client.take()) == ["signin_success", "event"]
+
+
+async def test_u4b_a_number_is_a_user_by_its_text(world: World) -> None:
+    client = world.connect()
+    await world.sign_in(client, 5)
+    assert client.take()[0]["data"] == {"user_data": '{"id":"5"}'}
+    world.publish_to_user("5")
+    world.flush()
+    assert events(client.take()) == ["event"]
+
+
+async def test_u5_a_second_sign_in_as_another_user_keeps_the_first(world: World) -> None:
+    client = await world.user("5")
+    with pytest.raises(MessageRejected) as caught:
+        await world.sign_in(client, "6")
+    assert caught.value.code == Code.UNAUTHORIZED
+    assert client.user is not None
+    assert client.user.id == "5"
+    world.publish_to_user("5")
+    world.flush()
+    assert events(client.take()) == ["event"]
+
+
+async def test_u5_a_second_sign_in_as_the_same_user_replaces_the_data(world: World) -> None:
+    client = await world.user("5", user_info=1)
+    await world.sign_in(client, "5", user_info=2)
+    assert events(client.take()) == ["signin_success"]
+    assert client.user is not None
+    assert client.user.info == b"2"
+    world.publish_to_user("5")
+    world.flush()
+    assert events(client.take()) == ["event"]
+    world.drop(client)
+    assert await world.roster.count(users_topic("1")) == 0
+
+
+async def test_u4_terminate_closes_every_connection_of_the_user(world: World) -> None:
+    tabs, other = [await world.user("5"), await world.user("5")], await world.user("6")
+    member = await world.insider("5")
+    world.node.users.terminate(world.app, "5")
+    assert [tab.closed for tab in tabs] == [TERMINATED] * 2
+    assert other.closed is member.closed is None
+    assert world.broker.published == [(control_topic("1"), TerminateMessage(user_id="5"))]
+
+
+async def test_u4_terminate_closes_members_too_where_the_app_says_so() -> None:
+    world = World(terminate_presence_members=True)
+    member, other, user = await world.insider("5"), await world.insider("6"), await world.user("5")
+    world.node.users.terminate(world.app, "5")
+    assert (member.closed, user.closed, other.closed) == (TERMINATED, TERMINATED, None)
+
+
+async def test_terminating_nobody_is_no_error(world: World) -> None:
+    world.node.users.terminate(world.app, "5")
+    client = world.connect()
+    world.node.users.terminate(world.app, "5")
+    assert client.closed is None
+
+
+async def test_another_node_may_terminate(world: World) -> None:
+    client = await world.user("5")
+    world.node.on_message(control_topic("1"), TerminateMessage(user_id="5"))
+    assert client.closed == TERMINATED
+    assert world.broker.published == []
+
+
+async def test_the_channel_of_a_user_is_on_the_bus(world: World) -> None:
+    await world.user("5")
+    await world.user("5")
+    assert world.broker.subscribed == [channel_topic("1", "#server-to-user-5")]

@@ -1,0 +1,122 @@
+"""The WebSocket edge over fake transports: what a client would read, byte for byte."""
+
+import asyncio
+import json
+from itertools import count
+from typing import Any
+
+from pusher_server.config import WebsocketSettings
+from pusher_server.signals import ConnectionClosed
+from pusher_server.websocket.connection import WebSocketConnection
+from pusher_server.websocket.edge import WebSocketEdge
+from pusher_server.websocket.handshake import Upgrade
+from tests import fakes
+from tests.fakes import FakeTransport, ServerFrame, client_frame, server_frames
+from tests.unit.node.world import KEY, World
+
+SUCCESS = "pusher_internal:subscription_succeeded"
+GREETING = b"HTTP/1.1 101 X\r\n\r\n"
+
+
+class House:
+    """A world with its edge; `settings` are those of `[websocket]`."""
+
+    def __init__(self, world: World | None = None, **settings: Any) -> None:
+        self.world = world or World()
+        self._random = count(1)
+        self.space = self.world.node.hub.space(self.world.app)
+        self.edge = WebSocketEdge(
+            self.world.node,
+            WebsocketSettings(**settings),
+            path_prefix="/ws/",
+            clock=self.world.clock,
+            random_below=lambda limit: next(self._random),
+        )
+        self.edge.heartbeat.tick(self.world.clock())
+
+    def client(self, target: str | None = None, **options: Any) -> "Client":
+        """Somebody whose upgrade has just been accepted."""
+        return Client(self, f"/app/{KEY}?protocol=7" if target is None else target, **options)
+
+    def closed(self) -> list[int]:
+        """The codes of the connections that have ended."""
+        return [each.code for each in self.world.signals if isinstance(each, ConnectionClosed)]
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, with the sweeps that belong to it."""
+        for _ in range(int(seconds * 4)):
+            self.world.clock.advance(0.25)
+            self.edge.heartbeat.tick(self.world.clock())
+
+
+class Client:
+    """The far end of one transport."""
+
+    def __init__(
+        self,
+        house: House,
+        target: str,
+        *,
+        origin: str | None = None,
+        secure: bool = False,
+        has_halves: bool = True,
+    ) -> None:
+        self.transport = FakeTransport(has_halves=has_halves)
+        self.ended: list[WebSocketConnection] = []
+        self.connection = WebSocketConnection(
+            house.edge, self.transport, "192.0.2.1", self.ended.append
+        )
+        headers = [] if origin is None else [(b"origin", origin.encode())]
+        self.connection.open(Upgrade("GET", target, headers), GREETING, secure=secure)
+        self._loop = house.world.loop
+
+    def feed(self, *frames: bytes) -> None:
+        """These bytes arrive in one piece."""
+        self.connection.data_received(b"".join(frames))
+
+    def say(self, event: str, data: Any = None, **fields: Any) -> None:
+        """Send one message."""
+        self.feed(message(event, data, **fields))
+
+    def subscribe(self, channel: str) -> None:
+        self.say("pusher:subscribe", {"channel": channel, "auth": ""})
+
+    async def read(self) -> list[ServerFrame]:
+        """The frames that have come since the last call, after the loop has come to rest."""
+        for _ in range(6):
+            self._loop.run()
+            await asyncio.sleep(0)
+        data = self.transport.take()
+        if data.startswith(GREETING):
+            data = data[len(GREETING) :]
+        return list(server_frames(data))
+
+    async def told(self) -> list[Any]:
+        """The same, readable: events by name, (code, message) of errors, control frames."""
+        return [_readable(frame) for frame in await self.read()]
+
+    async def established(self) -> "Client":
+        """Read the first frame."""
+        assert (await self.told())[0] == "pusher:connection_established"
+        return self
+
+    def lose(self) -> None:
+        """The transport is gone."""
+        self.connection.connection_lost(None)
+
+
+def message(event: str, data: Any = None, **fields: Any) -> bytes:
+    body = {"event": event, **fields} if data is None else {"event": event, "data": data, **fields}
+    return client_frame(fakes.TEXT, json.dumps(body).encode())
+
+
+def _readable(frame: ServerFrame) -> Any:
+    if frame.opcode == fakes.CLOSE:
+        code = int.from_bytes(frame.payload[:2]) if frame.payload else None
+        return ("close", code)
+    if frame.opcode != fakes.TEXT:
+        return ("ping" if frame.opcode == fakes.PING else "pong", frame.payload)
+    body = json.loads(frame.payload)
+    if body["event"] == "pusher:error":
+        return (body["data"]["code"], body["data"]["message"])
+    return body["event"]

@@ -1,0 +1,184 @@
+"""One client while it is established: what it says and what it is answered, in which order."""
+
+import asyncio
+import logging
+
+import pytest
+
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.signals import SubscriptionRejected
+from tests import fakes
+from tests.fakes import client_frame
+from tests.unit.node.world import World
+from tests.unit.websocket.house import SUCCESS, House, message
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+async def test_pings_of_both_kinds_are_answered(house: House) -> None:
+    client = await house.client().established()
+    client.feed(client_frame(fakes.PING, b"x" * 125), message("pusher:ping", {}))
+    assert await client.told() == [("pong", b"x" * 125), "pusher:pong"]
+
+
+async def test_pongs_and_unknown_events_are_ignored(house: House) -> None:
+    client = await house.client().established()
+    client.feed(client_frame(fakes.PONG), message("pusher:pong", {}), message("x", {}))
+    assert await client.told() == []
+
+
+async def test_what_is_no_message_is_answered_and_the_rest_is_read(house: House) -> None:
+    client = await house.client().established()
+    client.feed(client_frame(fakes.TEXT, b"[]"), message("pusher:ping"))
+    assert await client.told() == [(4200, "Invalid message format"), "pusher:pong"]
+
+
+async def test_subscribing_and_leaving(house: House) -> None:
+    client = await house.client().established()
+    client.subscribe("a")
+    house.world.publish("a")
+    assert await client.told() == [SUCCESS, "event"]
+    client.say("pusher:unsubscribe", {"channel": "a"})
+    house.world.publish("a")
+    assert await client.told() == []
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_refusal_does_not_overtake_events_of_its_channel(strict: bool) -> None:
+    house = House(World())
+    client = await house.client("/app/key?protocol=7").established()
+    client.subscribe("a")
+    await client.read()
+    house.world.change(strict=strict, lenient_channel_names=False)
+    house.world.publish("a")
+    client.say("pusher:subscribe", {"channel": "a", "channel_data": 5})
+    refusal = (None, "channel_data must be a string of JSON text")
+    assert await client.told() == ["event", refusal if strict else "pusher:subscription_error"]
+    assert [type(each) for each in house.world.told(SubscriptionRejected)] == [SubscriptionRejected]
+
+
+async def test_an_error_of_a_channel_does_not_overtake_its_events(house: House) -> None:
+    client = await house.client().established()
+    client.subscribe("a")
+    await client.read()
+    house.world.publish("a")
+    client.say("client-x", {}, channel="a")
+    event, (code, _) = await client.told()
+    assert (event, code) == ("event", None)
+
+
+async def test_the_rate_of_client_events_is_the_sessions() -> None:
+    house = House(World(limits={"client_events_per_second": 2}, client_events="all"))
+    client = await house.client().established()
+    client.feed(*(message("client-x", {}, channel="private-x") for _ in range(3)))
+    ((code, _),) = await client.told()
+    assert code == 4301
+    house.wait(0.5)
+    client.say("client-x", {}, channel="private-x")
+    assert await client.told() == []
+
+
+async def test_a_wrong_sign_in_ends_the_connection(house: House) -> None:
+    client = await house.client().established()
+    client.say("pusher:signin", {"auth": "key:x", "user_data": "{}"})
+    assert await client.told() == [(4009, "Connection not authorized."), ("close", 4009)]
+    assert house.closed() == [4009]
+
+
+async def test_what_goes_wrong_with_us_is_passing_and_logged(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await house.client().established()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    house.world.node.publishing.client_event = broken  # type: ignore[assignment]
+    with caplog.at_level(logging.ERROR):
+        client.say("client-x", {}, channel="private-x")
+        assert await client.told() == [(4100, "Internal error"), ("close", 4100)]
+    assert caplog.records
+
+
+async def test_a_cluster_that_is_away_is_a_passing_fault(house: House) -> None:
+    client = await house.client().established()
+
+    async def away(*_: object) -> None:
+        raise ClusterUnavailable("away")
+
+    house.world.node.subscriptions.subscribe = away  # type: ignore[assignment]
+    client.subscribe("a")
+    assert await client.told() == [(4100, "Temporarily unavailable"), ("close", 4100)]
+
+
+async def test_other_messages_overtake_and_its_own_channels_wait(house: House) -> None:
+    gate = house.world.broker.subscribing
+    client = await house.client().established()
+    client.subscribe("a")
+    await client.read()
+    gate.close()
+    client.subscribe("private-encrypted-x")  # refused at once: it has no proof
+    client.subscribe("b")
+    client.say("client-x", {}, channel="b")
+    client.say("client-x", {}, channel="a")
+    client.feed(message("pusher:ping"), client_frame(fakes.PING))
+    first, (code, text), *rest = await client.told()
+    assert (first, code) == ("pusher:subscription_error", None)
+    assert "only supported on private" in text
+    assert rest == ["pusher:pong", ("pong", b"")]
+    gate.open()
+    success, (code, _) = await client.told()
+    assert (success, code) == (SUCCESS, None)
+
+
+async def test_an_unsubscribe_overtakes(house: House) -> None:
+    gate = house.world.broker.subscribing
+    client = await house.client().established()
+    gate.close()
+    client.subscribe("a")
+    client.subscribe("a")
+    client.say("pusher:unsubscribe", {"channel": "a"})
+    gate.open()
+    assert await client.told() == []
+    assert client.connection.subscriptions == {}
+
+
+async def test_reading_stops_while_too_much_waits(house: House) -> None:
+    gate = house.world.broker.subscribing
+    client = await house.client().established()
+    gate.close()
+    for _ in range(65):
+        client.subscribe("a")
+    assert client.transport.is_reading()
+    client.subscribe("a")
+    assert not client.transport.is_reading()
+    house.wait(200)
+    gate.open()
+    assert await client.told() == [SUCCESS] * 66, "silence that is ours is not judged"
+    assert client.transport.is_reading()
+
+
+async def test_a_wait_that_is_too_long_ends_in_4100() -> None:
+    house = House(wait_timeout=0.01)
+    client = await house.client().established()
+    house.world.broker.subscribing.close()
+    client.subscribe("a")
+    frames = await client.told()
+    while not frames:
+        await asyncio.sleep(0.001)
+        frames = await client.told()
+    assert frames == [(4100, "The server could not answer in time"), ("close", 4100)]
+    assert client.connection.subscriptions == {}
+
+
+async def test_who_goes_while_waiting_leaves_nothing(house: House) -> None:
+    client = await house.client().established()
+    house.world.broker.subscribing.close()
+    client.subscribe("a")
+    client.lose()
+    house.world.broker.subscribing.open()
+    assert await client.read() == []
+    assert house.space.channels == {}

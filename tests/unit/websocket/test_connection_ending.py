@@ -1,0 +1,297 @@
+"""How a connection ends: by us, by the client, by silence, by slowness."""
+
+import pytest
+from msgspec import structs
+
+from tests import fakes
+from tests.fakes import client_frame
+from tests.unit.node.world import World
+from tests.unit.websocket.house import SUCCESS, House, message
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+async def test_closing_writes_what_is_owed_then_error_and_close(house: House) -> None:
+    client = await house.client().established()
+    client.subscribe("a")
+    await client.read()
+    house.world.publish("a")
+    client.connection.close(4200, "bye")
+    client.connection.close(4100, "again")
+    assert await client.told() == ["event", (4200, "bye"), ("close", 4200)]
+    assert house.closed() == [4200]
+
+
+async def test_closing_changes_nothing_inside_the_call(house: House) -> None:
+    client = await house.client().established()
+    client.subscribe("a")
+    client.connection.close(4200, "bye")
+    assert "a" in client.connection.subscriptions
+    client.subscribe("b")  # no longer read
+    await client.read()
+    assert client.connection.subscriptions == {}
+
+
+async def test_a_clients_close_is_answered_with_its_code(house: House) -> None:
+    client = await house.client().established()
+    client.feed(client_frame(fakes.CLOSE, b"\x03\xe9bye"), message("pusher:ping"))
+    assert await client.told() == [("close", 1001)]
+    assert client.transport.is_closed
+    client.lose()
+    assert house.closed() == [1001]
+
+
+async def test_a_clients_close_without_a_code(house: House) -> None:
+    client = await house.client().established()
+    client.feed(client_frame(fakes.CLOSE))
+    assert await client.told() == [("close", None)]
+    assert house.closed() == [1005]
+
+
+@pytest.mark.parametrize("has_halves", [True, False])
+async def test_after_our_close_the_clients_answer_ends_it(house: House, has_halves: bool) -> None:
+    client = await house.client(has_halves=has_halves).established()
+    client.connection.close(4200, "bye")
+    await client.read()
+    assert client.transport.is_half_closed is has_halves
+    client.feed(message("pusher:ping"), client_frame(fakes.CLOSE, b"\x10\x68"))
+    assert await client.read() == []
+    assert client.transport.is_closed
+    assert not client.transport.is_aborted
+
+
+async def test_who_does_not_answer_our_close_is_cut(house: House) -> None:
+    client = await house.client().established()
+    client.connection.close(4200, "bye")
+    await client.read()
+    house.wait(4.5)
+    assert not client.transport.is_aborted
+    house.wait(3)
+    assert client.transport.is_aborted
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (client_frame(fakes.BINARY, b"x"), 1003),
+        (client_frame(fakes.TEXT, b"\xff"), 1007),
+        (client_frame(fakes.TEXT, b"{}", mask=None), 1002),
+        (client_frame(fakes.TEXT, b"x" * 131_073), 1009),
+    ],
+)
+async def test_a_broken_frame_ends_it_after_what_came_before(
+    house: House, frame: bytes, code: int
+) -> None:
+    client = await house.client().established()
+    client.feed(message("pusher:ping"), frame, message("pusher:ping"))
+    assert await client.told() == ["pusher:pong", ("close", code)]
+    client.feed(message("pusher:ping"))
+    assert await client.told() == []
+    assert house.closed() == [code]
+
+
+async def test_a_dropped_transport_is_1006(house: House) -> None:
+    client = await house.client().established()
+    client.connection.eof_received()
+    client.lose()
+    assert house.closed() == [1006]
+    assert client.ended == [client.connection]
+    assert house.edge.connections == {}
+    assert len(house.edge.heartbeat) == 0
+    client.connection.close(4200, "too late")
+    assert await client.read() == []
+
+
+async def test_uvicorns_last_word_is_4200(house: House) -> None:
+    client = await house.client().established()
+    client.connection.shutdown()
+    assert (await client.told())[-1] == ("close", 4200)
+
+
+async def test_aborting_cuts(house: House) -> None:
+    client = await house.client().established()
+    client.connection.abort()
+    assert client.transport.is_aborted
+
+
+@pytest.mark.parametrize(("kind", "ping"), [("frame", ("ping", b"")), ("event", "pusher:ping")])
+async def test_silence_is_answered_with_a_ping_and_then_4201(kind: str, ping: object) -> None:
+    house = House(World(activity_timeout=10, ping=kind), pong_timeout=5.0)
+    client = await house.client().established()
+    house.wait(9)
+    assert await client.told() == []
+    house.wait(2.5)
+    assert await client.told() == [ping]
+    house.wait(6.5)
+    assert await client.told() == [(4201, "Pong reply not received"), ("close", 4201)]
+
+
+async def test_a_pong_keeps_it_alive() -> None:
+    house = House(World(activity_timeout=10), pong_timeout=5.0)
+    client = await house.client().established()
+    for _ in range(5):
+        house.wait(11.5)
+        assert await client.told() == [("ping", b"")]
+        client.feed(client_frame(fakes.PONG))
+
+
+async def test_who_must_authorize_and_does_not() -> None:
+    house = House(World(authorization_timeout=5))
+    client = await house.client().established()
+    house.wait(7)
+    text = "Connection not authorized within timeout"
+    assert await client.told() == [(4009, text), ("close", 4009)]
+
+
+async def test_who_does_is_left_alone() -> None:
+    house = House(World(authorization_timeout=5))
+    client = await house.client().established()
+    client.connection.authorized()
+    house.wait(20)
+    assert await client.told() == []
+
+
+async def test_after_the_end_nothing_is_asked_of_the_session(house: House) -> None:
+    client = await house.client().established()
+    client.lose()
+    client.connection.authorized()
+    assert not client.connection.may_send_client_event()
+
+
+async def test_a_changed_activity_timeout_counts() -> None:
+    house = House(World(activity_timeout=10))
+    client = await house.client().established()
+    house.world.node.change_app("1", structs.replace(house.world.app, activity_timeout=40))
+    house.wait(30)
+    assert await client.told() == []
+
+
+async def test_a_buffer_over_the_cap_is_cut() -> None:
+    house = House(write_buffer_bytes=1_000)
+    client = await house.client().established()
+    client.transport.buffered = 500
+    client.connection.pause_writing()
+    house.wait(0.25)
+    assert not client.transport.is_aborted
+    client.transport.buffered = 1_501
+    house.wait(0.25)
+    assert client.transport.is_aborted
+    assert house.edge.slow_consumers_dropped == 1
+
+
+async def test_one_that_takes_nothing_is_cut() -> None:
+    house = House(stall_timeout=2.0)
+    client = await house.client().established()
+    client.transport.buffered = 500
+    client.connection.pause_writing()
+    house.wait(2)
+    assert not client.transport.is_aborted
+    house.wait(0.75)
+    assert client.transport.is_aborted
+
+
+async def test_one_that_has_caught_up_is_left_alone() -> None:
+    house = House(stall_timeout=2.0)
+    client = await house.client().established()
+    client.transport.buffered = 500
+    client.connection.pause_writing()
+    house.wait(1)
+    client.connection.resume_writing()
+    client.connection.check_writing(house.world.clock())
+    house.wait(10)
+    assert not client.transport.is_aborted
+
+
+async def test_what_a_slow_reader_is_owed_is_kept_and_comes_in_order(house: House) -> None:
+    client = await house.client().established()
+    client.subscribe("a")
+    await client.read()
+    client.connection.pause_writing()
+    house.world.publish("a")
+    client.feed(message("pusher:ping"))
+    assert await client.told() == [], "the transport's buffer does not grow"
+    client.subscribe("b")  # a subscription that begins meanwhile
+    house.world.publish("b")
+    assert await client.told() == []
+    client.connection.resume_writing()
+    assert await client.told() == ["pusher:pong", "event", SUCCESS, "event"]
+    house.world.publish("a")
+    assert await client.told() == ["event"]
+
+
+async def test_a_reader_may_become_slow_again_while_it_catches_up(house: House) -> None:
+    client = await house.client().established()
+    client.subscribe("a")
+    await client.read()
+    client.connection.pause_writing()
+    for _ in range(3):
+        house.world.publish("a", data="x" * 60_000)
+        house.world.flush()
+    client.transport.when_written = client.connection.pause_writing
+    client.connection.resume_writing()
+    assert await client.told() == ["event"]
+    client.transport.when_written = None
+    house.world.publish("a", data="last")
+    house.world.flush()
+    client.connection.resume_writing()
+    assert await client.told() == ["event"] * 3
+
+
+async def test_what_is_kept_counts_as_buffered() -> None:
+    house = House(write_buffer_bytes=1_000)
+    client = await house.client().established()
+    client.subscribe("a")
+    await client.read()
+    client.connection.pause_writing()
+    house.world.publish("a", data="x" * 800)
+    house.world.flush()
+    house.wait(0.25)
+    assert not client.transport.is_aborted
+    house.world.publish("a", data="x" * 800)
+    house.world.flush()
+    house.wait(0.25)
+    assert client.transport.is_aborted
+
+
+async def test_who_is_sent_away_while_it_is_slow_gets_everything_first(house: House) -> None:
+    client = await house.client().established()
+    client.subscribe("a")
+    await client.read()
+    client.connection.pause_writing()
+    house.world.publish("a", data="1")
+    house.world.flush()
+    house.world.publish("a", data="2")
+    client.connection.close(4200, "bye")
+    assert await client.told() == ["event", "event", (4200, "bye"), ("close", 4200)]
+    client.connection.pause_writing()
+    house.wait(6)
+    assert client.transport.is_aborted
+
+
+async def test_a_deadline_that_meets_a_close_changes_nothing(house: House) -> None:
+    client = await house.client().established()
+    client.connection.close(4200, "bye")
+    house.wait(200)
+    assert await client.told() == [(4200, "bye"), ("close", 4200)]
+
+
+async def test_a_close_that_the_end_overtakes_says_nothing(house: House) -> None:
+    client = await house.client().established()
+    client.connection.close(4200, "bye")
+    client.lose()
+    assert await client.told() == []
+    assert house.closed() == [1006]
+
+
+@pytest.mark.parametrize("has_halves", [True, False])
+async def test_after_a_broken_frame_the_clients_close_still_counts_on_tls(
+    house: House, has_halves: bool
+) -> None:
+    client = await house.client(has_halves=has_halves).established()
+    client.feed(client_frame(fakes.BINARY, b"x"))
+    assert await client.told() == [("close", 1003)]
+    client.feed(client_frame(fakes.CLOSE, b"\x03\xeb"))
+    assert client.transport.is_closed is not has_halves

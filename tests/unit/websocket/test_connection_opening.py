@@ -1,0 +1,134 @@
+"""One client before it is established: the app's store may be slow, the client may not wait."""
+
+import asyncio
+
+import pytest
+
+from pusher_server.app import App
+from pusher_server.apps.static import StaticApps
+from pusher_server.interfaces import AppProvider
+from tests import fakes
+from tests.contract.conditions import eventually
+from tests.fakes import client_frame
+from tests.unit.node.world import Gate
+from tests.unit.websocket.house import GREETING, SUCCESS, House, message
+
+
+class GatedApps(AppProvider):
+    """An app store that may take its time."""
+
+    def __init__(self, apps: StaticApps) -> None:
+        self._apps = apps
+        self.gate = Gate()
+
+    async def by_key(self, key: str) -> App | None:
+        await self.gate.passed()
+        return await self._apps.by_key(key)
+
+    async def by_id(self, app_id: str) -> App | None:
+        return await self._apps.by_id(app_id)
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def slow_store(house: House) -> GatedApps:
+    apps = GatedApps(StaticApps([house.world.app]))
+    apps.gate.close()
+    house.world.node.apps = apps
+    return apps
+
+
+async def test_the_first_frame_goes_with_the_greeting(house: House) -> None:
+    client = house.client()
+    data = client.transport.take()
+    assert data == GREETING + (
+        b'\x81\x63{"event":"pusher:connection_established","data":'
+        b'"{\\"socket_id\\":\\"1.2\\",\\"activity_timeout\\":120}"}'
+    )
+    assert house.space.connections == {"1.2": client.connection}
+
+
+async def test_a_socket_id_that_is_taken_is_not_given_again(house: House) -> None:
+    first = await house.client().established()
+    house._random = iter([1, 2, 5, 6])  # type: ignore[assignment]
+    second = await house.client().established()
+    assert (first.connection.socket_id, second.connection.socket_id) == ("1.2", "5.6")
+
+
+@pytest.mark.parametrize(("target", "code"), [("/app/x", 4001), ("/nowhere", 4005)])
+async def test_a_refusal_is_said_in_a_frame_and_in_the_close(
+    house: House, target: str, code: int
+) -> None:
+    client = house.client(target)
+    (said, message_), close = await client.told()
+    assert (said, close) == (code, ("close", code))
+    assert message_
+    assert house.closed() == []
+    client.feed(client_frame(fakes.TEXT, b"{}"))
+    assert await client.told() == []
+
+
+async def test_early_bytes_wait_for_a_slow_app_store(house: House) -> None:
+    apps = slow_store(house)
+    client = house.client()
+    assert client.transport.take() == GREETING, "the client need not wait for its upgrade"
+    client.subscribe("a")
+    client.subscribe("b")
+    await apps.gate.reached()
+    apps.gate.open()
+    assert await client.told() == ["pusher:connection_established", SUCCESS, SUCCESS]
+
+
+async def test_early_bytes_are_read_before_later_ones(house: House) -> None:
+    """However the loop orders its callbacks: half a frame early, the rest right behind."""
+    apps = slow_store(house)
+    client = house.client()
+    frame = message("pusher:ping") + message("pusher:subscribe", {"channel": "a"})
+    client.feed(frame[:10])
+    await apps.gate.reached()
+    apps.gate.open()
+    await eventually(lambda: client.connection in house.space.connections.values())
+    client.feed(frame[10:])
+    assert await client.told() == ["pusher:connection_established", "pusher:pong", SUCCESS]
+
+
+async def test_too_many_early_bytes_are_refused(house: House) -> None:
+    slow_store(house)
+    client = house.client()
+    client.feed(b"x" * 65_537)
+    assert await client.told() == [("close", 1009)]
+
+
+async def test_a_client_that_goes_before_it_is_established(house: House) -> None:
+    apps = slow_store(house)
+    client = house.client()
+    await apps.gate.reached()
+    client.lose()
+    apps.gate.open()
+    assert await client.read() == []
+    assert client.ended == [client.connection]
+    assert house.edge.connections == {}
+    assert house.closed() == []
+
+
+async def test_a_store_that_is_away_is_a_passing_fault(house: House) -> None:
+    apps = slow_store(house)
+    apps.gate.is_away = True
+    client = house.client()
+    await apps.gate.reached()
+    apps.gate.open()
+    assert await client.told() == [(4100, "Temporarily unavailable"), ("close", 4100)]
+
+
+async def test_a_store_that_does_not_answer_in_time() -> None:
+    house = House(wait_timeout=0.01)
+    slow_store(house)
+    client = house.client()
+    frames = await client.told()
+    while not frames:
+        await asyncio.sleep(0.001)
+        frames = await client.told()
+    assert frames == [(4100, "The server could not answer in time"), ("close", 4100)]

@@ -1,0 +1,100 @@
+"""Bytes in, messages out; `tests/property/test_framing.py` holds both paths to one meaning."""
+
+import pytest
+
+from pusher_server.protocol.errors import FramingViolation
+from pusher_server.websocket.framing import CloseFrame, FrameReader, PingFrame, PongFrame
+from tests import fakes
+from tests.fakes import client_frame
+
+HELLO = client_frame(fakes.TEXT, b"hello")
+
+
+def read(stream: bytes, max_bytes: int = 0) -> list[object]:
+    return list(FrameReader(max_bytes).receive(stream))
+
+
+def failure(stream: bytes, max_bytes: int = 0) -> tuple[list[object], int]:
+    """What came before the failure, and its code."""
+    before: list[object] = []
+    with pytest.raises(FramingViolation) as caught:
+        before.extend(FrameReader(max_bytes).receive(stream))
+    return before, caught.value.code
+
+
+def test_simple_frames_are_read_in_order() -> None:
+    stream = HELLO + client_frame(fakes.PING, b"p") + client_frame(fakes.PONG, b"q") + HELLO
+    assert read(stream) == [b"hello", PingFrame(b"p"), PongFrame(), b"hello"]
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_every_form_of_the_length(size: int) -> None:
+    frame = client_frame(fakes.TEXT, b"x" * size)
+    assert read(frame) == [b"x" * size]
+    reader = FrameReader(0)
+    assert list(reader.receive(frame[:-1])) == []
+    assert list(reader.receive(frame[-1:] + HELLO)) == [b"x" * size, b"hello"]
+
+
+def test_a_stream_in_single_bytes() -> None:
+    reader = FrameReader(0)
+    stream = HELLO + client_frame(fakes.TEXT, b"y" * 200) + client_frame(fakes.PING)
+    read_so_far = [each for byte in stream for each in reader.receive(bytes((byte,)))]
+    assert read_so_far == [b"hello", b"y" * 200, PingFrame(b"")]
+
+
+def test_a_fragmented_message_with_a_ping_in_between() -> None:
+    stream = (
+        HELLO
+        + client_frame(fakes.TEXT, b"a", fin=False)
+        + client_frame(fakes.PING, b"p")
+        + client_frame(fakes.CONTINUATION, b"b", fin=False)
+        + client_frame(fakes.PONG)
+        + client_frame(fakes.CONTINUATION, b"c")
+        + HELLO
+    )
+    assert read(stream) == [b"hello", PingFrame(b"p"), PongFrame(), b"abc", b"hello"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"), [(b"", None), (b"\x03\xe8", 1000), (b"\x0f\xa1bye", 4001)]
+)
+def test_a_close_frame_with_and_without_a_code(payload: bytes, code: int | None) -> None:
+    assert read(HELLO + client_frame(fakes.CLOSE, payload)) == [b"hello", CloseFrame(code)]
+
+
+def test_what_follows_a_close_frame_is_dropped() -> None:
+    reader = FrameReader(0)
+    assert list(reader.receive(client_frame(fakes.CLOSE) + HELLO)) == [CloseFrame(None)]
+    assert list(reader.receive(HELLO + b"\xff" * 50)) == []
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (client_frame(fakes.BINARY, b"x"), 1003),
+        (client_frame(fakes.BINARY, b"x", fin=False), 1003),
+        (client_frame(fakes.TEXT, b"x", mask=None), 1002),
+        (client_frame(fakes.TEXT, b"x", reserved=4), 1002),
+        (client_frame(3, b"x"), 1002),
+        (client_frame(fakes.CONTINUATION, b"x"), 1002),
+        (client_frame(fakes.PING, b"x", fin=False), 1002),
+        (client_frame(fakes.PING, b"x" * 126), 1002),
+        (client_frame(fakes.CLOSE, b"x"), 1002),
+        (client_frame(fakes.CLOSE, b"\x03\xe8\xff"), 1007),
+    ],
+)
+def test_broken_frames_end_the_stream_after_what_came_before(frame: bytes, code: int) -> None:
+    assert failure(HELLO + frame + HELLO) == ([b"hello"], code)
+
+
+def test_a_message_is_limited_whole_or_in_fragments() -> None:
+    assert read(client_frame(fakes.TEXT, b"x" * 10), 10) == [b"x" * 10]
+    assert failure(client_frame(fakes.TEXT, b"x" * 11), 10) == ([], 1009)
+    fragments = client_frame(fakes.TEXT, b"x" * 6, fin=False)
+    assert read(fragments + client_frame(fakes.CONTINUATION, b"x" * 4), 10) == [b"x" * 10]
+    assert failure(fragments + client_frame(fakes.CONTINUATION, b"x" * 5), 10) == ([], 1009)
+
+
+def test_a_message_that_is_too_long_is_refused_at_its_head() -> None:
+    assert failure(client_frame(fakes.TEXT, b"x" * 70_000)[:20], 1_000) == ([], 1009)
