@@ -1,7 +1,9 @@
 """The seams: what the domain asks of the outside, as few verbs as it needs.
 
 The docstrings are contracts (ordering, atomicity, failure); one suite in `tests/contract/` holds every
-implementation to them. A verb that needs no answer is a plain function, one that does is a coroutine.
+implementation to them. A verb that needs no answer is a plain function, one that does is a coroutine. The
+first step of a coroutine may run outside any task (`websocket.mailbox.advance`): whatever needs a current
+task, such as `asyncio.timeout`, comes after its first real wait.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping

@@ -39,14 +39,16 @@ class Fanout:
     def flush(self) -> None:
         """Serve channels until a chunk's worth of writes is done; the rest in the next turn."""
         ready, written = self._ready, 0
-        while ready and written < self._chunk:
-            channel = ready.popleft()
-            written += channel.serve(self._chunk)
-            if channel.owes:
-                ready.append(channel)
-            else:
+        try:
+            while ready and written < self._chunk:
+                channel = ready.popleft()
                 channel.scheduled = False
-        if ready:
-            self._call_soon(self.flush)
-        else:
-            self._armed = False
+                written += channel.serve(self._chunk)
+                if channel.owes:
+                    channel.scheduled = True
+                    ready.append(channel)
+        finally:  # a transport that raises must not end the fan-out of all the others
+            if ready:
+                self._call_soon(self.flush)
+            else:
+                self._armed = False

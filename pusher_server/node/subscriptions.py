@@ -89,8 +89,11 @@ class Subscriptions:
             self._roster.declare(channels_topic(app.id), name.text, _OCCUPIED)
         try:
             opening = await self._open(subscription)
-        except BaseException:
+        except BaseException as error:
+            has_ended = subscription.gone
             self.leave(subscription)
+            if has_ended and isinstance(error, Exception):
+                return  # nobody waits for this answer any more
             raise
         if opening is not None:
             self._hub.activate(subscription, opening)

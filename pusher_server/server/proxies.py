@@ -24,7 +24,7 @@ class TrustedProxies:
 
     def client(self, peer: str | None, forwarded_for: str | None) -> str:
         """The client's address: the last in `X-Forwarded-For` that is not a trusted proxy itself."""
-        hops = [] if forwarded_for is None else [each.strip() for each in forwarded_for.split(",")]
+        hops = [each.strip() for each in (forwarded_for or "").split(",") if each.strip()]
         client = peer
         while self.trusts(client) and hops:
             client = hops.pop()

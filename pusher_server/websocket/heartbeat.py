@@ -4,7 +4,10 @@ A connection stands in the wheel at the second of its next check, so each is loo
 timeout. Slow readers stand in a list of their own, looked at every quarter of a second.
 """
 
+import logging
 from typing import Protocol
+
+logger = logging.getLogger("pusher_server.websocket")
 
 #: Seconds between two sweeps.
 INTERVAL = 0.25
@@ -67,8 +70,15 @@ class Heartbeat:
             for connection in list(self._wheel.get(self._swept, ())):
                 if self._slots.get(connection) != self._swept:
                     continue  # forgotten, or put off, by the check of another
-                again_at = connection.check(now)
-                if again_at is None:
-                    self.forget(connection)
-                else:
-                    self.watch(connection, again_at)
+                self._check(connection, now)
+
+    def _check(self, connection: Watched, now: float) -> None:
+        again_at: float | None = now + 1
+        try:
+            again_at = connection.check(now)
+        except Exception:  # one that fails is looked at again, and costs the others nothing
+            logger.exception("checking a connection failed")
+        if again_at is None:
+            self.forget(connection)
+        else:
+            self.watch(connection, again_at)

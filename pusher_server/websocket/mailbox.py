@@ -63,27 +63,25 @@ class Mailbox:
         self._relieved = relieved
         self._running: dict[str | None, asyncio.Task[None]] = {}
         self._queue: deque[tuple[str | None, Start]] = deque()
-        #: The keys in the queue, so that `blocks` does not have to search it.
-        self._waiting: set[str | None] = set()
 
     def __len__(self) -> int:
         return len(self._queue)
 
     def blocks(self, key: str | None) -> bool:
-        """Whether a message for `key` has to wait its turn."""
-        running, waiting = self._running, self._waiting
-        return key in running or key in waiting or BARRIER in running or BARRIER in waiting
+        """Whether a message for `key` has to wait its turn.
+
+        Whatever is in the queue is there because of something that runs, so that alone decides.
+        """
+        return key in self._running or BARRIER in self._running
 
     def put(self, key: str | None, start: Start) -> None:
         """Start it once nothing before it blocks it."""
         self._queue.append((key, start))
-        self._waiting.add(key)
 
     def drop(self, key: str) -> None:
         """An unsubscribe overtakes what has not started yet for its channel."""
-        if key in self._waiting:
+        if self._queue:
             self._queue = deque(item for item in self._queue if item[0] != key)
-            self._waiting.discard(key)
 
     def wait_for(self, key: str | None, rest: Coroutine[Any, Any, None]) -> None:
         """Something for `key` waits: let it go on in a task, for a limited time."""
@@ -95,7 +93,6 @@ class Mailbox:
     def clear(self) -> None:
         """The connection is over: stop what runs, forget what waits."""
         self._queue.clear()
-        self._waiting.clear()
         for task in self._running.values():
             task.cancel()
 
@@ -103,7 +100,6 @@ class Mailbox:
         deadline.cancel()
         del self._running[key]
         waiting, self._queue = self._queue, deque()
-        self._waiting.clear()
         for each, start in waiting:
             if self.blocks(each):  # by what runs, or by an earlier one that still waits
                 self.put(each, start)

@@ -1,5 +1,7 @@
 """One flush per turn, channels in turn, chunks bounded."""
 
+import pytest
+
 from tests.unit.hub.house import House, heard
 
 
@@ -62,3 +64,21 @@ def test_a_channel_that_owes_nothing_costs_nothing() -> None:
     house.loop.run()
     assert heard(client) == "a"
     assert not client.subscriptions["c"].channel.owes
+
+
+def test_a_transport_that_raises_ends_nobody_elses_fan_out() -> None:
+    """The loop reports the error; what comes next is served."""
+    house = House()
+    (broken,) = house.crowd(1, "a")
+    (healthy,) = house.crowd(1, "b")
+    broken.subscriptions["a"].write = _refuse
+    house.deliver("1", "a")
+    house.deliver("2", "b")
+    with pytest.raises(ConnectionError):
+        house.loop.turn()
+    house.loop.run()
+    assert heard(healthy) == "2"
+
+
+def _refuse(data: bytes) -> None:
+    raise ConnectionError

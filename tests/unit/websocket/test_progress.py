@@ -96,3 +96,13 @@ async def test_linux_tells_how_much_has_been_taken() -> None:
         with peer:
             peer.recv(1_000, socket.MSG_WAITALL)
             await eventually(lambda: (bytes_acknowledged(transport) or 0) >= before + 1_000)
+
+
+def test_what_a_slow_reader_is_owed_is_kept_and_counted() -> None:
+    slow = SlowReader(100.0, buffered=10, cap=100)
+    for frame in (b"a" * 50, b"b" * 50):
+        slow.keep(frame)
+    assert slow.kept() == [b"a" * 50 + b"b" * 50]
+    assert not slow.is_lost(100.25, buffered=10, acknowledged=1, stall_timeout=2)
+    slow.keep(b"c")
+    assert slow.is_lost(100.5, buffered=10, acknowledged=2, stall_timeout=2)
