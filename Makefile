@@ -6,7 +6,7 @@ PYTHON_IN_VENV := .venv/bin/python
 given = $(if $(findstring command line,$(origin $1)),$($1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example test test-full check bench bench-compare bench-growth conformance clean
+.PHONY: help run example example-check test test-full check bench bench-compare bench-growth conformance clean
 
 help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -20,6 +20,9 @@ run:  ## Start the server: make run [HOST=0.0.0.0] [PORT=6001] [CONFIG=file.toml
 
 example:  ## The comments example: server, stand-in backend, two phones at http://127.0.0.1:8000/duo
 	@exec scripts/example
+
+example-check:  ## The user's validation script, against a running `make example`
+	@exec scripts/example check
 
 test:  ## Set up and run everything: lint, types, import contracts, all tests
 	@scripts/setup-tests

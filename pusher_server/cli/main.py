@@ -2,6 +2,7 @@
 
 import click
 
+from pusher_server import __version__
 from pusher_server.cli.check_config import check_config
 from pusher_server.cli.default_config import default_config
 from pusher_server.cli.serve import serve
@@ -32,6 +33,7 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.version_option(__version__, message="%(version)s", help="Show the version and exit.")
 def main() -> None:
     """A self-hosted broadcast server that speaks the Pusher Channels protocol.
 
