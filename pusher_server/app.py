@@ -3,12 +3,13 @@
 An app that changes is a new `App`; whoever keeps per-app state swaps the value (DESIGN §16.8).
 """
 
+import re
 from typing import Literal
 
 from msgspec import Struct, structs
 
-#: A limit of 0 means "no limit" (soketi writes -1, Reverb null; imports translate).
-NO_LIMIT = 0
+#: A host or a glob, or an IPv6 address without brackets; no scheme, no port.
+_ORIGIN = re.compile(r"\A([A-Za-z0-9*?._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*)\Z")
 
 
 class AppKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,7 +29,7 @@ class AppLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     connections: int = 0
-    subscriptions_per_connection: int = 5_000
+    subscriptions_per_connection: int = 2_000
     message_bytes: int = 131_072
     event_data_bytes: int = 102_400
     event_channels: int = 100
@@ -104,7 +105,16 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not self.keys or not all(pair.key and pair.secret for pair in self.keys):
             raise ValueError(f"app {self.id!r} needs a key and a secret")
         if self.activity_timeout < 1:
-            raise ValueError("activity_timeout must be at least 1 second")
+            raise ValueError(f"activity_timeout is {self.activity_timeout}; 1 second is the least")
+        for name in ("authorization_timeout", "cache_ttl"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; write 0 or more seconds")
+        for origin in self.allowed_origins:
+            if not _ORIGIN.match(origin):
+                raise ValueError(
+                    f"allowed_origins has {origin!r}; write the host only, such as 'app.example.com', "
+                    "without scheme and port, an international name as xn--…"
+                )
 
     def secret_of(self, key: str) -> str | None:
         """The secret that belongs to `key`, or None when the key is not this app's."""

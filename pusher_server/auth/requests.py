@@ -28,8 +28,12 @@ Pair = tuple[bytes, bytes]
 _NAME = itemgetter(0)
 #: More digits are no Unix time, and `int` is slow on endless ones.
 _TIMESTAMP_DIGITS = 15
-#: How much of a wrong signature is repeated to its sender.
+#: How much of a wrong signature, and of the text that should be signed, is repeated to its sender.
 _SHOWN_SIGNATURE = 200
+_SHOWN_TEXT = 2_000
+#: The form with 100 channels as parameters is the longest that a library can make; each reading of a
+#: wrongly signed query costs time for every parameter.
+_PARAMETERS = 200
 
 
 class TimestampExpired(AuthenticationError):
@@ -69,11 +73,17 @@ class Query:
 
 
 def parse_query(raw: bytes) -> Query:
-    """Read the query as it was received, percent-encoded. A literal `+` stays a `+`."""
+    """Read the query as it was received, percent-encoded. A literal `+` stays a `+`.
+
+    Raises AuthenticationError (400) when there are too many parameters to be honest.
+    """
     # Splitting by hand: 1.1 µs against 3.5 for urllib's parse_qsl (PERFORMANCE §4).
     pairs: list[Pair] = []
     encoded = b"%" in raw
-    for part in raw.split(b"&"):
+    parts = raw.split(b"&")
+    if len(parts) > _PARAMETERS:
+        raise AuthenticationError(f"More than {_PARAMETERS} parameters", status=400)
+    for part in parts:
         if not part:
             continue
         name, _, value = part.partition(b"=")
@@ -207,7 +217,7 @@ def _lists_joined(pairs: list[Pair]) -> list[Pair]:
 
 def _refuse(text: bytes, sent: bytes | None) -> Query:
     """Say what should have been signed, which helps who writes a client; never the digest."""
-    signed = json.dumps(text.decode("utf-8", "replace"), ensure_ascii=False)
+    signed = json.dumps(text.decode("utf-8", "replace")[:_SHOWN_TEXT], ensure_ascii=False)
     got = json.dumps(
         (sent or b"").decode("utf-8", "replace")[:_SHOWN_SIGNATURE], ensure_ascii=False
     )

@@ -25,18 +25,5 @@ def ping(_node: Node) -> ApiResponse:
 
 
 def ready(node: Node) -> ApiResponse:
-    """`GET /ready`: whether to send clients here.
-
-    500 while draining, as soketi; 503 when this node lost something it needs. A reason per line.
-    """
-    reasons = node.degraded()
-    if node.draining:
-        return text_response(500, _lines(["draining", *reasons]))
-    if reasons:
-        return text_response(503, _lines(reasons))
-    return text_response(200, "OK")
-
-
-def _lines(reasons: list[str]) -> str:
-    """Each reason once; the node may name draining itself."""
-    return "".join(f"{reason}\n" for reason in dict.fromkeys(reasons))
+    """`GET /ready`: whether to send clients here; 500 while draining, as soketi."""
+    return text_response(500, "draining\n") if node.draining else text_response(200, "OK")

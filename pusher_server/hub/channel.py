@@ -2,7 +2,7 @@
 
 How frames get out (DESIGN §16.1):
 
-1. `queue` appends a frame to `frames`. Nothing is written yet.
+1. `queue` appends a frame to those that are owed. Nothing is written yet.
 2. The fan-out calls `serve` in the same loop turn. All that has gathered becomes one immutable `_Job` and
    is written joined, once per subscriber. A channel larger than one chunk is served over several turns
    from a snapshot; frames queued meanwhile form the next job, which starts after it.
@@ -70,6 +70,8 @@ class _Part:
 
 
 _Parts = dict[Subscription, _Part]
+#: Shared by all channels without members; nobody writes to it.
+_NO_USERS: dict[str, set[Subscription]] = {}
 
 
 def join(frames: Sequence[bytes]) -> Sequence[bytes]:
@@ -153,7 +155,7 @@ class Channel:
         self.subscribers: dict[Connection, Subscription] = {}
         self.pending: dict[Connection, Subscription] = {}
         #: Presence only: this node's subscriptions of each user, and the cluster's list of members.
-        self.users: dict[str, set[Subscription]] = {}
+        self.users: dict[str, set[Subscription]] = {} if name.has_members else _NO_USERS
         self.members: MemberList | None = MemberList() if name.has_members else None
         #: Whether the broker brings us what other nodes publish to it.
         self.on_bus = False

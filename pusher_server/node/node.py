@@ -127,7 +127,8 @@ class Node(ClusterListener):
     def change_app(self, app_id: str, app: App | None) -> list[tuple[Connection, int, str]]:
         """An app has another value, or is gone. Returns whom to close, with code and message.
 
-        Limits and switches count from the next action on (DESIGN §16.8).
+        Limits and switches count from the next action on (DESIGN §16.8); the size of a message and the
+        time to authorize from the next connection on.
         """
         space = self.hub.spaces.get(app_id)
         if space is None:
@@ -148,10 +149,6 @@ class Node(ClusterListener):
         """What waits for time to pass. Called a few times a second."""
         self._counts.tick()
         self.subscriptions.tick()
-
-    def degraded(self) -> list[str]:
-        """Why a load balancer should send its traffic elsewhere; empty when all is well."""
-        return ["draining"] if self.draining else []
 
     def on_message(self, topic: Topic, message: ClusterMessage) -> None:
         """Another node published."""

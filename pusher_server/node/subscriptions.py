@@ -1,5 +1,6 @@
 """Subscribe and unsubscribe, on this node and in the cluster (PROTOCOL §2.5-2.7, §3; DESIGN §4 B)."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from pusher_server.app import Member
@@ -27,6 +28,8 @@ from pusher_server.signals import CacheMissed, Signal
 
 #: A channel that stays empty says so to webhooks once in this many seconds (PROTOCOL §3.5).
 MISS_INTERVAL = 10.0
+#: Channel names are the clients' choice, so what is remembered of them is bounded.
+MISSES_KEPT = 10_000
 #: What the roster knows of a channel held here; the exact count is the hub's (see `Inspection`).
 _OCCUPIED = b"1"
 
@@ -49,7 +52,8 @@ class Subscriptions:
         self._counts = counts
         self._emit = emit
         self._clock = clock
-        self._missed: dict[tuple[str, str], float] = {}
+        #: The oldest first. OrderedDict: a plain one that is emptied from the front takes quadratic time.
+        self._missed: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     async def subscribe(self, connection: Connection, message: Subscribe) -> None:
         """Let the connection in and say so to it.
@@ -141,11 +145,8 @@ class Subscriptions:
     def tick(self) -> None:
         """Forget which cache misses were told a while ago."""
         horizon = self._clock() - MISS_INTERVAL
-        while self._missed:
-            key, at = next(iter(self._missed.items()))
-            if at > horizon:
-                break
-            del self._missed[key]
+        while self._missed and next(iter(self._missed.values())) <= horizon:
+            self._missed.popitem(last=False)
 
     async def _open(self, subscription: Subscription) -> list[bytes] | None:
         """The success frame and what follows it; None when the subscription has ended meanwhile."""
@@ -221,6 +222,8 @@ class Subscriptions:
         now = self._clock()
         if (app_id, name) not in self._missed:
             self._missed[app_id, name] = now
+            if len(self._missed) > MISSES_KEPT:
+                self._missed.popitem(last=False)
             self._emit(CacheMissed(app_id=app_id, channel=name))
         return [events.cache_miss(name)]
 

@@ -67,11 +67,12 @@ def decode_user(user_data: str) -> User:
         user_id = _identifier(fields.id, "id")
         if bytes(fields.id)[:1] != b'"':  # type: ignore[arg-type]  # _identifier has refused UNSET
             user_data = text.encode({**text.exact(user_data), "id": user_id}).decode()
+        watchlist = _watchlist(fields.watchlist)
     except MalformedText:
         raise InvalidIdentity("The returned user data is not a JSON object.") from None
     except InvalidIdentity:
         raise InvalidIdentity('The returned user data must contain the "id" field.') from None
-    return User(user_id, user_data, _info(fields.user_info), _watchlist(fields.watchlist))
+    return User(user_id, user_data, _info(fields.user_info), watchlist)
 
 
 def _identifier(raw: Raw | UnsetType, field: str) -> str:
@@ -93,5 +94,9 @@ def _watchlist(raw: Raw | UnsetType) -> tuple[str, ...]:
     """The ids to watch, each once and in order; anything that is no list of ids watches nobody."""
     if raw is UNSET or bytes(raw)[:1] != b"[":
         return ()
-    ids = (str(item) for item in _list.decode(raw) if type(item) in (str, int) and item != "")
+    ids = (
+        str(item)
+        for item in text.decode(_list, bytes(raw))
+        if type(item) in (str, int) and item != ""
+    )
     return tuple(dict.fromkeys(ids))

@@ -129,7 +129,7 @@ class Server:
     def _tick(self, now: float) -> None:
         self._roster.sweep()
         self.node.tick()
-        self._edge.heartbeat.tick(now)
+        self._edge.heartbeat.tick(self._edge.clock())
         self._guard.tick(now)
 
     def _uvicorn(self) -> uvicorn.Config:

@@ -37,11 +37,15 @@ class RequestGuard:
         self.deadlines: dict[HttpProtocol, float] = {}
         #: Who has been answered on the short way, and until when the next request may take to come.
         self.idle: dict[HttpProtocol, float] = {}
+        #: Who does not read our answers, and until when that is waited for.
+        self.unread: dict[HttpProtocol, float] = {}
 
     def tick(self, now: float) -> None:
         """End the requests that take too long. Called a few times a second."""
         for protocol in [each for each, deadline in self.idle.items() if deadline <= now]:
             protocol.transport.close()
+        for protocol in [each for each, deadline in self.unread.items() if deadline <= now]:
+            protocol.transport.abort()
         for protocol in [each for each, deadline in self.deadlines.items() if deadline <= now]:
             protocol.refuse(b"408 Request Timeout", b"The request did not arrive in time.\n")
 
@@ -107,7 +111,16 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._guard.deadlines.pop(self, None)
         self._guard.idle.pop(self, None)
+        self._guard.unread.pop(self, None)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._guard.unread[self] = self.loop.time() + self._guard.settings.body_timeout
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._guard.unread.pop(self, None)
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -288,7 +301,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _upgrade(self, early: bytes) -> None:
         """Hand the transport over to a WebSocket connection; `early` came behind the request."""
         self._guard.deadlines.pop(self, None)
-        if self.cycle is not None and not self.cycle.response_complete:
+        # With writing paused its successor would never learn that this client does not read.
+        if self.flow.write_paused or (self.cycle is not None and not self.cycle.response_complete):
             self.refuse(b"400 Bad Request", b"An upgrade must not be pipelined.\n")
             return
         upgrade = Upgrade(self.scope["method"], self.url.decode("latin-1"), self.headers)
@@ -299,9 +313,10 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         peer = None if self.client is None else self.client[0]
-        forwarded = upgrade.header(b"x-forwarded-proto")
+        forwarded = upgrade.joined(b"x-forwarded-proto")
         secure = self.scheme == "https" or self._proxies.is_secure(peer, forwarded)
         self.connections.discard(self)
+        self._guard.idle.pop(self, None)
         connection = WebSocketConnection(
             self._edge,
             self.transport,

@@ -31,7 +31,6 @@ class TrustedProxies:
         return client or "unix"
 
     def is_secure(self, peer: str | None, forwarded_proto: str | None) -> bool:
-        """Whether the client spoke TLS to the trusted proxy."""
-        return (
-            forwarded_proto is not None and forwarded_proto.strip() == "https" and self.trusts(peer)
-        )
+        """Whether the client spoke TLS to the trusted proxy; of several, to each of them."""
+        hops = (forwarded_proto or "").split(",")
+        return all(each.strip() == "https" for each in hops) and self.trusts(peer)

@@ -3,6 +3,7 @@
 - `edge`        who may connect; what all connections share
 - `handshake`   the HTTP upgrade (RFC 6455 §4.2)
 - `connection`  one client: the boring shell around session, reader and node
+- `answers`     from an error to what the client is told
 - `dispatch`    from a message to the node's verb
 - `framing`     bytes in, messages out
 - `mailbox`     keeps one connection's messages in order when one must wait

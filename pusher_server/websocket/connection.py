@@ -6,29 +6,28 @@
     CLOSING   our close frame is written; only the client's close frame counts now
     CLOSED    the transport is gone
 
-Errors become answers in `_answer` and nowhere else.
+Errors become answers in `answers` and nowhere else.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.space import AppSpace
 from pusher_server.protocol import events, messages
 from pusher_server.protocol.errors import (
     Code,
     ConnectionRejected,
-    FramingViolation,
     MessageRejected,
     SubscriptionRefused,
 )
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
 from pusher_server.protocol.members import User
 from pusher_server.protocol.session import Session
+from pusher_server.websocket.answers import answer
 from pusher_server.websocket.dispatch import dispatch
 from pusher_server.websocket.framing import CloseFrame, FrameReader, Incoming, PingFrame
 from pusher_server.websocket.handshake import Upgrade
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pusher_server.websocket")
 
 _PING_EVENT = text_frame(events.PING)
+#: Messages of one client that are served in one turn of the loop: some 0.5 ms.
+_BURST = 64
 #: Reading stops while more messages than this wait for their turn.
 _MAILBOX_LIMIT = 64
 #: What may arrive before the app is known.
@@ -71,6 +72,7 @@ class WebSocketConnection(asyncio.Protocol):
         "_greeting",
         "_on_end",
         "_reader",
+        "_rest",
         "_session",
         "_slow",
         "_state",
@@ -108,6 +110,8 @@ class WebSocketConnection(asyncio.Protocol):
         #: There while something waits.
         self.mailbox: Mailbox | None = None
         self._reader: FrameReader | None = None
+        #: What a flood has left for the next turn; no reading until then.
+        self._rest: Iterator[Incoming] | None = None
         #: There while the node knows the connection.
         self._session: Session | None = None
         #: While writing is paused.
@@ -189,17 +193,40 @@ class WebSocketConnection(asyncio.Protocol):
             return
         if self._session is not None:
             self._session.heard(self._edge.clock())
-        if self._reader is None:  # refused or broken: nothing it says has a meaning
-            return
+        if self._reader is not None:  # else refused or broken: nothing it says has a meaning
+            self._serve(self._reader.receive(data))
+
+    def _serve(self, incoming: Iterator[Incoming]) -> None:
+        """Take a bounded number; the rest of a flood waits for the next turn, as everybody else does."""
+        self._rest = None
         try:
-            for incoming in self._reader.receive(data):
+            for count, each in enumerate(incoming, start=1):
                 if self._state is State.OPEN:
-                    self._take(incoming)
-                elif self._state is State.CLOSING and isinstance(incoming, CloseFrame):
+                    self._take(each)
+                    if self._slow is not None and self._slow.is_over(self._buffered()):
+                        self._drop()  # each message may be owed a large answer: the sweep comes too late
+                        return
+                elif self._state is State.CLOSING and isinstance(each, CloseFrame):
                     self._transport.close()
+                if count == _BURST:
+                    self._rest = incoming
+                    self._transport.pause_reading()
+                    asyncio.get_running_loop().call_soon(self._serve_rest)
+                    return
         except Exception as error:
             self._reader = None
-            self._answer(error)
+            answer(self, self._edge.node, error)
+
+    def _serve_rest(self) -> None:
+        if self._rest is not None and self._state is not State.CLOSED:
+            self._serve(self._rest)
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read again, unless too much still waits."""
+        waiting = 0 if self.mailbox is None else len(self.mailbox)
+        if self._rest is None and waiting <= _MAILBOX_LIMIT and not self._transport.is_reading():
+            self._transport.resume_reading()
 
     def eof_received(self) -> None:
         """The client is gone; the loop closes the transport."""
@@ -217,7 +244,7 @@ class WebSocketConnection(asyncio.Protocol):
         """Called inside `write`: takes a note and keeps what follows, the sweep decides (DESIGN §5.3)."""
         slow = self._slow = SlowReader(
             self._edge.clock(),
-            buffered=self._transport.get_write_buffer_size(),
+            buffered=self._buffered(),
             cap=self._edge.settings.write_buffer_bytes,
         )
         if self._state < State.CLOSING:
@@ -255,7 +282,7 @@ class WebSocketConnection(asyncio.Protocol):
                 pong_timeout=self._edge.settings.pong_timeout,
             )
         except ConnectionRejected as error:
-            self._answer(error)
+            answer(self, self._edge.node, error)
             return now + _CLOSE_TIMEOUT
         if ping:
             self.write(_PING_EVENT if self.space.app.ping == "event" else PING)
@@ -265,13 +292,19 @@ class WebSocketConnection(asyncio.Protocol):
         """Cut a reader that has fallen too far behind; no close frame could reach it."""
         if self._slow is not None and self._slow.is_lost(
             now,
-            buffered=self._transport.get_write_buffer_size(),
+            buffered=self._buffered(),
             acknowledged=bytes_acknowledged(self._transport),
             stall_timeout=self._edge.settings.stall_timeout,
         ):
-            self._edge.slow_consumers_dropped += 1
-            logger.debug("slow consumer dropped", extra={"remote": self.remote})
-            self._transport.abort()
+            self._drop()
+
+    def _buffered(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def _drop(self) -> None:
+        self._edge.slow_consumers_dropped += 1
+        logger.debug("slow consumer dropped", extra={"remote": self.remote})
+        self._transport.abort()
 
     # Messages
 
@@ -282,7 +315,7 @@ class WebSocketConnection(asyncio.Protocol):
                 if message is not None:
                     dispatch(self, self._edge.node, message)
             except (MessageRejected, SubscriptionRefused) as error:
-                self._answer(error)
+                answer(self, self._edge.node, error)
         elif isinstance(incoming, PingFrame):
             self.write(pong_frame(incoming.payload))
         elif isinstance(incoming, CloseFrame):
@@ -311,47 +344,16 @@ class WebSocketConnection(asyncio.Protocol):
         try:
             await work
         except Exception as error:
-            self._answer(error)
+            answer(self, self._edge.node, error)
 
     def _wait_timed_out(self) -> None:
         self.close(Code.OVER_CAPACITY, "The server could not answer in time")
 
-    def _relieved(self, waiting: int, idle: bool) -> None:
+    def _relieved(self, idle: bool) -> None:
         if idle:
             self.mailbox = None
-        if (
-            waiting <= _MAILBOX_LIMIT
-            and self._state is State.OPEN
-            and not self._transport.is_reading()
-        ):
-            self._transport.resume_reading()
-
-    def _answer(self, error: Exception) -> None:
-        """Errors carry their answer; what is no protocol error is ours, and passing (PROTOCOL §1.5)."""
-        if isinstance(error, SubscriptionRefused):
-            self._refuse(error)
-        elif isinstance(error, MessageRejected):
-            self._settle(error.channel)
-            self.send(events.error(error.code, error.message, error.channel))
-        elif isinstance(error, (ConnectionRejected, FramingViolation)):
-            self.close(error.code, error.message)
-        elif isinstance(error, ClusterUnavailable):
-            logger.warning("a client is sent away: %s", error)
-            self.close(Code.OVER_CAPACITY, "Temporarily unavailable")
-        else:
-            logger.error("a client's message failed", exc_info=error)
-            self.close(Code.OVER_CAPACITY, "Internal error")
-
-    def _refuse(self, error: SubscriptionRefused) -> None:
-        self._settle(error.channel)
-        self.send(events.refusal(error, strict=self.space.app.strict))
-        self._edge.node.rejected(self, error)
-
-    def _settle(self, channel: str | None) -> None:
-        """An answer that belongs to a channel does not overtake its events."""
-        subscription = None if channel is None else self.subscriptions.get(channel)
-        if subscription is not None:
-            self._edge.node.hub.settle(subscription)
+        if self._state is State.OPEN:
+            self._read_on()
 
     # Ending
 

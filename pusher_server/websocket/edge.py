@@ -108,7 +108,7 @@ def _check_version(app: App, upgrade: Upgrade) -> None:
     query = urlsplit(upgrade.target).query
     if query.startswith("protocol=7&"):  # as every official client of today writes it
         return
-    protocol = dict(parse_qsl(query)).get("protocol")
+    protocol = dict(parse_qsl(query, keep_blank_values=True)).get("protocol")
     if protocol is None:
         if app.strict:
             raise ConnectionRejected(Code.PROTOCOL_MISSING, "No protocol version supplied")

@@ -47,8 +47,8 @@ async def _rest(begun: Coroutine[Any, Any, None], pending: Any) -> None:
 class Mailbox:
     """What runs and what waits, by key. The work deals with its own errors.
 
-    `timed_out` is called when something has run for `timeout` seconds; `relieved(waiting, idle)` when
-    something has finished, with how many still wait and whether the mailbox is no longer needed.
+    `timed_out` is called when something has run for `timeout` seconds; `relieved(idle)` when
+    something has finished, with whether the mailbox is no longer needed.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Mailbox:
         *,
         timeout: float,
         timed_out: Callable[[], None],
-        relieved: Callable[[int, bool], None],
+        relieved: Callable[[bool], None],
     ) -> None:
         self._timeout = timeout
         self._timed_out = timed_out
@@ -107,4 +107,4 @@ class Mailbox:
             rest = advance(start())
             if rest is not None:
                 self.wait_for(each, rest)
-        self._relieved(len(self._queue), not self._running and not self._queue)
+        self._relieved(not self._running and not self._queue)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from struct import unpack_from
 
 from pusher_server.hub.channel import join
@@ -41,7 +41,7 @@ class SlowReader:
     may be one large write of our own, such as a presence list: it is allowed on top of `cap`.
     """
 
-    __slots__ = ("_acknowledged", "_allowed", "_kept", "_since", "keep")
+    __slots__ = ("_acknowledged", "_allowed", "_kept", "_kept_bytes", "_since")
 
     def __init__(self, now: float, *, buffered: int, cap: int) -> None:
         self._since = now
@@ -49,18 +49,26 @@ class SlowReader:
         #: Unknown until the first look: making one here would be a system call inside `write`.
         self._acknowledged: int | None = None
         self._kept: list[bytes] = []
-        #: Takes the place of the transport's `write`.
-        self.keep: Callable[[bytes], None] = self._kept.append
+        self._kept_bytes = 0
+
+    def keep(self, data: bytes) -> None:
+        """Takes the place of the transport's `write`."""
+        self._kept.append(data)
+        self._kept_bytes += len(data)
 
     def kept(self) -> Sequence[bytes]:
         """All that was kept, in few pieces."""
         return join(self._kept)
 
+    def is_over(self, buffered: int) -> bool:
+        """Whether more is waiting than is allowed; `buffered` in the transport."""
+        return buffered + self._kept_bytes > self._allowed
+
     def is_lost(
         self, now: float, *, buffered: int, acknowledged: int | None, stall_timeout: float
     ) -> bool:
         """Whether it has fallen too far behind, or has taken nothing for `stall_timeout` seconds."""
-        if buffered + sum(map(len, self._kept)) > self._allowed:
+        if self.is_over(buffered):
             return True
         # Where the system does not tell, a smaller buffer is the progress that can be seen.
         latest = -buffered if acknowledged is None else acknowledged

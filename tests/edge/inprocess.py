@@ -16,6 +16,7 @@ from uvicorn import Config
 from pusher_server.config import load
 from pusher_server.node.node import Node
 from pusher_server.server.composition import Server
+from pusher_server.server.http_protocol import RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen
 from pusher_server.websocket.edge import WebSocketEdge
@@ -58,6 +59,11 @@ class Inside:
     def edge(self) -> WebSocketEdge:
         """The WebSocket side."""
         return self.server._edge
+
+    @property
+    def guard(self) -> RequestGuard:
+        """Who keeps an HTTP request or its answer waiting."""
+        return self.server._guard
 
 
 @asynccontextmanager

@@ -226,3 +226,43 @@ async def test_pipelined_requests_whose_answers_nobody_reads(
         async with wire.opened(address) as good:
             assert (await good.ask("/up")).status == 200
         assert memory(server, "VmRSS") - before < 64_000_000
+
+
+async def test_asking_again_and_again_for_a_large_cached_event(
+    address: Address, server: RunningServer
+) -> None:
+    """63 bytes in, 100 kB out: the bound on what waits holds within one turn of the loop, too."""
+    before = memory(server, "VmRSS")
+    async with wire.opened(address) as backend:
+        await publish(backend, "cache-large", range(1), 100_000)
+        await until_connected(backend, 0)
+        async with wire.opened(address, **NARROW) as greedy:
+            await greedy.handshake(f"/app/{KEY}{QUERY}")
+            await greedy.established()
+            with pytest.raises(ConnectionError):
+                await asyncio.wait_for(
+                    send_for_ever(greedy, wire.subscribe("cache-large") * 1_000), 10
+                )
+        await until_connected(backend, 0)
+    assert memory(server, "VmHWM") - before < 150_000_000
+
+
+async def test_nobody_upgrades_who_has_answers_unread(tmp_path: Path) -> None:
+    """The new protocol would never be told that writing is paused, and the bound would not hold."""
+    async with serving(tmp_path, {}) as inside, wire.opened(inside.address, **NARROW) as client:
+        junk = wire.request(f"/apps/{APP_ID}/channels?auth_key={KEY}&a={'b' * 60_000}")
+        for _ in range(60):
+            client.writer.write(junk)
+        client.writer.write(wire.upgrade(f"/app/{KEY}{QUERY}"))
+        assert b" 101 " not in await client.rest(patience=15)
+        assert not inside.edge.connections
+
+
+async def test_an_http_client_that_does_not_read_is_cut_in_the_end(tmp_path: Path) -> None:
+    settings = {"http": {"body_timeout": 1.0, "keep_alive": 1.0}}
+    async with serving(tmp_path, settings) as inside, wire.opened(inside.address, **NARROW) as idle:
+        unsigned = wire.request(f"/apps/{APP_ID}/events", method="POST", body=b"{}")
+        idle.writer.write(unsigned * 30_000)
+        await wire.until(lambda: bool(inside.guard.unread))
+        await wire.until(lambda: not inside.uvicorn.server_state.connections)
+        assert not inside.guard.unread

@@ -34,6 +34,10 @@ TOP = Path(__file__).parents[2]
 APP = '[[apps]]\nid = "shop"\nkey = "shop-key"\nsecret = "shop-secret"\n'
 
 
+#: Files that are not there.
+TLS = '[server.tls]\ncertificate = "/nowhere/a.pem"\nkey = "/nowhere/b.pem"\n'
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """What the server tells when it has started."""
 
@@ -155,6 +159,7 @@ class TestCheckConfig:
             ("[server]\nprot = 1\n", "server.prot: unknown setting; did you mean `server.port`?"),
             ("[server]\nport = 'x'\n", "server.port: expected a whole number, got text in quotes"),
             ("[server\n", "not valid TOML"),
+            (f"{TLS}{APP}", "server.tls.certificate: cannot read /nowhere/a.pem"),
             (None, "no such file"),
         ],
     )

@@ -334,3 +334,20 @@ def test_key_that_is_no_text() -> None:
     key = parse_query(b"auth_key=%FF").key
     with pytest.raises(AuthenticationError, match="Unknown auth_key"):
         authorized_app(key, APP, None)
+
+
+def test_more_parameters_than_any_library_sends_are_refused() -> None:
+    """Each reading of a wrongly signed query costs time for every one of them."""
+    assert len(parse_query(b"&".join([b"channels[]=a"] * 200)).pairs) == 200
+    with pytest.raises(AuthenticationError) as caught:
+        parse_query(b"a&" * 201)
+    assert caught.value.status == 400
+
+
+def test_a_long_query_is_not_repeated_whole_to_its_sender() -> None:
+    query = (
+        f"auth_key={KEY}&auth_timestamp={NOW}&auth_version=1.0&auth_signature=x&a={'b' * 50_000}"
+    )
+    with pytest.raises(AuthenticationError) as caught:
+        verify(APP, "GET", b"/apps/3/channels", parse_query(query.encode()), b"", NOW)
+    assert len(caught.value.message) < 3_000

@@ -111,7 +111,3 @@ class FakeNode:
         self.apps = FakeApps(*apps)
         self.limiter = FakeLimiter()
         self.draining = False
-        self.reasons: list[str] = []
-
-    def degraded(self) -> list[str]:
-        return self.reasons

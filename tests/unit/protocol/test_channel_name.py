@@ -2,6 +2,7 @@
 
 import pytest
 
+from pusher_server.protocol import channel_name
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name, user_channel
 from pusher_server.protocol.errors import InvalidChannelName
 
@@ -120,3 +121,11 @@ def test_a_refusal_shows_the_name_but_not_all_of_a_long_one() -> None:
 def test_a_signed_in_user_has_a_channel_whatever_the_id() -> None:
     assert user_channel("a b") == ChannelName("#server-to-user-a b", user_id="a b")
     assert user_channel("7") == parse_channel_name("#server-to-user-7")
+
+
+def test_long_names_are_not_remembered() -> None:
+    """Clients choose them; thousands of 100 kB would stay in memory."""
+    before = channel_name._parse.cache_info().currsize
+    for i in range(20):
+        assert parse_channel_name(f"private-{i}-{'x' * 1_000}", max_length=0).requires_auth
+    assert channel_name._parse.cache_info().currsize == before

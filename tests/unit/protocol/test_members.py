@@ -102,3 +102,9 @@ def test_the_watchlist_is_what_can_be_read_of_it(watchlist: str, ids: tuple[str,
     user = decode_user(f'{{"id":"1","watchlist":{watchlist}}}')
     assert user.watchlist == ids
     assert json.loads(user.data)["watchlist"] == json.loads(watchlist)
+
+
+def test_a_watchlist_with_a_number_that_is_no_number_of_ours() -> None:
+    """msgspec refuses integers of thousands of digits; the sign-in is refused, nothing breaks."""
+    with pytest.raises(InvalidIdentity):
+        decode_user('{"id":"1","watchlist":[' + "9" * 5_000 + "]}")

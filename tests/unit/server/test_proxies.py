@@ -59,6 +59,8 @@ def test_the_client_is_the_last_hop_that_is_no_proxy_of_ours(
     [
         ("10.0.0.1", "https", True),
         ("10.0.0.1", " https ", True),
+        ("10.0.0.1", "https,https", True),
+        ("10.0.0.1", "https,http", False),
         ("10.0.0.1", "http", False),
         ("10.0.0.1", None, False),
         ("198.51.100.1", "https", False),

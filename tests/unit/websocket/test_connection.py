@@ -182,3 +182,34 @@ async def test_who_goes_while_waiting_leaves_nothing(house: House) -> None:
     house.world.broker.subscribing.open()
     assert await client.read() == []
     assert house.space.channels == {}
+
+
+async def test_a_flood_leaves_the_rest_for_later_turns(house: House) -> None:
+    """One client's messages are served some at a time, in order, and it is not read meanwhile."""
+    client = await house.client().established()
+    client.feed(*[client_frame(fakes.PING, b"%d" % i) for i in range(200)])
+    assert not client.transport.reading
+    at_once = [frame.payload for frame in fakes.server_frames(client.transport.take())]
+    assert 0 < len(at_once) < 100
+    later = [frame.payload for frame in await client.read()]
+    while not client.transport.reading:
+        later += [frame.payload for frame in await client.read()]
+    assert at_once + later == [b"%d" % i for i in range(200)]
+
+
+async def test_a_flood_ends_with_its_connection(house: House) -> None:
+    client = await house.client().established()
+    client.feed(*[client_frame(fakes.PING, b"x") for _ in range(200)])
+    client.transport.take()
+    client.lose()
+    assert await client.told() == []
+
+
+async def test_answers_that_nobody_reads_do_not_pile_up_within_a_turn() -> None:
+    """The cap holds at once; the sweep would come too late."""
+    house = House(World(), write_buffer_bytes=1_000)
+    client = await house.client().established()
+    client.connection.pause_writing()
+    client.feed(*[client_frame(fakes.PING, b"x" * 100) for _ in range(50)])
+    assert client.transport.is_aborted
+    assert house.edge.slow_consumers_dropped == 1

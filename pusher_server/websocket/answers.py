@@ -1,0 +1,44 @@
+"""What a client is told when something goes wrong: the one place where errors become answers."""
+
+import logging
+
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.hub.connection import Connection
+from pusher_server.node.node import Node
+from pusher_server.protocol import events
+from pusher_server.protocol.errors import (
+    Code,
+    ConnectionRejected,
+    FramingViolation,
+    MessageRejected,
+    SubscriptionRefused,
+)
+
+logger = logging.getLogger("pusher_server.websocket")
+
+
+def answer(connection: Connection, node: Node, error: Exception) -> None:
+    """Errors carry their answer; what is no protocol error is ours, and passing (PROTOCOL §1.5)."""
+    match error:
+        case SubscriptionRefused():
+            _settle(connection, node, error.channel)
+            connection.send(events.refusal(error, strict=connection.space.app.strict))
+            node.rejected(connection, error)
+        case MessageRejected():
+            _settle(connection, node, error.channel)
+            connection.send(events.error(error.code, error.message, error.channel))
+        case ConnectionRejected() | FramingViolation():
+            connection.close(error.code, error.message)
+        case ClusterUnavailable():
+            logger.warning("a client is sent away: %s", error)
+            connection.close(Code.OVER_CAPACITY, "Temporarily unavailable")
+        case _:
+            logger.error("a client's message failed", exc_info=error)
+            connection.close(Code.OVER_CAPACITY, "Internal error")
+
+
+def _settle(connection: Connection, node: Node, channel: str | None) -> None:
+    """An answer that belongs to a channel does not overtake its events."""
+    subscription = None if channel is None else connection.subscriptions.get(channel)
+    if subscription is not None:
+        node.hub.settle(subscription)
