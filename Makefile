@@ -40,7 +40,7 @@ bench:  ## Micro-benchmarks, seconds each (docs/performance.md has recorded numb
 	@scripts/setup dev
 	@$(PYTHON_IN_VENV) scripts/run_checks.py bench
 
-bench-compare:  ## Ours, soketi and a C floor side by side, about 30 minutes (ARGS=--quick: a few)
+bench-compare:  ## Ours, soketi and a C floor side by side, about 20 minutes (ARGS=--quick: a few)
 	@scripts/bench-setup
 	@$(PYTHON_IN_VENV) -m benchmarks.load.compare $(call given,ARGS)
 

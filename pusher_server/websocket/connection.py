@@ -208,7 +208,7 @@ class WebSocketConnection(asyncio.Protocol):
                         return
                 elif self._state is State.CLOSING and isinstance(each, CloseFrame):
                     self._transport.close()
-                if count == _BURST:
+                if count == _BURST and not self._transport.is_closing():
                     self._rest = incoming
                     self._transport.pause_reading()
                     asyncio.get_running_loop().call_soon(self._serve_rest)
@@ -225,6 +225,8 @@ class WebSocketConnection(asyncio.Protocol):
     def _read_on(self) -> None:
         """Read again, unless too much still waits."""
         waiting = 0 if self.mailbox is None else len(self.mailbox)
+        if self._transport.is_closing():
+            return
         if self._rest is None and waiting <= _MAILBOX_LIMIT and not self._transport.is_reading():
             self._transport.resume_reading()
 

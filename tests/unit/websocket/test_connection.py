@@ -7,6 +7,7 @@ import pytest
 
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.signals import SubscriptionRejected
+from pusher_server.websocket.connection import _BURST
 from tests import fakes
 from tests.fakes import client_frame
 from tests.unit.node.world import World
@@ -213,3 +214,12 @@ async def test_answers_that_nobody_reads_do_not_pile_up_within_a_turn() -> None:
     client.feed(*[client_frame(fakes.PING, b"x" * 100) for _ in range(50)])
     assert client.transport.is_aborted
     assert house.edge.slow_consumers_dropped == 1
+
+
+async def test_a_goodbye_within_a_flood_is_the_end_of_it(house: House) -> None:
+    """A transport that is closing is neither paused nor resumed: uvloop's would raise."""
+    client = await house.client().established()
+    goodbye = client_frame(fakes.CLOSE, (1000).to_bytes(2))
+    client.feed(*[client_frame(fakes.PING)] * (_BURST - 1), goodbye)
+    assert (client.transport.is_closed, client.transport.reading) == (True, True)
+    assert await client.told() == [("pong", b"")] * (_BURST - 1) + [("close", 1000)]
