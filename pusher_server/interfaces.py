@@ -43,7 +43,7 @@ def control_topic(app_id: str) -> Topic:
     return (app_id, "control", "")
 
 
-class EventMessage(Struct, frozen=True, kw_only=True, tag="event"):
+class EventMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="event"):
     """A payload for a channel's subscribers. `event_id` is unique in the cluster.
 
     `except_socket` names the connection that is left out, wherever it lives.
@@ -54,7 +54,7 @@ class EventMessage(Struct, frozen=True, kw_only=True, tag="event"):
     except_socket: str | None = None
 
 
-class TerminateMessage(Struct, frozen=True, kw_only=True, tag="terminate"):
+class TerminateMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="terminate"):
     """Every node closes the connections of this user."""
 
     user_id: str
@@ -63,7 +63,7 @@ class TerminateMessage(Struct, frozen=True, kw_only=True, tag="terminate"):
 ClusterMessage = EventMessage | TerminateMessage
 
 
-class CachedEvent(Struct, frozen=True, kw_only=True):
+class CachedEvent(Struct, frozen=True, kw_only=True, array_like=True):
     """The last event of a cache channel. `data` is the JSON string literal inside `payload`."""
 
     payload: bytes

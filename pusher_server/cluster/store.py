@@ -1,0 +1,380 @@
+"""What the nodes of a cluster share, as one node asks for it: the commands of a store.
+
+A store is one self-contained world in which a command is atomic: leases, who holds which key, the leaves
+that may still be undone, the cache channels' last events, and publish/subscribe. The Unix bus is one store
+(`memory_store`), a Redis server is one, a Redis Cluster is several, each owning some of the topics.
+
+Commands and answers are plain structs. Over a Unix socket they travel as they are; for Redis they become
+scripts. A node reaches a store by a `StoreLink`, whose answers and pushes form one ordered stream: a push
+that stands after an answer happened after it. The contract suite `tests/contract/test_store.py` holds every
+store to the rules that stand here.
+
+Words: an *address* is a topic in its wire form (`wire.address_of`); a *holder* is one incarnation of a node,
+`node-id.boot.number`, and holds keys only while its *lease* runs. A holder whose lease has ended is fenced
+for ever: every command that names it fails with `Fenced`, so a node that slept through its lease cannot go
+on as if nothing had happened (DESIGN §16.11).
+"""
+
+import asyncio
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.interfaces import RosterFull
+
+R = TypeVar("R")
+
+
+class Fenced(ClusterUnavailable):
+    """The holder's lease has ended: enter anew under another name."""
+
+    def __init__(self) -> None:
+        super().__init__("this node's lease has ended")
+
+
+#: What a store may answer instead of a result, by its name on the wire.
+REFUSALS: dict[str, type[Exception]] = {"fenced": Fenced, "full": RosterFull}
+
+
+class Command(Struct, Generic[R], frozen=True, array_like=True):
+    """Something asked of a store; `R` is the answer's type, `answer` the same for decoders."""
+
+    answer: ClassVar[type]
+
+
+class Nothing(Struct, frozen=True, array_like=True):
+    """The answer to what needs none but "done"."""
+
+
+# Leases
+
+
+class Entered(Struct, frozen=True, array_like=True):
+    """`epoch` names the store's memory: another one means that it was lost, or may have gone back.
+
+    `rivals`: live holders of the same node id that are no predecessors of this one.
+    """
+
+    epoch: str
+    rivals: list[str]
+
+
+class Enter(Command[Entered], frozen=True, array_like=True, tag="enter"):
+    """Begin a lease for `holder`, a new name. `succeeds` is the same node's holder before, or "".
+
+    What the predecessor has been given to settle but has not confirmed (`confirmed` is the last batch that
+    it knows to have settled) is due again. Its keys stay until `Retire`.
+
+    When no holder at all has been heard for half a lease, the store was away, not they: all leases begin
+    anew, so that nobody is declared dead for an outage of the store.
+    """
+
+    answer: ClassVar[type] = Entered
+    holder: str
+    succeeds: str = ""
+    confirmed: int = 0
+
+
+class Due(Struct, frozen=True, array_like=True):
+    """A leave whose undo window has passed."""
+
+    address: str
+    key: str
+
+
+class Renewed(Struct, frozen=True, array_like=True):
+    """`due` is for this holder alone to announce; `batch` numbers it, 0 when there is nothing.
+
+    `elsewhere`: for each of the tallies that were reported, the sum over the other live holders.
+    `swept`: holders whose lease had ended -> how many of their keys were released in this step.
+    `more`: there is more to sweep; renew again at once.
+    """
+
+    epoch: str
+    batch: int
+    due: list[Due]
+    holders: int
+    elsewhere: dict[str, int]
+    swept: dict[str, int]
+    more: bool
+
+
+class Renew(Command[Renewed], frozen=True, array_like=True, tag="renew"):
+    """Go on with the lease; say how far what was due has been announced, and this node's tallies.
+
+    Does the housekeeping that the store cannot do by itself: releases up to `SWEEP` keys of holders whose
+    lease has ended, and hands out what has become due. A batch that is not confirmed is handed out again.
+    Raises Fenced.
+    """
+
+    answer: ClassVar[type] = Renewed
+    holder: str
+    confirmed: int
+    tallies: dict[str, int]
+
+
+class Retired(Struct, frozen=True, array_like=True):
+    """`more`: up to `SWEEP` keys were released and there are others; ask again."""
+
+    more: bool
+
+
+class Retire(Command[Retired], frozen=True, array_like=True, tag="retire"):
+    """End a holder's lease and release what it holds, in steps of `SWEEP` keys."""
+
+    answer: ClassVar[type] = Retired
+    holder: str
+
+
+#: Keys released in one step, so that a store is never busy with one command for long.
+SWEEP = 200
+
+
+# Who holds what
+
+
+class Tracked(Struct, frozen=True, array_like=True):
+    """`n` is the topic's version with the change in it.
+
+    `held_now`: nobody held the key before. `returned`: it was let go less than an undo window ago, or
+    `again` was said. `ours`: before, it was held by predecessors of this node only.
+    """
+
+    n: int
+    held_now: bool
+    returned: bool
+    ours: bool
+
+
+class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
+    """Hold a key. A repeat changes the value and makes no transition.
+
+    `limit`: raise RosterFull when that many other keys are held already; 0 is none.
+    `again`: this node has announced the key before; a transition says `returned`.
+    Raises Fenced.
+    """
+
+    answer: ClassVar[type] = Tracked
+    holder: str
+    address: str
+    key: str
+    value: str
+    limit: int = 0
+    again: bool = False
+
+
+class Released(Struct, frozen=True, array_like=True):
+    """`n` is the topic's version with the transition in it; 0 when there was none."""
+
+    n: int
+    value: str
+
+
+class Untrack(Command[Released], frozen=True, array_like=True, tag="untrack"):
+    """Let a key go. The last holder's leave is a transition and due after the undo window. Raises Fenced."""
+
+    answer: ClassVar[type] = Released
+    holder: str
+    address: str
+    key: str
+
+
+class Mourn(Command[Nothing], frozen=True, array_like=True, tag="mourn"):
+    """A key that was held before the store lost its memory did not come back: its leave is due.
+
+    Only if nobody holds it, and once: several nodes may say the same.
+    """
+
+    answer: ClassVar[type] = Nothing
+    address: str
+    key: str
+
+
+class TopicState(Struct, frozen=True, array_like=True):
+    """A topic's keys with the value last given, in the order in which they became held."""
+
+    epoch: str
+    n: int
+    entries: dict[str, str]
+
+
+class Snapshot(Command[TopicState], frozen=True, array_like=True, tag="snapshot"):
+    """The topic now."""
+
+    answer: ClassVar[type] = TopicState
+    address: str
+
+
+class Holders(Struct, frozen=True, array_like=True):
+    """Key -> holder -> value, for keys that are held."""
+
+    found: dict[str, dict[str, str]]
+
+
+class Lookup(Command[Holders], frozen=True, array_like=True, tag="lookup"):
+    """Who holds these keys."""
+
+    answer: ClassVar[type] = Holders
+    address: str
+    keys: list[str]
+
+
+class Count(Command[int], frozen=True, array_like=True, tag="count"):
+    """How many keys are held."""
+
+    answer: ClassVar[type] = int
+    address: str
+
+
+class Page(Struct, frozen=True, array_like=True):
+    """A part of a topic; `cursor` is "" after the last one. A key may come twice."""
+
+    cursor: str
+    found: dict[str, dict[str, str]]
+
+
+class Scan(Command[Page], frozen=True, array_like=True, tag="scan"):
+    """The held keys that start with `prefix`, page by page; the first cursor is ""."""
+
+    answer: ClassVar[type] = Page
+    address: str
+    prefix: str = ""
+    cursor: str = ""
+
+
+class Tally(Command[int], frozen=True, array_like=True, tag="tally"):
+    """The sum of what all live holders last reported under this name."""
+
+    answer: ClassVar[type] = int
+    name: str
+
+
+# Publish and subscribe
+
+
+class Subscribe(Command[Nothing], frozen=True, array_like=True, tag="subscribe"):
+    """Push what is published to the address, and its transitions, after the answer to this."""
+
+    answer: ClassVar[type] = Nothing
+    address: str
+
+
+class Unsubscribe(Command[Nothing], frozen=True, array_like=True, tag="unsubscribe"):
+    """No longer push it."""
+
+    answer: ClassVar[type] = Nothing
+    address: str
+
+
+class Publish(Command[Nothing], frozen=True, array_like=True, tag="publish"):
+    """Push `body` to who has subscribed; whether the publisher gets its own is the store's choice."""
+
+    answer: ClassVar[type] = Nothing
+    address: str
+    body: bytes
+
+
+class Remember(Command[Nothing], frozen=True, array_like=True, tag="remember"):
+    """As `Publish`, and keep `cached` for `ttl` seconds, in one step."""
+
+    answer: ClassVar[type] = Nothing
+    address: str
+    body: bytes
+    cached: bytes
+    ttl: float
+
+
+class Remembered(Struct, frozen=True, array_like=True):
+    """`ttl` is what remains of it, in seconds; `cached` is empty when there is nothing."""
+
+    cached: bytes
+    ttl: float
+
+
+class Recall(Command[Remembered], frozen=True, array_like=True, tag="recall"):
+    """What was last remembered there."""
+
+    answer: ClassVar[type] = Remembered
+    address: str
+
+
+AnyCommand = (
+    Enter
+    | Renew
+    | Retire
+    | Track
+    | Untrack
+    | Mourn
+    | Snapshot
+    | Lookup
+    | Count
+    | Scan
+    | Tally
+    | Subscribe
+    | Unsubscribe
+    | Publish
+    | Remember
+    | Recall
+)
+
+
+class StoreListener(Protocol):
+    """What a link tells the node, on the loop and in the order of the store."""
+
+    def on_push(self, address: str, body: bytes) -> None:
+        """Somebody published, or a transition happened (`wire` tells them apart by the address)."""
+
+    def on_lost(self, reason: str) -> None:
+        """The link ended, and with it all subscriptions. Told once per `open`; not after `close`."""
+
+
+class LinkStats(Struct):
+    """Counters of one link, for metrics and logs."""
+
+    #: Since when it is open, by the loop's clock; 0.0 while it is not.
+    up_since: float = 0.0
+    opened: int = 0
+    commands: int = 0
+    pushes: int = 0
+    #: Publications that were not sent, because the link was away or its queue full.
+    dropped: int = 0
+
+
+class StoreLink(Protocol):
+    """An ordered connection to one store.
+
+    Commands are sent in the order of `call`, those of one turn of the loop together, and answered in this
+    order. When the link ends, every open answer fails with ClusterUnavailable.
+    """
+
+    stats: LinkStats
+    #: What it leads to, for logs: never with a password.
+    peer: str
+
+    def attach(self, listener: StoreListener) -> None:
+        """Who hears of pushes; once, before `open`."""
+
+    async def open(self) -> None:
+        """Connect, unless connected. Raises ClusterUnavailable with a reason that an operator understands."""
+
+    def close(self) -> None:
+        """End the connection, if there is one; open answers fail. `open` may follow."""
+
+    def call(self, command: Command[R]) -> "asyncio.Future[R]":
+        """Send it. The future may be dropped: an answer that nobody waits for is not an error.
+
+        Fails with ClusterUnavailable when the link is not open or ends, with what `REFUSALS` names when the
+        store refuses.
+        """
+
+    def publish(self, command: Publish | Remember) -> bool:
+        """As `call`, without an answer and with a bound: False when it was dropped.
+
+        That is so while the link is not open, and while more than `QUEUE_BYTES` wait to be taken by the store:
+        a slow store must not fill a node's memory.
+        """
+
+
+#: What may wait in one link for a store that does not read, before publications are dropped.
+QUEUE_BYTES = 8 * 2**20
