@@ -6,7 +6,7 @@ first step of a coroutine may run outside any task (`websocket.mailbox.advance`)
 task, such as `asyncio.timeout`, comes after its first real wait.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -38,9 +38,8 @@ def users_topic(app_id: str) -> Topic:
     return (app_id, "users", "")
 
 
-def control_topic(app_id: str) -> Topic:
-    """The bus address of messages to every node that serves the app."""
-    return (app_id, "control", "")
+#: The bus address of messages to every node.
+CONTROL: Topic = ("", "control", "")
 
 
 class EventMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="event"):
@@ -57,10 +56,15 @@ class EventMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="even
 class TerminateMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="terminate"):
     """Every node closes the connections of this user."""
 
+    app_id: str
     user_id: str
 
 
-ClusterMessage = EventMessage | TerminateMessage
+class CountMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="count"):
+    """The subscription count of the channel has changed on the sender, which has declared it before."""
+
+
+ClusterMessage = EventMessage | TerminateMessage | CountMessage
 
 
 class CachedEvent(Struct, frozen=True, kw_only=True, array_like=True):
@@ -145,13 +149,18 @@ class Roster(Protocol):
     """Who holds which key, cluster-wide.
 
     A topic's transitions reach the listener in version order: always on the node that caused them, and on
-    every node that has asked for the topic's `snapshot` or does `follow` it.
+    every node that has asked for the topic's `snapshot` or does `follow` it. What was missed, because the
+    node was cut off or the store lost its memory, is made good by a further `on_snapshot` or `on_missed`.
     """
+
+    #: There are no other nodes: what this one holds is all there is.
+    alone: bool
 
     async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
         """Hold `key`. Idempotent per node; a repeat updates the value and makes no transition.
 
-        The returned version contains the change. Raises RosterFull (atomically decided), ClusterUnavailable.
+        The returned version contains the change, and of a followed topic the listener has been told so far.
+        Raises RosterFull (atomically decided). Waits while the store is away: the caller bounds it.
         """
 
     def declare(self, topic: Topic, key: str, value: bytes) -> None:
@@ -161,7 +170,11 @@ class Roster(Protocol):
         """Let `key` go. The last holder's leave starts the undo window. Enqueued in order."""
 
     async def snapshot(self, topic: Topic) -> Snapshot:
-        """The topic now; from then on its transitions reach the listener. Raises ClusterUnavailable."""
+        """The topic now; from then on its transitions reach the listener.
+
+        Before it returns, the listener has got it by `on_snapshot`, with no transition between the two.
+        Waits while the store is away: the caller bounds it.
+        """
 
     async def follow(self, topic: Topic) -> None:
         """As `snapshot`, for those who ask for single keys by `lookup`. Raises ClusterUnavailable."""
@@ -194,8 +207,34 @@ class ClusterListener(Protocol):
     def on_transition(self, transition: Transition) -> None:
         """A key became held or was released."""
 
-    def on_settled(self, topic: Topic, key: str) -> None:
-        """A released key's undo window has passed; told to exactly one node in the cluster."""
+    def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> Collection[str]:
+        """A followed topic as it is now. Returns the keys that the listener had and that are gone.
+
+        `doubtful`: the store has lost its memory and the nodes are telling it again what they hold: a key that
+        is not in the snapshot stays for now. Another snapshot follows.
+        """
+
+    def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
+        """Transitions of a topic that is followed without its list were missed: look keys up again.
+
+        `doubtful` as in `on_snapshot`: what is not found may only be late.
+        """
+
+    def on_settled(self, topic: Topic, key: str, *, held: bool) -> None:
+        """A released key's undo window has passed; told to exactly one node in the cluster.
+
+        `held`: instead, a key that became held while the store was unsure turned out to be news.
+        """
+
+
+class Census(Protocol):
+    """How many connections an app has, in the cluster."""
+
+    def elsewhere(self, app_id: str) -> int:
+        """On the other nodes, as last heard. Never waits."""
+
+    async def total(self, app_id: str) -> int:
+        """On all nodes, asked now. Raises ClusterUnavailable."""
 
 
 class AppProvider(Protocol):

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from itertools import islice
 
+from pusher_server.cluster.announcements import Announcements, Place
 from pusher_server.cluster.store import (
     SWEEP,
     AnyCommand,
@@ -88,7 +89,7 @@ class _Lease:
     def __init__(self, until: float) -> None:
         self.until = until
         #: (address, key), in the order of joining; an ordered dict because it is emptied from its front.
-        self.held: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.held: OrderedDict[Place, None] = OrderedDict()
         self.tallies: dict[str, int] = {}
         #: What it was given to settle and has not confirmed, and that batch's number.
         self.due: list[Due] = []
@@ -108,10 +109,7 @@ class MemoryStore:
         self._topics: dict[str, _Topic] = {}
         #: Where a topic starts counting: past every topic that has ended, so that no version comes twice.
         self._floor = 0
-        #: (address, key) -> when the leave is due, the earliest first.
-        self._leaving: OrderedDict[tuple[str, str], float] = OrderedDict()
-        #: Leaves that were settled lately, and until when that is remembered: the guard of `Mourn`.
-        self._settled: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._announcements = Announcements(lease=lease, undo_window=undo_window)
         #: Address -> what is remembered, and until when. Cleared of the past whenever it has doubled.
         self._cached: dict[str, tuple[bytes, float]] = {}
         self._cached_bound = PAGE
@@ -141,20 +139,24 @@ class MemoryStore:
         match command:
             case Enter():
                 return self._enter(command, now)
-            case Retire(holder):
-                return self._retire(holder, now)
+            case Retire(holder, confirmed):
+                return self._retire(holder, confirmed, now)
             case Mourn(address, key):
                 return self._mourn(address, key, now)
-            case Snapshot(address):
-                return self._snapshot(address)
+            case Snapshot(address, entries):
+                return self._snapshot(address, entries=entries)
             case Lookup(address, keys):
                 return Holders(self._holders(address, keys))
             case Count(address):
                 return len(self._entries(address))
             case Scan():
                 return self._scan(command)
-            case Tally(name):
-                return sum(each.tallies.get(name, 0) for each in self._leases.values())
+            case Tally(name, besides):
+                return sum(
+                    lease.tallies.get(name, 0)
+                    for holder, lease in self._leases.items()
+                    if holder != besides and lease.until > now
+                )
             case _:
                 raise TypeError(f"not a command of the store: {command!r}")
 
@@ -177,12 +179,10 @@ class MemoryStore:
         self._hear(now)
         node = node_of(command.holder)
         before = self._leases.get(command.succeeds)
-        if before is not None and before.due:
-            if before.batch > command.confirmed:
-                for each in before.due:
-                    self._leaving.setdefault((each.address, each.key), now)
-                    self._leaving.move_to_end((each.address, each.key), last=False)
-            before.due = []
+        if before is not None:
+            self._take_back(before, command.confirmed, now, node)
+        if command.epoch not in ("", self._epoch):
+            self._announcements.doubt(now)
         self._leases[command.holder] = _Lease(now + self._lease)
         rivals = [
             each
@@ -190,6 +190,14 @@ class MemoryStore:
             if id_of(each) == id_of(node) and node_of(each) != node and lease.until > now
         ]
         return Entered(self._epoch, rivals)
+
+    def _take_back(self, lease: _Lease, confirmed: int, now: float, node: str) -> None:
+        """What was handed out and not announced is due again."""
+        if lease.batch > confirmed:
+            places = [(due.address, due.key) for due in lease.due]
+            held = {place for place in places if place[1] in self._entries(place[0])}
+            self._announcements.take_back(lease.due, held, node, now)
+        lease.due = []
 
     def _renew(self, command: Renew, now: float) -> Renewed:
         self._hear(now)
@@ -200,7 +208,8 @@ class MemoryStore:
             lease.due = []
         swept, more = self._sweep(now)
         if not lease.due:
-            lease.due = self._take_due(now)
+            alive = {node_of(each) for each, lease in self._leases.items() if lease.until > now}
+            lease.due = self._announcements.take(now, node_of(command.holder), alive)
             lease.batch += bool(lease.due)
         others = [each for each in self._leases.values() if each is not lease and each.until > now]
         return Renewed(
@@ -225,11 +234,12 @@ class MemoryStore:
                 )
         return {}, False
 
-    def _retire(self, holder: str, now: float) -> Retired:
+    def _retire(self, holder: str, confirmed: int, now: float) -> Retired:
         lease = self._leases.get(holder)
         if lease is None:
             return Retired(more=False)
         lease.until = now  # fenced from here on
+        self._take_back(lease, confirmed, now, node_of(holder))
         return Retired(more=self._release_some(holder, lease, now))
 
     def _release_some(self, holder: str, lease: _Lease, now: float) -> bool:
@@ -238,9 +248,7 @@ class MemoryStore:
             self._let_go(lease, holder, address, key, now)
         if lease.held:
             return True
-        for due in lease.due:
-            self._leaving.setdefault((due.address, due.key), now)
-            self._leaving.move_to_end((due.address, due.key), last=False)
+        self._take_back(lease, 0, now, node_of(holder))
         del self._leases[holder]
         return False
 
@@ -258,29 +266,33 @@ class MemoryStore:
         if entry is None:
             if 0 < command.limit <= len(entries):
                 raise RosterFull
-            return self._begin(command, lease)
+            return self._begin(command, lease, now)
         node = node_of(holder)
         ours = all(node_of(each) == node for each in entry.holders)
         entry.value = entry.holders[holder] = command.value
         lease.held[address, key] = None
-        return Tracked(self._topics[address].n, held_now=False, returned=False, ours=ours)
+        if command.again:
+            self._announcements.known((address, key))
+        unsure = self._announcements.is_unsure((address, key))
+        return Tracked(self._topics[address].n, False, False, ours, unsure)
 
-    def _begin(self, command: Track, lease: _Lease) -> Tracked:
-        address, key = command.address, command.key
+    def _begin(self, command: Track, lease: _Lease, now: float) -> Tracked:
+        address, key = place = command.address, command.key
         topic = self._topics.get(address)
         if topic is None:
             topic = self._topics[address] = _Topic(self._floor)
         first = not topic.entries
         entry = topic.entries[key] = _Entry()
         entry.value = entry.holders[command.holder] = command.value
-        lease.held[address, key] = None
+        lease.held[place] = None
         topic.n += 1
-        self._settled.pop((address, key), None)
-        returned = self._leaving.pop((address, key), None) is not None or command.again
+        returned, unsure = self._announcements.joined(
+            place, node_of(command.holder), now, again=command.again
+        )
         self._tell(
             address, key, entry.value, topic.n, command.holder, first=first, returned=returned
         )
-        return Tracked(topic.n, held_now=True, returned=returned, ours=False)
+        return Tracked(topic.n, True, returned, False, unsure)
 
     def _let_go(self, lease: _Lease, holder: str, address: str, key: str, now: float) -> Released:
         lease.held.pop((address, key), None)
@@ -296,7 +308,7 @@ class MemoryStore:
         if not topic.entries:
             del self._topics[address]
             self._floor = max(self._floor, topic.n)
-        self._leaving[address, key] = now + self._undo_window
+        self._announcements.left((address, key), node_of(holder), now)
         self._tell(address, key, entry.value, topic.n, holder, held=False)
         return Released(topic.n, entry.value)
 
@@ -325,36 +337,21 @@ class MemoryStore:
         )
         self._push(address, encode_transition(transition))
 
-    def _take_due(self, now: float) -> list[Due]:
-        found: list[Due] = []
-        while self._leaving:
-            (address, key), until = next(iter(self._leaving.items()))
-            if until > now:
-                break
-            del self._leaving[address, key]
-            self._settled[address, key] = now + 2 * self._lease
-            found.append(Due(address, key))
-        while self._settled and next(iter(self._settled.values())) <= now:
-            self._settled.popitem(last=False)
-        return found
-
     def _mourn(self, address: str, key: str, now: float) -> Nothing:
-        at = (address, key)
-        known = at in self._leaving or at in self._settled
-        if not known and key not in self._entries(address):
-            self._leaving[at] = now
-            self._leaving.move_to_end(at, last=False)
+        if key in self._entries(address):
+            self._announcements.known((address, key))
+        else:
+            self._announcements.mourn((address, key), now)
         return Nothing()
 
     # Questions
 
-    def _snapshot(self, address: str) -> TopicState:
+    def _snapshot(self, address: str, *, entries: bool) -> TopicState:
         topic = self._topics.get(address)
         if topic is None:
             return TopicState(self._epoch, self._floor, {})
-        return TopicState(
-            self._epoch, topic.n, {key: entry.value for key, entry in topic.entries.items()}
-        )
+        found = {key: entry.value for key, entry in topic.entries.items()} if entries else {}
+        return TopicState(self._epoch, topic.n, found)
 
     def _holders(self, address: str, keys: Iterable[str]) -> dict[str, dict[str, str]]:
         entries = self._entries(address)

@@ -68,23 +68,31 @@ class Enter(Command[Entered], frozen=True, array_like=True, tag="enter"):
 
     When no holder at all has been heard for half a lease, the store was away, not they: all leases begin
     anew, so that nobody is declared dead for an outage of the store.
+
+    `epoch` is the memory that the node knew, or "". Where it differs, memory was lost, and for one lease the
+    store is *unsure* what is news: see `Track`.
     """
 
     answer: ClassVar[type] = Entered
     holder: str
     succeeds: str = ""
     confirmed: int = 0
+    epoch: str = ""
 
 
 class Due(Struct, frozen=True, array_like=True):
-    """A leave whose undo window has passed."""
+    """A leave whose undo window has passed; with `held`, a join that has turned out to be news."""
 
     address: str
     key: str
+    held: bool = False
 
 
 class Renewed(Struct, frozen=True, array_like=True):
     """`due` is for this holder alone to announce; `batch` numbers it, 0 when there is nothing.
+
+    What is due goes to the node that caused it while that lives, so that it knows what is announced when the
+    store loses its memory; what nobody is there for goes to whoever asks.
 
     `elsewhere`: for each of the tallies that were reported, the sum over the other live holders.
     `swept`: holders whose lease had ended -> how many of their keys were released in this step.
@@ -121,10 +129,14 @@ class Retired(Struct, frozen=True, array_like=True):
 
 
 class Retire(Command[Retired], frozen=True, array_like=True, tag="retire"):
-    """End a holder's lease and release what it holds, in steps of `SWEEP` keys."""
+    """End a holder's lease and release what it holds, in steps of `SWEEP` keys.
+
+    `confirmed` as in `Enter`: what it has been given beyond that is due again.
+    """
 
     answer: ClassVar[type] = Retired
     holder: str
+    confirmed: int = 0
 
 
 #: Keys released in one step, so that a store is never busy with one command for long.
@@ -137,22 +149,26 @@ SWEEP = 200
 class Tracked(Struct, frozen=True, array_like=True):
     """`n` is the topic's version with the change in it.
 
-    `held_now`: nobody held the key before. `returned`: it was let go less than an undo window ago, or
-    `again` was said. `ours`: before, it was held by predecessors of this node only.
+    `held_now`: nobody held the key before. `returned`: that is no news, or not yet. `ours`: before, it was held
+    by predecessors of this node only. `unsure`: whether it is news is still open.
     """
 
     n: int
     held_now: bool
     returned: bool
     ours: bool
+    unsure: bool = False
 
 
 class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
     """Hold a key. A repeat changes the value and makes no transition.
 
     `limit`: raise RosterFull when that many other keys are held already; 0 is none.
-    `again`: this node has announced the key before; a transition says `returned`.
-    Raises Fenced.
+    `again`: this node has announced the key before, in a memory that was lost.
+    A transition says `returned`, and is no news, when the key was let go less than an undo window ago, or when
+    `again` is said and its leave has not been announced since. While the store is unsure (`Enter`), a key may
+    have been announced by a node that has not come back yet: the transition says `returned`, and unless
+    somebody says `again` for it, its `Due` comes at the end of that time. Raises Fenced.
     """
 
     answer: ClassVar[type] = Tracked
@@ -172,7 +188,10 @@ class Released(Struct, frozen=True, array_like=True):
 
 
 class Untrack(Command[Released], frozen=True, array_like=True, tag="untrack"):
-    """Let a key go. The last holder's leave is a transition and due after the undo window. Raises Fenced."""
+    """Let a key go. The last holder's leave is a transition and due after the undo window. Raises Fenced.
+
+    The leave of a key about which the store is still unsure is not due: nobody has been told of it.
+    """
 
     answer: ClassVar[type] = Released
     holder: str
@@ -183,7 +202,8 @@ class Untrack(Command[Released], frozen=True, array_like=True, tag="untrack"):
 class Mourn(Command[Nothing], frozen=True, array_like=True, tag="mourn"):
     """A key that was held before the store lost its memory did not come back: its leave is due.
 
-    Only if nobody holds it, and once: several nodes may say the same.
+    Once: several nodes may say the same. Where somebody holds it, that is no news: it was announced and came
+    back.
     """
 
     answer: ClassVar[type] = Nothing
@@ -200,10 +220,11 @@ class TopicState(Struct, frozen=True, array_like=True):
 
 
 class Snapshot(Command[TopicState], frozen=True, array_like=True, tag="snapshot"):
-    """The topic now."""
+    """The topic now; without its entries (an empty dict) when only the version is asked for."""
 
     answer: ClassVar[type] = TopicState
     address: str
+    entries: bool = True
 
 
 class Holders(Struct, frozen=True, array_like=True):
@@ -244,10 +265,11 @@ class Scan(Command[Page], frozen=True, array_like=True, tag="scan"):
 
 
 class Tally(Command[int], frozen=True, array_like=True, tag="tally"):
-    """The sum of what all live holders last reported under this name."""
+    """The sum of what all live holders but `besides` last reported under this name."""
 
     answer: ClassVar[type] = int
     name: str
+    besides: str = ""
 
 
 # Publish and subscribe
@@ -349,6 +371,8 @@ class StoreLink(Protocol):
     """
 
     stats: LinkStats
+    #: Whether commands can be sent now.
+    is_open: bool
     #: What it leads to, for logs: never with a password.
     peer: str
 

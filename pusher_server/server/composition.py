@@ -15,7 +15,7 @@ import uvicorn
 from msgspec import Struct, structs
 
 from pusher_server.apps.static import StaticApps
-from pusher_server.cluster.local import LocalBroker, LocalRoster
+from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
 from pusher_server.config import Config, load
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
@@ -65,6 +65,7 @@ class Server:
             hub=Hub(lambda callback: asyncio.get_running_loop().call_soon(callback)),
             broker=LocalBroker(time.monotonic),
             roster=self._roster,
+            census=LocalCensus(lambda: self.node.connections_here()),
             apps=self._apps,
             limiter=LocalRateLimiter(time.monotonic),
             clock=time.monotonic,
