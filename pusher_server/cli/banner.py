@@ -158,9 +158,11 @@ def _where(config: "Config", place: Place, app: "App", source: str) -> str:
 
 
 def _runs_on(report: "StartReport", python: str) -> str:
-    workers = "1 process" if report.workers == 1 else f"{report.workers} processes"
     allowed = allowed_connections(report.file_limit)
     room = f"{report.file_limit} open files (about {allowed} connections)"
+    workers = "1 process"
+    if report.workers > 1:
+        workers, room = f"{report.workers} workers", f"each {room}"
     return f"  Runs on    Python {python}, {report.loop}, {workers}, {room}"
 
 
