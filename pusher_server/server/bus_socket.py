@@ -24,7 +24,9 @@ class BusSocket:
                 raise ConfigError(
                     _SETTING, f"is empty, and no temporary folder can be made: {error.strerror}"
                 ) from None
-        self.path = str(Path(directory).absolute() / f"pusher-server-{os.getpid()}.sock")
+        # Short: a path of more than 107 bytes is none to a socket.
+        name = "bus" if self.private_directory else f"bus-{os.getpid()}"
+        self.path = str(Path(directory).absolute() / name)
         self._listener: socket.socket | None = None
         try:
             self.listener()

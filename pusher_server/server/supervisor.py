@@ -241,8 +241,9 @@ class Supervisor:
 
     def _on_ready(self, slot: _Slot) -> None:
         slot.turns("ready")
-        level = logging.INFO if slot.was_ready else logging.DEBUG
-        logger.log(level, "%s is ready again", slot.state.name, extra=slot.labels)
+        word = "ready again" if slot.was_ready else "ready"
+        fields = {**slot.labels, "pid": slot.state.pid}
+        logger.info("%s is %s", slot.state.name, word, extra=fields)
         slot.was_ready = True
         self._announce()
 
