@@ -121,7 +121,7 @@ def _read(
 
 def _announce(config: "Config", report: "StartReport", source: str, *, show_secret: bool) -> None:
     """Tell that the server runs: a page for people, or one log line for machines."""
-    warning = banner.file_limit_warning(config, report.file_limit)
+    warning = banner.file_limit_warning(config, report.file_limit, report.workers)
     if config.log.format == "json":
         started = {"urls": report.urls, "loop": report.loop, "workers": report.workers}
         logger.info("started", extra={**started, "file_limit": report.file_limit})

@@ -1,10 +1,10 @@
 """`python -m pusher_server.server.bus_process FD`: the bus of the workers, started by their supervisor."""
 
 import asyncio
-import logging
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,13 +12,6 @@ from pusher_server import logs
 from pusher_server.cluster.unix.bus import Bus
 from pusher_server.server.leash import READY, STOP, STOP_NOW, Leash, read_place
 from pusher_server.server.places import BusPlace
-
-try:
-    from uvloop import run
-except ImportError:  # not on Windows, not on PyPy
-    from asyncio import run  # type: ignore[assignment]  # called with the coroutine alone
-
-logger = logging.getLogger("pusher_server.cluster")
 
 
 def main(number: int) -> None:
@@ -29,7 +22,18 @@ def main(number: int) -> None:
     end = socket.socket(fileno=number)
     place = read_place(end, BusPlace)
     logs.configure(place.log)
-    run(_serve(place, end))
+    with asyncio.Runner(loop_factory=_loop_factory(place.loop)) as runner:
+        runner.run(_serve(place, end))
+
+
+def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if wanted == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:  # not on PyPy
+        return None
+    return uvloop.new_event_loop
 
 
 async def _serve(place: BusPlace, end: socket.socket) -> None:

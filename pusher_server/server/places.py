@@ -33,6 +33,7 @@ class BusPlace(Struct, frozen=True):
 
     When the supervisor is gone without a word, the bus serves until its workers are gone too, but no longer
     than `linger` seconds, and then removes `path` and `private_directory` ("" when there is none).
+    `loop` is the setting `server.loop`.
     """
 
     listener: int
@@ -41,4 +42,5 @@ class BusPlace(Struct, frozen=True):
     lease: float
     undo_window: float
     linger: float
+    loop: str
     log: LogSettings

@@ -232,6 +232,7 @@ class Supervisor:
             lease=self._config.cluster.lease,
             undo_window=self._config.cluster.undo_window,
             linger=self._config.server.shutdown_grace + 2 * _LAST_SECONDS,
+            loop=self._config.server.loop,
             log=self._config.log,
         )
         return await Child.start(
