@@ -154,8 +154,8 @@ class Supervisor:
             slot.state.starts += 1
             try:
                 child = await start(slot)
-            except OSError as error:  # no memory, no processes left
-                how, lived = f"could not be started: {error.strerror}", 0.0
+            except (OSError, ConfigError) as error:  # no processes left, the bus's folder is gone
+                how, lived = f"could not be started ({error})", 0.0
             else:
                 slot.child, slot.state.pid = child, child.pid
                 logger.debug("%s starts", slot.state.name, extra={**slot.labels, "pid": child.pid})

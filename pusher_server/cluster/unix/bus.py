@@ -13,7 +13,7 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import cast
 
@@ -80,17 +80,20 @@ def _pid_behind(transport: asyncio.Transport) -> int | None:
 
 
 class Bus:
-    """Serves connections that `peer` makes; its loop is the running one."""
+    """Serves connections that `peer` makes; its loop is the running one, its clock too unless given."""
 
-    def __init__(self, *, lease: float, undo_window: float, epoch: str | None = None) -> None:
-        self.epoch = epoch or new_epoch()
+    def __init__(
+        self, *, lease: float, undo_window: float, clock: Callable[[], float] | None = None
+    ) -> None:
+        self.epoch = new_epoch()
         self.peers: set[Peer] = set()
         self._loop = asyncio.get_running_loop()
+        self._clock = clock or self._loop.time
         self._store = MemoryStore(
             self._push, epoch=self.epoch, lease=lease, undo_window=undo_window
         )
         self._interest: dict[bytes, set[Peer]] = {}
-        #: Whose own publication is being passed on: it is left out.
+        #: Who publishes at the moment, without asking for an answer: it does not get its own back.
         self._sender: Peer | None = None
         self._unflushed: list[Peer] = []
 
@@ -131,8 +134,8 @@ class Bus:
         for peer in unflushed:
             peer.flush()
 
-    def execute(self, peer: "Peer", command: AnyCommand) -> bytes:
-        """The frame that answers. What the command causes is queued before."""
+    def execute(self, peer: "Peer", command: AnyCommand, *, is_asked: bool) -> bytes:
+        """The frame that answers, if the peer has asked. What the command causes is queued before."""
         match command:
             case Subscribe(address):
                 self._interest.setdefault(address.encode(), set()).add(peer)
@@ -141,10 +144,10 @@ class Bus:
             case Unsubscribe(address):
                 self._lose_interest(peer, address.encode())
                 return _DONE
-            case Publish() | Remember():
-                self._sender = peer
         try:
-            answer = self._store.execute(command, self._loop.time())
+            publishes = isinstance(command, Publish | Remember)
+            self._sender = peer if publishes and not is_asked else None
+            answer = self._store.execute(command, self._clock())
         except tuple(REFUSALS.values()) as refusal:
             return _REFUSAL_FRAMES[type(refusal)]
         except Exception:
@@ -240,7 +243,8 @@ class Peer(asyncio.Protocol):
         kind = chunk[start + KIND_AT]
         if kind not in (CALL, TELL):
             raise NotOurs(f"a frame of kind {kind}")
-        answer = self._bus.execute(self, _decode(memoryview(chunk)[start + HEAD_BYTES : end]))
+        command = _decode(memoryview(chunk)[start + HEAD_BYTES : end])
+        answer = self._bus.execute(self, command, is_asked=kind == CALL)
         if kind == CALL:
             self._longest = max(self._longest, len(answer))
             self._bus.send(self, answer)
