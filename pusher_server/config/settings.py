@@ -48,6 +48,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: str = "127.0.0.1"
     port: Port = 6001
     unix_socket: str = ""
+    workers: int | str = 1
     path_prefix: str = ""
     trusted_proxies: tuple[str, ...] = ()
     loop: Literal["auto", "uvloop", "asyncio"] = "auto"
@@ -58,6 +59,10 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if not self.host and not self.unix_socket:
             raise ValueError("host is empty; write 127.0.0.1, or 0.0.0.0 for every interface")
+        if self.workers != "auto" and not re.fullmatch(r"[1-9]\d{0,2}", str(self.workers)):
+            raise ValueError(
+                f'workers is {self.workers!r}; write a whole number from 1 to 999, or "auto"'
+            )
         if not re.fullmatch(r"(/[^/?#\s]+)*", self.path_prefix):
             raise ValueError(
                 f"path_prefix is {self.path_prefix!r}; write it as '/name', or leave it empty"
@@ -116,6 +121,8 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[cluster]`: what holds for all nodes together."""
 
+    lease: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
+    bus_directory: str = ""
     undo_window: Seconds = 3.0
 
 

@@ -25,6 +25,7 @@ from pusher_server.node.node import Node
 from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen, raise_file_limit
+from pusher_server.server.places import WorkerPlace
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.tls import Certificate
 from pusher_server.websocket.edge import WebSocketEdge
@@ -42,18 +43,21 @@ class StartReport(Struct, frozen=True):
 
 
 class Server:
-    """One process. `on_started` is called once it listens."""
+    """One process: all there is, or the worker that has `place`. `on_started` is called once it listens."""
 
-    def __init__(self, config: Config, *, config_path: Path | None = None) -> None:
+    def __init__(
+        self, config: Config, *, config_path: Path | None = None, place: WorkerPlace | None = None
+    ) -> None:
         """Raises ConfigError when a certificate cannot be used."""
         self.on_started: Callable[[StartReport], None] = lambda report: None
         self._config = config
         self._config_path = config_path
+        self._place = place
         self._apps = StaticApps(config.apps)
         self._certificate = (
             Certificate(config.server.tls) if config.server.tls.certificate else None
         )
-        node_id = secrets.token_hex(8)
+        node_id = secrets.token_hex(8) if place is None else place.node_id
         self._roster = LocalRoster(
             node_id,
             time.monotonic,
@@ -86,7 +90,10 @@ class Server:
         """Serve until told to stop. Raises ConfigError before serving, when the address cannot be had."""
         config = self._config
         file_limit = raise_file_limit()
-        sockets = listen(config.server, config.websocket.send_buffer_bytes)
+        if self._place is None:
+            sockets = listen(config.server, config.websocket.send_buffer_bytes)
+        else:
+            sockets = self._place.sockets()
         settings = self._uvicorn()
         address = sockets[0].getsockname()
         self._uvicorn_server = DrainingServer(
@@ -97,12 +104,21 @@ class Server:
             tick=self._tick,
             reload=self.reload,
             started=lambda: self.on_started(self._report(address, file_limit)),
+            supervised=self._place is not None,
         )
         try:
             self._uvicorn_server.run(sockets=sockets)
         finally:
-            if config.server.unix_socket:
+            if config.server.unix_socket and self._place is None:
                 Path(config.server.unix_socket).unlink(missing_ok=True)
+
+    def drain(self) -> None:
+        """Send the clients away, then end."""
+        self._uvicorn_server.drain()
+
+    def stop_now(self) -> None:
+        """End at once."""
+        self._uvicorn_server.stop_now()
 
     def reload(self) -> None:
         """Read certificates and `[[apps]]` again; a bad file changes nothing (DESIGN §16.16)."""

@@ -28,7 +28,11 @@ _FAREWELL = 2.0
 
 
 class DrainingServer(uvicorn.Server):
-    """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP."""
+    """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP.
+
+    `supervised`: signals may come several times for one wish, from a terminal and from the supervisor, so a
+    repeated one ends nothing at once.
+    """
 
     def __init__(
         self,
@@ -40,8 +44,10 @@ class DrainingServer(uvicorn.Server):
         tick: Callable[[float], None],
         reload: Callable[[], None],
         started: Callable[[], None],
+        supervised: bool = False,
     ) -> None:
         super().__init__(config)
+        self._supervised = supervised
         self._node = node
         self._edge = edge
         self._grace = grace
@@ -90,7 +96,7 @@ class DrainingServer(uvicorn.Server):
         if self._loop is None:  # not listening yet: nothing to drain
             self.should_exit = True
         else:
-            self._loop.call_soon_threadsafe(self.stop)
+            self._loop.call_soon_threadsafe(self.drain if self._supervised else self.stop)
 
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
         if self._loop is not None:
@@ -99,11 +105,20 @@ class DrainingServer(uvicorn.Server):
     def stop(self) -> None:
         """Drain, then exit; asked a second time, exit at once."""
         if self._draining is None:
+            self.drain()
+        else:
+            self.stop_now()
+
+    def drain(self) -> None:
+        """Drain, then exit; asked again, the same."""
+        if self._draining is None:
             logger.info("stopping: sending %d connections away", len(self._edge.connections))
             self._draining = asyncio.get_running_loop().create_task(self._drain())
-        else:
-            self.force_exit = True
-            self.should_exit = True
+
+    def stop_now(self) -> None:
+        """Exit, whoever is still there."""
+        self.force_exit = True
+        self.should_exit = True
 
     async def _drain(self) -> None:
         self._node.draining = True
