@@ -239,6 +239,10 @@ class ClusterRedis(_Masters):
                         return next(each for each in self.servers if each.port == port)
         raise AssertionError(f"nobody has slot {slot}")
 
+    def restart(self, *, empty: bool) -> None:
+        super().restart(empty=empty)
+        self._agree()
+
     def failover(self) -> None:
         """The replica of the first store's master takes over, asked nicely."""
         self.failover_of(self.owner_of(self.slot()))

@@ -267,5 +267,5 @@ def on_redis(kind: str) -> Callable[[], Any]:
 
 BENCHES = [
     pytest.param(memory, id="memory"),
-    pytest.param(on_redis("redis"), id="redis"),
+    *(pytest.param(on_redis(kind), id=kind) for kind in _REDIS),
 ]

@@ -3,7 +3,9 @@
 import asyncio
 import re
 import ssl
-from typing import Any
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from hiredis import ReplyError
 
@@ -16,6 +18,8 @@ from pusher_server.errors import ClusterUnavailable, ConfigError
 #: Scripts with a shebang, and sharded publish/subscribe.
 OLDEST = 7
 NAME = "pusher-server"
+
+R = TypeVar("R")
 
 
 def tls_context(settings: RedisSettings) -> ssl.SSLContext:
@@ -43,35 +47,47 @@ class Dialler:
     """Makes connections by one set of settings."""
 
     def __init__(self, settings: RedisSettings, url: RedisUrl, scripts: Scripts) -> None:
-        self.timeout = settings.connect_timeout
-        self.tls = tls_context(settings) if url.tls else None
+        self._timeout = settings.connect_timeout
+        self._tls = tls_context(settings) if url.tls else None
         self._cluster = settings.cluster
         self._scripts = scripts
         self._database = url.database
-        self._username = settings.username or url.username or "default"
-        self._password = settings.password or url.password
+        self._login = _login(settings.username or url.username, settings.password or url.password)
+        self._sentinel_login = _login(settings.sentinel_username, settings.sentinel_password)
 
     async def dial(self, place: Place) -> RedisConnection:
         """A connection to a master with our scripts in it. Raises ClusterUnavailable."""
+        return (await self._reach(place, self._prepare))[0]
+
+    async def ask(
+        self, place: Place, command: tuple[Argument, ...], *, sentinel: bool = False
+    ) -> Any:
+        """A question to a Sentinel, or to any node of a Redis Cluster. Raises ClusterUnavailable."""
+
+        async def ask(connection: RedisConnection) -> Any:
+            await self._greet(connection, self._sentinel_login if sentinel else self._login)
+            return (await _replies(connection, command))[0]
+
+        connection, answer = await self._reach(place, ask)
+        connection.close_if_unused()
+        return answer
+
+    async def _reach(
+        self, place: Place, then: Callable[[RedisConnection], Awaitable[R]]
+    ) -> tuple[RedisConnection, R]:
+        """Connect and go on with it, all in `connect_timeout`."""
         connection: RedisConnection | None = None
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self._timeout):
                 connection = await self._connect(place)
-                await self._greet(connection)
+                return connection, await then(connection)
         except ClusterUnavailable as error:
-            if connection is not None:
-                connection.fail("refused")
             raise ClusterUnavailable(f"Redis at {place}: {error}") from None
         except (OSError, UnicodeError) as error:
-            reason = why_no_connection(error, place, self.timeout)
-            if connection is not None:
-                connection.fail(reason)
-            raise ClusterUnavailable(reason) from None
-        except asyncio.CancelledError:
-            if connection is not None:
-                connection.fail("no longer wanted")
-            raise
-        return connection
+            raise ClusterUnavailable(why_no_connection(error, place, self._timeout)) from None
+        finally:
+            if connection is not None and sys.exc_info()[0] is not None:
+                connection.fail("given up")
 
     async def _connect(self, place: Place) -> RedisConnection:
         loop = asyncio.get_running_loop()
@@ -81,30 +97,26 @@ class Dialler:
 
         if place.path:
             return (await loop.create_unix_connection(make, place.path))[1]
-        return (await loop.create_connection(make, place.host, place.port, ssl=self.tls))[1]
+        return (await loop.create_connection(make, place.host, place.port, ssl=self._tls))[1]
 
-    async def _greet(self, connection: RedisConnection) -> None:
-        login = ("AUTH", self._username, self._password) if self._password else ()
-        hello = (await connection.ask(("HELLO", 3, *login, "SETNAME", NAME)))[0]
+    async def _greet(self, connection: RedisConnection, login: tuple[Argument, ...]) -> Any:
+        (hello,) = await connection.ask(("HELLO", 3, *login, "SETNAME", NAME))
         if isinstance(hello, ReplyError):
             raise ClusterUnavailable(why_no_hello(hello))
-        self._check(hello)
+        return hello
+
+    async def _prepare(self, connection: RedisConnection) -> None:
+        self._check(await self._greet(connection, self._login))
         if self._database:
-            await self._ask(connection, ("SELECT", self._database))
-        info = (await self._ask(connection, ("INFO", "server")))[0]
+            await _replies(connection, ("SELECT", self._database))
+        (info,) = await _replies(connection, ("INFO", "server"))
         run_id = re.search(r"run_id:(\w+)", info if isinstance(info, str) else info.decode())
         if run_id is None:
             raise ClusterUnavailable("it does not say its run_id (INFO server)")
         connection.run_id = run_id[1]
-        texts = [script.text for script in self._scripts.by_name.values()]
-        await self._ask(connection, *(("SCRIPT", "LOAD", text) for text in texts))
-
-    async def _ask(self, connection: RedisConnection, *commands: tuple[Argument, ...]) -> list[Any]:
-        answers = await connection.ask(*commands)
-        for answer in answers:
-            if isinstance(answer, ReplyError):
-                raise ClusterUnavailable(why(answer))
-        return answers
+        texts = (script.text for script in self._scripts.by_name.values())
+        await _replies(connection, *(("SCRIPT", "LOAD", text) for text in texts))
+        connection.watch(self._timeout)
 
     def _check(self, hello: Any) -> None:
         try:
@@ -126,3 +138,16 @@ class Dialler:
             )
         if role != "master":
             raise ClusterUnavailable("it is a replica")
+
+
+def _login(username: str, password: str) -> tuple[Argument, ...]:
+    return ("AUTH", username or "default", password) if password else ()
+
+
+async def _replies(connection: RedisConnection, *commands: tuple[Argument, ...]) -> list[Any]:
+    """Raises ClusterUnavailable for what Redis refuses, too."""
+    answers = await connection.ask(*commands)
+    for answer in answers:
+        if isinstance(answer, ReplyError):
+            raise ClusterUnavailable(why(answer))
+    return answers

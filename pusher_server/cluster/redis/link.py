@@ -81,6 +81,8 @@ class RedisConnection(asyncio.Protocol):
         self._messages: dict[bytes, tuple[ConnectionUser, OnMessage]] = {}
         self._out: list[bytes] = []
         self._out_bytes = 0
+        #: Chunks that were read, to see whether the server is alive.
+        self._replies = 0
         #: Whether an answer was handed out in this turn, so that pushes must not overtake it.
         self._answered = False
 
@@ -99,6 +101,7 @@ class RedisConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._feed(data)
+        self._replies += 1
         gets, waiting, messages = self._gets, self._open, self._messages
         try:
             while (reply := gets()) is not _INCOMPLETE:
@@ -221,21 +224,36 @@ class RedisConnection(asyncio.Protocol):
             self._transport.abort()
             self.end(reason)
 
-    def leave(self, user: ConnectionUser, unsubscribe: bytes) -> None:
-        """Is no longer used by this one. The last to leave closes it, with what is still to be sent."""
-        if user not in self.users:
-            return
+    def watch(self, patience: float) -> None:
+        """From now on, give it up when a command waits that long, up to twice, and nothing is answered."""
+        answered = self._replies
+        if self._transport is not None:
+            self._loop.call_later(patience, self._look, patience, answered, bool(self._open))
+
+    def _look(self, patience: float, answered: int, waited: bool) -> None:
+        if waited and self._open and self._replies == answered:
+            self.fail(f"Redis has not answered for {patience:g} s")
+        else:
+            self.watch(patience)
+
+    def leave(self, user: ConnectionUser) -> None:
+        """Is no longer used by this one. The last to leave closes it, with what is still to be sent.
+
+        Its subscriptions are not ended: what still comes is ignored, and a server that has given the slot
+        away would refuse.
+        """
         self.users.discard(user)
         for channel in [at for at, (who, _) in self._messages.items() if who is user]:
             del self._messages[channel]
-            if self.users:
-                packed = pack((unsubscribe, channel))
-                self.subscribe(user, packed, channel, None, _ignore)
-        if not self.users and self._transport is not None:
-            self._flush()
-            transport, self._transport = self._transport, None
-            if transport is None:
-                return
+        self.close_if_unused()
+
+    def close_if_unused(self) -> None:
+        """Send what is still to be sent, and end without telling anybody."""
+        if self.users or self._transport is None:
+            return
+        self._flush()
+        transport, self._transport = self._transport, None
+        if transport is not None:
             transport.close()
             self._loop.call_later(GOODBYE, transport.abort)
 
@@ -247,7 +265,3 @@ def _resolve(answer: asyncio.Future[Any], reply: Any) -> None:
         answer.set_exception(reply)
     else:
         answer.set_result(reply)
-
-
-def _ignore(reply: Any) -> None:
-    """For answers that change nothing."""

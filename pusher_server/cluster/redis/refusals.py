@@ -23,8 +23,8 @@ _REASONS = {
     "ASK": "the slot is being moved to another node of the Redis Cluster",
     "TRYAGAIN": "the slot is being moved to another node of the Redis Cluster",
 }
-#: In a Redis Cluster these concern one slot, not the whole connection.
-ONE_SLOT = {"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"}
+#: In a Redis Cluster these concern one store, not the whole connection.
+ONE_SLOT = {"ASK", "TRYAGAIN", "CLUSTERDOWN"}
 _TOO_LONG = 200
 
 

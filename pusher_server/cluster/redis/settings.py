@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Meta, Struct
 
 DEFAULT_PORT = 6379
+SENTINEL_PORT = 26379
 
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/@\[\]]+))(?::([0-9]{1,5}))?")
 
@@ -159,6 +160,12 @@ class RedisSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def is_set(self) -> bool:
         """Whether there is a Redis at all."""
         return bool(self.url or self.sentinels)
+
+    @property
+    def sentinel_places(self) -> tuple[Place, ...]:
+        """Where the Sentinels listen."""
+        found = (place_of(each, SENTINEL_PORT) for each in self.sentinels)
+        return tuple(each for each in found if each is not None)
 
     def __repr__(self) -> str:
         url = re.sub(r"//.*@", "//***@", self.url)

@@ -76,7 +76,7 @@ class RedisStore(StoreLink):
             connection = await self._connect()
             connection.users.add(self)
             if closed != self._closed or not connection.is_open:
-                connection.leave(self, self._unsubscribe)
+                connection.leave(self)
                 raise ClusterUnavailable("closed while it was being opened")
             self._connection = connection
             self.peer = connection.peer
@@ -183,7 +183,11 @@ class RedisStore(StoreLink):
             self._connection.answered()
 
     def _refused(self, error: ReplyError) -> None:
-        """Node and store may differ from here on, so the link begins anew."""
+        """Node and store may differ from here on, so the link begins anew.
+
+        MOVED ends the connection for all its stores: it may be the answer to SUNSUBSCRIBE, and the server's own
+        `sunsubscribe` may have been taken for that, so the queue of answers cannot be trusted.
+        """
         connection = self._connection
         if connection is None:
             return
@@ -212,7 +216,7 @@ class RedisStore(StoreLink):
         calls, self._calls = self._calls, set()
         for answer in calls:
             _fail(answer, ClusterUnavailable(reason))
-        connection.leave(self, self._unsubscribe)
+        connection.leave(self)
 
 
 def _nothing(reply: Any) -> Nothing:
