@@ -154,7 +154,8 @@ class MemoryStore:
             case Scan():
                 return self._scan(command)
             case Tally(name):
-                return sum(each.tallies.get(name, 0) for each in self._leases.values())
+                live = (each for each in self._leases.values() if each.until > now)
+                return sum(each.tallies.get(name, 0) for each in live)
             case _:
                 raise TypeError(f"not a command of the store: {command!r}")
 
@@ -179,9 +180,7 @@ class MemoryStore:
         before = self._leases.get(command.succeeds)
         if before is not None and before.due:
             if before.batch > command.confirmed:
-                for each in before.due:
-                    self._leaving.setdefault((each.address, each.key), now)
-                    self._leaving.move_to_end((each.address, each.key), last=False)
+                self._give_back(before.due, now)
             before.due = []
         self._leases[command.holder] = _Lease(now + self._lease)
         rivals = [
@@ -216,14 +215,15 @@ class MemoryStore:
         )
 
     def _sweep(self, now: float) -> tuple[dict[str, int], bool]:
-        for holder, lease in self._leases.items():
-            if lease.until <= now:
-                count = min(SWEEP, len(lease.held))
-                more = self._release_some(holder, lease, now)
-                return {holder: count}, more or any(
-                    each.until <= now for each in self._leases.values()
-                )
-        return {}, False
+        past = [
+            (lease.until, holder) for holder, lease in self._leases.items() if lease.until <= now
+        ]
+        if not past:
+            return {}, False
+        _, holder = min(past)
+        count = min(SWEEP, len(self._leases[holder].held))
+        more = self._release_some(holder, self._leases[holder], now)
+        return {holder: count}, more or len(past) > 1
 
     def _retire(self, holder: str, now: float) -> Retired:
         lease = self._leases.get(holder)
@@ -238,9 +238,7 @@ class MemoryStore:
             self._let_go(lease, holder, address, key, now)
         if lease.held:
             return True
-        for due in lease.due:
-            self._leaving.setdefault((due.address, due.key), now)
-            self._leaving.move_to_end((due.address, due.key), last=False)
+        self._give_back(lease.due, now)
         del self._leases[holder]
         return False
 
@@ -333,17 +331,27 @@ class MemoryStore:
                 break
             del self._leaving[address, key]
             self._settled[address, key] = now + 2 * self._lease
+            self._settled.move_to_end((address, key))
             found.append(Due(address, key))
         while self._settled and next(iter(self._settled.values())) <= now:
             self._settled.popitem(last=False)
         return found
 
+    def _give_back(self, due: list[Due], now: float) -> None:
+        """Due at once, before what is due already, unless the key has come back and is leaving anew."""
+        for each in due:
+            self._due_first((each.address, each.key), now)
+
+    def _due_first(self, at: tuple[str, str], now: float) -> None:
+        if at not in self._leaving:
+            self._leaving[at] = now
+            self._leaving.move_to_end(at, last=False)
+
     def _mourn(self, address: str, key: str, now: float) -> Nothing:
         at = (address, key)
         known = at in self._leaving or at in self._settled
         if not known and key not in self._entries(address):
-            self._leaving[at] = now
-            self._leaving.move_to_end(at, last=False)
+            self._due_first(at, now)
         return Nothing()
 
     # Questions
