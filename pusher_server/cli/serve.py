@@ -96,7 +96,9 @@ def _run(config: "Config", path: Path | None, announce: Callable[["StartReport"]
         return
     from pusher_server.server.supervisor import Supervisor
 
-    supervisor = Supervisor(config, count, config_path=path, needs_bus=True)
+    supervisor = Supervisor(
+        config, count, config_path=path, needs_bus=not config.cluster.redis.is_set
+    )
     supervisor.on_started = announce
     status = supervisor.run()
     if status:

@@ -75,6 +75,7 @@ class Announcements:
             if cause == node or cause not in alive:
                 del self._leaving[place]
                 self._announced[place] = now + REMEMBERED * self._lease
+                self._announced.move_to_end(place)
                 found.append(Due(*place))
         while self._announced and next(iter(self._announced.values())) <= now:
             self._announced.popitem(last=False)

@@ -17,15 +17,8 @@ from pusher_server.cluster.backoff import Backoff
 from pusher_server.cluster.followings import Followings
 from pusher_server.cluster.holdings import Holdings, News
 from pusher_server.cluster.interest import Interest
-from pusher_server.cluster.store import (
-    Enter,
-    Fenced,
-    Renew,
-    Renewed,
-    Retire,
-    StoreLink,
-    StoreListener,
-)
+from pusher_server.cluster.links import StoreLink, StoreListener
+from pusher_server.cluster.store import Enter, Fenced, Renew, Renewed, Retire
 from pusher_server.cluster.wire import decode_message, decode_transition, topic_of
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import ClusterListener, Transition, Version

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from pusher_server.cluster.interest import Interest
+from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.replica import Replica, Verdict
-from pusher_server.cluster.store import Mourn, StoreLink, TopicState
+from pusher_server.cluster.store import Mourn, TopicState
 from pusher_server.cluster.store import Snapshot as TakeSnapshot
 from pusher_server.cluster.wire import Transitioned, topic_of
 from pusher_server.interfaces import ClusterListener, Snapshot, Transition, Version

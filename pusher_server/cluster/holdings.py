@@ -10,7 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 
-from pusher_server.cluster.store import Fenced, Mourn, Released, StoreLink, Track, Tracked, Untrack
+from pusher_server.cluster.links import StoreLink
+from pusher_server.cluster.store import Fenced, Mourn, Released, Track, Tracked, Untrack
 from pusher_server.interfaces import RosterFull
 
 #: Address and key.

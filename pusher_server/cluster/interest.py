@@ -7,7 +7,8 @@ is still wanted is asked for again.
 import asyncio
 from collections import OrderedDict
 
-from pusher_server.cluster.store import Nothing, StoreLink, Subscribe, Unsubscribe
+from pusher_server.cluster.links import StoreLink
+from pusher_server.cluster.store import Nothing, Subscribe, Unsubscribe
 from pusher_server.errors import ClusterUnavailable
 
 #: Seconds for which an address stays subscribed after nobody needs it any more.

@@ -225,14 +225,15 @@ class MemoryStore:
         )
 
     def _sweep(self, now: float) -> tuple[dict[str, int], bool]:
-        for holder, lease in self._leases.items():
-            if lease.until <= now:
-                count = min(SWEEP, len(lease.held))
-                more = self._release_some(holder, lease, now)
-                return {holder: count}, more or any(
-                    each.until <= now for each in self._leases.values()
-                )
-        return {}, False
+        past = [
+            (lease.until, holder) for holder, lease in self._leases.items() if lease.until <= now
+        ]
+        if not past:
+            return {}, False
+        _, holder = min(past)
+        count = min(SWEEP, len(self._leases[holder].held))
+        more = self._release_some(holder, self._leases[holder], now)
+        return {holder: count}, more or len(past) > 1
 
     def _retire(self, holder: str, confirmed: int, now: float) -> Retired:
         lease = self._leases.get(holder)

@@ -5,8 +5,7 @@ that may still be undone, the cache channels' last events, and publish/subscribe
 (`memory_store`), a Redis server is one, a Redis Cluster is several, each owning some of the topics.
 
 Commands and answers are plain structs. Over a Unix socket they travel as they are; for Redis they become
-scripts. A node reaches a store by a `StoreLink`, whose answers and pushes form one ordered stream: a push
-that stands after an answer happened after it. The contract suite `tests/contract/test_store.py` holds every
+scripts. A node reaches a store by a link (`links`). The suite `tests/contract/test_store.py` holds every
 store to the rules that stand here.
 
 Words: an *address* is a topic in its wire form (`wire.address_of`); a *holder* is one incarnation of a node,
@@ -15,8 +14,7 @@ for ever: every command that names it fails with `Fenced`, so a node that slept 
 on as if nothing had happened (DESIGN §16.11).
 """
 
-import asyncio
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -339,66 +337,3 @@ AnyCommand = (
     | Remember
     | Recall
 )
-
-
-class StoreListener(Protocol):
-    """What a link tells the node, on the loop and in the order of the store."""
-
-    def on_push(self, address: str, body: bytes) -> None:
-        """Somebody published, or a transition happened (`wire` tells them apart by the address)."""
-
-    def on_lost(self, reason: str) -> None:
-        """The link ended, and with it all subscriptions. Told once per `open`; not after `close`."""
-
-
-class LinkStats(Struct):
-    """Counters of one link, for metrics and logs."""
-
-    #: Since when it is open, by the loop's clock; 0.0 while it is not.
-    up_since: float = 0.0
-    opened: int = 0
-    commands: int = 0
-    pushes: int = 0
-    #: Publications that were not sent, because the link was away or its queue full.
-    dropped: int = 0
-
-
-class StoreLink(Protocol):
-    """An ordered connection to one store.
-
-    Commands are sent in the order of `call`, those of one turn of the loop together, and answered in this
-    order. When the link ends, every open answer fails with ClusterUnavailable.
-    """
-
-    stats: LinkStats
-    #: Whether commands can be sent now.
-    is_open: bool
-    #: What it leads to, for logs: never with a password.
-    peer: str
-
-    def attach(self, listener: StoreListener) -> None:
-        """Who hears of pushes; once, before `open`."""
-
-    async def open(self) -> None:
-        """Connect, unless connected. Raises ClusterUnavailable with a reason that an operator understands."""
-
-    def close(self) -> None:
-        """End the connection, if there is one; open answers fail. `open` may follow."""
-
-    def call(self, command: Command[R]) -> "asyncio.Future[R]":
-        """Send it. The future may be dropped: an answer that nobody waits for is not an error.
-
-        Fails with ClusterUnavailable when the link is not open or ends, with what `REFUSALS` names when the
-        store refuses.
-        """
-
-    def publish(self, command: Publish | Remember) -> bool:
-        """As `call`, without an answer and with a bound: False when it was dropped.
-
-        That is so while the link is not open, and while more than `QUEUE_BYTES` wait to be taken by the store:
-        a slow store must not fill a node's memory.
-        """
-
-
-#: What may wait in one link for a store that does not read, before publications are dropped.
-QUEUE_BYTES = 8 * 2**20

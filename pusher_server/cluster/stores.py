@@ -7,7 +7,7 @@ from contextlib import suppress
 from zlib import crc32
 
 from pusher_server.cluster.attachment import Attachment
-from pusher_server.cluster.store import StoreLink
+from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.wire import address_of
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import CONTROL, ClusterListener, Topic

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from pusher_server.app import App
+from pusher_server.config.redis import RedisSettings
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Count = Annotated[int, Meta(ge=0)]
@@ -121,9 +122,17 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[cluster]`: what holds for all nodes together."""
 
+    node_id: str = ""
     lease: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
-    bus_directory: str = ""
     undo_window: Seconds = 3.0
+    bus_directory: str = ""
+    redis: RedisSettings = field(default_factory=RedisSettings)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{0,64}", self.node_id):
+            raise ValueError(
+                f"node_id is {self.node_id!r}; write letters, digits, '_' and '-', 64 at most"
+            )
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

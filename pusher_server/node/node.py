@@ -67,6 +67,8 @@ class Node(ClusterListener):
         self.limiter = limiter
         #: No new connections: the process is about to end.
         self.draining = False
+        #: Why other nodes cannot be reached, in one line; None while all is well.
+        self.problem: Callable[[], str | None] = lambda: None
         self._observers: list[Observer] = []
         self._census = census
         self._occupancy = Occupancy(roster)

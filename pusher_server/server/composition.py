@@ -15,13 +15,13 @@ import uvicorn
 from msgspec import Struct, structs
 
 from pusher_server.apps.static import StaticApps
-from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
 from pusher_server.config import Config, load
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
 from pusher_server.hub.hub import Hub
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.node.node import Node
+from pusher_server.server import cluster
 from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen, raise_file_limit
@@ -57,26 +57,29 @@ class Server:
         self._certificate = (
             Certificate(config.server.tls) if config.server.tls.certificate else None
         )
-        node_id = secrets.token_hex(8) if place is None else place.node_id
-        self._roster = LocalRoster(
+        node_id = _node_id(config, place)
+        self._cluster = cluster.choose(
             node_id,
-            time.monotonic,
+            config.cluster,
+            "" if place is None else place.bus,
+            clock=time.monotonic,
             epoch=secrets.randbits(63),
-            undo_window=config.cluster.undo_window,
+            here=lambda: self.node.connections_here(),
         )
         self.node = Node(
             node_id,
             hub=Hub(lambda callback: asyncio.get_running_loop().call_soon(callback)),
-            broker=LocalBroker(time.monotonic),
-            roster=self._roster,
-            census=LocalCensus(lambda: self.node.connections_here()),
+            broker=self._cluster.broker,
+            roster=self._cluster.roster,
+            census=self._cluster.census,
             apps=self._apps,
             limiter=LocalRateLimiter(time.monotonic),
             clock=time.monotonic,
             # A random start in 2**62: two nodes that count from there never meet.
             event_ids=count(secrets.randbits(62)),
         )
-        self._roster.attach(self.node)
+        self._cluster.attach(self.node)
+        self.node.problem = lambda: self._cluster.problem
         self._edge = WebSocketEdge(
             self.node,
             config.websocket,
@@ -101,6 +104,7 @@ class Server:
             node=self.node,
             edge=self._edge,
             grace=config.server.shutdown_grace,
+            cluster=self._cluster,
             tick=self._tick,
             reload=self.reload,
             started=lambda: self.on_started(self._report(address, file_limit)),
@@ -144,7 +148,7 @@ class Server:
         )
 
     def _tick(self, now: float) -> None:
-        self._roster.sweep()
+        self._cluster.sweep()
         self.node.tick()
         self._edge.heartbeat.tick(self._edge.clock())
         self._guard.tick(now)
@@ -187,6 +191,14 @@ class Server:
             scheme = "https" if self._certificate else "http"
             urls = [f"{scheme}://{host}:{address[1]}{server.path_prefix}"]
         return StartReport(loop=loop, file_limit=file_limit, workers=1, urls=urls)
+
+
+def _node_id(config: Config, place: WorkerPlace | None) -> str:
+    """Unique among all processes there ever were: nobody takes a restarted node for what it was before."""
+    named = config.cluster.node_id
+    if place is None:
+        return f"{named or secrets.token_hex(4)}.{secrets.token_hex(4)}"
+    return f"{named}-{place.index}.{place.node_id}" if named else f"{place.node_id}.{place.index}"
 
 
 def _changed_sections(before: Config, after: Config) -> list[str]:

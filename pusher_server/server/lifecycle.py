@@ -15,6 +15,7 @@ import uvicorn
 from pusher_server.hub.connection import Connection
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code
+from pusher_server.server.cluster import Cluster
 from pusher_server.websocket import drain, heartbeat
 from pusher_server.websocket.edge import WebSocketEdge
 
@@ -40,6 +41,7 @@ class DrainingServer(uvicorn.Server):
         *,
         node: Node,
         edge: WebSocketEdge,
+        cluster: Cluster,
         grace: float,
         tick: Callable[[float], None],
         reload: Callable[[], None],
@@ -50,6 +52,7 @@ class DrainingServer(uvicorn.Server):
         self._supervised = supervised
         self._node = node
         self._edge = edge
+        self._cluster = cluster
         self._grace = grace
         self._tick = tick
         self._reload = reload
@@ -59,6 +62,7 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Listen, then keep what exists now out of the garbage collector's way."""
+        self._cluster.start()
         await super().startup(sockets=sockets)
         self._loop = asyncio.get_running_loop()
         self._sweep()
@@ -66,6 +70,11 @@ class DrainingServer(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 20, 20)
         self._announce()
+
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
+        """After the last client, let the other nodes know."""
+        await super().shutdown(sockets=sockets)
+        await self._cluster.stop()
 
     async def close_gently(self, closing: list[tuple[Connection, int, str]]) -> None:
         """Close connections at the pace of a drain: those who may come back come back spread out."""

@@ -11,17 +11,15 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from pusher_server.cluster.links import LinkStats, StoreLink, StoreListener
 from pusher_server.cluster.memory_store import MemoryStore
 from pusher_server.cluster.store import (
     REFUSALS,
     Command,
-    LinkStats,
     Nothing,
     Publish,
     R,
     Remember,
-    StoreLink,
-    StoreListener,
     Subscribe,
     Unsubscribe,
 )
@@ -107,7 +105,7 @@ class SimulatedLink(StoreLink):
 
     def __init__(self, store: SimulatedStore, peer: str) -> None:
         self.stats = LinkStats()
-        self.is_open = False
+        self._is_open = False
         self.peer = peer
         self.addresses: set[str] = set()
         #: Connecting fails.
@@ -122,6 +120,10 @@ class SimulatedLink(StoreLink):
         self._frozen: list[Callable[[], None]] = []
         store.links.append(self)
 
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
     def attach(self, listener: StoreListener) -> None:
         self._listener = listener
 
@@ -132,7 +134,7 @@ class SimulatedLink(StoreLink):
         if self.is_unreachable or self._store.is_down:
             raise ClusterUnavailable("unreachable")
         self._connection += 1
-        self.is_open = True
+        self._is_open = True
 
     def close(self) -> None:
         if self.is_open:
@@ -209,7 +211,7 @@ class SimulatedLink(StoreLink):
             answer.set_result(result)
 
     def _disconnect(self, reason: str) -> None:
-        self.is_open = False
+        self._is_open = False
         self.addresses.clear()
         answers, self._open_answers = self._open_answers, deque()
         for answer in answers:

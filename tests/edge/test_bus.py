@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pusher_server.cluster.links import QUEUE_BYTES
 from pusher_server.cluster.store import (
-    QUEUE_BYTES,
     Count,
     Enter,
     Entered,

@@ -9,15 +9,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from pusher_server.cluster.store import (
-    QUEUE_BYTES,
-    REFUSALS,
-    Command,
-    LinkStats,
-    Publish,
-    Remember,
-    StoreListener,
-)
+from pusher_server.cluster.links import QUEUE_BYTES, LinkStats, StoreLink, StoreListener
+from pusher_server.cluster.store import REFUSALS, Command, Publish, Remember
 from pusher_server.cluster.unix.framing import (
     ANSWER,
     CALL,
@@ -58,8 +51,8 @@ def _fail(answer: "asyncio.Future[Any]", error: Exception) -> None:
         answer.exception()  # counts as seen
 
 
-class UnixLink:
-    """`store.StoreLink` to the bus that listens at `path`."""
+class UnixLink(StoreLink):
+    """To the bus that listens at `path`."""
 
     def __init__(self, path: str) -> None:
         self.stats = LinkStats()
@@ -68,6 +61,11 @@ class UnixLink:
         self._listener: StoreListener | None = None
         self._stream: _Stream | None = None
         self._opening = asyncio.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether commands can be sent now."""
+        return self._stream is not None
 
     def attach(self, listener: StoreListener) -> None:
         """Who hears of pushes; once, before `open`."""
