@@ -89,10 +89,9 @@ class RedisConnection(asyncio.Protocol):
     # The transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         reader = Reader(notEnoughData=_INCOMPLETE)
         self._gets, self._feed = reader.gets, reader.feed
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in deed, not by class
 
     def connection_lost(self, error: Exception | None) -> None:
         self.end(
