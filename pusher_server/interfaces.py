@@ -6,7 +6,7 @@ first step of a coroutine may run outside any task (`websocket.mailbox.advance`)
 task, such as `asyncio.timeout`, comes after its first real wait.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -227,6 +227,21 @@ class ClusterListener(Protocol):
         """
 
 
+class Tallies(Protocol):
+    """Numbers that each node reports with each renewal of its lease."""
+
+    def add(
+        self,
+        report: Callable[[], Mapping[str, int]],
+        heard: Callable[[Mapping[str, int], int], None],
+    ) -> None:
+        """Report these from now on, under names that nobody else uses.
+
+        `heard(elsewhere, nodes)` is told, for all names reported here, what the other nodes' numbers add up to,
+        and how many live nodes there are, this one included.
+        """
+
+
 class Census(Protocol):
     """How many connections an app has, in the cluster."""
 
@@ -255,7 +270,7 @@ class Action(Enum):
 
 
 class RateLimiter(Protocol):
-    """Synchronous and local; a cluster-wide limiter leases shares in the background (DESIGN §16.14)."""
+    """Synchronous: it knows its answer, whatever has to be agreed with other nodes beforehand."""
 
     def consume(self, app: App, action: Action, cost: int) -> float:
         """Take `cost` units. 0.0 when allowed, else the seconds after which it would be (Retry-After)."""

@@ -9,7 +9,7 @@ clients the difference. Others see nothing of it, because the new name holds bef
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import TypeVar
 
@@ -21,11 +21,13 @@ from pusher_server.cluster.links import StoreLink, StoreListener
 from pusher_server.cluster.store import Enter, Fenced, Renew, Renewed, Retire
 from pusher_server.cluster.wire import decode_message, decode_transition, topic_of
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.interfaces import ClusterListener, Transition, Version
+from pusher_server.interfaces import ClusterListener, Tallies, Transition, Version
 
 logger = logging.getLogger("pusher_server.cluster")
 
 T = TypeVar("T")
+Report = Callable[[], Mapping[str, int]]
+Heard = Callable[[Mapping[str, int], int], None]
 
 #: What belongs to rosters, by the kind of its topic; everything else is messages.
 ROSTER_KINDS = frozenset(("members", "channels", "users"))
@@ -37,12 +39,8 @@ PAUSE = 0.05
 SLICE = 200
 
 
-class Attachment(StoreListener):
-    """One store. `node` names this process, `lease` is in seconds, `random` gives numbers in 0..1.
-
-    `tallies` says what this node reports with each renewal; `reported(elsewhere, holders)` hears what the other
-    live holders' reports add up to, and how many live holders there are.
-    """
+class Attachment(StoreListener, Tallies):
+    """One store. `node` names this process, `lease` is in seconds, `random` gives numbers in 0..1."""
 
     def __init__(
         self,
@@ -59,11 +57,11 @@ class Attachment(StoreListener):
         self.holdings = Holdings(link, self._on_news, self._fenced, undo_window=undo_window)
         self.followings = Followings(link, self.interest, node, lease=lease)
         self.followings.became_held = self.holdings.became_held
-        self.tallies: Callable[[], dict[str, int]] = dict
-        self.reported: Callable[[dict[str, int], int], None] = lambda elsewhere, holders: None
         #: Why the store cannot be asked; None while all is well.
         self.problem: str | None = "not connected yet"
         self._listener: ClusterListener | None = None
+        self._reports: list[Report] = []
+        self._heard: list[Heard] = []
         self._lease = lease
         self._backoff = Backoff(random)
         self._number = 0
@@ -80,6 +78,11 @@ class Attachment(StoreListener):
     def attach(self, listener: ClusterListener) -> None:
         """Who is told; once, before `run`."""
         self._listener = self.followings.listener = listener
+
+    def add(self, report: Report, heard: Heard) -> None:
+        """See `Tallies`."""
+        self._reports.append(report)
+        self._heard.append(heard)
 
     async def ready(self) -> None:
         """Wait until everything is declared and known. The caller bounds the wait."""
@@ -198,7 +201,8 @@ class Attachment(StoreListener):
     async def _stay(self) -> None:
         """Renew the lease until something ends it."""
         while True:
-            answer = self.link.call(Renew(self.holder, self._confirmed, self.tallies()))
+            tallies = {name: n for report in self._reports for name, n in report().items()}
+            answer = self.link.call(Renew(self.holder, self._confirmed, tallies))
             try:
                 async with asyncio.timeout(self._lease / 2):
                     renewed = await answer
@@ -233,7 +237,8 @@ class Attachment(StoreListener):
                 if self._listener is not None:
                     self._listener.on_settled(topic_of(due.address), due.key, held=due.held)
             self._confirmed = renewed.batch
-        self.reported(renewed.elsewhere, renewed.holders)
+        for heard in self._heard:
+            heard(renewed.elsewhere, renewed.holders)
 
     def _warn_of(self, rivals: list[str]) -> None:
         """After a crash, the node's own former lease is still there for a while."""

@@ -21,8 +21,7 @@ class SharedCensus(Census):
         self._stores = stores
         self._here = here
         self._elsewhere: dict[str, int] = {}
-        stores.home.tallies = self._report
-        stores.home.reported = self._heard
+        stores.home.add(self._report, self._heard)
 
     def elsewhere(self, app_id: str) -> int:
         """As of the last renewal."""
@@ -38,7 +37,9 @@ class SharedCensus(Census):
     def _report(self) -> dict[str, int]:
         return {_PREFIX + app_id: count for app_id, count in self._here().items()}
 
-    def _heard(self, elsewhere: Mapping[str, int], holders: int) -> None:
+    def _heard(self, elsewhere: Mapping[str, int], nodes: int) -> None:
         self._elsewhere = {
-            name.removeprefix(_PREFIX): count for name, count in elsewhere.items() if count
+            name.removeprefix(_PREFIX): count
+            for name, count in elsewhere.items()
+            if name.startswith(_PREFIX)
         }

@@ -13,7 +13,7 @@ from pusher_server.cluster.roster import SharedRoster
 from pusher_server.cluster.stores import Stores
 from pusher_server.cluster.unix.link import UnixLink
 from pusher_server.config import ClusterSettings
-from pusher_server.interfaces import Broker, Census, ClusterListener, Roster
+from pusher_server.interfaces import Broker, Census, ClusterListener, Roster, Tallies
 
 Clock = Callable[[], float]
 #: This node's connections by app id.
@@ -26,6 +26,8 @@ class Cluster(Protocol):
     broker: Broker
     roster: Roster
     census: Census
+    #: None when this process is all there is.
+    tallies: Tallies | None
 
     def attach(self, listener: ClusterListener) -> None:
         """Who is told of what happens; once, before anything else."""
@@ -54,6 +56,7 @@ class LocalCluster(Cluster):
         self._roster = LocalRoster(node_id, clock, epoch=epoch, undo_window=settings.undo_window)
         self.roster = self._roster
         self.census = LocalCensus(here)
+        self.tallies = None
 
     def attach(self, listener: ClusterListener) -> None:
         """See `Cluster`."""
@@ -97,6 +100,7 @@ class SharedCluster(Cluster):
         self.broker = SharedBroker(self._stores, clock)
         self.roster = SharedRoster(self._stores)
         self.census = SharedCensus(self._stores, here)
+        self.tallies = self._stores.home
 
     def attach(self, listener: ClusterListener) -> None:
         """See `Cluster`."""

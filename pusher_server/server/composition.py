@@ -19,7 +19,9 @@ from pusher_server.config import Config, load
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
 from pusher_server.hub.hub import Hub
+from pusher_server.interfaces import RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
+from pusher_server.limits.shared import SharedRateLimiter
 from pusher_server.node.node import Node
 from pusher_server.server import cluster
 from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
@@ -73,7 +75,7 @@ class Server:
             roster=self._cluster.roster,
             census=self._cluster.census,
             apps=self._apps,
-            limiter=LocalRateLimiter(time.monotonic),
+            limiter=_limiter(config, self._cluster.tallies),
             clock=time.monotonic,
             # A random start in 2**62: two nodes that count from there never meet.
             event_ids=count(secrets.randbits(62)),
@@ -191,6 +193,12 @@ class Server:
             scheme = "https" if self._certificate else "http"
             urls = [f"{scheme}://{host}:{address[1]}{server.path_prefix}"]
         return StartReport(loop=loop, file_limit=file_limit, workers=1, urls=urls)
+
+
+def _limiter(config: Config, tallies: Tallies | None) -> RateLimiter:
+    if tallies is None or not config.cluster.shared_rates:
+        return LocalRateLimiter(time.monotonic)
+    return SharedRateLimiter(time.monotonic, tallies)
 
 
 def _node_id(config: Config, place: WorkerPlace | None) -> str:

@@ -91,7 +91,9 @@ class RedisConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         reader = Reader(notEnoughData=_INCOMPLETE)
         self._gets, self._feed = reader.gets, reader.feed
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in deed, not by class
+        self._transport = cast(
+            asyncio.Transport, transport
+        )  # uvloop's is one in deed, not by class
 
     def connection_lost(self, error: Exception | None) -> None:
         self.end(
