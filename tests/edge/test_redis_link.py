@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pytest
 import trustme
+import uvloop
 from msgspec.structs import replace
 
-from pusher_server.cluster.redis.settings import RedisSettings
+from pusher_server.cluster.links import QUEUE_BYTES, StoreLink
 from pusher_server.cluster.redis.topology import redis_stores
 from pusher_server.cluster.store import (
-    QUEUE_BYTES,
     Count,
     Enter,
     Publish,
-    StoreLink,
     Subscribe,
     Track,
+    Tracked,
 )
+from pusher_server.config.redis import RedisSettings
 from pusher_server.errors import ClusterUnavailable, ConfigError
 from tests.contract.conditions import eventually
 from tests.contract.stores import Ear
@@ -32,13 +33,24 @@ A = "channel:1:a"
 Start = Callable[..., RedisServer]
 
 
+@pytest.fixture(
+    scope="module",
+    params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy],
+    ids=["asyncio", "uvloop"],
+)
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    """Both loops that we run on: their transports differ."""
+    made: asyncio.AbstractEventLoopPolicy = request.param()
+    return made
+
+
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts servers with these options of redis.conf; they end with the test."""
     running: list[RedisServer] = []
 
-    def start(**options: object) -> RedisServer:
-        running.append(RedisServer(**options))
+    def start(**options: str | int) -> RedisServer:
+        running.append(RedisServer(options=options))
         return running[-1].start()
 
     yield start
@@ -316,7 +328,7 @@ async def test_commands_are_not_dropped_but_end_a_link_that_is_not_read(
     ear = await open_ear(at(server))
     server.pause()
     value = "x" * 100_000
-    calls = []
+    calls: list[asyncio.Future[Tracked]] = []
     while not ear.lost and len(calls) < 2_000:
         calls.append(ear.link.call(Track("one.1.1", A, "k", value)))
         if len(calls) % 10 == 0:
