@@ -194,6 +194,17 @@ async def test_a_unix_socket_will_do(start: Start) -> None:
     assert "redis.sock" in await refusal(settings)
 
 
+async def test_a_link_opens_while_an_error_is_handled(server: RedisServer) -> None:
+    """As a node does that has just failed to."""
+    ear = Ear(link_to(at(server)))
+    try:
+        await ear.do(Count(A))
+    except ClusterUnavailable:
+        await ear.link.open()
+    assert await ear.do(Count(A)) == 0
+    ear.link.close()
+
+
 # TLS
 
 

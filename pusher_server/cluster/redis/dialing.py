@@ -3,7 +3,6 @@
 import asyncio
 import re
 import ssl
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -81,13 +80,14 @@ class Dialler:
             async with asyncio.timeout(self._timeout):
                 connection = await self._connect(place)
                 return connection, await then(connection)
-        except ClusterUnavailable as error:
-            raise ClusterUnavailable(f"Redis at {place}: {error}") from None
-        except (OSError, UnicodeError) as error:
-            raise ClusterUnavailable(why_no_connection(error, place, self._timeout)) from None
-        finally:
-            if connection is not None and sys.exc_info()[0] is not None:
+        except BaseException as error:
+            if connection is not None:
                 connection.fail("given up")
+            if isinstance(error, ClusterUnavailable):
+                raise ClusterUnavailable(f"Redis at {place}: {error}") from None
+            if isinstance(error, (OSError, UnicodeError)):
+                raise ClusterUnavailable(why_no_connection(error, place, self._timeout)) from None
+            raise
 
     async def _connect(self, place: Place) -> RedisConnection:
         loop = asyncio.get_running_loop()
@@ -100,7 +100,12 @@ class Dialler:
         return (await loop.create_connection(make, place.host, place.port, ssl=self._tls))[1]
 
     async def _greet(self, connection: RedisConnection, login: tuple[Argument, ...]) -> Any:
-        (hello,) = await connection.ask(("HELLO", 3, *login, "SETNAME", NAME))
+        try:
+            (hello,) = await connection.ask(("HELLO", 3, *login, "SETNAME", NAME))
+        except ClusterUnavailable as error:
+            if self._tls is None:
+                raise ClusterUnavailable(f"{error}; if it wants TLS, write rediss://") from None
+            raise
         if isinstance(hello, ReplyError):
             raise ClusterUnavailable(why_no_hello(hello))
         return hello
