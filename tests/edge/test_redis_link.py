@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,17 +31,6 @@ SECRET = "s3cr3t-in-no-message"
 A = "channel:1:a"
 
 Start = Callable[..., RedisServer]
-
-
-@pytest.fixture(
-    scope="module",
-    params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy],
-    ids=["asyncio", "uvloop"],
-)
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    """Both loops that we run on: their transports differ."""
-    made: asyncio.AbstractEventLoopPolicy = request.param()
-    return made
 
 
 @pytest.fixture
@@ -272,7 +261,8 @@ async def test_a_client_certificate_is_shown_where_it_is_asked_for(
 
 
 async def test_tls_on_one_side_only_is_told(server: RedisServer, tls_server: RedisServer) -> None:
-    assert "TLS" in await refusal(RedisSettings(url=f"rediss://{server.address}"))
+    no_tls = RedisSettings(url=f"rediss://{server.address}", connect_timeout=0.5)
+    assert "TLS" in await refusal(no_tls)
     assert "rediss://" in await refusal(at(tls_server))
 
 
@@ -466,3 +456,26 @@ async def test_several_links_enter_at_once(server: RedisServer) -> None:
     assert len({each.epoch for each in epochs}) == 1
     for ear in ears:
         ear.link.close()
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        test_a_server_that_dies_fails_what_is_open_and_tells_once,
+        test_a_slow_server_fills_a_bounded_queue_and_no_more,
+        test_commands_are_not_dropped_but_end_a_link_that_is_not_read,
+        test_a_server_that_hangs_is_given_up,
+        test_a_reader_that_redis_cuts_off_opens_again,
+        test_several_links_enter_at_once,
+    ],
+)
+def test_it_is_so_on_uvloop(
+    test: Callable[[RedisServer], Coroutine[None, None, None]], server: RedisServer
+) -> None:
+    """Whose transports are not asyncio's."""
+    uvloop.run(test(server))
+
+
+def test_tls_works_on_uvloop(tls_server: RedisServer, tmp_path: Path) -> None:
+    """It has a TLS of its own."""
+    uvloop.run(test_tls_needs_a_trusted_certificate(tls_server, tmp_path))
