@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -37,15 +37,17 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 class RedisServer:
-    """One process. `options` are those of redis.conf, with `_` for `-`."""
+    """One process. `options` are those of redis.conf, with `_` for `-` in their names."""
 
     host = "127.0.0.1"
 
-    def __init__(self, *, program: str = "redis-server", **options: object) -> None:
+    def __init__(
+        self, *, program: str = "redis-server", options: Mapping[str, object] | None = None
+    ) -> None:
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self._program = program
-        self.options = options
+        self.options = dict(options or {})
         self.user = "redis" if _exists("redis") else "nobody"
         self._process: subprocess.Popen[bytes] | None = None
         if os.getuid() == 0:
@@ -89,7 +91,7 @@ class RedisServer:
         """Once: Sentinels and replicas rewrite theirs."""
         path = self.folder / "redis.conf"
         if not path.exists():
-            options: dict[str, object] = {"bind": self.host, "port": self.port, **self.options}
+            options = {"bind": self.host, "port": self.port, **self.options}
             if self._program == "redis-server":
                 defaults = {
                     "save": '""',

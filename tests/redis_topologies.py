@@ -109,7 +109,7 @@ class SentinelRedis(_Masters):
     def __init__(self, *, down_after: int = 300) -> None:
         self.servers = [RedisServer().start()]
         self._master = self.servers[0]
-        replica = RedisServer(replicaof=f"{self._master.host} {self._master.port}")
+        replica = RedisServer(options={"replicaof": f"{self._master.host} {self._master.port}"})
         self.servers.append(replica.start())
         until(partial(_follows, replica), "replication")
         self.sentinels = [self._sentinel(down_after) for _ in range(3)]
@@ -191,12 +191,13 @@ class ClusterRedis(_Masters):
 
     def _node(self, node_timeout: int) -> RedisServer:
         bus = free_port()
-        return RedisServer(
-            cluster_enabled="yes",
-            cluster_port=bus,
-            cluster_node_timeout=node_timeout,
-            cluster_config_file="nodes.conf",
-        ).start()
+        options = {
+            "cluster_enabled": "yes",
+            "cluster_port": bus,
+            "cluster_node_timeout": node_timeout,
+            "cluster_config_file": "nodes.conf",
+        }
+        return RedisServer(options=options).start()
 
     def _bus_port(self, server: RedisServer) -> int:
         return int(str(server.options["cluster_port"]))

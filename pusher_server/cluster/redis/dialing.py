@@ -3,7 +3,6 @@
 import asyncio
 import re
 import ssl
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -65,7 +64,8 @@ class Dialler:
         """A question to a Sentinel, or to any node of a Redis Cluster. Raises ClusterUnavailable."""
 
         async def ask(connection: RedisConnection) -> Any:
-            await self._greet(connection, self._sentinel_login if sentinel else self._login)
+            hello = await self._greet(connection, self._sentinel_login if sentinel else self._login)
+            self._check(hello, sentinel=sentinel)
             return (await _replies(connection, command))[0]
 
         connection, answer = await self._reach(place, ask)
@@ -81,13 +81,15 @@ class Dialler:
             async with asyncio.timeout(self._timeout):
                 connection = await self._connect(place)
                 return connection, await then(connection)
-        except ClusterUnavailable as error:
-            raise ClusterUnavailable(f"Redis at {place}: {error}") from None
-        except (OSError, UnicodeError) as error:
-            raise ClusterUnavailable(why_no_connection(error, place, self._timeout)) from None
-        finally:
-            if connection is not None and sys.exc_info()[0] is not None:
+        except BaseException as error:
+            if connection is not None:
                 connection.fail("given up")
+            if isinstance(error, ClusterUnavailable):
+                raise ClusterUnavailable(f"Redis at {place}: {error}") from None
+            if isinstance(error, (OSError, UnicodeError)):
+                reason = why_no_connection(error, place, self._timeout, tls=self._tls is not None)
+                raise ClusterUnavailable(reason) from None
+            raise
 
     async def _connect(self, place: Place) -> RedisConnection:
         loop = asyncio.get_running_loop()
@@ -100,13 +102,19 @@ class Dialler:
         return (await loop.create_connection(make, place.host, place.port, ssl=self._tls))[1]
 
     async def _greet(self, connection: RedisConnection, login: tuple[Argument, ...]) -> Any:
-        (hello,) = await connection.ask(("HELLO", 3, *login, "SETNAME", NAME))
+        try:
+            (hello,) = await connection.ask(("HELLO", 3, *login, "SETNAME", NAME))
+        except ClusterUnavailable as error:
+            if self._tls is None:
+                raise ClusterUnavailable(f"{error}; if it wants TLS, write rediss://") from None
+            raise
         if isinstance(hello, ReplyError):
             raise ClusterUnavailable(why_no_hello(hello))
         return hello
 
     async def _prepare(self, connection: RedisConnection) -> None:
-        self._check(await self._greet(connection, self._login))
+        if self._check(await self._greet(connection, self._login)) != "master":
+            raise ClusterUnavailable("it is a replica")
         if self._database:
             await _replies(connection, ("SELECT", self._database))
         (info,) = await _replies(connection, ("INFO", "server"))
@@ -118,26 +126,25 @@ class Dialler:
         await _replies(connection, *(("SCRIPT", "LOAD", text) for text in texts))
         connection.watch(self._timeout)
 
-    def _check(self, hello: Any) -> None:
+    def _check(self, hello: Any, *, sentinel: bool = False) -> str:
+        """The server's role. Raises ClusterUnavailable when it is not what the settings say."""
         try:
-            version, mode, role = (
-                str(hello[name], "ascii") for name in (b"version", b"mode", b"role")
-            )
+            version, mode = (str(hello[name], "ascii") for name in (b"version", b"mode"))
+            role = str(hello.get(b"role", b""), "ascii")  # Sentinels have none
             major = int(version.partition(".")[0])
-        except (LookupError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, AttributeError):
             raise ClusterUnavailable("what answers is not Redis") from None
         if major < OLDEST:
             raise ClusterUnavailable(f"Redis {OLDEST} or newer is needed, this is {version}")
-        if self._cluster and mode != "cluster":
+        if sentinel != (mode == "sentinel"):
+            raise ClusterUnavailable(f"it is {'no' if sentinel else 'a'} Sentinel")
+        if sentinel or self._cluster == (mode == "cluster"):
+            return role
+        if self._cluster:
             raise ClusterUnavailable(
                 "it is no node of a Redis Cluster; see cluster in [cluster.redis]"
             )
-        if not self._cluster and mode == "cluster":
-            raise ClusterUnavailable(
-                "it is a Redis Cluster; write cluster = true in [cluster.redis]"
-            )
-        if role != "master":
-            raise ClusterUnavailable("it is a replica")
+        raise ClusterUnavailable("it is a Redis Cluster; write cluster = true in [cluster.redis]")
 
 
 def _login(username: str, password: str) -> tuple[Argument, ...]:

@@ -48,13 +48,15 @@ def why_no_hello(error: ReplyError) -> str:
     return "Redis 7 or newer is needed; what answers does not know HELLO 3"
 
 
-def why_no_connection(error: Exception, place: Place, seconds: float) -> str:
+def why_no_connection(error: Exception, place: Place, seconds: float, *, tls: bool) -> str:
     """`error` is what connecting has raised."""
     if isinstance(error, TimeoutError):
-        return f"no answer from {place} within {seconds:g} s"
+        # A Redis without TLS waits for the rest of what it takes for a command.
+        hint = "; does it speak TLS?" if tls else ""
+        return f"no answer from {place} within {seconds:g} s{hint}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate of {place} does not hold: {error.verify_message}"
-    if isinstance(error, (ssl.SSLError, ConnectionResetError)) and not place.path:
+    if tls and isinstance(error, (ssl.SSLError, ConnectionResetError, ConnectionAbortedError)):
         return f"{place} does not speak TLS as expected: {error.strerror or type(error).__name__}"
     if isinstance(error, OSError):
         return f"cannot connect to {place}: {error.strerror or error}"
