@@ -6,6 +6,9 @@ ordered stream; what one turn of the loop has for it leaves in one write.
 Memory is bounded: a worker that has not read its answers gets no further ones until it does (`ANSWER_BYTES`),
 and is cut when what others publish piles up for it (`BACKLOG_BYTES`).
 
+Measured, CPU of both workers and the bus together, for an event of 330 bytes, coding included: 15 µs with
+eight to a turn, 29 with four, 72 alone. Three wake-ups cost about 60, our code about 3.
+
 A new bus starts empty, under a new epoch, and the nodes declare anew what they hold.
 """
 
