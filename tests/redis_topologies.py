@@ -131,8 +131,8 @@ class SentinelRedis(_Masters):
         if os.getuid() == 0:
             shutil.chown(sentinel.folder / "redis.conf", sentinel.user)
         sentinel.start()
-        # They greet each other every 2 s and look for replicas every 10 s, unless told otherwise. A replica that
-        # calls itself master is put back after four greetings: with 100 ms before its promotion was noticed.
+        # They greet each other every 2 s and look for replicas every 10 s, unless told otherwise. A replica
+        # that calls itself master is put back after four greetings: with 100 ms before it was seen promoted.
         sentinel.ask(
             "SENTINEL", "DEBUG", "INFO-PERIOD", 200, "PUBLISH-PERIOD", 500, "PING-PERIOD", 100
         )
