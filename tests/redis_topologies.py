@@ -131,15 +131,22 @@ class SentinelRedis(_Masters):
         if os.getuid() == 0:
             shutil.chown(sentinel.folder / "redis.conf", sentinel.user)
         sentinel.start()
-        # They greet each other every 2 s and look for replicas every 10 s, unless told otherwise.
+        # They greet each other every 2 s and look for replicas every 10 s, unless told otherwise. A replica
+        # that calls itself master is put back after four greetings: with 100 ms before it was seen promoted.
         sentinel.ask(
-            "SENTINEL", "DEBUG", "INFO-PERIOD", 200, "PUBLISH-PERIOD", 100, "PING-PERIOD", 100
+            "SENTINEL", "DEBUG", "INFO-PERIOD", 200, "PUBLISH-PERIOD", 500, "PING-PERIOD", 100
         )
         return sentinel
 
     def _is_ready(self, sentinel: RedisServer) -> bool:
         state = _pairs(sentinel.ask("SENTINEL", "MASTER", MASTER))
-        return state[b"num-other-sentinels"] == b"2" and state[b"num-slaves"] == b"1"
+        return state[b"num-other-sentinels"] == b"2" and self._sees_replica(sentinel)
+
+    def _sees_replica(self, sentinel: RedisServer) -> bool:
+        """One that it would promote."""
+        found = [_pairs(each) for each in sentinel.ask("SENTINEL", "REPLICAS", MASTER)]
+        good = [each for each in found if each[b"flags"] == b"slave"]
+        return [each[b"master-link-status"] for each in good] == [b"ok"]
 
     def masters(self) -> Sequence[RedisServer]:
         """The one that the Sentinels name."""
@@ -157,6 +164,8 @@ class SentinelRedis(_Masters):
         until(lambda: other.ask("ROLE")[0] == b"master", "promotion")
         old.start()
         until(partial(_follows, old), "the old master's return")
+        for each in self.sentinels:
+            until(partial(self._sees_replica, each), "the old master's return")
 
     def _names(self, sentinel: RedisServer, server: RedisServer) -> bool:
         return int(sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)[1]) == server.port

@@ -686,16 +686,16 @@ async def test_bodies_are_any_bytes_and_addresses_any_text(join: Join) -> None:
 
 
 async def test_a_push_that_stands_after_an_answer_is_heard_after_it(join: Join) -> None:
-    one, other = await join("one.1.1"), await join("other.1.1")
+    """And one that stands before an answer before it."""
+    one = await join("one.1.1")
     await one.do(Subscribe(A))
-    order: list[object] = []
-    one.on_push = lambda address, body: order.append("push")  # type: ignore[method-assign]
-    answer = one.link.call(Count(B))
-    answer.add_done_callback(lambda _: order.append("answer"))
-    one.link.call(Publish(A, b""))  # unlike `publish`, it comes back on every store
-    await other.do(Publish(A, b""))
-    await eventually(lambda: order.count("push") == 2)
-    assert order == ["answer", "push", "push"]
+    order: list[str] = []
+    one.on_push = lambda address, body: order.append("push")  # type: ignore[method-assign] # listens in
+    one.link.call(Count(B)).add_done_callback(lambda _: order.append("counted"))
+    tracked = one.link.call(Track("one.1.1", A, "k", ""))
+    tracked.add_done_callback(lambda _: order.append("tracked"))
+    await eventually(lambda: len(order) == 3)
+    assert order == ["counted", "push", "tracked"]
 
 
 async def test_answers_come_in_the_order_of_the_calls(join: Join) -> None:
