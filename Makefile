@@ -12,11 +12,12 @@ help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
 		printf '  make %-12s %s\n' "$$name" "$$text"; done
 
-run:  ## Start the server: make run [HOST=0.0.0.0] [PORT=6001] [CONFIG=file.toml] [ARGS=...]
+run:  ## Start the server: make run [HOST=0.0.0.0] [PORT=6001] [WORKERS=2] [CONFIG=file.toml] [ARGS=...]
 	@scripts/setup
 	@exec .venv/bin/pusher-server serve --make-credentials .pusher-server.env \
 		$(if $(call given,CONFIG),--config '$(CONFIG)') $(if $(call given,HOST),--host '$(HOST)') \
-		$(if $(call given,PORT),--port '$(PORT)') $(call given,ARGS)
+		$(if $(call given,PORT),--port '$(PORT)') $(if $(call given,WORKERS),--workers '$(WORKERS)') \
+		$(call given,ARGS)
 
 example:  ## The comments example: server, stand-in backend, two phones at http://127.0.0.1:8000/duo
 	@exec scripts/example

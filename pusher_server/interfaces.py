@@ -6,7 +6,7 @@ first step of a coroutine may run outside any task (`websocket.mailbox.advance`)
 task, such as `asyncio.timeout`, comes after its first real wait.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -38,12 +38,11 @@ def users_topic(app_id: str) -> Topic:
     return (app_id, "users", "")
 
 
-def control_topic(app_id: str) -> Topic:
-    """The bus address of messages to every node that serves the app."""
-    return (app_id, "control", "")
+#: The bus address of messages to every node.
+CONTROL: Topic = ("", "control", "")
 
 
-class EventMessage(Struct, frozen=True, kw_only=True, tag="event"):
+class EventMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="event"):
     """A payload for a channel's subscribers. `event_id` is unique in the cluster.
 
     `except_socket` names the connection that is left out, wherever it lives.
@@ -54,16 +53,21 @@ class EventMessage(Struct, frozen=True, kw_only=True, tag="event"):
     except_socket: str | None = None
 
 
-class TerminateMessage(Struct, frozen=True, kw_only=True, tag="terminate"):
+class TerminateMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="terminate"):
     """Every node closes the connections of this user."""
 
+    app_id: str
     user_id: str
 
 
-ClusterMessage = EventMessage | TerminateMessage
+class CountMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="count"):
+    """The subscription count of the channel has changed on the sender, which has declared it before."""
 
 
-class CachedEvent(Struct, frozen=True, kw_only=True):
+ClusterMessage = EventMessage | TerminateMessage | CountMessage
+
+
+class CachedEvent(Struct, frozen=True, kw_only=True, array_like=True):
     """The last event of a cache channel. `data` is the JSON string literal inside `payload`."""
 
     payload: bytes
@@ -145,13 +149,18 @@ class Roster(Protocol):
     """Who holds which key, cluster-wide.
 
     A topic's transitions reach the listener in version order: always on the node that caused them, and on
-    every node that has asked for the topic's `snapshot` or does `follow` it.
+    every node that has asked for the topic's `snapshot` or does `follow` it. What was missed, because the
+    node was cut off or the store lost its memory, is made good by a further `on_snapshot` or `on_missed`.
     """
+
+    #: There are no other nodes: what this one holds is all there is.
+    alone: bool
 
     async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
         """Hold `key`. Idempotent per node; a repeat updates the value and makes no transition.
 
-        The returned version contains the change. Raises RosterFull (atomically decided), ClusterUnavailable.
+        The returned version contains the change, and of a followed topic the listener has been told so far.
+        Raises RosterFull (atomically decided). Waits while the store is away: the caller bounds it.
         """
 
     def declare(self, topic: Topic, key: str, value: bytes) -> None:
@@ -161,7 +170,11 @@ class Roster(Protocol):
         """Let `key` go. The last holder's leave starts the undo window. Enqueued in order."""
 
     async def snapshot(self, topic: Topic) -> Snapshot:
-        """The topic now; from then on its transitions reach the listener. Raises ClusterUnavailable."""
+        """The topic now; from then on its transitions reach the listener.
+
+        Before it returns, the listener has got it by `on_snapshot`, with no transition between the two.
+        Waits while the store is away: the caller bounds it.
+        """
 
     async def follow(self, topic: Topic) -> None:
         """As `snapshot`, for those who ask for single keys by `lookup`. Raises ClusterUnavailable."""
@@ -194,8 +207,49 @@ class ClusterListener(Protocol):
     def on_transition(self, transition: Transition) -> None:
         """A key became held or was released."""
 
-    def on_settled(self, topic: Topic, key: str) -> None:
-        """A released key's undo window has passed; told to exactly one node in the cluster."""
+    def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> Collection[str]:
+        """A followed topic as it is now. Returns the keys that the listener had and that are gone.
+
+        `doubtful`: the store has lost its memory and the nodes are telling it again what they hold: a key that
+        is not in the snapshot stays for now. Another snapshot follows.
+        """
+
+    def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
+        """Transitions of a topic that is followed without its list were missed: look keys up again.
+
+        `doubtful` as in `on_snapshot`: what is not found may only be late.
+        """
+
+    def on_settled(self, topic: Topic, key: str, *, held: bool) -> None:
+        """A released key's undo window has passed; told to exactly one node in the cluster.
+
+        `held`: instead, a key that became held while the store was unsure turned out to be news.
+        """
+
+
+class Tallies(Protocol):
+    """Numbers that each node reports with each renewal of its lease."""
+
+    def add(
+        self,
+        report: Callable[[], Mapping[str, int]],
+        heard: Callable[[Mapping[str, int], int], None],
+    ) -> None:
+        """Report these from now on, under names that nobody else uses.
+
+        `heard(elsewhere, nodes)` is told, for all names reported here, what the other nodes' numbers add up to,
+        and how many live nodes there are, this one included.
+        """
+
+
+class Census(Protocol):
+    """How many connections an app has, in the cluster."""
+
+    def elsewhere(self, app_id: str) -> int:
+        """On the other nodes, as last heard. Never waits."""
+
+    async def total(self, app_id: str) -> int:
+        """On all nodes, asked now. Raises ClusterUnavailable."""
 
 
 class AppProvider(Protocol):
@@ -216,7 +270,7 @@ class Action(Enum):
 
 
 class RateLimiter(Protocol):
-    """Synchronous and local; a cluster-wide limiter leases shares in the background (DESIGN §16.14)."""
+    """Synchronous: it knows its answer, whatever has to be agreed with other nodes beforehand."""
 
     def consume(self, app: App, action: Action, cost: int) -> float:
         """Take `cost` units. 0.0 when allowed, else the seconds after which it would be (Retry-After)."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.space import AppSpace
-from pusher_server.interfaces import ClusterMessage, Topic, Transition
+from pusher_server.interfaces import ClusterMessage, Snapshot, Topic, Transition
 from pusher_server.protocol.members import User
 
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
@@ -229,6 +229,8 @@ class FakeListener:
         self.messages: list[tuple[Topic, ClusterMessage]] = []
         self.transitions: list[Transition] = []
         self.settled: list[tuple[Topic, str]] = []
+        self.snapshots: list[tuple[Topic, Snapshot, bool]] = []
+        self.missed: list[Topic] = []
 
     def on_message(self, topic: Topic, message: ClusterMessage) -> None:
         self.messages.append((topic, message))
@@ -236,5 +238,13 @@ class FakeListener:
     def on_transition(self, transition: Transition) -> None:
         self.transitions.append(transition)
 
-    def on_settled(self, topic: Topic, key: str) -> None:
+    def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> list[str]:
+        self.snapshots.append((topic, snapshot, doubtful))
+        return []
+
+    def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
+        self.missed.append(topic)
+
+    def on_settled(self, topic: Topic, key: str, *, held: bool) -> None:
+        assert not held
         self.settled.append((topic, key))

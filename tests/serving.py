@@ -80,13 +80,14 @@ class RunningServer:
         settings: Mapping[str, Any],
         *,
         arguments: tuple[str, ...] = (),
+        workers: int = 1,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.host = "127.0.0.1"
         self.port = free_port()
         self.directory = directory
         self.settings = settings
-        self.arguments = arguments
+        self.arguments = arguments if workers == 1 else (*arguments, "--workers", str(workers))
         self.environment = dict(environment or {})
         self._log_path = directory / f"server-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None

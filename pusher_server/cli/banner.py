@@ -3,6 +3,7 @@
 Pure: from the configuration and the server's report to text.
 """
 
+from math import ceil
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -94,15 +95,15 @@ def banner(
     ]
     if others:
         parts[1] += f"\n  ({len(others)} more: {', '.join(other.id for other in others[:10])})"
-    warning = file_limit_warning(config, report.file_limit)
+    warning = file_limit_warning(config, report.file_limit, report.workers)
     if warning:
         parts.append(f"WARNING: {warning}")
     return "\n{}\n".format("\n\n".join(parts))
 
 
-def file_limit_warning(config: "Config", file_limit: int) -> str | None:
-    """What to say when the process may not open as many files as connections are configured."""
-    wanted = configured_connections(config)
+def file_limit_warning(config: "Config", file_limit: int, workers: int = 1) -> str | None:
+    """What to say when a process may not open as many files as connections are configured for it."""
+    wanted = configured_connections(config, workers)
     allowed = allowed_connections(file_limit)
     if wanted <= allowed:
         return None
@@ -113,13 +114,14 @@ def file_limit_warning(config: "Config", file_limit: int) -> str | None:
     )
 
 
-def configured_connections(config: "Config") -> int:
-    """How many connections the settings ask this process for; 0 when they name no number."""
+def configured_connections(config: "Config", workers: int = 1) -> int:
+    """How many connections the settings ask one process for; 0 when they name no number."""
     limits = [app.limits.connections for app in config.apps]
     most = config.websocket.max_connections
     if most and not all(limits):
         return most
-    return min(most, sum(limits)) if most else sum(limits)
+    share = ceil(sum(limits) / workers)
+    return min(most, share) if most else share
 
 
 def allowed_connections(file_limit: int) -> int:
@@ -158,9 +160,11 @@ def _where(config: "Config", place: Place, app: "App", source: str) -> str:
 
 
 def _runs_on(report: "StartReport", python: str) -> str:
-    workers = "1 process" if report.workers == 1 else f"{report.workers} processes"
     allowed = allowed_connections(report.file_limit)
     room = f"{report.file_limit} open files (about {allowed} connections)"
+    workers = "1 process"
+    if report.workers > 1:
+        workers, room = f"{report.workers} workers", f"each {room}"
     return f"  Runs on    Python {python}, {report.loop}, {workers}, {room}"
 
 

@@ -32,14 +32,18 @@ def check_config(file: Path | None) -> None:
 
 
 def summary(config: "Config", path: Path | None) -> str:
-    """What was read, without secrets."""
+    """What was read, without secrets. Raises ConfigError."""
+    from pusher_server.server.cores import worker_count
+
     server = config.server
+    count = worker_count(server)
     scheme = "https" if server.tls.certificate else "http"
     address = f"unix:{server.unix_socket}" if server.unix_socket else f"{server.host}:{server.port}"
     prefix = server.path_prefix
     lines = [
         f"OK: {config_file.describe(path)}",
         f"listens on {address} ({scheme})" + (f" below {prefix}" if prefix else ""),
+        *([f"workers: {count}"] if count > 1 else []),
         *(_app_line(app) for app in config.apps),
         *(f"note: {notice}" for notice in config.notices),
     ]

@@ -4,7 +4,8 @@ import logging
 import os
 import platform
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,11 @@ logger = logging.getLogger("pusher_server.cli")
     "--unix-socket", metavar="PATH", help="Unix socket to listen on, instead of host and port."
 )
 @click.option(
+    "--workers",
+    metavar="NUMBER",
+    help='Processes that share the work, or "auto" for one per core, instead of server.workers.',
+)
+@click.option(
     "--make-credentials",
     "made",
     type=click.Path(path_type=Path),
@@ -45,6 +51,7 @@ def serve(
     host: str | None,
     port: int | None,
     unix_socket: str | None,
+    workers: str | None,
     made: Path | None,
 ) -> None:
     """Run the server until SIGTERM or Ctrl+C.
@@ -55,22 +62,47 @@ def serve(
     PUSHER_APP_SECRET describe. SIGHUP reads apps and certificates again.
     """
     path = config_file.choose(named, Path.cwd())
-    overrides = {"server.host": host, "server.port": port, "server.unix_socket": unix_socket}
+    overrides = {
+        "server.host": host,
+        "server.port": port,
+        "server.unix_socket": unix_socket,
+        "server.workers": workers,
+    }
     config, generated = _read(path, overrides, made)
 
     from pusher_server import logs
-    from pusher_server.server import Server
 
     logs.configure(config.log)
     for notice in config.notices:
         logger.warning(notice)
-    server = Server(config, config_path=path)
     source = config_file.describe(path)
     if config.apps_from == "environment":
         source += f", app from {made if generated else 'PUSHER_APP_*'}"
     show_secret = generated or config.apps_from == "embedded"
-    server.on_started = lambda report: _announce(config, report, source, show_secret=show_secret)
-    server.run()
+    _run(config, path, lambda report: _announce(config, report, source, show_secret=show_secret))
+
+
+def _run(config: "Config", path: Path | None, announce: Callable[["StartReport"], None]) -> None:
+    """In this process, or in several that it supervises."""
+    from pusher_server.server.cores import worker_count
+
+    count = worker_count(config.server)
+    if count == 1:
+        from pusher_server.server import Server
+
+        server = Server(config, config_path=path)
+        server.on_started = announce
+        server.run()
+        return
+    from pusher_server.server.supervisor import Supervisor
+
+    supervisor = Supervisor(
+        config, count, config_path=path, needs_bus=not config.cluster.redis.is_set
+    )
+    supervisor.on_started = announce
+    status = supervisor.run()
+    if status:
+        sys.exit(status)
 
 
 def _read(
@@ -91,7 +123,7 @@ def _read(
 
 def _announce(config: "Config", report: "StartReport", source: str, *, show_secret: bool) -> None:
     """Tell that the server runs: a page for people, or one log line for machines."""
-    warning = banner.file_limit_warning(config, report.file_limit)
+    warning = banner.file_limit_warning(config, report.file_limit, report.workers)
     if config.log.format == "json":
         started = {"urls": report.urls, "loop": report.loop, "workers": report.workers}
         logger.info("started", extra={**started, "file_limit": report.file_limit})

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pusher_server.interfaces import (
     Broker,
     CachedEvent,
+    Census,
     ClusterListener,
     ClusterMessage,
     EventMessage,
@@ -84,8 +85,26 @@ class LocalBroker(Broker):
         )
 
 
+class LocalCensus(Census):
+    """There are no other nodes."""
+
+    def __init__(self, here: Callable[[], Mapping[str, int]]) -> None:
+        """`here` gives this node's connections by app id."""
+        self._here = here
+
+    def elsewhere(self, app_id: str) -> int:
+        """None."""
+        return 0
+
+    async def total(self, app_id: str) -> int:
+        """This node's."""
+        return self._here().get(app_id, 0)
+
+
 class LocalRoster(Roster):
     """One holder: this node. Transitions reach the listener inside the verb that causes them."""
+
+    alone = True
 
     def __init__(self, node_id: str, clock: Clock, *, epoch: int, undo_window: float) -> None:
         self._node_id = node_id
@@ -138,7 +157,10 @@ class LocalRoster(Roster):
 
     async def snapshot(self, topic: Topic) -> Snapshot:
         """The topic now."""
-        return Snapshot(self._version(topic), dict(self._entries(topic)))
+        snapshot = Snapshot(self._version(topic), dict(self._entries(topic)))
+        if self._listener is not None:
+            self._listener.on_snapshot(topic, snapshot, doubtful=False)
+        return snapshot
 
     async def follow(self, topic: Topic) -> None:
         """All transitions here are caused here, and told anyway."""
@@ -174,7 +196,7 @@ class LocalRoster(Roster):
                 break
             del self._leaving[topic, key]
             if self._listener is not None:
-                self._listener.on_settled(topic, key)
+                self._listener.on_settled(topic, key, held=False)
 
     def _entries(self, topic: Topic) -> dict[str, bytes]:
         keys = self._topics.get(topic)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from pusher_server.app import App
+from pusher_server.config.redis import RedisSettings
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Count = Annotated[int, Meta(ge=0)]
@@ -48,6 +49,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: str = "127.0.0.1"
     port: Port = 6001
     unix_socket: str = ""
+    workers: int | str = 1
     path_prefix: str = ""
     trusted_proxies: tuple[str, ...] = ()
     loop: Literal["auto", "uvloop", "asyncio"] = "auto"
@@ -58,6 +60,10 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if not self.host and not self.unix_socket:
             raise ValueError("host is empty; write 127.0.0.1, or 0.0.0.0 for every interface")
+        if self.workers != "auto" and not re.fullmatch(r"[1-9]\d{0,2}", str(self.workers)):
+            raise ValueError(
+                f'workers is {self.workers!r}; write a whole number from 1 to 999, or "auto"'
+            )
         if not re.fullmatch(r"(/[^/?#\s]+)*", self.path_prefix):
             raise ValueError(
                 f"path_prefix is {self.path_prefix!r}; write it as '/name', or leave it empty"
@@ -116,7 +122,18 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[cluster]`: what holds for all nodes together."""
 
+    node_id: str = ""
+    lease: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
     undo_window: Seconds = 3.0
+    shared_rates: bool = False
+    bus_directory: str = ""
+    redis: RedisSettings = field(default_factory=RedisSettings)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{0,64}", self.node_id):
+            raise ValueError(
+                f"node_id is {self.node_id!r}; write letters, digits, '_' and '-', 64 at most"
+            )
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

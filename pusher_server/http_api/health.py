@@ -25,5 +25,11 @@ def ping(_node: Node) -> ApiResponse:
 
 
 def ready(node: Node) -> ApiResponse:
-    """`GET /ready`: whether to send clients here; 500 while draining, as soketi."""
-    return text_response(500, "draining\n") if node.draining else text_response(200, "OK")
+    """`GET /ready`: whether to send clients here; 500 while draining, as soketi.
+
+    With the other nodes out of reach it is still better to come here than nowhere: 200, and the reason.
+    """
+    if node.draining:
+        return text_response(500, "draining\n")
+    problem = node.problem()
+    return text_response(200, "OK" if problem is None else f"degraded: {problem}\n")

@@ -33,6 +33,19 @@ class MemberList:
             self._put(user_id, value)
         self.version = snapshot.version
 
+    def difference(self, snapshot: Snapshot) -> tuple[list[str], list[str]]:
+        """Who is here and not in the snapshot, and who is in it and not here, in its order."""
+        gone = [user_id for user_id in self._values if user_id not in snapshot.entries]
+        come = [user_id for user_id in snapshot.entries if user_id not in self._values]
+        return gone, come
+
+    def refresh(self, snapshot: Snapshot) -> None:
+        """Take the values of those whose info has changed; nobody is told."""
+        for user_id, value in snapshot.entries.items():
+            if self._values.get(user_id) != value:
+                self._put(user_id, value)
+        self.version = snapshot.version
+
     def add(self, user_id: str, value: bytes, version: Version) -> None:
         """A user became a member."""
         self._put(user_id, value)

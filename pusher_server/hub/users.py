@@ -1,6 +1,6 @@
 """Signed-in users of one app on this node: whose connections are whose, and who watches whom."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pusher_server.hub.connection import Connection
 
@@ -30,6 +30,9 @@ class _Index:
     def of(self, name: str) -> list[Connection]:
         return list(self._by_name.get(name, ()))
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
     def __len__(self) -> int:
         return len(self._by_name)
 
@@ -40,6 +43,8 @@ class UserDirectory:
     def __init__(self) -> None:
         self._connections = _Index()
         self._watchers = _Index()
+        #: Whether watched users are online, as their watchers were told last.
+        self.told: dict[str, bool] = {}
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -64,7 +69,12 @@ class UserDirectory:
     def unwatch(self, connection: Connection, user_ids: Iterable[str]) -> None:
         """No longer tell it."""
         for user_id in user_ids:
-            self._watchers.discard(user_id, connection)
+            if self._watchers.discard(user_id, connection):
+                self.told.pop(user_id, None)
+
+    def watched(self) -> list[str]:
+        """Everybody who is watched."""
+        return list(self._watchers)
 
     def watchers(self, user_id: str) -> list[Connection]:
         """Whom to tell about this user."""

@@ -7,6 +7,14 @@ from pusher_server.interfaces import Action, RateLimiter
 from pusher_server.limits.token_bucket import TokenBucket
 
 
+def rate_of(app: App, action: Action) -> int:
+    """What the app allows per second; 0 is no limit."""
+    limits = app.limits
+    if action is Action.PUBLISH:
+        return limits.backend_events_per_second
+    return limits.reads_per_second
+
+
 class LocalRateLimiter(RateLimiter):
     """One bucket for each app and action that has a limit; a changed limit starts a new bucket."""
 
@@ -16,12 +24,7 @@ class LocalRateLimiter(RateLimiter):
 
     def consume(self, app: App, action: Action, cost: int) -> float:
         """0.0 when allowed, else the seconds after which it would be."""
-        limits = app.limits
-        rate = (
-            limits.backend_events_per_second
-            if action is Action.PUBLISH
-            else limits.reads_per_second
-        )
+        rate = rate_of(app, action)
         if not rate:
             return 0.0
         now = self._clock()

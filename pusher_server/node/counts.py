@@ -1,10 +1,20 @@
-"""The `subscription_count` event: opt-in per app, told to all subscribers when it changes (PROTOCOL §3.7)."""
+"""The `subscription_count` event: opt-in per app, told to all subscribers when it changes (PROTOCOL §3.7).
 
-from collections.abc import Callable
+With several nodes each declares its own number, says to the others that it has changed, and everybody adds up
+what the roster has. What a lost message or a dead node leaves wrong is put right by asking again every
+`INTERVAL` seconds.
+"""
 
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+
+from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.channel import Channel
 from pusher_server.hub.hub import Hub
 from pusher_server.hub.space import AppSpace
+from pusher_server.interfaces import Broker, CountMessage, Roster, channel_topic, channels_topic
+from pusher_server.node.occupancy import Occupancy, total
 from pusher_server.protocol import events
 from pusher_server.signals import Signal, SubscriptionCountChanged
 
@@ -17,27 +27,54 @@ class SubscriptionCounts:
     """Tells small channels at once and crowds at intervals; `tick` tells what had to wait."""
 
     def __init__(
-        self, hub: Hub, emit: Callable[[Signal], None], clock: Callable[[], float]
+        self,
+        node_id: str,
+        hub: Hub,
+        broker: Broker,
+        roster: Roster,
+        occupancy: Occupancy,
+        emit: Callable[[Signal], None],
+        clock: Callable[[], float],
     ) -> None:
+        self._node_id = node_id
         self._hub = hub
+        self._broker = broker
+        self._roster = roster
+        self._occupancy = occupancy
         self._emit = emit
         self._clock = clock
         #: Crowded channels told lately, and when they may be told again.
         self._quiet_until: dict[Channel, float] = {}
         self._waiting: dict[Channel, AppSpace] = {}
+        #: What the subscribers here were told last.
+        self._told: dict[Channel, int] = {}
+        #: Whose sum is being asked for -> whether a change here is the reason.
+        self._asking: dict[Channel, bool] = {}
+        self._asked_again: dict[Channel, bool] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._check_at = 0.0
 
     def changed(self, space: AppSpace, channel: Channel) -> None:
-        """Somebody joined or left `channel`."""
-        name = channel.name
-        if not space.app.subscription_count or name.has_members or name.user_id is not None:
+        """Somebody joined or left `channel` here; it may be empty now."""
+        if not _is_counted(space, channel):
             return
-        if len(channel) <= CROWD:
-            self._tell(space, channel)
-        elif self._quiet_until.get(channel, 0.0) > self._clock():
-            self._waiting[channel] = space
-        else:
-            self._quiet_until[channel] = self._clock() + INTERVAL
-            self._tell(space, channel)
+        if not len(channel):
+            self._quiet_until.pop(channel, None)
+            self._waiting.pop(channel, None)
+            self._told.pop(channel, None)
+        if self._roster.alone:
+            if len(channel):
+                self._paced(space, channel, len(channel), ours=True)
+            return
+        if len(channel):
+            self._occupancy.tell(space, channel)
+            self._ask(space, channel, ours=True)
+        self._broker.publish(channel_topic(space.app.id, channel.name.text), CountMessage())
+
+    def changed_elsewhere(self, space: AppSpace, channel: Channel) -> None:
+        """Another node says so."""
+        if _is_counted(space, channel):
+            self._ask(space, channel, ours=False)
 
     def tick(self) -> None:
         """Tell the crowds whose interval is over. Called a few times a second."""
@@ -45,13 +82,78 @@ class SubscriptionCounts:
         for channel in [each for each, until in self._quiet_until.items() if until <= now]:
             del self._quiet_until[channel]
             space = self._waiting.pop(channel, None)
-            if space is not None:
-                self.changed(space, channel)
+            if space is not None and self._roster.alone:
+                self._paced(space, channel, len(channel), ours=True)
+            elif space is not None:
+                self._ask(space, channel, ours=True)
+        if not self._roster.alone and now >= self._check_at:
+            self._check_at = now + INTERVAL
+            for space in self._hub.spaces.values():
+                if space.app.subscription_count:
+                    self._run(self._check(space))
 
-    def _tell(self, space: AppSpace, channel: Channel) -> None:
+    def _ask(self, space: AppSpace, channel: Channel, *, ours: bool) -> None:
+        if channel in self._asking:
+            self._asked_again[channel] = ours or self._asked_again.get(channel, False)
+            return
+        self._asking[channel] = ours
+        self._run(self._sum_up(space, channel))
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _sum_up(self, space: AppSpace, channel: Channel) -> None:
+        name = channel.name.text
+        try:
+            found = await self._roster.lookup(channels_topic(space.app.id), [name])
+            if len(channel):
+                count = total(len(channel), found.get(name, {}), self._node_id)
+                self._paced(space, channel, count, ours=self._asking[channel])
+        except ClusterUnavailable:
+            self._told.pop(channel, None)  # the next check tells, whatever the number is
+        finally:
+            del self._asking[channel]
+            again = self._asked_again.pop(channel, None)
+        if again is not None and len(channel):
+            self._ask(space, channel, ours=again)
+
+    async def _check(self, space: AppSpace) -> None:
+        channels = [each for each in space.channels.values() if _is_counted(space, each)]
+        names = [each.name.text for each in channels]
+        with suppress(ClusterUnavailable):
+            found = await self._roster.lookup(channels_topic(space.app.id), names)
+            for channel in channels:
+                if len(channel) and channel not in self._asking:
+                    count = total(len(channel), found.get(channel.name.text, {}), self._node_id)
+                    self._paced(space, channel, count, ours=False)
+
+    def _paced(self, space: AppSpace, channel: Channel, count: int, *, ours: bool) -> None:
+        """`ours`: somebody joined or left here, and may not have been told any number yet."""
+        if not ours and self._told.get(channel) == count:
+            return
+        if count <= CROWD:
+            self._tell(space, channel, count, ours=ours)
+        elif self._quiet_until.get(channel, 0.0) > self._clock():
+            self._waiting[channel] = space
+        else:
+            self._quiet_until[channel] = self._clock() + INTERVAL
+            self._tell(space, channel, count, ours=ours)
+
+    def _tell(self, space: AppSpace, channel: Channel, count: int, *, ours: bool) -> None:
         self._waiting.pop(channel, None)  # what it waited to be told
-        name, count = channel.name.text, len(channel)
+        self._told[channel] = count
+        name = channel.name.text
         self._hub.deliver(space, name, events.subscription_count(name, count))
-        self._emit(
-            SubscriptionCountChanged(app_id=space.app.id, channel=name, subscription_count=count)
-        )
+        if ours:
+            self._emit(
+                SubscriptionCountChanged(
+                    app_id=space.app.id, channel=name, subscription_count=count
+                )
+            )
+
+
+def _is_counted(space: AppSpace, channel: Channel) -> bool:
+    name = channel.name
+    return space.app.subscription_count and not name.has_members and name.user_id is None

@@ -8,21 +8,26 @@ from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import (
     Broker,
     CachedEvent,
+    Census,
     Roster,
     channel_topic,
     channels_topic,
     members_topic,
 )
+from pusher_server.node.occupancy import total
 
 
 class Inspection:
     """What the HTTP API and the dashboard ask."""
 
-    def __init__(self, node_id: str, hub: Hub, broker: Broker, roster: Roster) -> None:
+    def __init__(
+        self, node_id: str, hub: Hub, broker: Broker, roster: Roster, census: Census
+    ) -> None:
         self._node_id = node_id
         self._hub = hub
         self._broker = broker
         self._roster = roster
+        self._census = census
 
     async def channels(self, app: App, prefix: str = "") -> AsyncIterator[dict[str, int]]:
         """Occupied channels and their subscription counts, page by page; there may be many.
@@ -43,7 +48,7 @@ class Inspection:
         return {name: await self._roster.count(members_topic(app.id, name)) for name in names}
 
     async def members(self, app: App, name: str) -> AsyncIterator[list[tuple[str, bytes]]]:
-        """(user id, info as JSON or b"" when absent), in join order, page by page."""
+        """(user id, info as JSON or b"" when absent), page by page."""
         async for page in self._roster.scan(members_topic(app.id, name)):
             yield [(user_id, next(iter(holders.values()))) for user_id, holders in page.items()]
 
@@ -53,13 +58,9 @@ class Inspection:
 
     async def connections(self, app: App) -> int:
         """Established connections, subscribed to something or not."""
-        space = self._hub.spaces.get(app.id)
-        return 0 if space is None else len(space.connections)
+        return await self._census.total(app.id)
 
     def _count(self, app: App, name: str, holders: Mapping[str, bytes]) -> int:
         space = self._hub.spaces.get(app.id)
         channel = None if space is None else space.channels.get(name)
-        here = 0 if channel is None else len(channel)
-        return here + sum(
-            int(value) for holder, value in holders.items() if holder != self._node_id
-        )
+        return total(0 if channel is None else len(channel), holders, self._node_id)

@@ -1,25 +1,30 @@
 """One node: builds its parts, hears the cluster, emits signals."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from pusher_server.app import App
+from pusher_server.hub.channel import Channel
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import (
     AppProvider,
     Broker,
+    Census,
     ClusterListener,
     ClusterMessage,
+    CountMessage,
     EventMessage,
     RateLimiter,
     Roster,
+    Snapshot,
     TerminateMessage,
     Topic,
     Transition,
 )
 from pusher_server.node.counts import SubscriptionCounts
 from pusher_server.node.inspection import Inspection
+from pusher_server.node.occupancy import Occupancy
 from pusher_server.node.publishing import Publishing
 from pusher_server.node.subscriptions import Subscriptions
 from pusher_server.node.users import Users
@@ -50,6 +55,7 @@ class Node(ClusterListener):
         hub: Hub,
         broker: Broker,
         roster: Roster,
+        census: Census,
         apps: AppProvider,
         limiter: RateLimiter,
         clock: Callable[[], float],
@@ -61,12 +67,28 @@ class Node(ClusterListener):
         self.limiter = limiter
         #: No new connections: the process is about to end.
         self.draining = False
+        #: Why other nodes cannot be reached, in one line; None while all is well.
+        self.problem: Callable[[], str | None] = lambda: None
         self._observers: list[Observer] = []
-        self._counts = SubscriptionCounts(hub, self.emit, clock)
-        self.subscriptions = Subscriptions(hub, broker, roster, self._counts, self.emit, clock)
+        self._census = census
+        self._occupancy = Occupancy(roster)
+        self._counts = SubscriptionCounts(
+            node_id, hub, broker, roster, self._occupancy, self.emit, clock
+        )
+        self.subscriptions = Subscriptions(
+            hub, broker, roster, self._occupancy, self._counts, self.emit, clock
+        )
         self.publishing = Publishing(hub, broker, self.emit, event_ids)
         self.users = Users(hub, broker, roster)
-        self.inspection = Inspection(node_id, hub, broker, roster)
+        self.inspection = Inspection(node_id, hub, broker, roster, census)
+
+    def connections_here(self) -> dict[str, int]:
+        """Established connections of this node by app id."""
+        return {
+            app_id: len(space.connections)
+            for app_id, space in self.hub.spaces.items()
+            if space.connections
+        }
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` of every signal from now on."""
@@ -88,8 +110,12 @@ class Node(ClusterListener):
             )
         if not app.enabled:
             raise ConnectionRejected(Code.APP_DISABLED, "Application disabled")
-        space = self.hub.spaces.get(app.id)
-        if space is not None and 0 < app.limits.connections <= len(space.connections):
+        limit = app.limits.connections
+        if limit:
+            space = self.hub.spaces.get(app.id)
+            here = 0 if space is None else len(space.connections)
+            if here + self._census.elsewhere(app.id) < limit:
+                return
             raise ConnectionRejected(app.over_quota_code, "Application is over connection quota")
 
     def open(self, connection: Connection) -> None:
@@ -147,24 +173,27 @@ class Node(ClusterListener):
 
     def tick(self) -> None:
         """What waits for time to pass. Called a few times a second."""
+        self._occupancy.tick()
         self._counts.tick()
         self.subscriptions.tick()
 
     def on_message(self, topic: Topic, message: ClusterMessage) -> None:
         """Another node published."""
-        app_id, _, channel = topic
-        if isinstance(message, TerminateMessage):
-            self.users.terminate_here(app_id, message.user_id)
-        elif isinstance(message, EventMessage):
-            space = self.hub.spaces.get(app_id)
-            if space is not None:
+        app_id, _, name = topic
+        space = self.hub.spaces.get(app_id)
+        match message:
+            case TerminateMessage():
+                self.users.terminate_here(message.app_id, message.user_id)
+            case EventMessage() if space is not None:
                 self.hub.deliver(
                     space,
-                    channel,
+                    name,
                     message.payload,
                     skip=message.except_socket,
                     event_id=message.event_id,
                 )
+            case CountMessage() if space is not None and name in space.channels:
+                self._counts.changed_elsewhere(space, space.channels[name])
 
     def on_transition(self, transition: Transition) -> None:
         """Clients see a change at once; webhooks only what does not undo a recent leave."""
@@ -180,30 +209,67 @@ class Node(ClusterListener):
         elif kind == "users" and space is not None:
             self.users.changed(space, transition.key, online=transition.held)
 
-    def on_settled(self, topic: Topic, key: str) -> None:
-        """A leave has not been undone in time."""
+    def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> Collection[str]:
+        """Clients are told the difference to what they know."""
+        app_id, kind, name = topic
+        channel = self._channel_with_members(app_id, name) if kind == "members" else None
+        if channel is None or channel.members is None:
+            return ()
+        members = channel.members
+        if members.version is None:
+            members.adopt(snapshot)
+            return ()
+        gone, come = members.difference(snapshot)
+        if doubtful:
+            gone = []
+        for user_id in gone:
+            members.remove(user_id, snapshot.version)
+            self._tell_members(app_id, channel, events.member_removed(name, user_id))
+        for user_id in come:
+            value = snapshot.entries[user_id]
+            members.add(user_id, value, snapshot.version)
+            self._tell_members(app_id, channel, events.member_added(name, user_id, value or None))
+        members.refresh(snapshot)
+        return gone
+
+    def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
+        """Users came and went without our hearing of it."""
+        app_id, kind, _ = topic
+        space = self.hub.spaces.get(app_id)
+        if kind == "users" and space is not None:
+            self.users.missed(space, doubtful=doubtful)
+
+    def on_settled(self, topic: Topic, key: str, *, held: bool) -> None:
+        """A leave has not been undone in time, or a join was news after all."""
         app_id, kind, name = topic
         if kind == "members":
-            self.emit(MemberRemoved(app_id=app_id, channel=name, user_id=key))
+            member_changed = MemberAdded if held else MemberRemoved
+            self.emit(member_changed(app_id=app_id, channel=name, user_id=key))
         elif kind == "channels":
-            self.emit(ChannelVacated(app_id=app_id, channel=key))
+            channel_changed = ChannelOccupied if held else ChannelVacated
+            self.emit(channel_changed(app_id=app_id, channel=key))
 
     def _member_changed(self, transition: Transition) -> None:
+        """Idempotent: what a snapshot has told already is not told again."""
         app_id, _, name = transition.topic
-        space = self.hub.spaces.get(app_id)
-        channel = None if space is None else space.channels.get(name)
-        if (
-            space is None
-            or channel is None
-            or channel.members is None
-            or channel.members.version is None
-        ):
+        channel = self._channel_with_members(app_id, name)
+        if channel is None or channel.members is None or channel.members.version is None:
             return
+        user_id, members = transition.key, channel.members
+        was_member = members.value(user_id) is not None
         if transition.held:
-            channel.members.add(transition.key, transition.value, transition.version)
-            payload = events.member_added(name, transition.key, transition.value or None)
+            members.add(user_id, transition.value, transition.version)
+            payload = events.member_added(name, user_id, transition.value or None)
         else:
-            channel.members.remove(transition.key, transition.version)
-            payload = events.member_removed(name, transition.key)
+            members.remove(user_id, transition.version)
+            payload = events.member_removed(name, user_id)
+        if was_member is not transition.held:
+            self._tell_members(app_id, channel, payload)
+
+    def _channel_with_members(self, app_id: str, name: str) -> Channel | None:
+        space = self.hub.spaces.get(app_id)
+        return None if space is None else space.channels.get(name)
+
+    def _tell_members(self, app_id: str, channel: Channel, payload: bytes) -> None:
         # The pending ones learn of it from the list in their success frame.
-        self.hub.deliver(space, name, payload, hold=False)
+        self.hub.deliver(self.hub.spaces[app_id], channel.name.text, payload, hold=False)

@@ -15,10 +15,10 @@ from pusher_server.interfaces import (
     Roster,
     RosterFull,
     channel_topic,
-    channels_topic,
     members_topic,
 )
 from pusher_server.node.counts import SubscriptionCounts
+from pusher_server.node.occupancy import Occupancy
 from pusher_server.protocol import events
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
 from pusher_server.protocol.errors import InvalidChannelName, MessageRejected, SubscriptionRefused
@@ -30,8 +30,6 @@ from pusher_server.signals import CacheMissed, Signal
 MISS_INTERVAL = 10.0
 #: Channel names are the clients' choice, so what is remembered of them is bounded.
 MISSES_KEPT = 10_000
-#: What the roster knows of a channel held here; the exact count is the hub's (see `Inspection`).
-_OCCUPIED = b"1"
 
 
 class Subscriptions:
@@ -42,6 +40,7 @@ class Subscriptions:
         hub: Hub,
         broker: Broker,
         roster: Roster,
+        occupancy: Occupancy,
         counts: SubscriptionCounts,
         emit: Callable[[Signal], None],
         clock: Callable[[], float],
@@ -49,6 +48,7 @@ class Subscriptions:
         self._hub = hub
         self._broker = broker
         self._roster = roster
+        self._occupancy = occupancy
         self._counts = counts
         self._emit = emit
         self._clock = clock
@@ -88,9 +88,11 @@ class Subscriptions:
                 kind="LimitReached",
                 status=4100,
             )
-        subscription = self._hub.subscribe(connection, name, member).subscription
-        if len(subscription.channel) == 1:
-            self._roster.declare(channels_topic(app.id), name.text, _OCCUPIED)
+        subscription, first_here = self._hub.subscribe(connection, name, member)
+        if first_here:
+            self._occupancy.opened(connection.space, subscription.channel)
+        else:
+            self._occupancy.changed(connection.space, subscription.channel)
         try:
             opening = await self._open(subscription)
         except BaseException as error:
@@ -137,10 +139,10 @@ class Subscriptions:
             self._broker.unsubscribe(channel_topic(space.app.id, name.text))
             if name.has_members:
                 self._roster.forget(members_topic(space.app.id, name.text))
-            if name.user_id is None:
-                self._roster.untrack(channels_topic(space.app.id), name.text)
+            self._occupancy.closed(space, channel)
         else:
-            self._counts.changed(space, channel)
+            self._occupancy.changed(space, channel)
+        self._counts.changed(space, channel)
 
     def tick(self) -> None:
         """Forget which cache misses were told a while ago."""
@@ -157,8 +159,7 @@ class Subscriptions:
                 await self._broker.subscribe(channel_topic(app_id, name.text))
                 channel.on_bus = True
             except ClusterUnavailable:
-                if name.has_members:
-                    raise
+                pass  # subscribed once it is back; a presence join waits for that below
         if subscription.gone:  # nobody would ever undo what is asked for from here on
             return None
         if subscription.member is not None:
@@ -176,9 +177,7 @@ class Subscriptions:
         assert members is not None  # a subscription has a member only on presence channels
         topic = members_topic(app.id, channel.name.text)
         if members.version is None:
-            snapshot = await self._roster.snapshot(topic)
-            if members.version is None:
-                members.adopt(snapshot)
+            await self._roster.snapshot(topic)  # `Node.on_snapshot` has adopted it
             if subscription.gone:
                 return
         mates = channel.users.get(member.user_id, ())

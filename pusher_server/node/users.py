@@ -1,5 +1,8 @@
 """Signed-in users: sign-in, watchlist, terminate (PROTOCOL §6)."""
 
+import asyncio
+from collections.abc import Iterable, Mapping
+
 from pusher_server.app import App
 from pusher_server.auth import users as user_auth
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
@@ -7,11 +10,11 @@ from pusher_server.hub.connection import Connection
 from pusher_server.hub.hub import Hub
 from pusher_server.hub.space import AppSpace
 from pusher_server.interfaces import (
+    CONTROL,
     Broker,
     Roster,
     TerminateMessage,
     channel_topic,
-    control_topic,
     users_topic,
 )
 from pusher_server.protocol import events
@@ -30,6 +33,11 @@ class Users:
         self._roster = roster
         #: Whose watchlist is being looked up, with what has changed since it was asked for.
         self._looking_up: dict[Connection, dict[str, bool]] = {}
+        #: Who could not be told the first state of their watchlist yet.
+        self._uninformed: dict[Connection, list[str]] = {}
+        #: Who has come or gone since everybody watched in an app was asked for.
+        self._asking: dict[AppSpace, set[str]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def sign_in(self, connection: Connection, message: SignIn) -> None:
         """Raises ConnectionRejected (4009) on bad proof, MessageRejected when signed in as another."""
@@ -60,25 +68,31 @@ class Users:
         if user is None:
             return
         space.users.unwatch(connection, user.watchlist)
+        self._uninformed.pop(connection, None)
         if space.users.sign_out(connection, user.id):
             self._roster.untrack(users_topic(space.app.id), user.id)
 
     def changed(self, space: AppSpace, user_id: str, *, online: bool) -> None:
         """A user's first connection in the cluster signed in, or the last one went."""
-        watchers = space.users.watchers(user_id)
-        if watchers:
-            payload = events.watchlist_events(**{"online" if online else "offline": [user_id]})
-            for connection in watchers:
-                changes = self._looking_up.get(connection)
-                if changes is None:
-                    connection.send(payload)
-                else:
-                    changes[user_id] = online
+        if space in self._asking:
+            self._asking[space].add(user_id)
+        self._tell_watchers(space, {user_id: online})
+
+    def missed(self, space: AppSpace, *, doubtful: bool) -> None:
+        """Changes may have been missed: ask for everybody who is watched here, and tell what is new.
+
+        `doubtful`: do not take those for offline who were online and are not found.
+        """
+        if space not in self._asking:
+            self._asking[space] = set()
+            task = asyncio.get_running_loop().create_task(self._catch_up(space, doubtful=doubtful))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def terminate(self, app: App, user_id: str) -> None:
         """Close this user's connections on every node. An unknown user is no error."""
         self.terminate_here(app.id, user_id)
-        self._broker.publish(control_topic(app.id), TerminateMessage(user_id=user_id))
+        self._broker.publish(CONTROL, TerminateMessage(app_id=app.id, user_id=user_id))
 
     def terminate_here(self, app_id: str, user_id: str) -> None:
         """Close those on this node; 4009 keeps pusher-js from coming back, which is the wish."""
@@ -93,6 +107,41 @@ class Users:
                 )
         for connection in connections:
             connection.close(Code.UNAUTHORIZED, "You got disconnected by the app.")
+
+    def _tell_watchers(self, space: AppSpace, states: Mapping[str, bool]) -> None:
+        """Each watcher is told what it does not know, in one frame."""
+        news: dict[Connection, list[str]] = {}
+        for user_id, online in states.items():
+            is_known = space.users.told.get(user_id) is online
+            for connection in space.users.watchers(user_id):
+                space.users.told[user_id] = online
+                changes = self._looking_up.get(connection)
+                if changes is not None:
+                    changes[user_id] = online
+                elif not is_known and connection not in self._uninformed:
+                    news.setdefault(connection, []).append(user_id)
+        for connection, user_ids in news.items():
+            connection.send(_states_event(user_ids, states))
+
+    async def _catch_up(self, space: AppSpace, *, doubtful: bool) -> None:
+        watched = space.users.watched()
+        try:
+            found = await self._roster.lookup(users_topic(space.app.id), watched)
+        except ClusterUnavailable:
+            return  # there will be another occasion when the store is back
+        finally:
+            since = self._asking.pop(space)
+        told = space.users.told
+        states = {
+            user_id: user_id in found or (doubtful and told.get(user_id, False))
+            for user_id in watched
+            if user_id not in since
+        }
+        self._tell_watchers(space, states)
+        for connection, wanted in list(self._uninformed.items()):
+            if connection.space is space and all(each in space.users.told for each in wanted):
+                del self._uninformed[connection]
+                connection.send(_states_event(wanted, space.users.told))
 
     async def _join_own_channel(self, connection: Connection, user: User) -> None:
         """Events to a user reach every connection signed in as that user, subscribed or not (§6.2).
@@ -128,15 +177,21 @@ class Users:
         try:
             await self._roster.follow(topic)
             found = await self._roster.lookup(topic, watched)
+            states = {each: changes.get(each, each in found) for each in watched}
+            self._tell_watchers(space, states)  # what the other watchers may have missed
         except ClusterUnavailable:
-            space.users.unwatch(connection, watched)
+            self._uninformed[connection] = list(watched)  # until the store is back
             return
         finally:
             del self._looking_up[connection]
         if not _is_gone(connection):
-            online = [each for each in watched if changes.get(each, each in found)]
-            offline = [each for each in watched if not changes.get(each, each in found)]
-            connection.send(events.watchlist_events(online, offline))
+            connection.send(_states_event(watched, states))
+
+
+def _states_event(user_ids: Iterable[str], states: Mapping[str, bool]) -> bytes:
+    online = [each for each in user_ids if states[each]]
+    offline = [each for each in user_ids if not states[each]]
+    return events.watchlist_events(online, offline)
 
 
 def _is_gone(connection: Connection) -> bool:

@@ -15,16 +15,19 @@ import uvicorn
 from msgspec import Struct, structs
 
 from pusher_server.apps.static import StaticApps
-from pusher_server.cluster.local import LocalBroker, LocalRoster
 from pusher_server.config import Config, load
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
 from pusher_server.hub.hub import Hub
+from pusher_server.interfaces import RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
+from pusher_server.limits.shared import SharedRateLimiter
 from pusher_server.node.node import Node
+from pusher_server.server import cluster
 from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen, raise_file_limit
+from pusher_server.server.places import WorkerPlace
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.tls import Certificate
 from pusher_server.websocket.edge import WebSocketEdge
@@ -42,36 +45,43 @@ class StartReport(Struct, frozen=True):
 
 
 class Server:
-    """One process. `on_started` is called once it listens."""
+    """One process: all there is, or the worker that has `place`. `on_started` is called once it listens."""
 
-    def __init__(self, config: Config, *, config_path: Path | None = None) -> None:
+    def __init__(
+        self, config: Config, *, config_path: Path | None = None, place: WorkerPlace | None = None
+    ) -> None:
         """Raises ConfigError when a certificate cannot be used."""
         self.on_started: Callable[[StartReport], None] = lambda report: None
         self._config = config
         self._config_path = config_path
+        self._place = place
         self._apps = StaticApps(config.apps)
         self._certificate = (
             Certificate(config.server.tls) if config.server.tls.certificate else None
         )
-        node_id = secrets.token_hex(8)
-        self._roster = LocalRoster(
+        node_id = _node_id(config, place)
+        self._cluster = cluster.choose(
             node_id,
-            time.monotonic,
+            config.cluster,
+            "" if place is None else place.bus,
+            clock=time.monotonic,
             epoch=secrets.randbits(63),
-            undo_window=config.cluster.undo_window,
+            here=lambda: self.node.connections_here(),
         )
         self.node = Node(
             node_id,
             hub=Hub(lambda callback: asyncio.get_running_loop().call_soon(callback)),
-            broker=LocalBroker(time.monotonic),
-            roster=self._roster,
+            broker=self._cluster.broker,
+            roster=self._cluster.roster,
+            census=self._cluster.census,
             apps=self._apps,
-            limiter=LocalRateLimiter(time.monotonic),
+            limiter=_limiter(config, self._cluster.tallies),
             clock=time.monotonic,
             # A random start in 2**62: two nodes that count from there never meet.
             event_ids=count(secrets.randbits(62)),
         )
-        self._roster.attach(self.node)
+        self._cluster.attach(self.node)
+        self.node.problem = lambda: self._cluster.problem
         self._edge = WebSocketEdge(
             self.node,
             config.websocket,
@@ -85,7 +95,10 @@ class Server:
         """Serve until told to stop. Raises ConfigError before serving, when the address cannot be had."""
         config = self._config
         file_limit = raise_file_limit()
-        sockets = listen(config.server, config.websocket.send_buffer_bytes)
+        if self._place is None:
+            sockets = listen(config.server, config.websocket.send_buffer_bytes)
+        else:
+            sockets = self._place.sockets()
         settings = self._uvicorn()
         address = sockets[0].getsockname()
         self._uvicorn_server = DrainingServer(
@@ -93,15 +106,25 @@ class Server:
             node=self.node,
             edge=self._edge,
             grace=config.server.shutdown_grace,
+            cluster=self._cluster,
             tick=self._tick,
             reload=self.reload,
             started=lambda: self.on_started(self._report(address, file_limit)),
+            supervised=self._place is not None,
         )
         try:
             self._uvicorn_server.run(sockets=sockets)
         finally:
-            if config.server.unix_socket:
+            if config.server.unix_socket and self._place is None:
                 Path(config.server.unix_socket).unlink(missing_ok=True)
+
+    def drain(self) -> None:
+        """Send the clients away, then end."""
+        self._uvicorn_server.drain()
+
+    def stop_now(self) -> None:
+        """End at once."""
+        self._uvicorn_server.stop_now()
 
     def reload(self) -> None:
         """Read certificates and `[[apps]]` again; a bad file changes nothing (DESIGN §16.16)."""
@@ -127,7 +150,7 @@ class Server:
         )
 
     def _tick(self, now: float) -> None:
-        self._roster.sweep()
+        self._cluster.sweep()
         self.node.tick()
         self._edge.heartbeat.tick(self._edge.clock())
         self._guard.tick(now)
@@ -170,6 +193,20 @@ class Server:
             scheme = "https" if self._certificate else "http"
             urls = [f"{scheme}://{host}:{address[1]}{server.path_prefix}"]
         return StartReport(loop=loop, file_limit=file_limit, workers=1, urls=urls)
+
+
+def _limiter(config: Config, tallies: Tallies | None) -> RateLimiter:
+    if tallies is None or not config.cluster.shared_rates:
+        return LocalRateLimiter(time.monotonic)
+    return SharedRateLimiter(time.monotonic, tallies)
+
+
+def _node_id(config: Config, place: WorkerPlace | None) -> str:
+    """Unique among all processes there ever were: nobody takes a restarted node for what it was before."""
+    named = config.cluster.node_id
+    if place is None:
+        return f"{named or secrets.token_hex(4)}.{secrets.token_hex(4)}"
+    return f"{named}-{place.index}.{place.node_id}" if named else f"{place.node_id}.{place.index}"
 
 
 def _changed_sections(before: Config, after: Config) -> list[str]:

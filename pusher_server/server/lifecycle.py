@@ -15,6 +15,7 @@ import uvicorn
 from pusher_server.hub.connection import Connection
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code
+from pusher_server.server.cluster import Cluster
 from pusher_server.websocket import drain, heartbeat
 from pusher_server.websocket.edge import WebSocketEdge
 
@@ -28,7 +29,11 @@ _FAREWELL = 2.0
 
 
 class DrainingServer(uvicorn.Server):
-    """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP."""
+    """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP.
+
+    `supervised`: signals may come several times for one wish, from a terminal and from the supervisor, so a
+    repeated one ends nothing at once.
+    """
 
     def __init__(
         self,
@@ -36,14 +41,18 @@ class DrainingServer(uvicorn.Server):
         *,
         node: Node,
         edge: WebSocketEdge,
+        cluster: Cluster,
         grace: float,
         tick: Callable[[float], None],
         reload: Callable[[], None],
         started: Callable[[], None],
+        supervised: bool = False,
     ) -> None:
         super().__init__(config)
+        self._supervised = supervised
         self._node = node
         self._edge = edge
+        self._cluster = cluster
         self._grace = grace
         self._tick = tick
         self._reload = reload
@@ -53,6 +62,7 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Listen, then keep what exists now out of the garbage collector's way."""
+        self._cluster.start()
         await super().startup(sockets=sockets)
         self._loop = asyncio.get_running_loop()
         self._sweep()
@@ -60,6 +70,11 @@ class DrainingServer(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 20, 20)
         self._announce()
+
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
+        """After the last client, let the other nodes know."""
+        await super().shutdown(sockets=sockets)
+        await self._cluster.stop()
 
     async def close_gently(self, closing: list[tuple[Connection, int, str]]) -> None:
         """Close connections at the pace of a drain: those who may come back come back spread out."""
@@ -90,7 +105,7 @@ class DrainingServer(uvicorn.Server):
         if self._loop is None:  # not listening yet: nothing to drain
             self.should_exit = True
         else:
-            self._loop.call_soon_threadsafe(self.stop)
+            self._loop.call_soon_threadsafe(self.drain if self._supervised else self.stop)
 
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
         if self._loop is not None:
@@ -99,11 +114,20 @@ class DrainingServer(uvicorn.Server):
     def stop(self) -> None:
         """Drain, then exit; asked a second time, exit at once."""
         if self._draining is None:
+            self.drain()
+        else:
+            self.stop_now()
+
+    def drain(self) -> None:
+        """Drain, then exit; asked again, the same."""
+        if self._draining is None:
             logger.info("stopping: sending %d connections away", len(self._edge.connections))
             self._draining = asyncio.get_running_loop().create_task(self._drain())
-        else:
-            self.force_exit = True
-            self.should_exit = True
+
+    def stop_now(self) -> None:
+        """Exit, whoever is still there."""
+        self.force_exit = True
+        self.should_exit = True
 
     async def _drain(self) -> None:
         self._node.draining = True

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 from contextlib import suppress
 
 from pusher_server.config import ServerSettings
@@ -35,6 +36,35 @@ def listen(settings: ServerSettings, send_buffer_bytes: int) -> list[socket.sock
     return sockets
 
 
+def listen_apart(
+    settings: ServerSettings, send_buffer_bytes: int, count: int
+) -> list[list[socket.socket]]:
+    """Listening sockets for each of `count` workers: their own on Linux, elsewhere the same for all.
+
+    The first socket of an address is made alone, so that a program which has the port already is found,
+    another server of ours included; only then the port is opened to the others (SO_REUSEPORT). A Unix
+    socket can only be shared. Raises ConfigError.
+    """
+    first = listen(settings, send_buffer_bytes)
+    if settings.unix_socket or sys.platform != "linux":
+        return [first] * count
+    for listener in first:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return [first] + [
+        [_twin(listener, send_buffer_bytes, settings.backlog) for listener in first]
+        for _ in range(count - 1)
+    ]
+
+
+def _twin(listener: socket.socket, send_buffer_bytes: int, backlog: int) -> socket.socket:
+    """Another socket that listens on the same address."""
+    address = listener.getsockname()
+    twin = _bound_tcp(
+        listener.family, listener.type, listener.proto, address, send_buffer_bytes, shared=True
+    )
+    return _listening(twin, address, backlog)
+
+
 def _listening(listener: socket.socket, address: tuple[object, ...], backlog: int) -> socket.socket:
     """Listen at once: two servers that start together may both bind, only one may listen."""
     try:
@@ -46,11 +76,19 @@ def _listening(listener: socket.socket, address: tuple[object, ...], backlog: in
 
 
 def _bound_tcp(
-    family: int, kind: int, proto: int, address: tuple[object, ...], send_buffer_bytes: int
+    family: int,
+    kind: int,
+    proto: int,
+    address: tuple[object, ...],
+    send_buffer_bytes: int,
+    *,
+    shared: bool = False,
 ) -> socket.socket:
     listener = socket.socket(family, kind, proto)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if send_buffer_bytes:

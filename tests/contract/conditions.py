@@ -8,15 +8,17 @@ DEADLINE = 5.0
 _STEP = 0.01
 
 
-async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+async def eventually(
+    condition: Callable[[], bool | Awaitable[bool]], seconds: float = DEADLINE
+) -> None:
     """Return once `condition` holds; at once if it does already."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + DEADLINE
+    until = loop.time() + seconds
     while True:
         held = condition()
         if not isinstance(held, bool):
             held = await held
         if held:
             return
-        assert loop.time() < until, f"did not come true within {DEADLINE} s"
+        assert loop.time() < until, f"did not come true within {seconds:g} s"
         await asyncio.sleep(_STEP)

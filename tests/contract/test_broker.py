@@ -10,6 +10,7 @@ import pytest
 
 from pusher_server.cluster.local import LocalBroker
 from pusher_server.interfaces import (
+    CONTROL,
     Broker,
     CachedEvent,
     EventMessage,
@@ -17,7 +18,6 @@ from pusher_server.interfaces import (
     TerminateMessage,
     Topic,
     channel_topic,
-    control_topic,
 )
 from tests.contract.conditions import eventually
 from tests.fakes import FakeClock
@@ -156,8 +156,10 @@ async def test_what_is_remembered_does_not_depend_on_subscriptions(bench: Bench)
 
 
 async def test_other_messages_are_never_remembered(bench: Bench) -> None:
-    topic = control_topic("1")
-    bench.broker.publish(topic, TerminateMessage(user_id="u"), remember=Retention(b"x", 60))
+    topic = CONTROL
+    bench.broker.publish(
+        topic, TerminateMessage(app_id="1", user_id="u"), remember=Retention(b"x", 60)
+    )
     bench.publish("a")
     await bench.remembers("a")
     assert await bench.broker.cached(topic) is None

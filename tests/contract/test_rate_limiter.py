@@ -3,14 +3,15 @@
 A further implementation is one more entry in `FACTORIES`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from msgspec import structs
 
 from pusher_server.app import App, AppKey, AppLimits
-from pusher_server.interfaces import Action, RateLimiter
+from pusher_server.interfaces import Action, RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
+from pusher_server.limits.shared import SharedRateLimiter
 from tests.fakes import FakeClock
 
 APP = App(
@@ -40,7 +41,35 @@ def local() -> Bench:
     return Bench(LocalRateLimiter(clock), clock.advance)
 
 
-FACTORIES = [pytest.param(local, id="local")]
+class Alone(Tallies):
+    """No other nodes; reports each tenth of a second that passes."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.report: Callable[[], Mapping[str, int]] = dict
+        self.heard: Callable[[Mapping[str, int], int], None] = lambda elsewhere, nodes: None
+
+    def add(
+        self,
+        report: Callable[[], Mapping[str, int]],
+        heard: Callable[[Mapping[str, int], int], None],
+    ) -> None:
+        self.report, self.heard = report, heard
+
+    def wait(self, seconds: float) -> None:
+        while seconds > 0:
+            self.clock.advance(min(seconds, 0.1))
+            seconds -= 0.1
+            self.heard(dict.fromkeys(self.report(), 0), 1)
+
+
+def shared() -> Bench:
+    """With nobody to share with, a share is the whole."""
+    alone = Alone()
+    return Bench(SharedRateLimiter(alone.clock, alone), alone.wait)
+
+
+FACTORIES = [pytest.param(local, id="local"), pytest.param(shared, id="shared")]
 
 
 @pytest.fixture(params=FACTORIES)

@@ -119,9 +119,9 @@ def request(
     return head.encode("latin-1") + body
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
     """Look again and again until it holds: for what a server does and tells nobody."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(patience):
         while not condition():  # noqa: ASYNC110 (the other side may be another process)
             await asyncio.sleep(0.01)
 

@@ -74,7 +74,7 @@ class TestExample:
         assert example_text() == top.read_text("utf-8")
 
     def test_copied_as_it_is_a_strict_app_gets_pushers_limits(self, read: Read) -> None:
-        text = example_text().replace('name = ""', "strict = true")
+        text = example_text().replace('\nname = ""', "\nstrict = true")
         assert read(text).apps[0].limits == AppLimits(
             event_data_bytes=10_240,
             presence_members=100,

@@ -111,3 +111,7 @@ class FakeNode:
         self.apps = FakeApps(*apps)
         self.limiter = FakeLimiter()
         self.draining = False
+        self.trouble: str | None = None
+
+    def problem(self) -> str | None:
+        return self.trouble

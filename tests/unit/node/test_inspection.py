@@ -6,6 +6,7 @@ from typing import ClassVar
 import pytest
 
 from pusher_server.app import App
+from pusher_server.cluster.local import LocalCensus
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import Topic, channels_topic
 from pusher_server.node.inspection import Inspection
@@ -86,7 +87,10 @@ async def test_what_others_hold_is_added_to_what_is_here(world: World) -> None:
             return {key: self.held[key] for key in keys if key in self.held}
 
     await world.subscriber("a")
-    inspection = Inspection("node", world.node.hub, world.broker, SharedRoster(world.clock))
+    roster = SharedRoster(world.clock)
+    inspection = Inspection(
+        "node", world.node.hub, world.broker, roster, LocalCensus(world.node.connections_here)
+    )
     assert await channels(inspection, world.app) == {"a": 8, "b": 1}
     assert await inspection.subscription_counts(world.app, ["a", "c"]) == {"a": 8, "c": 0}
 

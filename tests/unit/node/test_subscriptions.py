@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import channel_topic, channels_topic
 from pusher_server.protocol.errors import MessageRejected, SubscriptionRefused
 from pusher_server.protocol.messages import Subscribe
@@ -203,13 +202,16 @@ async def test_without_the_bus_public_and_private_channels_work_here(world: Worl
     assert world.broker.subscribed == [channel_topic("1", "private-x")]
 
 
-async def test_without_the_bus_a_presence_join_fails_as_a_passing_fault(world: World) -> None:
+async def test_without_the_bus_a_presence_join_waits_for_the_roster_alone(world: World) -> None:
     world.broker.subscribing.is_away = True
+    world.roster.asking.close()
     client = world.connect()
-    with pytest.raises(ClusterUnavailable):
-        await world.enter(client, "a")
-    assert client.subscriptions == {}
-    assert await world.roster.count(channels_topic("1")) == 0
+    joining = asyncio.create_task(world.enter(client, "a"))
+    await world.roster.asking.reached()
+    assert client.take() == []
+    world.roster.asking.open()
+    await joining
+    assert events(client.take()) == ["subscription_succeeded"]
 
 
 async def test_events_that_come_while_the_bus_is_being_joined_follow_the_success(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pusher_server.interfaces import TerminateMessage, channel_topic, control_topic, users_topic
+from pusher_server.interfaces import CONTROL, TerminateMessage, channel_topic, users_topic
 from pusher_server.protocol.errors import (
     Code,
     ConnectionRejected,
@@ -167,7 +167,7 @@ async def test_u4_terminate_closes_every_connection_of_the_user(world: World) ->
     world.node.users.terminate(world.app, "5")
     assert [tab.closed for tab in tabs] == [TERMINATED] * 2
     assert other.closed is member.closed is None
-    assert world.broker.published == [(control_topic("1"), TerminateMessage(user_id="5"))]
+    assert world.broker.published == [(CONTROL, TerminateMessage(app_id="1", user_id="5"))]
 
 
 async def test_u4_terminate_closes_members_too_where_the_app_says_so() -> None:
@@ -186,7 +186,7 @@ async def test_terminating_nobody_is_no_error(world: World) -> None:
 
 async def test_another_node_may_terminate(world: World) -> None:
     client = await world.user("5")
-    world.node.on_message(control_topic("1"), TerminateMessage(user_id="5"))
+    world.node.on_message(CONTROL, TerminateMessage(app_id="1", user_id="5"))
     assert client.closed == TERMINATED
     assert world.broker.published == []
 

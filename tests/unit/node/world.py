@@ -12,7 +12,7 @@ from msgspec import structs
 
 from pusher_server.app import App, AppKey, AppLimits
 from pusher_server.apps.static import StaticApps
-from pusher_server.cluster.local import LocalBroker, LocalRoster
+from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import CachedEvent, Snapshot, Topic, Version
@@ -134,6 +134,7 @@ class World:
             hub=Hub(self.loop),
             broker=self.broker,
             roster=self.roster,
+            census=LocalCensus(lambda: self.node.connections_here()),
             apps=StaticApps([self.app]),
             limiter=LocalRateLimiter(self.clock),
             clock=self.clock,
@@ -209,8 +210,7 @@ class World:
 
     async def sign_in(self, connection: FakeConnection, user_id: Any, **fields: Any) -> None:
         data = json.dumps({"id": user_id, **fields})
-        proof = _digest(f"{connection.socket_id}::user::{data}")
-        await self.node.users.sign_in(connection, SignIn(f"{KEY}:{proof}", data))
+        await self.node.users.sign_in(connection, SignIn(sign_in_proof(connection, data), data))
         self.flush()
 
     async def user(self, user_id: Any, **fields: Any) -> FakeConnection:
@@ -255,6 +255,11 @@ def sign(connection: FakeConnection, channel: str, data: str | None = None) -> s
     """The `auth` that a backend would give."""
     text = f"{connection.socket_id}:{channel}" + (f":{data}" if data else "")
     return f"{KEY}:{_digest(text)}"
+
+
+def sign_in_proof(connection: FakeConnection, data: str) -> str:
+    """The `auth` that a backend would give for a sign-in."""
+    return f"{KEY}:{_digest(f'{connection.socket_id}::user::{data}')}"
 
 
 def _digest(text: str) -> str:

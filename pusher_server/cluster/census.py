@@ -1,0 +1,45 @@
+"""How many connections each app has on the other nodes: reported with each renewal of the lease.
+
+A quota is checked against numbers of half a second ago, so nodes that fill up at the same moment may go over it
+by what they admit in that time (docs/clustering.md).
+"""
+
+from collections.abc import Callable, Mapping
+
+from pusher_server.cluster.store import Tally
+from pusher_server.cluster.stores import Stores
+from pusher_server.interfaces import Census
+
+_PREFIX = "connections:"
+
+
+class SharedCensus(Census):
+    """While the store is away, the others count as they did when it was last heard."""
+
+    def __init__(self, stores: Stores, here: Callable[[], Mapping[str, int]]) -> None:
+        """`here` gives this node's connections by app id."""
+        self._stores = stores
+        self._here = here
+        self._elsewhere: dict[str, int] = {}
+        stores.home.add(self._report, self._heard)
+
+    def elsewhere(self, app_id: str) -> int:
+        """As of the last renewal."""
+        return self._elsewhere.get(app_id, 0)
+
+    async def total(self, app_id: str) -> int:
+        """All nodes, asked now. Raises ClusterUnavailable."""
+        others = await self._stores.home.link.call(
+            Tally(_PREFIX + app_id, besides=self._stores.home.holder)
+        )
+        return others + self._here().get(app_id, 0)
+
+    def _report(self) -> dict[str, int]:
+        return {_PREFIX + app_id: count for app_id, count in self._here().items()}
+
+    def _heard(self, elsewhere: Mapping[str, int], nodes: int) -> None:
+        self._elsewhere = {
+            name.removeprefix(_PREFIX): count
+            for name, count in elsewhere.items()
+            if name.startswith(_PREFIX)
+        }

@@ -1,0 +1,155 @@
+"""The topics of one store that this node follows: snapshots, transitions in order, and what to do when
+something was missed (DESIGN §16.3).
+
+What was held when the store lost its memory comes back node by node. Until a lease has passed, a key that a
+snapshot lacks is only doubtful; after that it is gone, and mourned, so that its leave is announced once.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from pusher_server.cluster.interest import Interest
+from pusher_server.cluster.links import StoreLink
+from pusher_server.cluster.replica import Replica, Verdict
+from pusher_server.cluster.store import Mourn, TopicState
+from pusher_server.cluster.store import Snapshot as TakeSnapshot
+from pusher_server.cluster.wire import Transitioned, topic_of
+from pusher_server.interfaces import ClusterListener, Snapshot, Transition, Version
+
+
+class Followings:
+    """`node` names this process: what its holders cause is its own."""
+
+    def __init__(self, link: StoreLink, interest: Interest, node: str, *, lease: float) -> None:
+        self.listener: ClusterListener | None = None
+        #: Told of each key that became held: whether it is news, and by this node.
+        self.became_held: Callable[[str, str, bool], None] = lambda address, key, is_our_news: None
+        self._link = link
+        self._interest = interest
+        self._node = node
+        self._lease = lease
+        self._replicas: dict[str, Replica] = {}
+        self._doubts: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._replicas)
+
+    def knows(self, address: str) -> bool:
+        """Whether the topic is followed and up to date, so that its transitions are told from the stream."""
+        replica = self._replicas.get(address)
+        return replica is not None and replica.n is not None
+
+    def follow(self, address: str, *, with_entries: bool) -> "asyncio.Future[TopicState]":
+        """The topic now, and from here on its transitions. Raises ClusterUnavailable."""
+        replica = self._replicas.get(address)
+        if replica is None or (with_entries and not replica.with_entries):
+            replica = self._replicas[address] = Replica(address, with_entries=with_entries)
+        self._interest.want(address)
+        return self._take(replica)
+
+    def forget(self, address: str) -> None:
+        """No longer follow it."""
+        replica = self._replicas.pop(address, None)
+        if replica is not None:
+            replica.release()
+            self._interest.drop(address, asyncio.get_running_loop().time())
+
+    async def seen(self, address: str, n: int) -> None:
+        """Wait until the listener has been told of a followed topic's version `n`."""
+        replica = self._replicas.get(address)
+        if replica is not None and (replica.n is None or replica.n < n):
+            told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            replica.waiting.append((n, told))
+            await told
+
+    def lost(self) -> None:
+        """The link ended: nothing is known until the next snapshot."""
+        for replica in self._replicas.values():
+            replica.unknown()
+
+    def again(self, epoch: str) -> Iterator["asyncio.Future[TopicState]"]:
+        """A snapshot of every topic, asked for one by one as the caller goes on."""
+        for replica in list(self._replicas.values()):
+            if self._replicas.get(replica.address) is replica:
+                replica.doubtful = replica.doubtful or replica.epoch not in ("", epoch)
+                if replica.doubtful and self._doubts is None:
+                    self._doubts = asyncio.get_running_loop().call_later(
+                        self._lease, self._end_doubts
+                    )
+                yield self._take(replica)
+
+    def on_transition(self, address: str, transition: Transitioned) -> None:
+        """The store says that a key became held or was released."""
+        replica = self._replicas.get(address)
+        if replica is not None:
+            self._judge(replica, transition)
+
+    def stop(self) -> None:
+        """The process ends."""
+        if self._doubts is not None:
+            self._doubts.cancel()
+
+    def _take(self, replica: Replica) -> "asyncio.Future[TopicState]":
+        replica.unknown()
+        answer = self._link.call(TakeSnapshot(replica.address, replica.with_entries))
+        replica.asked = answer
+        answer.add_done_callback(partial(self._adopt, replica))
+        return answer
+
+    def _adopt(self, replica: Replica, answer: "asyncio.Future[TopicState]") -> None:
+        is_current = self._replicas.get(replica.address) is replica and replica.asked is answer
+        if not is_current or answer.cancelled() or answer.exception() is not None:
+            return
+        state = answer.result()
+        arrived, replica.arrived = replica.arrived, []
+        replica.adopt(state)
+        topic = topic_of(replica.address)
+        if self.listener is not None and replica.with_entries:
+            entries = {key: value.encode() for key, value in state.entries.items()}
+            snapshot = Snapshot(_version(state.epoch, state.n), entries)
+            gone = self.listener.on_snapshot(topic, snapshot, doubtful=replica.doubtful)
+            if replica.mourns and not replica.doubtful:
+                for key in gone:
+                    self._link.call(Mourn(replica.address, key))
+                replica.mourns = False
+        elif self.listener is not None:
+            self.listener.on_missed(topic, doubtful=replica.doubtful)
+        for transition in arrived:
+            self._judge(replica, transition)
+        replica.reached()
+
+    def _judge(self, replica: Replica, transition: Transitioned) -> None:
+        verdict = replica.judge(transition)
+        if verdict is Verdict.MISSED:
+            self._take(replica)
+        elif verdict is Verdict.TELL and self.listener is not None:
+            is_ours = transition.holder.rpartition(".")[0] == self._node
+            if transition.held:
+                is_our_news = is_ours and not transition.returned
+                self.became_held(replica.address, transition.key, is_our_news)
+            self.listener.on_transition(
+                Transition(
+                    topic=topic_of(replica.address),
+                    key=transition.key,
+                    value=transition.value.encode(),
+                    held=transition.held,
+                    version=_version(transition.epoch, transition.n),
+                    origin=is_ours,
+                    returned=transition.returned,
+                )
+            )
+            replica.reached()
+
+    def _end_doubts(self) -> None:
+        """Who has not come back within a lease is gone."""
+        self._doubts = None
+        for replica in list(self._replicas.values()):
+            if replica.doubtful:
+                replica.doubtful, replica.mourns = False, True
+                if self._link.is_open:  # else the snapshot after the link's return decides
+                    self._take(replica)
+
+
+def _version(epoch: str, n: int) -> Version:
+    return Version(int(epoch, 16), n)

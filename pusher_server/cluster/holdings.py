@@ -1,0 +1,237 @@
+"""What this node holds at one store, and how far the store has confirmed it.
+
+The dictionary here is the truth; the store can be told again at any time. A key counts as announced in a
+memory (epoch) of the store once the store has answered: only then will holding it anew, after the store has
+lost its memory, be no news for webhooks.
+"""
+
+from asyncio import Future, get_running_loop
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+
+from pusher_server.cluster.links import StoreLink
+from pusher_server.cluster.store import Fenced, Mourn, Released, Track, Tracked, Untrack
+from pusher_server.interfaces import RosterFull
+
+#: Address and key.
+Place = tuple[str, str]
+#: Seconds after its undo window by which a leave has been given to us to announce, or was undone.
+LATE = 0.6
+#: Seconds after which the store is asked again about what it was unsure of.
+ASK_AGAIN = 1.0
+
+
+class Held:
+    """One key: its value, under which name the store was told, and in which epoch it has answered."""
+
+    __slots__ = ("announced_in", "holder", "limit", "unsure_in", "value")
+
+    def __init__(self) -> None:
+        self.value = ""
+        self.limit = 0
+        self.holder = ""
+        self.announced_in = ""
+        self.unsure_in = ""
+
+
+class News:
+    """A transition that this node has caused, as an answer tells it. `overtaken`: over an earlier link."""
+
+    __slots__ = ("held", "n", "overtaken", "place", "returned", "value")
+
+    def __init__(
+        self, place: Place, value: str, n: int, *, held: bool, returned: bool, overtaken: bool
+    ) -> None:
+        self.place = place
+        self.value = value
+        self.n = n
+        self.held = held
+        self.returned = returned
+        self.overtaken = overtaken
+
+
+class Holdings:
+    """`news` hears what answers say, `fenced` that the lease has ended. `undo_window` is in seconds."""
+
+    def __init__(
+        self,
+        link: StoreLink,
+        news: Callable[[News], None],
+        fenced: Callable[[], None],
+        *,
+        undo_window: float,
+    ) -> None:
+        self._link = link
+        self._news = news
+        self._fenced = fenced
+        self._held: dict[Place, Held] = {}
+        #: Released while the store could not be told -> in which epoch they were announced.
+        self._untold: dict[Place, str] = {}
+        #: Released in this epoch, and when: not announced yet, as far as we know. The oldest first.
+        self._leaving: OrderedDict[Place, float] = OrderedDict()
+        self._undo_window = undo_window
+        #: What the store is unsure of, and when it said so: asked again until it is not.
+        self._unsure: OrderedDict[Place, float] = OrderedDict()
+        #: Whose name commands carry; "" while none may be sent.
+        self._holder = ""
+        self._epoch = ""
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self._held
+
+    def enter(self, holder: str, epoch: str) -> None:
+        """Commands may be sent under this name, in this memory of the store."""
+        self._holder, self._epoch = holder, epoch
+
+    def leave(self) -> None:
+        """No command may be sent."""
+        if self._holder:
+            self._forget_settled(get_running_loop().time())
+        self._holder = ""
+
+    def hold(self, place: Place, value: str, limit: int) -> "Future[Tracked] | None":
+        """Hold it from now on; the store's answer, None while it cannot be told."""
+        held = self._held.get(place)
+        if held is None:
+            held = self._held[place] = Held()
+            held.announced_in = self._untold.pop(place, "")
+            self._leaving.pop(place, None)
+        held.value, held.limit = value, limit
+        return self._track(place, held) if self._holder else None
+
+    def release(self, place: Place) -> None:
+        """No longer hold it."""
+        held = self._held.pop(place, None)
+        if self._holder:
+            if held is not None and held.announced_in:
+                self._leaving[place] = get_running_loop().time()
+            answer = self._link.call(Untrack(self._holder, *place))
+            answer.add_done_callback(partial(self._released, place, held))
+        else:
+            self._could_not_tell(place, held)
+
+    def places(self) -> list[Place]:
+        """All that is held."""
+        return list(self._held)
+
+    def declare(self, place: Place) -> None:
+        """Tell the store, unless it has been told under the present name, or it is no longer held."""
+        held = self._held.get(place)
+        if held is not None and held.holder != self._holder:
+            self._track(place, held)
+
+    def became_held(self, address: str, key: str, is_our_news: bool) -> None:
+        """The stream tells of it, whether or not an answer arrives."""
+        self._leaving.pop((address, key), None)  # undone, here or elsewhere
+        if is_our_news:
+            self._announced((address, key))
+
+    def _announced(self, place: Place) -> None:
+        held = self._held.get(place)
+        if held is not None and held.holder == self._holder:
+            held.announced_in = self._epoch
+
+    def settled(self, place: Place, *, held: bool) -> None:
+        """Our leave has been announced; or our hold, after the store was unsure of it."""
+        if held:
+            self._announced(place)
+        else:
+            self._leaving.pop(place, None)
+
+    def tick(self, now: float) -> None:
+        """What waits for time to pass, while the store is there."""
+        self._forget_settled(now)
+        self._ask_again(now)
+
+    def _forget_settled(self, now: float) -> None:
+        """What the store has not given us to announce by now was undone elsewhere."""
+        while self._leaving:
+            place, since = next(iter(self._leaving.items()))
+            if since > now - self._undo_window - LATE:
+                break
+            del self._leaving[place]
+
+    def _ask_again(self, now: float) -> None:
+        while self._unsure and next(iter(self._unsure.values())) <= now - ASK_AGAIN:
+            place, _ = self._unsure.popitem(last=False)
+            held = self._held.get(place)
+            if held is not None and not held.announced_in:
+                self._track(place, held)
+
+    def mourn(self, *, lost_memory: bool) -> None:
+        """After a loss of memory: what we released, and nobody announced, has left all the same."""
+        if lost_memory:
+            for place in [*self._leaving, *self._untold]:
+                if place not in self._held:
+                    self._link.call(Mourn(*place))
+            self._leaving.clear()
+        self._untold.clear()
+
+    def _track(self, place: Place, held: Held) -> "Future[Tracked]":
+        held.holder = self._holder
+        again = held.announced_in not in ("", self._epoch)
+        limit = 0 if held.announced_in else held.limit
+        answer = self._link.call(Track(self._holder, *place, held.value, limit, again))
+        answer.add_done_callback(partial(self._tracked, place, held, self._epoch))
+        return answer
+
+    def _tracked(self, place: Place, held: Held, epoch: str, answer: "Future[Tracked]") -> None:
+        if answer.cancelled():
+            return
+        match answer.exception():
+            case None:
+                tracked = answer.result()
+                # Held by ourselves before, without our knowing: the answer went with a lost link.
+                # What the store was unsure of, its `Due` announces.
+                overtaken = tracked.ours and not held.announced_in and held.unsure_in != epoch
+                if tracked.unsure:
+                    overtaken = False
+                    held.unsure_in = epoch
+                    self._unsure[place] = get_running_loop().time()
+                else:
+                    held.announced_in = epoch
+                if tracked.held_now or overtaken:
+                    news = News(
+                        place,
+                        held.value,
+                        tracked.n,
+                        held=True,
+                        returned=tracked.returned,
+                        overtaken=overtaken,
+                    )
+                    self._news(news)
+            case RosterFull() if self._held.get(place) is held and not held.announced_in:
+                del self._held[place]
+            case Fenced():
+                self._fenced()
+
+    def _released(self, place: Place, held: Held | None, answer: "Future[Released]") -> None:
+        error = None if answer.cancelled() else answer.exception()
+        if error is not None:
+            self._could_not_tell(place, held)
+            if isinstance(error, Fenced):
+                self._fenced()
+        elif answer.cancelled():
+            return
+        elif not (released := answer.result()).n:
+            self._leaving.pop(place, None)  # others hold it: this leave is none
+        else:
+            if place not in self._held and (held is None or held.unsure_in != self._epoch):
+                self._leaving.setdefault(place, get_running_loop().time())
+            news = News(
+                place, released.value, released.n, held=False, returned=False, overtaken=False
+            )
+            self._news(news)
+
+    def _could_not_tell(self, place: Place, held: Held | None) -> None:
+        if held is None or not held.announced_in:
+            return
+        anew = self._held.get(place)
+        if anew is None:
+            self._untold[place] = held.announced_in
+        elif not anew.announced_in:
+            anew.announced_in = held.announced_in

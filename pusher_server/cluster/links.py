@@ -1,0 +1,76 @@
+"""How a node reaches a store: one ordered connection.
+
+Answers and pushes form one stream: a push that stands after an answer happened after it.
+"""
+
+import asyncio
+from typing import Protocol
+
+from msgspec import Struct
+
+from pusher_server.cluster.store import Command, Publish, R, Remember
+
+
+class StoreListener(Protocol):
+    """What a link tells the node, on the loop and in the order of the store."""
+
+    def on_push(self, address: str, body: bytes) -> None:
+        """Somebody published, or a transition happened (`wire` tells them apart by the address)."""
+
+    def on_lost(self, reason: str) -> None:
+        """The link ended, and with it all subscriptions. Told once per `open`; not after `close`."""
+
+
+class LinkStats(Struct):
+    """Counters of one link, for metrics and logs."""
+
+    #: Since when it is open, by the loop's clock; 0.0 while it is not.
+    up_since: float = 0.0
+    opened: int = 0
+    commands: int = 0
+    pushes: int = 0
+    #: Publications that were not sent, because the link was away or its queue full.
+    dropped: int = 0
+
+
+class StoreLink(Protocol):
+    """An ordered connection to one store.
+
+    Commands are sent in the order of `call`, those of one turn of the loop together, and answered in this
+    order. When the link ends, every open answer fails with ClusterUnavailable.
+    """
+
+    stats: LinkStats
+    #: What it leads to, for logs: never with a password.
+    peer: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether commands can be sent now."""
+
+    def attach(self, listener: StoreListener) -> None:
+        """Who hears of pushes; once, before `open`."""
+
+    async def open(self) -> None:
+        """Connect, unless connected. Raises ClusterUnavailable with a reason that an operator understands."""
+
+    def close(self) -> None:
+        """End the connection, if there is one; open answers fail. `open` may follow."""
+
+    def call(self, command: Command[R]) -> "asyncio.Future[R]":
+        """Send it. The future may be dropped: an answer that nobody waits for is not an error.
+
+        Fails with ClusterUnavailable when the link is not open or ends, with what `REFUSALS` names when the
+        store refuses.
+        """
+
+    def publish(self, command: Publish | Remember) -> bool:
+        """As `call`, without an answer and with a bound: False when it was dropped.
+
+        That is so while the link is not open, and while more than `QUEUE_BYTES` wait to be taken by the store:
+        a slow store must not fill a node's memory.
+        """
+
+
+#: What may wait in one link for a store that does not read, before publications are dropped.
+QUEUE_BYTES = 8 * 2**20

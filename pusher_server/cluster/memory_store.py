@@ -1,0 +1,390 @@
+"""A store in the memory of one process: the rules of `store`, without a socket and without a clock.
+
+The bus process of a machine's workers serves it, tests take it as the model that Redis is compared with.
+Time comes in as seconds of any steady clock.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from pusher_server.cluster.announcements import Announcements, Place
+from pusher_server.cluster.store import (
+    SWEEP,
+    AnyCommand,
+    Count,
+    Due,
+    Enter,
+    Entered,
+    Fenced,
+    Holders,
+    Lookup,
+    Mourn,
+    Nothing,
+    Page,
+    Publish,
+    Recall,
+    Released,
+    Remember,
+    Remembered,
+    Renew,
+    Renewed,
+    Retire,
+    Retired,
+    Scan,
+    Snapshot,
+    Tally,
+    TopicState,
+    Track,
+    Tracked,
+    Untrack,
+)
+from pusher_server.cluster.wire import WIRE, Transitioned, encode_transition
+from pusher_server.interfaces import RosterFull
+
+#: Keys in a page of a scan.
+PAGE = 1_000
+#: Scans under way at once; the oldest is forgotten.
+SCANS = 100
+
+#: Who is told: address, body, and nobody is left out.
+Push = Callable[[str, bytes], None]
+
+
+def node_of(holder: str) -> str:
+    """`a.3f.2` -> `a.3f`: the process whose incarnation it is."""
+    return holder.rpartition(".")[0]
+
+
+def id_of(holder: str) -> str:
+    """`a.3f.2` -> `a`: the node id that an operator may have chosen."""
+    return holder.split(".", 1)[0]
+
+
+class _Entry:
+    """A held key: the value last given, and each holder's own."""
+
+    __slots__ = ("holders", "value")
+
+    def __init__(self) -> None:
+        self.value = ""
+        self.holders: dict[str, str] = {}
+
+
+class _Topic:
+    """The held keys in the order of joining, and the version."""
+
+    __slots__ = ("entries", "n")
+
+    def __init__(self, n: int) -> None:
+        self.entries: dict[str, _Entry] = {}
+        self.n = n
+
+
+class _Lease:
+    """A live holder."""
+
+    __slots__ = ("batch", "due", "held", "tallies", "until")
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        #: (address, key), in the order of joining; an ordered dict because it is emptied from its front.
+        self.held: OrderedDict[Place, None] = OrderedDict()
+        self.tallies: dict[str, int] = {}
+        #: What it was given to settle and has not confirmed, and that batch's number.
+        self.due: list[Due] = []
+        self.batch = 0
+
+
+class MemoryStore:
+    """`push` is called inside the command that causes it, before the answer."""
+
+    def __init__(self, push: Push, *, epoch: str, lease: float, undo_window: float) -> None:
+        self._push = push
+        self._epoch = epoch
+        self._lease = lease
+        self._undo_window = undo_window
+        self._heard = float("-inf")
+        self._leases: dict[str, _Lease] = {}
+        self._topics: dict[str, _Topic] = {}
+        #: Where a topic starts counting: past every topic that has ended, so that no version comes twice.
+        self._floor = 0
+        self._announcements = Announcements(lease=lease, undo_window=undo_window)
+        #: Address -> what is remembered, and until when. Cleared of the past whenever it has doubled.
+        self._cached: dict[str, tuple[bytes, float]] = {}
+        self._cached_bound = PAGE
+        self._scans: OrderedDict[str, list[str]] = OrderedDict()
+        self._scan_count = 0
+
+    def execute(self, command: AnyCommand, now: float) -> object:
+        """The answer. Raises Fenced, RosterFull. Subscriptions are the caller's: it knows who asks."""
+        match command:
+            case Publish(address, body):
+                self._push(address, body)
+                return Nothing()
+            case Track():
+                return self._track(command, now)
+            case Untrack(holder, address, key):
+                return self._let_go(self._live(holder, now), holder, address, key, now)
+            case Renew():
+                return self._renew(command, now)
+            case Remember():
+                return self._remember(command, now)
+            case Recall(address):
+                return self._recall(address, now)
+            case _:
+                return self._rare(command, now)
+
+    def _rare(self, command: AnyCommand, now: float) -> object:
+        match command:
+            case Enter():
+                return self._enter(command, now)
+            case Retire(holder, confirmed):
+                return self._retire(holder, confirmed, now)
+            case Mourn(address, key):
+                return self._mourn(address, key, now)
+            case Snapshot(address, entries):
+                return self._snapshot(address, entries=entries)
+            case Lookup(address, keys):
+                return Holders(self._holders(address, keys))
+            case Count(address):
+                return len(self._entries(address))
+            case Scan():
+                return self._scan(command)
+            case Tally(name, besides):
+                return sum(
+                    lease.tallies.get(name, 0)
+                    for holder, lease in self._leases.items()
+                    if holder != besides and lease.until > now
+                )
+            case _:
+                raise TypeError(f"not a command of the store: {command!r}")
+
+    # Leases
+
+    def _live(self, holder: str, now: float) -> _Lease:
+        lease = self._leases.get(holder)
+        if lease is None or lease.until <= now:
+            raise Fenced
+        return lease
+
+    def _hear(self, now: float) -> None:
+        """A silence of all is the store's own absence: nobody pays for it with a lease."""
+        if now - self._heard > self._lease / 2:
+            for lease in self._leases.values():
+                lease.until = now + self._lease
+        self._heard = now
+
+    def _enter(self, command: Enter, now: float) -> Entered:
+        self._hear(now)
+        node = node_of(command.holder)
+        before = self._leases.get(command.succeeds)
+        if before is not None:
+            self._take_back(before, command.confirmed, now, node)
+        if command.epoch not in ("", self._epoch):
+            self._announcements.doubt(now)
+        self._leases[command.holder] = _Lease(now + self._lease)
+        rivals = [
+            each
+            for each, lease in self._leases.items()
+            if id_of(each) == id_of(node) and node_of(each) != node and lease.until > now
+        ]
+        return Entered(self._epoch, rivals)
+
+    def _take_back(self, lease: _Lease, confirmed: int, now: float, node: str) -> None:
+        """What was handed out and not announced is due again."""
+        if lease.batch > confirmed:
+            places = [(due.address, due.key) for due in lease.due]
+            held = {place for place in places if place[1] in self._entries(place[0])}
+            self._announcements.take_back(lease.due, held, node, now)
+        lease.due = []
+
+    def _renew(self, command: Renew, now: float) -> Renewed:
+        self._hear(now)
+        lease = self._live(command.holder, now)
+        lease.until = now + self._lease
+        lease.tallies = command.tallies
+        if command.confirmed >= lease.batch:
+            lease.due = []
+        swept, more = self._sweep(now)
+        if not lease.due:
+            alive = {node_of(each) for each, lease in self._leases.items() if lease.until > now}
+            lease.due = self._announcements.take(now, node_of(command.holder), alive)
+            lease.batch += bool(lease.due)
+        others = [each for each in self._leases.values() if each is not lease and each.until > now]
+        return Renewed(
+            epoch=self._epoch,
+            batch=lease.batch if lease.due else 0,
+            due=lease.due,
+            holders=len(others) + 1,
+            elsewhere={
+                name: sum(each.tallies.get(name, 0) for each in others) for name in command.tallies
+            },
+            swept=swept,
+            more=more,
+        )
+
+    def _sweep(self, now: float) -> tuple[dict[str, int], bool]:
+        past = [
+            (lease.until, holder) for holder, lease in self._leases.items() if lease.until <= now
+        ]
+        if not past:
+            return {}, False
+        _, holder = min(past)
+        count = min(SWEEP, len(self._leases[holder].held))
+        more = self._release_some(holder, self._leases[holder], now)
+        return {holder: count}, more or len(past) > 1
+
+    def _retire(self, holder: str, confirmed: int, now: float) -> Retired:
+        lease = self._leases.get(holder)
+        if lease is None:
+            return Retired(more=False)
+        lease.until = now  # fenced from here on
+        self._take_back(lease, confirmed, now, node_of(holder))
+        return Retired(more=self._release_some(holder, lease, now))
+
+    def _release_some(self, holder: str, lease: _Lease, now: float) -> bool:
+        """Whether there are more; when not, the holder is forgotten."""
+        for address, key in list(islice(lease.held, SWEEP)):
+            self._let_go(lease, holder, address, key, now)
+        if lease.held:
+            return True
+        self._take_back(lease, 0, now, node_of(holder))
+        del self._leases[holder]
+        return False
+
+    # Who holds what
+
+    def _entries(self, address: str) -> dict[str, _Entry]:
+        topic = self._topics.get(address)
+        return {} if topic is None else topic.entries
+
+    def _track(self, command: Track, now: float) -> Tracked:
+        holder, address, key = command.holder, command.address, command.key
+        lease = self._live(holder, now)
+        entries = self._entries(address)
+        entry = entries.get(key)
+        if entry is None:
+            if 0 < command.limit <= len(entries):
+                raise RosterFull
+            return self._begin(command, lease, now)
+        node = node_of(holder)
+        ours = all(node_of(each) == node for each in entry.holders)
+        entry.value = entry.holders[holder] = command.value
+        lease.held[address, key] = None
+        if command.again:
+            self._announcements.known((address, key))
+        unsure = self._announcements.is_unsure((address, key))
+        return Tracked(self._topics[address].n, False, False, ours, unsure)
+
+    def _begin(self, command: Track, lease: _Lease, now: float) -> Tracked:
+        address, key = place = command.address, command.key
+        topic = self._topics.get(address)
+        if topic is None:
+            topic = self._topics[address] = _Topic(self._floor)
+        first = not topic.entries
+        entry = topic.entries[key] = _Entry()
+        entry.value = entry.holders[command.holder] = command.value
+        lease.held[place] = None
+        topic.n += 1
+        returned, unsure = self._announcements.joined(
+            place, node_of(command.holder), now, again=command.again
+        )
+        self._tell(
+            address, key, entry.value, topic.n, command.holder, first=first, returned=returned
+        )
+        return Tracked(topic.n, True, returned, False, unsure)
+
+    def _let_go(self, lease: _Lease, holder: str, address: str, key: str, now: float) -> Released:
+        lease.held.pop((address, key), None)
+        topic = self._topics.get(address)
+        entry = None if topic is None else topic.entries.get(key)
+        if topic is None or entry is None or holder not in entry.holders:
+            return Released(0, "")
+        del entry.holders[holder]
+        if entry.holders:
+            return Released(0, "")
+        del topic.entries[key]
+        topic.n += 1
+        if not topic.entries:
+            del self._topics[address]
+            self._floor = max(self._floor, topic.n)
+        self._announcements.left((address, key), node_of(holder), now)
+        self._tell(address, key, entry.value, topic.n, holder, held=False)
+        return Released(topic.n, entry.value)
+
+    def _tell(
+        self,
+        address: str,
+        key: str,
+        value: str,
+        n: int,
+        holder: str,
+        *,
+        held: bool = True,
+        first: bool = False,
+        returned: bool = False,
+    ) -> None:
+        transition = Transitioned(
+            WIRE,
+            self._epoch,
+            n,
+            key,
+            value,
+            held=held,
+            first=first,
+            returned=returned,
+            holder=holder,
+        )
+        self._push(address, encode_transition(transition))
+
+    def _mourn(self, address: str, key: str, now: float) -> Nothing:
+        if key in self._entries(address):
+            self._announcements.known((address, key))
+        else:
+            self._announcements.mourn((address, key), now)
+        return Nothing()
+
+    # Questions
+
+    def _snapshot(self, address: str, *, entries: bool) -> TopicState:
+        topic = self._topics.get(address)
+        if topic is None:
+            return TopicState(self._epoch, self._floor, {})
+        found = {key: entry.value for key, entry in topic.entries.items()} if entries else {}
+        return TopicState(self._epoch, topic.n, found)
+
+    def _holders(self, address: str, keys: Iterable[str]) -> dict[str, dict[str, str]]:
+        entries = self._entries(address)
+        return {key: entries[key].holders for key in keys if key in entries}
+
+    def _scan(self, command: Scan) -> Page:
+        if command.cursor:
+            # An answer to a scan that is forgotten is empty and the last: the oldest of a hundred.
+            keys = self._scans.pop(command.cursor, [])
+        else:
+            entries = self._entries(command.address)
+            keys = [key for key in reversed(entries) if key.startswith(command.prefix)]
+        page, rest = keys[-PAGE:], keys[:-PAGE]
+        cursor = ""
+        if rest:
+            self._scan_count += 1
+            cursor = str(self._scan_count)
+            self._scans[cursor] = rest
+            if len(self._scans) > SCANS:
+                self._scans.popitem(last=False)
+        return Page(cursor, self._holders(command.address, reversed(page)))
+
+    # The cache channels
+
+    def _remember(self, command: Remember, now: float) -> Nothing:
+        self._push(command.address, command.body)
+        if len(self._cached) > self._cached_bound:
+            self._cached = {at: kept for at, kept in self._cached.items() if kept[1] > now}
+            self._cached_bound = max(PAGE, 2 * len(self._cached))
+        self._cached[command.address] = (command.cached, now + command.ttl)
+        return Nothing()
+
+    def _recall(self, address: str, now: float) -> Remembered:
+        cached, until = self._cached.get(address, (b"", now))
+        return Remembered(cached, until - now) if until > now else Remembered(b"", 0.0)

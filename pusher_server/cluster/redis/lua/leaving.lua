@@ -1,0 +1,97 @@
+-- Leaves: letting keys go, and what is due. Stands after store.lua.
+
+-- A moment of its own for each leave, so that those of one script keep their order.
+local function after(wait)
+  local tick = math.max(now, tonumber(redis.call('HGET', WORLD, 'tick') or 0) + 1)
+  redis.call('HSET', WORLD, 'tick', tick)
+  return tick + wait
+end
+
+-- Due at once, before what is due already, unless its leave is under way.
+local function due_first(place, node)
+  local first = redis.call('ZRANGE', LEAVING, 0, 0, 'WITHSCORES')
+  local moment = math.min(now, first[2] and tonumber(first[2]) - 1 or now)
+  if redis.call('ZADD', LEAVING, 'NX', moment, place) == 1 then
+    redis.call('HSET', CAUSES, place, node)
+  end
+end
+
+-- It was given to a node to announce, which did not do it.
+local function give_back(due, node)
+  for i = 1, #due, 3 do
+    local place = place_of(due[i], due[i + 1])
+    if due[i + 2] == 1 then
+      redis.call('HSET', UNSURE, place, node)
+    elseif redis.call('HEXISTS', at('t:' .. due[i]), due[i + 1]) == 0 then
+      due_first(place, node)
+    end
+  end
+end
+
+-- Answers n and the value, or 0 when there was no transition.
+local function let_go(holder, address, key)
+  local place = place_of(address, key)
+  redis.call('ZREM', at('i:' .. holder), place)
+  local topic = at('t:' .. address)
+  local packed = redis.call('HGET', topic, key)
+  local entry = packed and cmsgpack.unpack(packed)
+  if not entry or entry[3][holder] == nil then
+    return 0, ''
+  end
+  entry[3][holder] = nil
+  if next(entry[3]) ~= nil then
+    redis.call('HSET', topic, key, cmsgpack.pack(entry))
+    return 0, ''
+  end
+  redis.call('HDEL', topic, key)
+  local floor = tonumber(redis.call('HGET', WORLD, 'floor') or 0)
+  local n = tonumber(redis.call('HGET', VERSIONS, address) or floor) + 1
+  if redis.call('EXISTS', topic) == 1 then
+    redis.call('HSET', VERSIONS, address, n)
+  else
+    redis.call('HDEL', VERSIONS, address)
+    redis.call('HSET', WORLD, 'floor', math.max(floor, n))
+  end
+  if redis.call('HDEL', UNSURE, place) == 0 then -- what nobody was told of needs no farewell
+    redis.call('ZADD', LEAVING, after(UNDO), place)
+    redis.call('HSET', CAUSES, place, node_of(holder))
+  end
+  tell(address, key, entry[2], n, holder, false, false, false)
+  return n, entry[2]
+end
+
+-- Up to SWEEP keys of a holder whose lease has ended; when there are no more, it is forgotten.
+-- Answers how many, and whether there are more.
+local function release_some(holder)
+  local index = at('i:' .. holder)
+  local places = redis.call('ZRANGE', index, 0, SWEEP - 1)
+  for _, place in ipairs(places) do
+    let_go(holder, parts_of(place))
+  end
+  if redis.call('EXISTS', index) == 1 then
+    return #places, true
+  end
+  local given = redis.call('HGET', DUE, holder)
+  if given then
+    give_back(cmsgpack.unpack(given)[2], node_of(holder))
+  end
+  redis.call('HDEL', DUE, holder)
+  redis.call('HDEL', TALLIES, holder)
+  redis.call('ZREM', LEASES, holder)
+  return #places, false
+end
+
+local function all_leases_anew()
+  for _, holder in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
+    redis.call('ZADD', LEASES, now + LEASE, holder)
+  end
+end
+
+-- A silence of all is the store's own absence: nobody pays for it with a lease.
+local function hear()
+  local heard = tonumber(redis.call('HGET', WORLD, 'heard') or 0)
+  if now - heard > LEASE / 2 then
+    all_leases_anew()
+  end
+  redis.call('HSET', WORLD, 'heard', now)
+end

@@ -1,0 +1,92 @@
+-- Renew: holder, confirmed, then a name and a number for each tally.
+local holder, confirmed = ARGV[1], tonumber(ARGV[2])
+hear()
+if not is_live(holder) then
+  return fenced()
+end
+redis.call('ZADD', LEASES, now + LEASE, holder)
+
+local tallies = {}
+for i = 3, #ARGV, 2 do
+  tallies[ARGV[i]] = tonumber(ARGV[i + 1])
+end
+if next(tallies) == nil then
+  redis.call('HDEL', TALLIES, holder)
+else
+  redis.call('HSET', TALLIES, holder, cmsgpack.pack(tallies))
+end
+
+local swept, count, more = '', 0, false
+local past = redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 1)
+if past[1] then
+  swept = past[1]
+  count, more = release_some(swept)
+  more = more or redis.call('ZCOUNT', LEASES, '-inf', now) > 0
+end
+
+local live = redis.call('ZRANGEBYSCORE', LEASES, '(' .. string.format('%.0f', now), '+inf')
+local node, alive = node_of(holder), {}
+for _, other in ipairs(live) do
+  alive[node_of(other)] = true
+end
+
+-- What a node has caused is its own to announce; what nobody alive has caused is anybody's.
+local function is_ours(cause)
+  return not cause or cause == node or not alive[cause]
+end
+
+local given = redis.call('HGET', DUE, holder)
+local batch, due = 0, {}
+if given then
+  given = cmsgpack.unpack(given)
+  batch, due = given[1], given[2]
+end
+if confirmed >= batch then
+  due = {}
+end
+if #due == 0 then
+  local function hand_out(place, held)
+    local address, key = parts_of(place)
+    due[#due + 1], due[#due + 2], due[#due + 3] = address, key, held
+  end
+  if now >= tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0) then
+    local unsure = redis.call('HGETALL', UNSURE)
+    for i = 1, #unsure, 2 do
+      if is_ours(unsure[i + 1]) then
+        redis.call('HDEL', UNSURE, unsure[i])
+        hand_out(unsure[i], 1)
+      end
+    end
+  end
+  for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, '-inf', now)) do
+    if is_ours(redis.call('HGET', CAUSES, place)) then
+      redis.call('ZREM', LEAVING, place)
+      redis.call('HDEL', CAUSES, place)
+      redis.call('ZADD', SETTLED, now + REMEMBERED * LEASE, place)
+      hand_out(place, 0)
+    end
+  end
+  redis.call('ZREMRANGEBYSCORE', SETTLED, '-inf', now)
+  if #due > 0 then
+    batch = batch + 1
+  end
+  if #due > 0 or given then
+    redis.call('HSET', DUE, holder, cmsgpack.pack({batch, due}))
+  end
+end
+
+local sums = {}
+for i = 3, #ARGV, 2 do
+  sums[(i - 1) / 2] = 0
+end
+for _, other in ipairs(live) do
+  local theirs = other ~= holder and #sums > 0 and redis.call('HGET', TALLIES, other)
+  if theirs then
+    theirs = cmsgpack.unpack(theirs)
+    for i = 3, #ARGV, 2 do
+      sums[(i - 1) / 2] = sums[(i - 1) / 2] + (theirs[ARGV[i]] or 0)
+    end
+  end
+end
+epoch = epoch or redis.call('HGET', WORLD, 'epoch')
+return {epoch, #due > 0 and batch or 0, due, #live, sums, swept, count, more and 1 or 0}

@@ -1,0 +1,12 @@
+-- Retire: holder, confirmed.
+local holder, confirmed = ARGV[1], tonumber(ARGV[2])
+if not redis.call('ZSCORE', LEASES, holder) then
+  return 0
+end
+redis.call('ZADD', LEASES, now, holder) -- fenced from here on
+local given = redis.call('HGET', DUE, holder)
+if given and cmsgpack.unpack(given)[1] <= confirmed then
+  redis.call('HDEL', DUE, holder)
+end
+local _, more = release_some(holder)
+return more and 1 or 0

@@ -1,0 +1,5 @@
+-- Snapshot: address, whether the entries are wanted. They are told as they are stored.
+local address = ARGV[1]
+local world = redis.call('HMGET', WORLD, 'epoch', 'floor')
+local n = redis.call('HGET', VERSIONS, address) or world[2] or 0
+return {world[1] or '', tonumber(n), ARGV[2] == '1' and redis.call('HGETALL', at('t:' .. address)) or {}}

@@ -1,0 +1,60 @@
+-- What the scripts share. Python puts a shebang and the store's settings before it (`scripts.py`):
+-- LEASE, UNDO (microseconds), SWEEP, WIRE, REMEMBERED, PUBLISH (the verb) and clock().
+--
+-- The keys, all behind KEYS[1], whose hash tag keeps a store in one slot:
+--   world      hash     epoch, run (the server that made it), floor, heard, seq, tick
+--   leases     zset     holder -> when its lease ends
+--   i:HOLDER   zset     places that it holds, in the order of joining
+--   t:ADDRESS  hash     key -> [order, value last given, {holder = value}]
+--   versions   hash     address -> n, while the topic has keys
+--   leaving    zset     place -> when its leave is due
+--   causes     hash     place that is leaving -> the node that has let it go
+--   settled    zset     place -> until when it is remembered that its leave was settled
+--   unsure     hash     place -> the node that holds it: until `unsure_until` in world, perhaps no news
+--   due        hash     holder -> [batch, [address, key, held, ...]]: given to announce, not confirmed
+--   tallies    hash     holder -> {name = number}
+--   c:ADDRESS  string   what is remembered, with a time to live
+-- A place is an address and a key in one string. Numbers stay below 2^53, so that Lua keeps them exact.
+
+local function at(name)
+  return KEYS[1] .. ':' .. name
+end
+
+local WORLD, LEASES, VERSIONS = at('world'), at('leases'), at('versions')
+local LEAVING, SETTLED, DUE, TALLIES = at('leaving'), at('settled'), at('due'), at('tallies')
+local CAUSES, UNSURE = at('causes'), at('unsure')
+
+local time = clock()
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+
+local function place_of(address, key)
+  return #address .. ':' .. address .. key
+end
+
+local function parts_of(place)
+  local colon = string.find(place, ':', 1, true)
+  local size = tonumber(string.sub(place, 1, colon - 1))
+  return string.sub(place, colon + 1, colon + size), string.sub(place, colon + size + 1)
+end
+
+-- `a.3f.2` -> `a.3f`: the process whose incarnation it is.
+local function node_of(holder)
+  return string.match(holder, '^(.*)%.') or ''
+end
+
+local function is_live(holder)
+  local ends = redis.call('ZSCORE', LEASES, holder)
+  return ends and tonumber(ends) > now
+end
+
+local function fenced()
+  return redis.error_reply('FENCED the lease has ended')
+end
+
+local epoch
+
+local function tell(address, key, value, n, holder, held, first, returned)
+  epoch = epoch or redis.call('HGET', WORLD, 'epoch') or ''
+  local body = cmsgpack.pack({WIRE, epoch, n, key, value, held, first, returned, holder})
+  redis.call(PUBLISH, at(address), body)
+end

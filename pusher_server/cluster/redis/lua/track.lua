@@ -1,0 +1,51 @@
+-- Track: holder, address, key, value, limit, again ("1" or "").
+local holder, address, key, value, limit, again = unpack(ARGV)
+if not is_live(holder) then
+  return fenced()
+end
+local topic = at('t:' .. address)
+local packed = redis.call('HGET', topic, key)
+local index, place = at('i:' .. holder), place_of(address, key)
+
+if packed then
+  local entry = cmsgpack.unpack(packed)
+  local node, ours = node_of(holder), 1
+  for other in pairs(entry[3]) do
+    if node_of(other) ~= node then
+      ours = 0
+    end
+  end
+  if entry[3][holder] == nil then
+    redis.call('ZADD', index, 'NX', redis.call('HINCRBY', WORLD, 'seq', 1), place)
+  end
+  entry[2], entry[3][holder] = value, value
+  redis.call('HSET', topic, key, cmsgpack.pack(entry))
+  if again == '1' then
+    redis.call('HDEL', UNSURE, place)
+  end
+  local unsure = redis.call('HEXISTS', UNSURE, place)
+  return {tonumber(redis.call('HGET', VERSIONS, address)), 0, 0, ours, unsure}
+end
+
+local held = redis.call('HLEN', topic)
+limit = tonumber(limit)
+if limit > 0 and held >= limit then
+  return redis.error_reply('FULL the topic holds as many keys as the caller allows')
+end
+local n = redis.call('HGET', VERSIONS, address) or redis.call('HGET', WORLD, 'floor') or 0
+n = tonumber(n) + 1
+redis.call('HSET', VERSIONS, address, n)
+redis.call('HSET', topic, key, cmsgpack.pack({n, value, {[holder] = value}}))
+redis.call('ZADD', index, redis.call('HINCRBY', WORLD, 'seq', 1), place)
+local announced_gone = redis.call('ZREM', SETTLED, place) == 1
+local returned = redis.call('ZREM', LEAVING, place) == 1
+redis.call('HDEL', CAUSES, place)
+returned = returned or (again == '1' and not announced_gone)
+local unsure = not returned and not announced_gone
+  and now < tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0)
+if unsure then
+  redis.call('HSET', UNSURE, place, node_of(holder))
+  returned = true
+end
+tell(address, key, value, n, holder, true, held == 0, returned)
+return {n, 1, returned and 1 or 0, 0, unsure and 1 or 0}

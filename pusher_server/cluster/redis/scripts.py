@@ -1,0 +1,66 @@
+"""The Lua scripts by which a Redis server executes what must be atomic.
+
+Each is one file in `lua/`, with the parts that it shares with others and the store's settings put before it.
+The shebang makes Redis refuse a script as a whole, before its first command, on a replica or when memory is
+full; without one it would stop in the middle.
+"""
+
+from hashlib import sha1
+from importlib.resources import files
+
+from pusher_server.cluster.announcements import REMEMBERED
+from pusher_server.cluster.store import SWEEP
+from pusher_server.cluster.wire import WIRE
+
+#: Lua for the time in seconds and microseconds: the store's own, so that nodes need not agree on theirs.
+SERVER_CLOCK = "redis.call('TIME')"
+
+_WRITING = {"track", "mourn", "remember"}
+_RELEASING = {"enter", "renew", "retire", "untrack"}
+_READING = {"snapshot", "tally", "recall"}
+
+
+class Script:
+    """One script: its text, and the name under which a server keeps it."""
+
+    __slots__ = ("sha", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text.encode()
+        self.sha = sha1(self.text, usedforsecurity=False).hexdigest()
+
+
+class Scripts:
+    """All of them, for one store's settings. `lease` and `undo_window` are seconds.
+
+    `sharded`: transitions go out as a Redis Cluster wants them. `clock` is Lua, for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        lease: float,
+        undo_window: float,
+        sharded: bool = False,
+        clock: str = SERVER_CLOCK,
+    ) -> None:
+        settings = (
+            f"local LEASE, UNDO, SWEEP, WIRE = {_micros(lease)}, {_micros(undo_window)}, {SWEEP}, {WIRE}\n"
+            f"local REMEMBERED = {REMEMBERED}\n"
+            f"local PUBLISH = '{'SPUBLISH' if sharded else 'PUBLISH'}'\n"
+            f"local function clock() return {clock} end\n"
+        )
+        shared, leaving = _lua("store"), _lua("leaving")
+        self.by_name: dict[str, Script] = {}
+        for name in sorted(_WRITING | _RELEASING | _READING):
+            shebang = "#!lua flags=no-writes\n" if name in _READING else "#!lua\n"
+            before = shared + leaving if name in _RELEASING | {"mourn"} else shared
+            self.by_name[name] = Script(shebang + settings + before + _lua(name))
+
+
+def _lua(name: str) -> str:
+    return (files(__package__) / "lua" / f"{name}.lua").read_text("utf-8")
+
+
+def _micros(seconds: float) -> int:
+    return round(seconds * 1_000_000)

@@ -1,0 +1,231 @@
+"""One store on Redis: a `StoreLink` over a connection that it may share with other stores."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from hiredis import ReplyError
+
+from pusher_server.cluster.links import QUEUE_BYTES, LinkStats, StoreLink, StoreListener
+from pusher_server.cluster.redis.commands import asked
+from pusher_server.cluster.redis.link import Argument, RedisConnection, pack
+from pusher_server.cluster.redis.refusals import ONE_SLOT, code_of, why
+from pusher_server.cluster.redis.scripts import Scripts
+from pusher_server.cluster.store import (
+    Command,
+    Fenced,
+    Nothing,
+    Publish,
+    Remember,
+    Subscribe,
+    Unsubscribe,
+)
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.interfaces import RosterFull
+
+R = TypeVar("R")
+
+#: What scripts refuse with (`lua/`), by the first word.
+_REFUSALS: dict[str, type[Exception]] = {"FENCED": Fenced, "FULL": RosterFull}
+_NOTHING = Nothing()
+
+
+class RedisStore(StoreLink):
+    """`base` is what all keys and channels start with; its hash tag keeps them in one slot.
+
+    `connect` gives an open connection to the server that has the slot now, and raises ClusterUnavailable.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        scripts: Scripts,
+        connect: Callable[[], Awaitable[RedisConnection]],
+        *,
+        peer: str,
+        sharded: bool = False,
+    ) -> None:
+        self.stats = LinkStats()
+        self.peer = peer
+        self._base = base
+        self._channels = f"{base}:".encode()
+        self._scripts = scripts
+        self._connect = connect
+        self._publish = b"SPUBLISH" if sharded else b"PUBLISH"
+        self._subscribe = b"SSUBSCRIBE" if sharded else b"SUBSCRIBE"
+        self._unsubscribe = b"SUNSUBSCRIBE" if sharded else b"UNSUBSCRIBE"
+        self._remember = scripts.by_name["remember"].sha
+        self._listener: StoreListener | None = None
+        self._connection: RedisConnection | None = None
+        self._calls: set[asyncio.Future[Any]] = set()
+        self._opening = asyncio.Lock()
+        self._closed = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None
+
+    def attach(self, listener: StoreListener) -> None:
+        self._listener = listener
+
+    async def open(self) -> None:
+        async with self._opening:
+            if self._connection is not None:
+                return
+            closed = self._closed
+            connection = await self._connect()
+            connection.users.add(self)
+            if closed != self._closed or not connection.is_open:
+                connection.leave(self)
+                raise ClusterUnavailable("closed while it was being opened")
+            self._connection = connection
+            self.peer = connection.peer
+            self.stats.up_since = asyncio.get_running_loop().time()
+            self.stats.opened += 1
+
+    def close(self) -> None:
+        self._closed += 1
+        self._end("closed")
+
+    # Commands
+
+    def call(self, command: Command[R]) -> "asyncio.Future[R]":
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        connection = self._connection
+        if connection is None:
+            _fail(answer, ClusterUnavailable("not connected to Redis"))
+            return answer
+        self.stats.commands += 1
+        self._calls.add(answer)
+        if isinstance(command, Subscribe | Unsubscribe):
+            self._change_subscription(connection, command, answer)
+        elif isinstance(command, Publish | Remember):
+            connection.send(self._packed(command), partial(self._replied, answer, _nothing))
+        else:
+            what = asked(command, self._base, connection.run_id)
+            packed = self._script(what.script, what.arguments) if what.script else None
+            connection.send(
+                packed or pack(what.arguments), partial(self._replied, answer, what.read)
+            )
+        return cast("asyncio.Future[R]", answer)
+
+    def publish(self, command: Publish | Remember) -> bool:
+        connection = self._connection
+        if connection is None or connection.waiting > QUEUE_BYTES:
+            self.stats.dropped += 1
+            return False
+        self.stats.commands += 1
+        connection.send(self._packed(command), self._published)
+        return True
+
+    def _script(self, name: str, arguments: tuple[Argument, ...]) -> bytes:
+        script = self._scripts.by_name[name]
+        return pack(("EVALSHA", script.sha, 1, self._base, *arguments))
+
+    def _packed(self, command: Publish | Remember) -> bytes:
+        if type(command) is Publish:
+            channel = self._channels + command.address.encode()
+            return pack((self._publish, channel, command.body))
+        assert isinstance(command, Remember)
+        ttl = max(1, round(command.ttl * 1_000))
+        return self._script("remember", (command.address, command.body, command.cached, ttl))
+
+    def _change_subscription(
+        self,
+        connection: RedisConnection,
+        command: Subscribe | Unsubscribe,
+        answer: asyncio.Future[Any],
+    ) -> None:
+        channel = self._channels + command.address.encode()
+        begins = isinstance(command, Subscribe)
+        connection.subscribe(
+            self,
+            pack((self._subscribe if begins else self._unsubscribe, channel)),
+            channel,
+            partial(self._pushed, command.address) if begins else None,
+            partial(self._replied, answer, _nothing),
+        )
+
+    # What comes back
+
+    def _pushed(self, address: str, body: bytes) -> None:
+        self.stats.pushes += 1
+        if self._listener is not None:
+            self._listener.on_push(address, body)
+
+    def _published(self, reply: Any) -> None:
+        """Nobody waits for it, but what did not arrive is counted."""
+        if type(reply) is ReplyError:
+            self.stats.dropped += 1
+            self._refused(reply)
+        elif isinstance(reply, ClusterUnavailable):
+            self.stats.dropped += 1
+
+    def _replied(
+        self, answer: asyncio.Future[Any], read: Callable[[Any], object], reply: Any
+    ) -> None:
+        self._calls.discard(answer)
+        if type(reply) is ReplyError:
+            refusal = _REFUSALS.get(code_of(reply))
+            _fail(answer, refusal() if refusal else ClusterUnavailable(why(reply)))
+            if refusal is None:
+                self._refused(reply)
+        elif isinstance(reply, ClusterUnavailable):
+            _fail(answer, reply)
+        elif not answer.done():
+            try:
+                answer.set_result(read(reply))
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                # Somebody else writes to our keys, or a later release does.
+                reason = f"Redis holds what we cannot read: {type(error).__name__}"
+                _fail(answer, ClusterUnavailable(reason))
+        if self._connection is not None:
+            self._connection.answered()
+
+    def _refused(self, error: ReplyError) -> None:
+        """Node and store may differ from here on, so the link begins anew.
+
+        MOVED ends the connection for all its stores: it may be the answer to SUNSUBSCRIBE, and the server's own
+        `sunsubscribe` may have been taken for that, so the queue of answers cannot be trusted.
+        """
+        connection = self._connection
+        if connection is None:
+            return
+        if code_of(error) in ONE_SLOT:
+            self._lose(why(error))
+        else:
+            connection.fail(why(error))
+
+    def on_unsubscribed(self) -> None:
+        self._lose("the slot has moved to another node of the Redis Cluster")
+
+    def on_connection_lost(self, reason: str) -> None:
+        self._lose(reason)
+
+    def _lose(self, reason: str) -> None:
+        if self._connection is not None:
+            self._end(reason)
+            if self._listener is not None:
+                self._listener.on_lost(reason)
+
+    def _end(self, reason: str) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self.stats.up_since = 0.0
+        calls, self._calls = self._calls, set()
+        for answer in calls:
+            _fail(answer, ClusterUnavailable(reason))
+        connection.leave(self)
+
+
+def _nothing(reply: Any) -> Nothing:
+    return _NOTHING
+
+
+def _fail(answer: asyncio.Future[Any], error: Exception) -> None:
+    """Nobody has to wait for an answer, so asyncio is not to complain that nobody did."""
+    if not answer.done():
+        answer.set_exception(error)
+        answer.exception()

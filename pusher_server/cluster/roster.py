@@ -1,0 +1,113 @@
+"""The roster over shared stores: the verbs of `interfaces.Roster`, as commands."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+from pusher_server.cluster.store import Count, Lookup, Scan
+from pusher_server.cluster.stores import Stores
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.interfaces import Roster, Snapshot, Topic, Version
+
+#: Keys in one question.
+PAGE = 1_000
+
+
+class SharedRoster(Roster):
+    """While a store is away, `track` and `snapshot` wait for it, questions fail, and the rest is remembered."""
+
+    alone = False
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
+        """Hold `key`; raises RosterFull."""
+        at, address = self._stores.at(topic)
+        answer = at.holdings.hold((address, key), value.decode(), limit)
+        while True:
+            if answer is not None:
+                try:
+                    # Shielded: whoever gives up waiting must not take the answer away from the holdings.
+                    tracked = await asyncio.shield(answer)
+                except ClusterUnavailable:
+                    pass
+                else:
+                    await at.followings.seen(address, tracked.n)
+                    return Version(int(at.epoch, 16), tracked.n)
+            await at.ready_again()
+            if (address, key) not in at.holdings:
+                raise ClusterUnavailable("let go while it was being held")
+            answer = at.holdings.hold((address, key), value.decode(), limit)
+
+    def declare(self, topic: Topic, key: str, value: bytes) -> None:
+        """Hold `key`."""
+        at, address = self._stores.at(topic)
+        at.holdings.hold((address, key), value.decode(), 0)
+
+    def untrack(self, topic: Topic, key: str) -> None:
+        """Let `key` go."""
+        at, address = self._stores.at(topic)
+        at.holdings.release((address, key))
+
+    async def snapshot(self, topic: Topic) -> Snapshot:
+        """The topic now."""
+        at, address = self._stores.at(topic)
+        while True:
+            await at.ready()
+            try:
+                state = await asyncio.shield(at.followings.follow(address, with_entries=True))
+            except ClusterUnavailable:
+                await at.ready_again()
+                continue
+            entries = {key: value.encode() for key, value in state.entries.items()}
+            return Snapshot(Version(int(state.epoch, 16), state.n), entries)
+
+    async def follow(self, topic: Topic) -> None:
+        """From now on its transitions are told."""
+        at, address = self._stores.at(topic)
+        if not at.followings.knows(address):
+            await asyncio.shield(at.followings.follow(address, with_entries=False))
+
+    def forget(self, topic: Topic) -> None:
+        """Others' transitions need not be told any longer."""
+        at, address = self._stores.at(topic)
+        at.followings.forget(address)
+
+    async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
+        """For those of `keys` that are held: node -> value."""
+        at, address = self._stores.at(topic)
+        found: dict[str, dict[str, bytes]] = {}
+        keys = list(keys)
+        for start in range(0, len(keys), PAGE):
+            page = await at.link.call(Lookup(address, keys[start : start + PAGE]))
+            found.update(_by_node(page.found))
+        return found
+
+    async def count(self, topic: Topic) -> int:
+        """How many keys are held."""
+        at, address = self._stores.at(topic)
+        return await at.link.call(Count(address))
+
+    async def scan(
+        self, topic: Topic, prefix: str = ""
+    ) -> AsyncIterator[Mapping[str, Mapping[str, bytes]]]:
+        """Every held key that starts with `prefix`, page by page."""
+        at, address = self._stores.at(topic)
+        cursor, seen = "", set[str]()
+        while True:
+            page = await at.link.call(Scan(address, prefix, cursor))
+            fresh = {key: holders for key, holders in page.found.items() if key not in seen}
+            seen.update(fresh)
+            if fresh:
+                yield _by_node(fresh)
+            cursor = page.cursor
+            if not cursor:
+                return
+
+
+def _by_node(found: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, bytes]]:
+    """A node may hold a key under its new name and for a moment still under its old one."""
+    return {
+        key: {holder.rpartition(".")[0]: value.encode() for holder, value in holders.items()}
+        for key, holders in found.items()
+    }

@@ -1,0 +1,339 @@
+"""What the nodes of a cluster share, as one node asks for it: the commands of a store.
+
+A store is one self-contained world in which a command is atomic: leases, who holds which key, the leaves
+that may still be undone, the cache channels' last events, and publish/subscribe. The Unix bus is one store
+(`memory_store`), a Redis server is one, a Redis Cluster is several, each owning some of the topics.
+
+Commands and answers are plain structs. Over a Unix socket they travel as they are; for Redis they become
+scripts. A node reaches a store by a link (`links`). The suite `tests/contract/test_store.py` holds every
+store to the rules that stand here.
+
+Words: an *address* is a topic in its wire form (`wire.address_of`); a *holder* is one incarnation of a node,
+`node-id.boot.number`, and holds keys only while its *lease* runs. A holder whose lease has ended is fenced
+for ever: every command that names it fails with `Fenced`, so a node that slept through its lease cannot go
+on as if nothing had happened (DESIGN §16.11).
+"""
+
+from typing import ClassVar, Generic, TypeVar
+
+from msgspec import Struct
+
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.interfaces import RosterFull
+
+R = TypeVar("R")
+
+
+class Fenced(ClusterUnavailable):
+    """The holder's lease has ended: enter anew under another name."""
+
+    def __init__(self) -> None:
+        super().__init__("this node's lease has ended")
+
+
+#: What a store may answer instead of a result, by its name on the wire.
+REFUSALS: dict[str, type[Exception]] = {"fenced": Fenced, "full": RosterFull}
+
+
+class Command(Struct, Generic[R], frozen=True, array_like=True):
+    """Something asked of a store; `R` is the answer's type, `answer` the same for decoders."""
+
+    answer: ClassVar[type]
+
+
+class Nothing(Struct, frozen=True, array_like=True):
+    """The answer to what needs none but "done"."""
+
+
+# Leases
+
+
+class Entered(Struct, frozen=True, array_like=True):
+    """`epoch` names the store's memory: another one means that it was lost, or may have gone back.
+
+    `rivals`: live holders of the same node id that are no predecessors of this one.
+    """
+
+    epoch: str
+    rivals: list[str]
+
+
+class Enter(Command[Entered], frozen=True, array_like=True, tag="enter"):
+    """Begin a lease for `holder`, a new name. `succeeds` is the same node's holder before, or "".
+
+    What the predecessor has been given to settle but has not confirmed (`confirmed` is the last batch that
+    it knows to have settled) is due again. Its keys stay until `Retire`.
+
+    When no holder at all has been heard for half a lease, the store was away, not they: all leases begin
+    anew, so that nobody is declared dead for an outage of the store.
+
+    `epoch` is the memory that the node knew, or "". Where it differs, memory was lost, and for one lease the
+    store is *unsure* what is news: see `Track`.
+    """
+
+    answer: ClassVar[type] = Entered
+    holder: str
+    succeeds: str = ""
+    confirmed: int = 0
+    epoch: str = ""
+
+
+class Due(Struct, frozen=True, array_like=True):
+    """A leave whose undo window has passed; with `held`, a join that has turned out to be news."""
+
+    address: str
+    key: str
+    held: bool = False
+
+
+class Renewed(Struct, frozen=True, array_like=True):
+    """`due` is for this holder alone to announce; `batch` numbers it, 0 when there is nothing.
+
+    What is due goes to the node that caused it while that lives, so that it knows what is announced when the
+    store loses its memory; what nobody is there for goes to whoever asks.
+
+    `elsewhere`: for each of the tallies that were reported, the sum over the other live holders.
+    `swept`: holders whose lease had ended -> how many of their keys were released in this step.
+    `more`: there is more to sweep; renew again at once.
+    """
+
+    epoch: str
+    batch: int
+    due: list[Due]
+    holders: int
+    elsewhere: dict[str, int]
+    swept: dict[str, int]
+    more: bool
+
+
+class Renew(Command[Renewed], frozen=True, array_like=True, tag="renew"):
+    """Go on with the lease; say how far what was due has been announced, and this node's tallies.
+
+    Does the housekeeping that the store cannot do by itself: releases up to `SWEEP` keys of holders whose
+    lease has ended, and hands out what has become due. A batch that is not confirmed is handed out again.
+    Raises Fenced.
+    """
+
+    answer: ClassVar[type] = Renewed
+    holder: str
+    confirmed: int
+    tallies: dict[str, int]
+
+
+class Retired(Struct, frozen=True, array_like=True):
+    """`more`: up to `SWEEP` keys were released and there are others; ask again."""
+
+    more: bool
+
+
+class Retire(Command[Retired], frozen=True, array_like=True, tag="retire"):
+    """End a holder's lease and release what it holds, in steps of `SWEEP` keys.
+
+    `confirmed` as in `Enter`: what it has been given beyond that is due again.
+    """
+
+    answer: ClassVar[type] = Retired
+    holder: str
+    confirmed: int = 0
+
+
+#: Keys released in one step, so that a store is never busy with one command for long.
+SWEEP = 200
+
+
+# Who holds what
+
+
+class Tracked(Struct, frozen=True, array_like=True):
+    """`n` is the topic's version with the change in it.
+
+    `held_now`: nobody held the key before. `returned`: that is no news, or not yet. `ours`: before, it was held
+    by predecessors of this node only. `unsure`: whether it is news is still open.
+    """
+
+    n: int
+    held_now: bool
+    returned: bool
+    ours: bool
+    unsure: bool = False
+
+
+class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
+    """Hold a key. A repeat changes the value and makes no transition.
+
+    `limit`: raise RosterFull when that many other keys are held already; 0 is none.
+    `again`: this node has announced the key before, in a memory that was lost.
+    A transition says `returned`, and is no news, when the key was let go less than an undo window ago, or when
+    `again` is said and its leave has not been announced since. While the store is unsure (`Enter`), a key may
+    have been announced by a node that has not come back yet: the transition says `returned`, and unless
+    somebody says `again` for it, its `Due` comes at the end of that time. Raises Fenced.
+    """
+
+    answer: ClassVar[type] = Tracked
+    holder: str
+    address: str
+    key: str
+    value: str
+    limit: int = 0
+    again: bool = False
+
+
+class Released(Struct, frozen=True, array_like=True):
+    """`n` is the topic's version with the transition in it; 0 when there was none."""
+
+    n: int
+    value: str
+
+
+class Untrack(Command[Released], frozen=True, array_like=True, tag="untrack"):
+    """Let a key go. The last holder's leave is a transition and due after the undo window. Raises Fenced.
+
+    The leave of a key about which the store is still unsure is not due: nobody has been told of it.
+    """
+
+    answer: ClassVar[type] = Released
+    holder: str
+    address: str
+    key: str
+
+
+class Mourn(Command[Nothing], frozen=True, array_like=True, tag="mourn"):
+    """A key that was held before the store lost its memory did not come back: its leave is due.
+
+    Once: several nodes may say the same. Where somebody holds it, that is no news: it was announced and came
+    back.
+    """
+
+    answer: ClassVar[type] = Nothing
+    address: str
+    key: str
+
+
+class TopicState(Struct, frozen=True, array_like=True):
+    """A topic's keys with the value last given, in the order in which they became held."""
+
+    epoch: str
+    n: int
+    entries: dict[str, str]
+
+
+class Snapshot(Command[TopicState], frozen=True, array_like=True, tag="snapshot"):
+    """The topic now; without its entries (an empty dict) when only the version is asked for."""
+
+    answer: ClassVar[type] = TopicState
+    address: str
+    entries: bool = True
+
+
+class Holders(Struct, frozen=True, array_like=True):
+    """Key -> holder -> value, for keys that are held."""
+
+    found: dict[str, dict[str, str]]
+
+
+class Lookup(Command[Holders], frozen=True, array_like=True, tag="lookup"):
+    """Who holds these keys."""
+
+    answer: ClassVar[type] = Holders
+    address: str
+    keys: list[str]
+
+
+class Count(Command[int], frozen=True, array_like=True, tag="count"):
+    """How many keys are held."""
+
+    answer: ClassVar[type] = int
+    address: str
+
+
+class Page(Struct, frozen=True, array_like=True):
+    """A part of a topic; `cursor` is "" after the last one. A key may come twice."""
+
+    cursor: str
+    found: dict[str, dict[str, str]]
+
+
+class Scan(Command[Page], frozen=True, array_like=True, tag="scan"):
+    """The held keys that start with `prefix`, page by page; the first cursor is ""."""
+
+    answer: ClassVar[type] = Page
+    address: str
+    prefix: str = ""
+    cursor: str = ""
+
+
+class Tally(Command[int], frozen=True, array_like=True, tag="tally"):
+    """The sum of what all live holders but `besides` last reported under this name."""
+
+    answer: ClassVar[type] = int
+    name: str
+    besides: str = ""
+
+
+# Publish and subscribe
+
+
+class Subscribe(Command[Nothing], frozen=True, array_like=True, tag="subscribe"):
+    """Push what is published to the address, and its transitions, after the answer to this."""
+
+    answer: ClassVar[type] = Nothing
+    address: str
+
+
+class Unsubscribe(Command[Nothing], frozen=True, array_like=True, tag="unsubscribe"):
+    """No longer push it."""
+
+    answer: ClassVar[type] = Nothing
+    address: str
+
+
+class Publish(Command[Nothing], frozen=True, array_like=True, tag="publish"):
+    """Push `body` to who has subscribed; whether the publisher gets its own is the store's choice."""
+
+    answer: ClassVar[type] = Nothing
+    address: str
+    body: bytes
+
+
+class Remember(Command[Nothing], frozen=True, array_like=True, tag="remember"):
+    """As `Publish`, and keep `cached` for `ttl` seconds, in one step."""
+
+    answer: ClassVar[type] = Nothing
+    address: str
+    body: bytes
+    cached: bytes
+    ttl: float
+
+
+class Remembered(Struct, frozen=True, array_like=True):
+    """`ttl` is what remains of it, in seconds; `cached` is empty when there is nothing."""
+
+    cached: bytes
+    ttl: float
+
+
+class Recall(Command[Remembered], frozen=True, array_like=True, tag="recall"):
+    """What was last remembered there."""
+
+    answer: ClassVar[type] = Remembered
+    address: str
+
+
+AnyCommand = (
+    Enter
+    | Renew
+    | Retire
+    | Track
+    | Untrack
+    | Mourn
+    | Snapshot
+    | Lookup
+    | Count
+    | Scan
+    | Tally
+    | Subscribe
+    | Unsubscribe
+    | Publish
+    | Remember
+    | Recall
+)

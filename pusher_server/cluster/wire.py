@@ -1,0 +1,102 @@
+"""The bytes between nodes: msgpack arrays, versioned, without secrets.
+
+Two releases may run side by side. A reader takes what it knows of an array and ignores what stands behind it;
+a new kind of message has a new tag, which older readers skip. `WIRE` rises only when that is not enough, and
+then a node ignores the other's messages rather than misread them.
+"""
+
+from functools import lru_cache
+from urllib.parse import quote, unquote
+
+import msgspec
+from msgspec import Struct
+
+from pusher_server.interfaces import CachedEvent, ClusterMessage, Topic
+
+WIRE = 1
+
+
+@lru_cache(maxsize=16_384)
+def address_of(topic: Topic) -> str:
+    """`("7", "members", "presence-x")` -> `members:7:presence-x`; unique, and readable in a store."""
+    app_id, kind, name = topic
+    return f"{kind}:{quote(app_id, safe='')}:{name}"
+
+
+@lru_cache(maxsize=16_384)
+def topic_of(address: str) -> Topic:
+    """The other way round. Raises ValueError when it is no address."""
+    kind, app_id, name = address.split(":", 2)
+    return (unquote(app_id), kind, name)
+
+
+class Transitioned(Struct, frozen=True, array_like=True):
+    """A key became held or was released, as a store tells it to those who subscribed to the topic.
+
+    `n` is the topic's version after it. `first`: the topic was empty before. `holder` caused it.
+    """
+
+    wire: int
+    epoch: str
+    n: int
+    key: str
+    value: str
+    held: bool
+    first: bool
+    returned: bool
+    holder: str
+
+
+class Envelope(Struct, frozen=True, array_like=True):
+    """A message of one node to the others."""
+
+    wire: int
+    sender: str
+    message: ClusterMessage
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_envelope = msgspec.msgpack.Decoder(Envelope)
+_transition = msgspec.msgpack.Decoder(Transitioned)
+_cached = msgspec.msgpack.Decoder(CachedEvent)
+
+
+def encode_message(sender: str, message: ClusterMessage) -> bytes:
+    """For `decode_message` on the other nodes."""
+    return _encode(Envelope(WIRE, sender, message))
+
+
+def decode_message(body: bytes) -> Envelope | None:
+    """None for what another release says that we do not know."""
+    try:
+        found = _envelope.decode(body)
+    except msgspec.DecodeError:
+        return None
+    return found if found.wire == WIRE else None
+
+
+def encode_transition(transition: Transitioned) -> bytes:
+    """As a store publishes it."""
+    return _encode(transition)
+
+
+def decode_transition(body: bytes) -> Transitioned | None:
+    """None for what another release says that we do not know."""
+    try:
+        found = _transition.decode(body)
+    except msgspec.DecodeError:
+        return None
+    return found if found.wire == WIRE else None
+
+
+def encode_cached(event: CachedEvent) -> bytes:
+    """A cache channel's last event, as a store keeps it."""
+    return _encode(event)
+
+
+def decode_cached(body: bytes) -> CachedEvent | None:
+    """None when it cannot be read."""
+    try:
+        return _cached.decode(body)
+    except msgspec.DecodeError:
+        return None

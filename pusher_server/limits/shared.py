@@ -1,0 +1,86 @@
+"""Rates that count on all nodes together: each node has a share of an app's limit, by what is asked of it.
+
+Asking the others before each answer would make every request wait for them. So each node reports with the
+renewal of its lease what was asked of it, allowed or not, and the limit is divided by that; what nobody asks
+for is spare, and belongs to all alike. Shares follow within a second; meanwhile a limit may be exceeded by what
+the nodes that have just become busy are owed at least, a tenth of the limit together.
+"""
+
+from collections.abc import Callable, Mapping
+
+from pusher_server.app import App
+from pusher_server.interfaces import Action, RateLimiter, Tallies
+from pusher_server.limits.local import rate_of
+from pusher_server.limits.token_bucket import TokenBucket
+
+#: Of the limit, for all nodes together, whatever the others ask for: who has no tokens could never show demand.
+_AT_LEAST = 0.1
+#: The part of a demand that the latest report makes up; the rest is what was reported before.
+_LATEST = 0.5
+#: Tallies are whole numbers: thousandths of units per second.
+_UNIT = 1_000
+
+
+class _Share:
+    """One app's limit of one action on this node."""
+
+    __slots__ = ("asked", "bucket", "demand", "limit")
+
+    def __init__(self, limit: float, fraction: float, now: float) -> None:
+        self.limit = limit
+        self.bucket = TokenBucket(limit * fraction, now)
+        #: Units since the last report, and per second as reported.
+        self.asked = 0.0
+        self.demand = 0.0
+
+    def divide(self, elsewhere: float, nodes: int) -> None:
+        """Take a new share. The shares of all nodes add up to the limit."""
+        total = self.demand + elsewhere
+        if total <= self.limit:
+            share = self.demand + (self.limit - total) / nodes
+        else:
+            share = self.limit * self.demand / total
+        self.bucket.rate = max(share, self.limit * _AT_LEAST / nodes)
+
+
+class SharedRateLimiter(RateLimiter):
+    """`clock` gives seconds. While the others cannot be heard, the last shares stay."""
+
+    def __init__(self, clock: Callable[[], float], tallies: Tallies) -> None:
+        self._clock = clock
+        self._shares: dict[tuple[str, Action], _Share] = {}
+        self._nodes = 1
+        self._reported_at = clock()
+        tallies.add(self._report, self._heard)
+
+    def consume(self, app: App, action: Action, cost: int) -> float:
+        """0.0 when allowed, else the seconds after which it would be."""
+        limit = rate_of(app, action)
+        if not limit:
+            return 0.0
+        now = self._clock()
+        share = self._shares.get((app.id, action))
+        if share is None or share.limit != limit:
+            share = self._shares[app.id, action] = _Share(limit, 1 / self._nodes, now)
+        share.asked += cost
+        return share.bucket.take(cost, now)
+
+    def _report(self) -> dict[str, int]:
+        now = self._clock()
+        passed, self._reported_at = max(now - self._reported_at, 0.001), now
+        for share in self._shares.values():
+            latest, share.asked = share.asked / passed, 0.0
+            share.demand += (latest - share.demand) * _LATEST
+        return {
+            _name(app_id, action): round(share.demand * _UNIT)
+            for (app_id, action), share in self._shares.items()
+        }
+
+    def _heard(self, elsewhere: Mapping[str, int], nodes: int) -> None:
+        self._nodes = nodes
+        for (app_id, action), share in self._shares.items():
+            share.divide(elsewhere.get(_name(app_id, action), 0) / _UNIT, nodes)
+
+
+def _name(app_id: str, action: Action) -> str:
+    return f"{action.value}:{app_id}"

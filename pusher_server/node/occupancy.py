@@ -1,0 +1,51 @@
+"""What the cluster knows of this node's channels: that they are occupied, and by how many connections.
+
+Whether a channel is occupied is told at once. How many subscribers it has here is told within a tick of a
+change, or at once where clients see the number (`counts`).
+"""
+
+from collections.abc import Mapping
+
+from pusher_server.hub.channel import Channel
+from pusher_server.hub.space import AppSpace
+from pusher_server.interfaces import Roster, channels_topic
+
+
+def total(here: int, holders: Mapping[str, bytes], node_id: str) -> int:
+    """The subscriptions of a channel: this node's own number exactly, the others' from the roster."""
+    return here + sum(int(value) for holder, value in holders.items() if holder != node_id)
+
+
+class Occupancy:
+    """Declares the occupied channels of one node; user channels are nobody's business."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        #: Whose number has changed since it was told.
+        self._changed: dict[Channel, AppSpace] = {}
+
+    def opened(self, space: AppSpace, channel: Channel) -> None:
+        """It has its first subscriber here."""
+        if channel.name.user_id is None:
+            self.tell(space, channel)
+
+    def changed(self, space: AppSpace, channel: Channel) -> None:
+        """Somebody has joined or left, and others remain."""
+        if not self._roster.alone and channel.name.user_id is None:
+            self._changed[channel] = space
+
+    def closed(self, space: AppSpace, channel: Channel) -> None:
+        """The last one here has left."""
+        self._changed.pop(channel, None)
+        if channel.name.user_id is None:
+            self._roster.untrack(channels_topic(space.app.id), channel.name.text)
+
+    def tell(self, space: AppSpace, channel: Channel) -> None:
+        """The number as it is now."""
+        self._changed.pop(channel, None)
+        self._roster.declare(channels_topic(space.app.id), channel.name.text, b"%d" % len(channel))
+
+    def tick(self) -> None:
+        """Tell what has changed. Called a few times a second."""
+        for channel, space in list(self._changed.items()):
+            self.tell(space, channel)

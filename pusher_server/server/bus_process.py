@@ -1,0 +1,80 @@
+"""`python -m pusher_server.server.bus_process FD`: the bus of the workers, started by their supervisor."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from pusher_server import logs
+from pusher_server.cluster.unix.bus import Bus
+from pusher_server.server.leash import READY, STOP, STOP_NOW, Leash, read_place
+from pusher_server.server.places import BusPlace
+
+
+def main(number: int) -> None:
+    """Serve. `number` is the leash's file descriptor."""
+    # A terminal and systemd tell all processes at once, but the workers need the bus until they have drained.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    end = socket.socket(fileno=number)
+    place = read_place(end, BusPlace)
+    logs.configure(place.log)
+    with asyncio.Runner(loop_factory=_loop_factory(place.loop)) as runner:
+        runner.run(_serve(place, end))
+
+
+def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if wanted == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:  # not on PyPy
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(place: BusPlace, end: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    abandoned = asyncio.Event()
+
+    def on_word(word: str) -> None:
+        if word in (STOP, STOP_NOW):
+            told.set()
+
+    def on_end() -> None:
+        abandoned.set()
+        told.set()
+
+    bus = Bus(lease=place.lease, undo_window=place.undo_window)
+    await loop.create_unix_server(bus.peer, sock=socket.socket(fileno=place.listener))
+    leash = await Leash.hold(end, on_word, on_end)
+    leash.say(READY)
+    leash.beat(place.lease)
+    await told.wait()
+    if abandoned.is_set():
+        await _see_off(bus, place)
+
+
+async def _see_off(bus: Bus, place: BusPlace) -> None:
+    """The supervisor is gone: what it would have done at the end is ours."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + place.linger
+    # A poll at the end of a process's life: no event to keep on the hot path.
+    while bus.peers and loop.time() < deadline:  # noqa: ASYNC110 - as said above
+        await asyncio.sleep(0.05)
+    _remove(place)
+
+
+def _remove(place: BusPlace) -> None:
+    with suppress(OSError):
+        Path(place.path).unlink()
+        if place.private_directory:
+            Path(place.private_directory).rmdir()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

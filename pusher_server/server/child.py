@@ -1,0 +1,106 @@
+"""One process of the supervisor's: started, listened to, ended. Who follows it is not said here."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from pusher_server.server.leash import READY, Leash, place_line
+
+logger = logging.getLogger("pusher_server.server")
+
+#: Seconds in which a process must have begun to serve.
+START_TIMEOUT = 30.0
+
+
+class Child:
+    """A running process. `name` is for logs; `on_ready` is told its report."""
+
+    def __init__(self, name: str, on_ready: Callable[[bytes], None]) -> None:
+        self.name = name
+        self.ready = False
+        self.born = self.heard = asyncio.get_running_loop().time()
+        self._on_ready = on_ready
+        self._process: asyncio.subprocess.Process
+        self._leash: Leash
+
+    @classmethod
+    async def start(
+        cls,
+        name: str,
+        module: str,
+        arguments: tuple[str, ...],
+        place: msgspec.Struct,
+        descriptors: tuple[int, ...],
+        on_ready: Callable[[bytes], None],
+    ) -> "Child":
+        """Start `module` of `pusher_server.server`; it inherits `descriptors` and is told `place`."""
+        child = cls(name, on_ready)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            child._process = await asyncio.create_subprocess_exec(
+                *_python(), "-m", f"pusher_server.server.{module}",
+                *arguments, str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(*descriptors, theirs.fileno()),
+            )  # fmt: skip
+        child._leash = await Leash.hold(ours, child._hear, lambda: None)
+        child._leash.write(place_line(place))
+        return child
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def _hear(self, word: str) -> None:
+        self.heard = asyncio.get_running_loop().time()
+        said, _, report = word.partition(" ")
+        if said == READY:
+            self.ready = True
+            self._on_ready(report.encode())
+
+    def say(self, word: str) -> None:
+        """See `leash`."""
+        self._leash.say(word)
+
+    def kill(self) -> None:
+        """End it, whatever state it is in."""
+        if self._process.returncode is None:
+            self._process.kill()
+
+    def is_silent(self, now: float, patience: float) -> bool:
+        """Whether it has not been heard for so long, or has not begun to serve in time."""
+        return now - self.heard > (patience if self.ready else max(patience, START_TIMEOUT))
+
+    async def ended(self) -> str:
+        """Wait for its end; what to say about it."""
+        status = await self._process.wait()
+        self._leash.drop()
+        return f"status {status}" if status >= 0 else f"signal {_signal_name(-status)}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def _python() -> tuple[str, ...]:
+    """The interpreter, looking for our package where this process found it.
+
+    `-m` puts the current folder first; that is right only if we came from there ourselves.
+    """
+    top = Path(__file__).resolve().parents[2]
+    try:
+        from_here = Path(os.getcwd()).resolve() == top
+    except OSError:  # the folder is gone
+        from_here = False
+    return (sys.executable,) if from_here else (sys.executable, "-P")

@@ -1,0 +1,145 @@
+"""Which broker, roster and census a process gets: alone, among the workers of a machine, or on Redis."""
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from pusher_server.cluster.broker import SharedBroker
+from pusher_server.cluster.census import SharedCensus
+from pusher_server.cluster.links import StoreLink
+from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
+from pusher_server.cluster.redis.topology import redis_stores
+from pusher_server.cluster.roster import SharedRoster
+from pusher_server.cluster.stores import Stores
+from pusher_server.cluster.unix.link import UnixLink
+from pusher_server.config import ClusterSettings
+from pusher_server.interfaces import Broker, Census, ClusterListener, Roster, Tallies
+
+Clock = Callable[[], float]
+#: This node's connections by app id.
+Here = Callable[[], Mapping[str, int]]
+
+
+class Cluster(Protocol):
+    """What a node shares with others, and its life."""
+
+    broker: Broker
+    roster: Roster
+    census: Census
+    #: None when this process is all there is.
+    tallies: Tallies | None
+
+    def attach(self, listener: ClusterListener) -> None:
+        """Who is told of what happens; once, before anything else."""
+
+    def start(self) -> None:
+        """In the running loop, before the first client."""
+
+    async def stop(self) -> None:
+        """After the last client."""
+
+    def sweep(self) -> None:
+        """What waits for time to pass. Called a few times a second."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why other nodes cannot be reached, in one line; None while all is well."""
+
+
+class LocalCluster(Cluster):
+    """This process is all there is."""
+
+    def __init__(
+        self, node_id: str, settings: ClusterSettings, *, clock: Clock, epoch: int, here: Here
+    ) -> None:
+        self.broker = LocalBroker(clock)
+        self._roster = LocalRoster(node_id, clock, epoch=epoch, undo_window=settings.undo_window)
+        self.roster = self._roster
+        self.census = LocalCensus(here)
+        self.tallies = None
+
+    def attach(self, listener: ClusterListener) -> None:
+        """See `Cluster`."""
+        self._roster.attach(listener)
+
+    def start(self) -> None:
+        """There is nobody to connect to."""
+
+    async def stop(self) -> None:
+        """There is nobody to tell."""
+
+    def sweep(self) -> None:
+        """Settle leaves."""
+        self._roster.sweep()
+
+    @property
+    def problem(self) -> str | None:
+        """Nothing can be away."""
+        return None
+
+
+class SharedCluster(Cluster):
+    """Several nodes on the same stores."""
+
+    def __init__(
+        self,
+        node_id: str,
+        settings: ClusterSettings,
+        links: list[StoreLink],
+        *,
+        clock: Clock,
+        here: Here,
+    ) -> None:
+        self._stores = Stores(
+            links,
+            node_id,
+            lease=settings.lease,
+            undo_window=settings.undo_window,
+            random=random.random,
+        )
+        self.broker = SharedBroker(self._stores, clock)
+        self.roster = SharedRoster(self._stores)
+        self.census = SharedCensus(self._stores, here)
+        self.tallies = self._stores.home
+
+    def attach(self, listener: ClusterListener) -> None:
+        """See `Cluster`."""
+        self._stores.attach(listener)
+
+    def start(self) -> None:
+        """Begin to connect; clients need not wait for it."""
+        self._stores.start()
+
+    async def stop(self) -> None:
+        """Let go of everything, so that the others need not wait for the lease."""
+        await self._stores.stop()
+
+    def sweep(self) -> None:
+        """The stores keep their own time."""
+
+    @property
+    def problem(self) -> str | None:
+        """See `Cluster`."""
+        return self._stores.problem
+
+
+def choose(
+    node_id: str,
+    settings: ClusterSettings,
+    bus: str,
+    *,
+    clock: Clock,
+    epoch: int,
+    here: Here,
+) -> Cluster:
+    """`bus` is the path of the workers' bus, "" when there is none. `epoch` is a random number.
+
+    Raises ConfigError when a certificate for Redis cannot be used.
+    """
+    if settings.redis.is_set:
+        links = redis_stores(settings.redis, lease=settings.lease, undo_window=settings.undo_window)
+    elif bus:
+        links = [UnixLink(bus)]
+    else:
+        return LocalCluster(node_id, settings, clock=clock, epoch=epoch, here=here)
+    return SharedCluster(node_id, settings, links, clock=clock, here=here)

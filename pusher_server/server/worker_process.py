@@ -1,0 +1,88 @@
+"""`python -m pusher_server.server.worker_process INDEX FD`: one worker, started by the supervisor.
+
+It is the same server as a single process, but its sockets are inherited, and it ends when its supervisor
+says so or is gone.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from pusher_server import logs
+from pusher_server.errors import ConfigError
+from pusher_server.server.composition import Server, StartReport
+from pusher_server.server.leash import READY, RELOAD, STOP, STOP_NOW, Leash, read_place
+from pusher_server.server.places import WorkerPlace
+
+logger = logging.getLogger("pusher_server.server")
+
+#: As the command line's for a wrong setting.
+_BAD_CONFIG = 2
+
+
+def main(number: int) -> int:
+    """Serve; the exit status. `number` is the leash's file descriptor."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the server takes it: a terminal tells all
+    end = socket.socket(fileno=number)
+    place = read_place(end, WorkerPlace)
+    logs.configure(place.config.log)
+    _name_records(place.index)
+    try:
+        _Worker(place, end).run()
+    except ConfigError as error:
+        logger.error("cannot start: %s", error)
+        return _BAD_CONFIG
+    return 0
+
+
+def _name_records(index: int) -> None:
+    """Let each log record carry the worker's number, as a field like any other."""
+    make = logging.getLogRecordFactory()
+
+    def named(*args: object, **kwargs: object) -> logging.LogRecord:
+        record: logging.LogRecord = make(*args, **kwargs)
+        record.worker = index
+        return record
+
+    logging.setLogRecordFactory(named)
+
+
+class _Worker:
+    """The server, and what the supervisor says to it."""
+
+    def __init__(self, place: WorkerPlace, end: socket.socket) -> None:
+        self._end = end
+        self._lease = place.config.cluster.lease
+        path = None if place.config_path is None else Path(place.config_path)
+        self._server = Server(place.config, config_path=path, place=place)
+        self._server.on_started = self._started
+
+    def run(self) -> None:
+        """Until the end. Raises ConfigError."""
+        self._server.run()
+
+    def _started(self, report: StartReport) -> None:
+        """Called on the loop, once it listens."""
+        self._holding = asyncio.get_running_loop().create_task(self._hold(report))
+
+    async def _hold(self, report: StartReport) -> None:
+        leash = await Leash.hold(self._end, self._obey, self._server.drain)
+        leash.say(f"{READY} {msgspec.json.encode(report).decode()}")
+        leash.beat(self._lease)
+
+    def _obey(self, word: str) -> None:
+        if word == STOP:
+            self._server.drain()
+        elif word == STOP_NOW:
+            self._server.stop_now()
+        elif word == RELOAD:
+            self._server.reload()
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[2])))

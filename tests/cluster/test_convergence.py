@@ -1,0 +1,171 @@
+"""Whatever happens to links, nodes and the store: at rest every client's view equals the truth.
+
+The real node, hub, roster and broker run on a simulated store, in virtual time. The last tests break one
+rule each, to show that the simulation would notice.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from pusher_server.cluster.attachment import Attachment
+from pusher_server.cluster.followings import Followings
+from pusher_server.cluster.holdings import Holdings
+from pusher_server.cluster.replica import Replica, Verdict
+from pusher_server.hub.hub import Hub
+from tests.cluster.simulation import LEASE, SimulatedNode, Simulation
+from tests.cluster.virtual_loop import VirtualLoop
+
+SEEDS = 400 if os.environ.get("HYPOTHESIS_PROFILE") == "full" else 25
+STEPS = 120
+
+SCENARIOS: dict[str, tuple[str, ...]] = {
+    "quiet": (),
+    "cut": ("cut",),
+    "away": ("away",),
+    "frozen": ("frozen",),
+    "stopped": ("stopped",),
+    "killed": ("killed",),
+    "store lost": ("store lost",),
+    "everything": ("cut", "away", "frozen", "stopped", "killed", "store lost"),
+}
+
+
+class Faults:
+    """What goes wrong in a run.
+
+    A store that loses its memory and a node that dies within two leases of each other are kept apart: then
+    nobody is left who knows what the node had announced, and a webhook may be lost or repeated
+    (docs/clustering.md).
+    """
+
+    def __init__(self, run: Simulation, kinds: tuple[str, ...]) -> None:
+        self._run = run
+        self._kinds = kinds
+        self._lost_at = self._ended_at = -2 * LEASE
+
+    async def strike(self) -> None:
+        """Perhaps one fault."""
+        random, loop = self._run.random, asyncio.get_running_loop()
+        if not self._kinds or random.random() > 0.15:
+            return
+        node, now = random.choice(self._run.nodes), loop.time()
+        match random.choice(self._kinds):
+            case "cut":
+                node.link.cut("cut")
+            case "away":
+                node.link.is_unreachable = True
+                node.link.cut("cut")
+                loop.call_later(
+                    random.random() * 2 * LEASE, setattr, node.link, "is_unreachable", False
+                )
+            case "frozen":
+                node.link.is_frozen = True
+                loop.call_later(random.random() * 2 * LEASE, node.link.thaw)
+            case "store lost" if now > max(self._lost_at, self._ended_at) + 2 * LEASE:
+                self._lost_at = now
+                self._run.lose_memory()
+            case ("killed" | "stopped") as how if now > self._lost_at + 2 * LEASE:
+                self._ended_at = now
+                await self._end(node, how)
+
+    async def _end(self, node: SimulatedNode, how: str) -> None:
+        if how == "killed":
+            self._run.kill(node)
+        else:
+            await self._run.stop(node)
+
+
+async def simulate(seed: int, kinds: tuple[str, ...]) -> str:
+    """What was wrong in one run, or nothing."""
+    run = Simulation(seed)
+    faults = Faults(run, kinds)
+    for _ in range(STEPS):
+        await asyncio.sleep(run.random.random() * 0.3)
+        run.act()
+        await faults.strike()
+    await run.settle()
+    wrong = run.faults() + await run.answers()
+    await run.end()
+    return f"{dict(wrong)} {run.complaints[:5]}" if wrong else ""
+
+
+def outcome(seed: int, kinds: tuple[str, ...]) -> str:
+    """One run in a loop of its own."""
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(simulate(seed, kinds))
+    finally:
+        loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _quiet_logs() -> Iterator[None]:
+    """Thousands of links are lost here on purpose."""
+    logging.disable(logging.ERROR)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_at_rest_every_view_is_the_truth(name: str) -> None:
+    wrong = {seed: found for seed in range(SEEDS) if (found := outcome(seed, SCENARIOS[name]))}
+    assert wrong == {}
+
+
+def assert_noticed(*kinds: str) -> None:
+    assert any(outcome(seed, kinds) for seed in range(SEEDS)), "the simulation sees nothing wrong"
+
+
+def test_without_versions_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every transition is taken for the next one."""
+    monkeypatch.setattr(Replica, "judge", lambda self, transition: Verdict.TELL)
+    assert_noticed("cut")
+
+
+def test_without_snapshots_after_a_lost_link_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Followings, "again", lambda self, epoch: iter(()))
+    assert_noticed("away")
+
+
+def test_without_declaring_again_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Holdings, "places", lambda self: [])
+    assert_noticed("store lost")
+
+
+def test_without_waiting_for_ones_own_transition_it_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A joiner that is activated from a list without itself hears of itself."""
+
+    async def at_once(self: Followings, address: str, n: int) -> None:
+        return None
+
+    monkeypatch.setattr(Followings, "seen", at_once)
+    assert_noticed()
+
+
+def test_without_holding_back_for_the_pending_it_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pending joiner that is told of a member finds it in its list, too."""
+    deliver = Hub.deliver
+    monkeypatch.setattr(
+        Hub, "deliver", lambda self, *args, hold=True, **more: deliver(self, *args, **more)
+    )
+    assert_noticed()
+
+
+def test_without_retiring_the_old_name_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was released while the link was away stays for ever when the old lease is kept alive."""
+    fresh = Attachment.__init__
+
+    def one_name(self: Attachment, *args: object, **more: object) -> None:
+        fresh(self, *args, **more)  # type: ignore[arg-type]  # passed on
+        self.holdings.release = lambda place: self.holdings._held.pop(place, None)  # type: ignore[method-assign,assignment]  # the broken rule
+
+    monkeypatch.setattr(Attachment, "__init__", one_name)
+    assert_noticed()

@@ -1,0 +1,802 @@
+"""What every store promises (`cluster.store`): one suite, on the model in memory and on the real ones.
+
+Time is the store's own and passes when a test says so (`Bench.wait`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from pusher_server.cluster.store import (
+    SWEEP,
+    AnyCommand,
+    Count,
+    Due,
+    Enter,
+    Fenced,
+    Lookup,
+    Mourn,
+    Publish,
+    Recall,
+    Released,
+    Remember,
+    Remembered,
+    Renew,
+    Retire,
+    Scan,
+    Snapshot,
+    Subscribe,
+    Tally,
+    Track,
+    Unsubscribe,
+    Untrack,
+)
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.interfaces import RosterFull
+from tests.contract.conditions import eventually
+from tests.contract.stores import BENCHES, LEASE, UNDO_WINDOW, Bench, Ear
+
+A = "members:1:presence-a"
+B = "members:1:presence-b"
+
+Join = Callable[[str], Awaitable[Ear]]
+
+
+@pytest.fixture(params=BENCHES)
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    async with request.param() as made:
+        yield made
+
+
+@pytest.fixture
+async def join(bench: Bench) -> AsyncIterator[Join]:
+    """Makes a node: an open link that has entered under this name; "" only listens."""
+    made: list[Ear] = []
+
+    async def join(holder: str) -> Ear:
+        made.append(Ear(bench.link()))
+        await made[-1].link.open()
+        if holder:
+            await made[-1].enter(holder)
+        return made[-1]
+
+    yield join
+    for each in made:
+        each.link.close()
+
+
+async def hold(ear: Ear, key: str, value: str = "", address: str = A) -> None:
+    await ear.do(Track(ear.holder, address, key, value))
+
+
+async def let_go(ear: Ear, key: str, address: str = A) -> Released:
+    return await ear.do(Untrack(ear.holder, address, key))
+
+
+async def settled(ear: Ear, confirmed: int = 0) -> list[str]:
+    """The keys that this renewal gives to announce."""
+    return [each.key for each in (await ear.renew(confirmed)).due]
+
+
+# Holding and letting go
+
+
+async def test_the_first_hold_is_a_transition_and_the_last_leave_is_one(join: Join) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await other.do(Subscribe(A))
+    first = await one.do(Track(one.holder, A, "k", "v"))
+    assert (first.held_now, first.returned, first.ours) == (True, False, False)
+    second = await other.do(Track(other.holder, A, "k", "w"))
+    assert (second.n, second.held_now, second.ours) == (first.n, False, False)
+    assert await let_go(one, "k") == Released(0, "")
+    assert await let_go(other, "k") == Released(first.n + 1, "w")
+    await other.heard(A, "+k -k")
+    joined, left = other.transitions(A)
+    assert (joined.n, joined.value, joined.first, joined.holder) == (first.n, "v", True, "one.1.1")
+    assert (left.n, left.value, left.holder) == (first.n + 1, "w", "other.1.1")
+    assert joined.epoch == left.epoch == one.entered.epoch == other.entered.epoch
+
+
+async def test_a_repeat_changes_the_value_and_makes_no_transition(join: Join) -> None:
+    one = await join("one.1.1")
+    await one.do(Subscribe(A))
+    await hold(one, "k", "v")
+    repeated = await one.do(Track(one.holder, A, "k", "newer"))
+    assert (repeated.held_now, repeated.ours) == (False, True)
+    await one.heard(A, "+k")
+    assert (await one.do(Snapshot(A))).entries == {"k": "newer"}
+    assert (await one.do(Lookup(A, ["k"]))).found == {"k": {"one.1.1": "newer"}}
+
+
+async def test_only_the_first_key_of_a_topic_is_its_first(join: Join) -> None:
+    one = await join("one.1.1")
+    await one.do(Subscribe(A))
+    for key in ("a", "b"):
+        await hold(one, key)
+    for key in ("a", "b"):
+        await let_go(one, key)
+    await hold(one, "c")
+    await one.heard(A, "+a +b -a -b +c")
+    assert [each.first for each in one.transitions(A)] == [True, False, False, False, True]
+    versions = [each.n for each in one.transitions(A)]
+    assert versions == list(range(versions[0], versions[0] + 5))
+
+
+async def test_a_version_never_comes_twice_though_topics_end(join: Join) -> None:
+    one = await join("one.1.1")
+    await one.do(Subscribe(A))
+    for _ in range(3):
+        await hold(one, "k")
+        await let_go(one, "k")
+        await hold(one, "k", address=B)
+        await let_go(one, "k", address=B)
+    await one.heard(A, "+k -k +k -k +k -k")
+    versions = [each.n for each in one.transitions(A)]
+    assert versions == sorted(set(versions))
+    assert (await one.do(Snapshot(A))).n >= versions[-1]
+
+
+async def test_a_limit_counts_other_keys_and_is_decided_at_once(join: Join) -> None:
+    nodes = [await join(f"node{number}.1.1") for number in range(4)]
+    tried = await asyncio.gather(
+        *(each.do(Track(each.holder, A, each.holder, "", limit=2)) for each in nodes),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in tried if isinstance(each, Exception)] == [RosterFull, RosterFull]
+    assert await nodes[0].do(Count(A)) == 2
+    (held, *_) = (await nodes[0].do(Snapshot(A))).entries
+    for each in nodes:
+        assert not (await each.do(Track(each.holder, A, held, "", limit=2))).held_now
+
+
+async def test_ours_is_what_only_our_own_predecessors_hold(join: Join) -> None:
+    before, after, other = await join("one.1.1"), await join("one.1.2"), await join("other.1.1")
+    await hold(before, "k")
+    await hold(before, "shared")
+    await hold(other, "shared")
+    assert (await after.do(Track(after.holder, A, "k", ""))).ours
+    assert not (await after.do(Track(after.holder, A, "shared", ""))).ours
+    restarted = await join("one.2.1")
+    assert not (await restarted.do(Track(restarted.holder, A, "k", ""))).ours
+
+
+async def test_letting_go_what_one_does_not_hold_is_nothing(join: Join) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await hold(other, "k")
+    assert await let_go(one, "k") == Released(0, "")
+    assert await let_go(one, "unknown") == Released(0, "")
+    assert await one.do(Count(A)) == 1
+
+
+async def test_keys_and_values_may_be_any_text(join: Join) -> None:
+    one = await join("one.1.1")
+    await one.do(Subscribe(A))
+    texts = [
+        "",
+        " ",
+        "é",
+        "\x00",
+        "a\x00b",
+        "3:abc",
+        "1",
+        "💬" * 40,
+        "x" * 70_000,
+        "{b}",
+        "*?[a]\\",
+    ]
+    for text in texts:
+        await hold(one, text, text)
+    assert (await one.do(Snapshot(A))).entries == {text: text for text in texts}
+    await one.heard(A, " ".join(f"+{text}" for text in texts))
+    assert [(each.key, each.value) for each in one.transitions(A)] == [(t, t) for t in texts]
+    await one.do(Retire(one.holder))
+    await one.heard(A, " ".join([f"{sign}{text}" for sign in "+-" for text in texts]))
+
+
+# Leaves that may be undone
+
+
+async def test_a_leave_is_due_once_when_its_undo_window_has_passed(
+    join: Join, bench: Bench
+) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await hold(one, "k")
+    await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW - 0.1)
+    assert await settled(one) == []
+    await bench.wait(0.2)
+    assert await settled(other) == []  # who has caused it is alive, and will announce it
+    told = await one.renew()
+    assert (told.due, told.batch) == ([Due(A, "k")], 1)
+    assert await settled(other) == []
+    assert await settled(one, confirmed=1) == []
+
+
+async def test_a_return_within_the_window_is_told_and_the_leave_is_undone(
+    join: Join, bench: Bench
+) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await other.do(Subscribe(A))
+    await hold(one, "k")
+    await let_go(one, "k")
+    back = await other.do(Track(other.holder, A, "k", ""))
+    assert (back.held_now, back.returned) == (True, True)
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await settled(one) == await settled(other) == []
+    await other.heard(A, "+k -k +k")
+    assert [each.returned for each in other.transitions(A)] == [False, False, True]
+
+
+async def test_after_the_window_a_hold_is_new(join: Join, bench: Bench) -> None:
+    one = await join("one.1.1")
+    await hold(one, "k")
+    await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await settled(one) == ["k"]
+    assert not (await one.do(Track(one.holder, A, "k", ""))).returned
+
+
+async def test_again_says_that_a_key_has_returned(join: Join) -> None:
+    one = await join("one.1.1")
+    await one.do(Subscribe(A))
+    told = await one.do(Track(one.holder, A, "k", "", again=True))
+    assert (told.held_now, told.returned) == (True, True)
+    await one.heard(A, "+k")
+    assert one.transitions(A)[0].returned
+
+
+async def test_again_counts_for_nothing_when_the_leave_was_announced(
+    join: Join, bench: Bench
+) -> None:
+    one = await join("one.1.1")
+    await hold(one, "k")
+    await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await settled(one) == ["k"]
+    assert not (await one.do(Track(one.holder, A, "k", "", again=True))).returned
+
+
+# After a loss of memory
+
+
+async def doubting(join: Join) -> tuple[Ear, Ear]:
+    """Two nodes, of which one knew another memory of the store."""
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await one.enter("one.1.2", epoch="f00")
+    return one, other
+
+
+async def test_after_a_loss_news_wait_until_all_had_time_to_come_back(
+    join: Join, bench: Bench
+) -> None:
+    one, other = await doubting(join)
+    told = await one.do(Track(one.holder, A, "k", ""))
+    assert (told.held_now, told.returned, told.unsure) == (True, True, True)
+    assert (await one.renew()).due == (await other.renew()).due == []
+    await bench.wait(LEASE / 3)
+    await one.renew(), await other.renew()
+    await bench.wait(LEASE / 3)
+    await one.renew(), await other.renew()
+    await bench.wait(LEASE / 3 + 0.1)
+    assert (await other.renew()).due == []
+    assert (await one.renew()).due == [Due(A, "k", held=True)]
+    assert not (await one.do(Track(one.holder, A, "k", ""))).unsure
+
+
+async def test_what_somebody_has_announced_before_is_no_news(join: Join, bench: Bench) -> None:
+    one, other = await doubting(join)
+    assert (await one.do(Track(one.holder, A, "k", ""))).unsure
+    assert not (await other.do(Track(other.holder, A, "k", "", again=True))).unsure
+    assert not (await one.do(Track(one.holder, A, "k", ""))).unsure
+    for _ in range(4):
+        await bench.wait(LEASE / 3)
+        assert (await one.renew()).due == (await other.renew()).due == []
+
+
+async def test_who_mourns_what_came_back_says_that_it_is_no_news(join: Join) -> None:
+    one, other = await doubting(join)
+    assert (await one.do(Track(one.holder, A, "k", ""))).unsure
+    await other.do(Mourn(A, "k"))
+    assert not (await one.do(Track(one.holder, A, "k", ""))).unsure
+
+
+async def test_of_what_was_no_news_yet_the_leave_is_none(join: Join, bench: Bench) -> None:
+    one, _ = await doubting(join)
+    assert (await one.do(Track(one.holder, A, "k", ""))).unsure
+    assert (await let_go(one, "k")).n > 0
+    for _ in range(4):
+        await bench.wait(LEASE / 3)
+        assert (await one.renew()).due == []
+
+
+async def test_leaves_come_due_in_their_order(join: Join, bench: Bench) -> None:
+    one = await join("one.1.1")
+    keys = [f"k{number * 7 % 20}" for number in range(20)]
+    for key in keys:
+        await hold(one, key)
+    await asyncio.gather(*(let_go(one, key) for key in keys))
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await settled(one) == keys
+
+
+async def test_a_batch_is_given_again_until_it_is_confirmed(join: Join, bench: Bench) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    for key in ("a", "b"):
+        await hold(one, key)
+    await let_go(one, "a")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    first = await one.renew()
+    assert (first.batch, first.due) == (1, [Due(A, "a")])
+    await let_go(one, "b")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    await other.renew()  # keeps the store from thinking that all were silent
+    again = await one.renew()
+    assert (again.batch, again.due) == (1, [Due(A, "a")])
+    confirmed = await one.renew(confirmed=1)
+    assert (confirmed.batch, confirmed.due) in [(0, []), (2, [Due(A, "b")])]
+
+
+async def test_what_a_predecessor_did_not_confirm_is_due_again(join: Join, bench: Bench) -> None:
+    one = await join("one.1.1")
+    await hold(one, "k")
+    await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await settled(one) == ["k"]
+    after = await join("")
+    await after.enter("one.1.2", succeeds="one.1.1", confirmed=0)
+    assert await settled(after) == ["k"]
+    assert await settled(one) == []
+
+
+async def test_what_a_predecessor_confirmed_in_time_is_settled(join: Join, bench: Bench) -> None:
+    one = await join("one.1.1")
+    await hold(one, "k")
+    await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert (await one.renew()).batch == 1
+    after = await join("")
+    await after.enter("one.1.2", succeeds="one.1.1", confirmed=1)
+    assert await settled(after) == []
+    await after.do(Retire("one.1.1"))
+    assert await settled(after) == []
+
+
+async def test_what_a_dead_node_was_given_another_is_given(join: Join, bench: Bench) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await hold(one, "k")
+    await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await settled(one) == ["k"]
+    found: list[str] = []
+    for _ in range(4):
+        await bench.wait(LEASE / 3)
+        found += await settled(other, confirmed=len(found))
+    assert found == ["k"]
+
+
+# Mourning
+
+
+async def test_mourning_makes_a_leave_due_at_once_and_once(join: Join, bench: Bench) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    for each in (one, other):
+        await each.do(Mourn(A, "k"))
+    told = await one.renew()
+    assert told.due == [Due(A, "k")]
+    await other.do(Mourn(A, "k"))
+    assert await settled(other) == []
+    assert await settled(one, confirmed=told.batch) == []
+
+
+async def test_what_is_held_or_leaving_is_not_mourned(join: Join, bench: Bench) -> None:
+    one = await join("one.1.1")
+    for key in ("held", "leaving"):
+        await hold(one, key)
+    await let_go(one, "leaving")
+    for key in ("held", "leaving"):
+        await one.do(Mourn(A, key))
+    assert await settled(one) == []
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await settled(one) == ["leaving"]
+
+
+async def test_a_mourned_key_that_comes_back_before_it_was_told_has_returned(join: Join) -> None:
+    one = await join("one.1.1")
+    await one.do(Mourn(A, "k"))
+    assert (await one.do(Track(one.holder, A, "k", ""))).returned
+    assert await settled(one) == []
+
+
+async def test_a_key_can_be_mourned_anew_after_it_was_held(join: Join, bench: Bench) -> None:
+    one = await join("one.1.1")
+    await one.do(Mourn(A, "k"))
+    told = await one.renew()
+    assert told.due == [Due(A, "k")]
+    await hold(one, "k")
+    await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await settled(one, confirmed=told.batch) == ["k"]
+
+
+# Leases
+
+
+async def silence(bench: Bench, witness: Ear) -> None:
+    """A lease passes, and all but the witness are silent."""
+    for _ in range(4):
+        await bench.wait(LEASE / 3)
+        await witness.do(Renew(witness.holder, 1_000, {}))
+
+
+def commands_of(holder: str) -> list[AnyCommand]:
+    return [
+        Track(holder, B, "new", ""),
+        Track(holder, A, "k", ""),
+        Untrack(holder, A, "k"),
+        Renew(holder, 0, {}),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+async def test_a_holder_without_a_lease_is_fenced(join: Join, bench: Bench, number: int) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await hold(other, "k")
+    for fenced in ("never.1.1", "one.1.1"):
+        if fenced == one.holder:
+            await silence(bench, other)
+        with pytest.raises(Fenced):
+            await one.do(commands_of(fenced)[number])
+    assert (await one.do(Snapshot(B))).entries == {}
+    assert (await one.do(Lookup(A, ["k"]))).found == {"k": {"other.1.1": ""}}
+
+
+async def test_a_fenced_holder_enters_under_another_name(join: Join, bench: Bench) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await silence(bench, other)
+    await one.enter("one.1.2", succeeds="one.1.1")
+    assert (await one.do(Track(one.holder, A, "k", ""))).held_now
+
+
+async def test_renewing_keeps_a_lease(join: Join, bench: Bench) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    for _ in range(6):
+        await bench.wait(LEASE / 3)
+        for each in (one, other):
+            await each.renew()
+    assert (await one.renew()).holders == 2
+
+
+async def test_what_a_dead_node_held_is_released_once_and_comes_due(
+    join: Join, bench: Bench
+) -> None:
+    dead, one, other = [await join(f"{name}.1.1") for name in ("dead", "one", "other")]
+    await one.do(Subscribe(A))
+    await hold(dead, "only", "v")
+    await hold(dead, "both")
+    await hold(one, "both")
+    swept: dict[str, int] = {}
+    due: list[str] = []
+    confirmed = {one.holder: 0, other.holder: 0}
+    for _ in range(5):
+        await bench.wait(LEASE / 3)
+        for each in (one, other):
+            told = await each.renew(confirmed[each.holder])
+            confirmed[each.holder] = max(told.batch, confirmed[each.holder])
+            due += [at.key for at in told.due]
+            for holder, count in told.swept.items():
+                swept[holder] = swept.get(holder, 0) + count
+    assert swept == {"dead.1.1": 2}
+    assert due == ["only"]
+    await one.heard(A, "+only +both -only")
+    assert one.transitions(A)[-1].holder == "dead.1.1"
+    assert (await one.do(Lookup(A, ["both"]))).found == {"both": {"one.1.1": ""}}
+
+
+async def test_a_large_dead_node_is_swept_in_steps(join: Join, bench: Bench) -> None:
+    dead, one = await join("dead.1.1"), await join("one.1.1")
+    count = 2 * SWEEP + 1
+    await asyncio.gather(*(hold(dead, f"k{number}") for number in range(count)))
+    await one.do(Subscribe(A))
+    for _ in range(2):
+        await bench.wait(LEASE / 3)
+        await one.renew()
+    await bench.wait(LEASE / 2)
+    steps = [await one.renew(1_000)]
+    while steps[-1].more:
+        steps.append(await one.renew(1_000))
+    assert [each.swept["dead.1.1"] for each in steps] == [SWEEP, SWEEP, 1]
+    assert (await one.renew(1_000)).swept == {}
+    await one.heard(A, " ".join(f"-k{number}" for number in range(count)))
+    assert await one.do(Count(A)) == 0
+
+
+async def test_a_silence_of_all_costs_nobody_the_lease(join: Join, bench: Bench) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await hold(one, "k")
+    await bench.wait(5 * LEASE)
+    assert (await other.renew()).swept == {}
+    assert (await one.renew()).holders == 2
+    await bench.wait(5 * LEASE)
+    await (await join("")).enter("third.1.1")
+    assert (await one.renew()).holders == 3
+    assert await one.do(Count(A)) == 1
+
+
+async def test_retiring_releases_in_steps_and_fences(join: Join, bench: Bench) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    count = SWEEP + 1
+    await asyncio.gather(*(hold(one, f"k{number}") for number in range(count)))
+    await other.do(Subscribe(A))
+    assert (await other.do(Retire(one.holder))).more
+    with pytest.raises(Fenced):
+        await hold(one, "late")
+    assert not (await other.do(Retire(one.holder))).more
+    assert not (await other.do(Retire(one.holder))).more
+    await other.heard(A, " ".join(f"-k{number}" for number in range(count)))
+    assert (await other.renew()).holders == 1
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert len(await settled(other)) == count
+
+
+async def test_a_successor_takes_keys_over_without_a_transition(join: Join) -> None:
+    before, after = await join("one.1.1"), await join("")
+    await hold(before, "kept")
+    await hold(before, "gone")
+    await after.enter("one.1.2", succeeds="one.1.1")
+    await after.do(Subscribe(A))
+    await hold(after, "kept")
+    await after.do(Retire("one.1.1"))
+    await after.heard(A, "-gone")
+
+
+async def test_rivals_are_other_processes_of_the_same_node(join: Join, bench: Bench) -> None:
+    await join("one.1.1")
+    await join("other.1.1")
+    assert (await join("one.1.2")).entered.rivals == []
+    rival = await join("one.2.1")
+    assert sorted(rival.entered.rivals) == ["one.1.1", "one.1.2"]
+    await silence(bench, rival)
+    assert (await join("one.3.1")).entered.rivals == ["one.2.1"]
+
+
+# Questions
+
+
+async def test_a_snapshot_has_the_order_of_joining_and_the_version(join: Join) -> None:
+    one = await join("one.1.1")
+    assert (await one.do(Snapshot(A))).entries == {}
+    keys = [f"k{number * 7 % 30}" for number in range(30)]
+    for key in keys:
+        await hold(one, key)
+    await let_go(one, keys[0])
+    await hold(one, keys[1], "again")
+    last = await one.do(Track(one.holder, A, keys[0], "back"))
+    state = await one.do(Snapshot(A))
+    assert list(state.entries) == [*keys[1:], keys[0]]
+    assert state.entries[keys[1]] == "again"
+    assert (state.epoch, state.n) == (one.entered.epoch, last.n)
+
+
+async def test_lookup_tells_each_holder_and_only_what_is_held(join: Join) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await hold(one, "a", "1")
+    await hold(other, "a", "2")
+    await hold(other, "b", "3")
+    found = (await one.do(Lookup(A, ["b", "nobody", "a"]))).found
+    assert found == {"a": {"one.1.1": "1", "other.1.1": "2"}, "b": {"other.1.1": "3"}}
+    assert (await one.do(Lookup(A, []))).found == {}
+    assert (await one.do(Lookup(B, ["a"]))).found == {}
+
+
+async def test_a_scan_is_complete_in_pages(join: Join) -> None:
+    one = await join("one.1.1")
+    count = 2_500
+    await asyncio.gather(*(hold(one, f"k{number}", str(number)) for number in range(count)))
+    assert await one.do(Count(A)) == count
+    found: dict[str, dict[str, str]] = {}
+    pages = 0
+    cursor = ""
+    while cursor or not pages:
+        page = await one.do(Scan(A, "", cursor))
+        assert len(page.found) < count
+        found |= page.found
+        pages, cursor = pages + 1, page.cursor
+    assert found == {f"k{number}": {"one.1.1": str(number)} for number in range(count)}
+
+
+@pytest.mark.parametrize("prefix", ["", "a", "a*", "[ab]", "\\", "?", "é"])
+async def test_a_scan_takes_its_prefix_literally(join: Join, prefix: str) -> None:
+    one = await join("one.1.1")
+    keys = ["a", "a*", "ab", "b", "[ab]c", "\\", "\\a", "?", "é", "éa", "e"]
+    for key in keys:
+        await hold(one, key)
+    page = await one.do(Scan(A, prefix))
+    assert (set(page.found), page.cursor) == ({k for k in keys if k.startswith(prefix)}, "")
+
+
+async def test_tallies_are_summed_over_who_lives(join: Join, bench: Bench) -> None:
+    one, other, third = [await join(f"{name}.1.1") for name in ("one", "other", "third")]
+    await other.renew(x=5, y=1)
+    await third.renew(x=7)
+    told = await one.renew(x=100, z=3)
+    assert told.elsewhere == {"x": 12, "z": 0}
+    assert [await one.do(Tally(name)) for name in "xyzq"] == [112, 1, 3, 0]
+    await other.renew(x=6)
+    assert [await one.do(Tally(name)) for name in "xy"] == [113, 0]
+    await silence(bench, one)
+    assert await one.do(Tally("x")) == 0
+    assert (await one.renew(x=1)).elsewhere == {"x": 0}
+
+
+# Publish and subscribe
+
+
+async def test_who_has_subscribed_gets_what_is_published_in_order(join: Join) -> None:
+    one, other, third = await join(""), await join(""), await join("")
+    await one.do(Subscribe(A))
+    await other.do(Subscribe(A))
+    await other.do(Subscribe(B))
+    for number in range(100):
+        assert third.link.publish(Publish(A, b"a%d" % number))
+        assert third.link.publish(Publish(B, b"b%d" % number))
+    await third.do(Publish(B, b"end"))
+    await eventually(lambda: (B, b"end") in other.pushes and len(one.pushes) == 100)
+    assert one.pushes == [(A, b"a%d" % number) for number in range(100)]
+    assert [body for at, body in other.pushes if at == A] == [body for _, body in one.pushes]
+    assert third.pushes == []
+
+
+async def test_publications_of_several_keep_the_order_of_each(join: Join) -> None:
+    listener, one, other = await join(""), await join(""), await join("")
+    await listener.do(Subscribe(A))
+    for number in range(200):
+        one.link.publish(Publish(A, b"1 %d" % number))
+        other.link.publish(Publish(A, b"2 %d" % number))
+    await eventually(lambda: len(listener.pushes) == 400)
+    for who in (b"1", b"2"):
+        numbers = [int(body[2:]) for _, body in listener.pushes if body[:1] == who]
+        assert numbers == list(range(200))
+
+
+async def test_after_unsubscribing_nothing_comes(join: Join) -> None:
+    one, other = await join(""), await join("")
+    await one.do(Subscribe(A))
+    await one.do(Subscribe(B))
+    await one.do(Unsubscribe(A))
+    await other.do(Publish(A, b"no"))
+    await other.do(Publish(B, b"yes"))
+    await eventually(lambda: one.pushes == [(B, b"yes")])
+    await one.do(Subscribe(A))
+    await other.do(Publish(A, b"again"))
+    await eventually(lambda: one.pushes[1:] == [(A, b"again")])
+
+
+async def test_bodies_are_any_bytes_and_addresses_any_text(join: Join) -> None:
+    one, other = await join(""), await join("")
+    addresses = ["channel:1:é", "channel:a%3Ab:x;y", "channel:1:" + "n" * 200]
+    bodies = [b"", b"\x00\r\n$5\r\n", bytes(range(256)), b"x" * 1_000_000]
+    for address in addresses:
+        await one.do(Subscribe(address))
+        for body in bodies:
+            await other.do(Publish(address, body))
+    expected = [(address, body) for address in addresses for body in bodies]
+    await eventually(lambda: len(one.pushes) == len(expected))
+    assert one.pushes == expected
+
+
+async def test_a_push_that_stands_after_an_answer_is_heard_after_it(join: Join) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await one.do(Subscribe(A))
+    order: list[object] = []
+    one.on_push = lambda address, body: order.append("push")  # type: ignore[method-assign]
+    answer = one.link.call(Count(B))
+    answer.add_done_callback(lambda _: order.append("answer"))
+    one.link.call(Publish(A, b""))  # unlike `publish`, it comes back on every store
+    await other.do(Publish(A, b""))
+    await eventually(lambda: order.count("push") == 2)
+    assert order == ["answer", "push", "push"]
+
+
+async def test_answers_come_in_the_order_of_the_calls(join: Join) -> None:
+    one = await join("one.1.1")
+    order: list[int] = []
+    calls: list[AnyCommand] = [Count(A), Track("one.1.1", A, "k", ""), Recall(A), Snapshot(A)]
+    for number, command in enumerate(calls * 5):
+        one.link.call(command).add_done_callback(lambda _, number=number: order.append(number))
+    await one.do(Count(A))
+    await eventually(lambda: order == list(range(20)))
+
+
+# The cache channels
+
+
+async def test_what_is_remembered_is_published_too_and_recalled_for_its_time(
+    join: Join, bench: Bench
+) -> None:
+    one, other = await join(""), await join("")
+    await one.do(Subscribe(A))
+    assert await one.do(Recall(A)) == Remembered(b"", 0.0)
+    await other.do(Remember(A, b"body", b"\x00cached", 60.0))
+    await eventually(lambda: one.pushes == [(A, b"body")])
+    found = await one.do(Recall(A))
+    assert found.cached == b"\x00cached"
+    assert 59.0 < found.ttl <= 60.0
+    assert other.link.publish(Remember(A, b"body", b"newer", 60.0))
+    await other.do(Count(A))
+    assert (await one.do(Recall(A))).cached == b"newer"
+    assert (await one.do(Recall(B))).cached == b""
+
+
+async def test_what_was_remembered_is_forgotten_in_time(join: Join, bench: Bench) -> None:
+    one = await join("")
+    await one.do(Remember(A, b"", b"cached", 0.05))
+    await bench.wait(0.1)
+
+    async def forgotten() -> bool:
+        return await one.do(Recall(A)) == Remembered(b"", 0.0)
+
+    await eventually(forgotten)
+
+
+# Accidents
+
+
+async def test_a_store_that_comes_back_empty_has_another_epoch(join: Join, bench: Bench) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await one.do(Subscribe(A))
+    await hold(one, "k")
+    await bench.restart_empty()
+    await eventually(lambda: len(one.lost) == len(other.lost) == 1)
+    for each in (one, other):
+        await each.link.open()
+    with pytest.raises(Fenced):
+        await one.renew()
+    before = one.entered
+    after = await one.enter("one.1.2", succeeds="one.1.1")
+    assert after.epoch != before.epoch
+    assert (await other.enter("other.1.2", succeeds="other.1.1")).epoch == after.epoch
+    assert await one.do(Snapshot(A)) == await other.do(Snapshot(A))
+    assert (await one.do(Snapshot(A))).entries == {}
+    assert (await one.renew()).epoch == after.epoch
+    # Subscriptions ended with the link.
+    await other.do(Publish(A, b"unheard"))
+    await one.do(Subscribe(A))
+    await other.do(Track(other.holder, A, "k", "", again=True))
+    await one.heard(A, "+k +k")
+    assert (A, b"unheard") not in one.pushes
+    assert one.transitions(A)[-1].epoch == after.epoch
+
+
+async def test_a_link_that_is_not_open_refuses_and_drops(bench: Bench) -> None:
+    ear = Ear(bench.link())
+    for _ in range(2):
+        with pytest.raises(ClusterUnavailable):
+            await ear.do(Count(A))
+        assert not ear.link.publish(Publish(A, b""))
+        await ear.link.open()
+        await ear.link.open()
+        assert await ear.do(Count(A)) == 0
+        assert ear.link.publish(Publish(A, b""))
+        ear.link.close()
+        ear.link.close()
+    assert ear.lost == []
+
+
+async def test_closing_fails_open_answers_and_ends_subscriptions(join: Join) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await one.do(Subscribe(A))
+    one.link.close()
+    await one.link.open()
+    await other.do(Publish(A, b""))
+    assert await one.do(Count(A)) == 0
+    assert one.pushes == []
+    assert await one.renew() is not None
+
+
+async def test_an_answer_that_nobody_waits_for_is_no_error(join: Join) -> None:
+    one = await join("one.1.1")
+    one.link.call(Renew("never.1.1", 0, {}))
+    dropped = one.link.call(Count(A))
+    dropped.cancel()
+    assert await one.do(Enter("one.1.2")) is not None

@@ -1,0 +1,152 @@
+"""Random commands have the same answers and pushes on the model in memory and on a real Redis.
+
+The seeds are fixed; a failing one is a test id, so it replays.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from pusher_server.cluster.store import (
+    AnyCommand,
+    Count,
+    Enter,
+    Lookup,
+    Mourn,
+    Renew,
+    Retire,
+    Scan,
+    Snapshot,
+    Subscribe,
+    Tally,
+    Track,
+    Untrack,
+)
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.interfaces import RosterFull
+from tests.contract.conditions import eventually
+from tests.contract.stores import (
+    LEASE,
+    Bench,
+    Ear,
+    MemoryBench,
+    RedisBench,
+    running_redis,
+)
+
+ADDRESSES = ["members:1:a", "channels:1:"]
+KEYS = [f"k{number}" for number in range(6)]
+STEPS = 250
+
+
+class Commands:
+    """Draws what nodes may ask, and remembers what a node knows: its name, and how far it has settled."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.holders: dict[str, str] = {}
+        self.number = 0
+        self.batches: dict[str, int] = {}
+
+    def draw(self) -> AnyCommand | float:
+        """A command, or seconds that pass (eighths, which both clocks can tell exactly)."""
+        pick = self.random.choice
+        kind = self.random.random()
+        node = pick(["one.1", "two.1", "three.1", "one.2"])
+        holder = self.holders.get(node, f"{node}.0")
+        address, key = pick(ADDRESSES), pick(KEYS)
+        if kind < 0.30:
+            value, again = str(self.random.randrange(5)), self.random.random() < 0.1
+            return Track(holder, address, key, value, pick([0, 0, 3]), again)
+        if kind < 0.55:
+            return Untrack(holder, address, key)
+        if kind < 0.72:
+            confirmed = self.batches.get(holder, 0) - pick([0, 0, 0, 1])
+            tallies = {
+                name: self.random.randrange(9) for name in "xyz" if self.random.random() < 0.6
+            }
+            return Renew(holder, confirmed, tallies)
+        if kind < 0.86:
+            return pick([0.125, 0.5, 1.0, 3.125, 3.25, 3.25, LEASE / 2 + 0.125])
+        return self._rare(node, holder, address, key)
+
+    def _rare(self, node: str, holder: str, address: str, key: str) -> AnyCommand:
+        kind = self.random.randrange(12)
+        if kind < 5:
+            self.number += 1
+            self.holders[node] = f"{node}.{self.number}"
+            succeeds = holder if self.random.random() < 0.7 else ""
+            known = "f00" if self.random.random() < 0.3 else ""
+            return Enter(self.holders[node], succeeds, self.batches.get(holder, 0), known)
+        questions = [Snapshot(address), Lookup(address, KEYS), Count(address), Scan(address, "k")]
+        if kind < 9:
+            others = [Snapshot(address, entries=False), Tally("x"), Tally("x", holder)]
+            return self.random.choice([*questions, *others])
+        if kind < 11:
+            return Mourn(address, key)
+        return Retire(self.random.choice([holder, "no.1.1"]), self.batches.get(holder, 0))
+
+
+def comparable(answer: Any) -> Any:
+    """Without what a store may choose: the epoch's name and the order of what is a set."""
+    found = msgspec.to_builtins(answer)
+    kind = type(answer).__name__
+    if kind in {"Entered", "Renewed", "TopicState"}:
+        found[0] = "epoch"
+    if kind == "Entered":
+        found[1].sort()
+    if kind == "Renewed":
+        found[2].sort(key=lambda due: (not due[2], due if due[2] else ()))
+    if kind == "TopicState":
+        found[2] = list(found[2].items())
+    return kind, found
+
+
+async def answer_of(ear: Ear, command: AnyCommand) -> Any:
+    try:
+        return comparable(await ear.do(command))
+    except (ClusterUnavailable, RosterFull) as error:
+        return type(error).__name__, str(error)
+
+
+def pushes_of(ear: Ear) -> Iterator[tuple[str, Any]]:
+    for address in ADDRESSES:
+        for each in ear.transitions(address):
+            yield address, msgspec.structs.replace(each, epoch="")
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_a_redis_answers_as_the_model_does(seed: int) -> None:
+    """Every answer, and in the end every push in its order."""
+    benches: list[Bench] = [
+        MemoryBench(),
+        RedisBench(await asyncio.to_thread(running_redis, "redis")),
+    ]
+    ears = [Ear(bench.link()) for bench in benches]
+    for ear in ears:
+        await ear.link.open()
+        for address in ADDRESSES:
+            await ear.do(Subscribe(address))
+    commands = Commands(seed)
+    history: list[Any] = []
+    for _ in range(STEPS):
+        command = commands.draw()
+        history.append(command)
+        if isinstance(command, float):
+            for bench in benches:
+                await bench.wait(command)
+            continue
+        expected, found = [await answer_of(ear, command) for ear in ears]
+        assert found == expected, history
+        if isinstance(command, Renew) and expected[0] == "Renewed":
+            commands.batches[command.holder] = max(
+                expected[1][1], commands.batches.get(command.holder, 0)
+            )
+    await eventually(lambda: len(ears[0].pushes) == len(ears[1].pushes))
+    assert list(pushes_of(ears[1])) == list(pushes_of(ears[0]))
+    for ear in ears:
+        ear.link.close()

@@ -1,0 +1,481 @@
+"""One link to Redis against real servers: refusals, TLS, death, slowness."""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+import uvloop
+from msgspec.structs import replace
+
+from pusher_server.cluster.links import QUEUE_BYTES, StoreLink
+from pusher_server.cluster.redis.topology import redis_stores
+from pusher_server.cluster.store import (
+    Count,
+    Enter,
+    Publish,
+    Subscribe,
+    Track,
+    Tracked,
+)
+from pusher_server.config.redis import RedisSettings
+from pusher_server.errors import ClusterUnavailable, ConfigError
+from tests.contract.conditions import eventually
+from tests.contract.stores import Ear
+from tests.redis_servers import RedisServer
+from tests.serving import free_port
+
+SECRET = "s3cr3t-in-no-message"
+A = "channel:1:a"
+
+Start = Callable[..., RedisServer]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts servers with these options of redis.conf; they end with the test."""
+    running: list[RedisServer] = []
+
+    def start(**options: str | int) -> RedisServer:
+        running.append(RedisServer(options=options))
+        return running[-1].start()
+
+    yield start
+    for each in running:
+        each.close()
+
+
+def link_to(settings: RedisSettings) -> StoreLink:
+    return redis_stores(settings, lease=10.0, undo_window=3.0)[0]
+
+
+async def open_ear(settings: RedisSettings) -> Ear:
+    ear = Ear(link_to(settings))
+    await ear.link.open()
+    return ear
+
+
+async def refusal(settings: RedisSettings) -> str:
+    """Why it cannot be opened; never with a password, and neither is `peer`."""
+    link = link_to(settings)
+    with pytest.raises(ClusterUnavailable) as raised:
+        await link.open()
+    for text in (str(raised.value), link.peer, repr(settings)):
+        assert SECRET not in text
+    assert raised.value.__cause__ is None
+    return str(raised.value)
+
+
+@pytest.fixture
+def server(start: Start) -> RedisServer:
+    return start()
+
+
+def at(server: RedisServer, **more: object) -> RedisSettings:
+    return replace(RedisSettings(url=f"redis://{server.address}"), **more)
+
+
+# Opening
+
+
+async def test_a_wrong_port_is_named() -> None:
+    port = free_port()
+    told = await refusal(RedisSettings(url=f"redis://user:{SECRET}@127.0.0.1:{port}"))
+    assert f"cannot connect to 127.0.0.1:{port}" in told
+
+
+async def test_an_unknown_host_is_named() -> None:
+    told = await refusal(RedisSettings(url="redis://no-such-host.invalid:6379"))
+    assert "cannot connect to no-such-host.invalid:6379" in told
+
+
+async def test_passwords_are_asked_for_and_checked(start: Start) -> None:
+    server = start(requirepass=SECRET)
+    assert "asks for a password" in await refusal(at(server))
+    assert "refused the user name or the password" in await refusal(at(server, password="wrong"))
+    assert await (await open_and_close(at(server, password=SECRET))) == 1
+    assert (
+        await (await open_and_close(RedisSettings(url=f"redis://:{SECRET}@{server.address}/2")))
+        == 1
+    )
+
+
+async def open_and_close(settings: RedisSettings) -> "asyncio.Future[int]":
+    """How many keys a topic has after one was tracked."""
+    ear = await open_ear(settings)
+    await ear.enter("one.1.1")
+    await ear.do(Track("one.1.1", A, "k", ""))
+    count = ear.link.call(Count(A))
+    await asyncio.wait([count])
+    ear.link.close()
+    return count
+
+
+async def test_a_user_with_too_few_rights_is_told_what_is_missing(start: Start) -> None:
+    server = start(user=f"weak on >{SECRET} ~* &* +@all -info")
+    told = await refusal(at(server, username="weak", password=SECRET))
+    assert "does not permit" in told
+    assert "info" in told
+
+
+async def test_a_user_with_the_documented_rights_is_enough(start: Start) -> None:
+    rights = (
+        "~{pusher-server:* &{pusher-server:* +@connection +@read +@write +@scripting"
+        " +publish +subscribe +unsubscribe +info +time"
+    )
+    server = start(user=f"strong on >{SECRET} {rights}")
+    settings = at(server, username="strong", password=SECRET)
+    ear = await open_ear(settings)
+    await ear.enter("one.1.1")
+    await ear.do(Subscribe(A))
+    await ear.do(Track("one.1.1", A, "k", ""))
+    await ear.heard(A, "+k")
+    await ear.renew(x=1)
+    ear.link.close()
+
+
+async def test_a_replica_is_refused(start: Start) -> None:
+    master = start()
+    replica = start(replicaof=f"{master.host} {master.port}")
+    assert "is a replica" in await refusal(at(replica))
+
+
+async def test_a_cluster_and_a_single_server_are_told_apart(start: Start) -> None:
+    server = start(cluster_enabled="yes", cluster_port=free_port())
+    assert "cluster = true" in await refusal(at(server))
+    assert "no node of a Redis Cluster" in await single_as_cluster(start())
+
+
+async def single_as_cluster(server: RedisServer) -> str:
+    return await refusal(at(server, cluster=True))
+
+
+async def test_what_is_not_redis_is_told(start: Start) -> None:
+    async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    other = await asyncio.start_server(http, "127.0.0.1", 0)
+    port = other.sockets[0].getsockname()[1]
+    assert "does not speak Redis's protocol" in await refusal(
+        RedisSettings(url=f"redis://127.0.0.1:{port}")
+    )
+    other.close()
+    await other.wait_closed()
+
+
+async def test_a_server_that_does_not_answer_is_given_up_in_time(server: RedisServer) -> None:
+    server.pause()
+    told = await refusal(at(server, connect_timeout=0.2))
+    assert f"no answer from {server.address} within 0.2 s" in told
+    server.resume()
+
+
+async def test_a_unix_socket_will_do(start: Start) -> None:
+    server = start(unixsocket="redis.sock", unixsocketperm=777)
+    settings = RedisSettings(url=f"unix://{server.folder}/redis.sock")
+    assert await (await open_and_close(settings)) == 1
+    os.unlink(server.folder / "redis.sock")
+    assert "redis.sock" in await refusal(settings)
+
+
+async def test_a_link_opens_while_an_error_is_handled(server: RedisServer) -> None:
+    """As a node does that has just failed to."""
+    ear = Ear(link_to(at(server)))
+    try:
+        await ear.do(Count(A))
+    except ClusterUnavailable:
+        await ear.link.open()
+    assert await ear.do(Count(A)) == 0
+    ear.link.close()
+
+
+# TLS
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> trustme.CA:
+    made = trustme.CA()
+    made.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    client = made.issue_cert("client")
+    client.cert_chain_pems[0].write_to_path(str(tmp_path / "client.pem"))
+    client.private_key_pem.write_to_path(str(tmp_path / "client.key"))
+    return made
+
+
+@pytest.fixture
+def tls_server(authority: trustme.CA, tmp_path: Path) -> Iterator[RedisServer]:
+    certificate = authority.issue_cert("127.0.0.1")
+    server = RedisServer()
+    (server.folder / "ca.pem").write_bytes((tmp_path / "ca.pem").read_bytes())
+    certificate.cert_chain_pems[0].write_to_path(str(server.folder / "server.pem"))
+    certificate.private_key_pem.write_to_path(str(server.folder / "server.key"))
+    server.options |= {
+        "port": 0,
+        "tls_port": server.port,
+        "tls_cert_file": "server.pem",
+        "tls_key_file": "server.key",
+        "tls_ca_cert_file": "ca.pem",
+        "tls_auth_clients": "optional",
+    }
+    yield server.start()
+    server.close()
+
+
+async def test_tls_needs_a_trusted_certificate(tls_server: RedisServer, tmp_path: Path) -> None:
+    settings = RedisSettings(url=f"rediss://{tls_server.address}")
+    assert "certificate" in await refusal(settings)
+    trusting = replace(settings, ca_certificate=str(tmp_path / "ca.pem"))
+    assert await (await open_and_close(trusting)) == 1
+    assert await (await open_and_close(replace(settings, verify=False))) == 1
+
+
+async def test_a_certificate_for_another_name_is_refused(
+    tls_server: RedisServer, tmp_path: Path
+) -> None:
+    settings = RedisSettings(
+        url=f"rediss://localhost:{tls_server.port}", ca_certificate=str(tmp_path / "ca.pem")
+    )
+    assert "certificate" in await refusal(settings)
+
+
+async def test_a_client_certificate_is_shown_where_it_is_asked_for(
+    tls_server: RedisServer, tmp_path: Path
+) -> None:
+    tls_server.options["tls_auth_clients"] = "yes"
+    tls_server.kill()
+    (tls_server.folder / "redis.conf").unlink()
+    tls_server.start()
+    settings = RedisSettings(
+        url=f"rediss://{tls_server.address}", ca_certificate=str(tmp_path / "ca.pem")
+    )
+    assert await refusal(settings)
+    shown = replace(
+        settings, certificate=str(tmp_path / "client.pem"), key=str(tmp_path / "client.key")
+    )
+    assert await (await open_and_close(shown)) == 1
+
+
+async def test_tls_on_one_side_only_is_told(server: RedisServer, tls_server: RedisServer) -> None:
+    no_tls = RedisSettings(url=f"rediss://{server.address}", connect_timeout=0.5)
+    assert "TLS" in await refusal(no_tls)
+    assert "rediss://" in await refusal(at(tls_server))
+
+
+def test_files_that_cannot_be_used_are_a_wrong_setting(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.pem")
+    with pytest.raises(ConfigError) as raised:
+        link_to(RedisSettings(url="rediss://host", ca_certificate=missing))
+    assert raised.value.setting == "cluster.redis.ca_certificate"
+    with pytest.raises(ConfigError) as raised:
+        link_to(RedisSettings(url="rediss://host", certificate=missing, key=missing))
+    assert raised.value.setting == "cluster.redis.certificate"
+
+
+# Death and slowness
+
+
+async def test_a_server_that_dies_fails_what_is_open_and_tells_once(server: RedisServer) -> None:
+    ear = await open_ear(at(server))
+    await ear.do(Subscribe(A))
+    server.pause()
+    calls = [ear.link.call(Count(A)) for _ in range(100)]
+    await asyncio.sleep(0)
+    server.kill()
+    done, _ = await asyncio.wait(calls, timeout=5)
+    assert {type(each.exception()) for each in done} == {ClusterUnavailable}
+    assert len(done) == 100
+    assert ear.lost == [str(calls[0].exception())]
+    assert ear.link.stats.up_since == 0.0
+    with pytest.raises(ClusterUnavailable):
+        await ear.link.open()
+    server.start()
+    await ear.link.open()
+    assert await ear.do(Count(A)) == 0
+    assert (ear.link.stats.opened, len(ear.lost)) == (2, 1)
+    ear.link.close()
+
+
+async def test_a_slow_server_fills_a_bounded_queue_and_no_more(server: RedisServer) -> None:
+    """Publications are dropped and counted; what was taken arrives when it wakes up."""
+    ear, listener = await open_ear(at(server)), await open_ear(at(server))
+    await listener.do(Subscribe(A))
+    server.pause()
+    body = b"x" * 10_000
+    taken = 0
+    for number in range(5_000):
+        taken += ear.link.publish(Publish(A, body))
+        if number % 50 == 0:
+            await asyncio.sleep(0)
+    assert ear.link.stats.dropped == 5_000 - taken > 0
+    assert taken * len(body) < 3 * QUEUE_BYTES  # the kernel's buffers are in it
+    assert not ear.link.publish(Publish(A, b"too much"))
+    server.resume()
+    await eventually(lambda: len(listener.pushes) == taken)
+    assert ear.link.publish(Publish(A, b"again"))
+    await eventually(lambda: listener.pushes[-1] == (A, b"again"))
+    assert ear.lost == []
+    for each in (ear, listener):
+        each.link.close()
+
+
+async def test_commands_are_not_dropped_but_end_a_link_that_is_not_read(
+    server: RedisServer,
+) -> None:
+    ear = await open_ear(at(server))
+    server.pause()
+    value = "x" * 100_000
+    calls: list[asyncio.Future[Tracked]] = []
+    while not ear.lost and len(calls) < 2_000:
+        calls.append(ear.link.call(Track("one.1.1", A, "k", value)))
+        if len(calls) % 10 == 0:
+            await asyncio.sleep(0)
+    assert "does not read" in ear.lost[0]
+    assert len(calls) * len(value) < 8 * QUEUE_BYTES
+    server.resume()
+
+
+async def test_a_server_that_hangs_is_given_up(server: RedisServer) -> None:
+    ear = await open_ear(at(server, connect_timeout=0.2))
+    server.pause()
+    with pytest.raises(ClusterUnavailable, match="has not answered"):
+        await ear.do(Count(A))
+    assert len(ear.lost) == 1
+    server.resume()
+
+
+async def test_an_idle_link_is_left_alone(server: RedisServer) -> None:
+    ear = await open_ear(at(server, connect_timeout=0.05))
+    await asyncio.sleep(0.3)
+    assert await ear.do(Count(A)) == 0
+    assert ear.lost == []
+    ear.link.close()
+
+
+async def test_forgotten_scripts_are_loaded_by_opening_again(server: RedisServer) -> None:
+    ear = await open_ear(at(server))
+    before = (await ear.enter("one.1.1")).epoch
+    server.ask("SCRIPT", "FLUSH")
+    with pytest.raises(ClusterUnavailable, match="forgotten our scripts"):
+        await ear.renew()
+    assert len(ear.lost) == 1
+    await ear.link.open()
+    assert (await ear.renew()).epoch == before
+    ear.link.close()
+
+
+async def test_a_flush_is_another_epoch(server: RedisServer) -> None:
+    ear = await open_ear(at(server))
+    before = await ear.enter("one.1.1")
+    await ear.do(Track("one.1.1", A, "k", ""))
+    server.ask("FLUSHALL")
+    assert await ear.do(Count(A)) == 0
+    with pytest.raises(ClusterUnavailable, match="lease has ended"):
+        await ear.do(Track("one.1.1", A, "k", ""))
+    assert (await ear.enter("one.1.2", succeeds="one.1.1")).epoch != before.epoch
+    assert ear.lost == []
+    ear.link.close()
+
+
+async def test_a_restart_with_its_memory_is_another_epoch_too(server: RedisServer) -> None:
+    """It may have gone back: what was written after the last save is gone."""
+    ear = await open_ear(at(server))
+    before = await ear.enter("one.1.1")
+    await ear.do(Track("one.1.1", A, "k", ""))
+    await asyncio.to_thread(server.restart, empty=False)
+    await eventually(lambda: len(ear.lost) == 1)
+    await ear.link.open()
+    after = await ear.enter("one.1.2", succeeds="one.1.1")
+    assert after.epoch != before.epoch
+    assert (await ear.do(Track("one.1.2", A, "k", ""))).ours
+    ear.link.close()
+
+
+async def test_full_memory_refuses_whole_commands(server: RedisServer) -> None:
+    ear = await open_ear(at(server))
+    await ear.enter("one.1.1")
+    await ear.do(Track("one.1.1", A, "k", ""))
+    server.ask("CONFIG", "SET", "maxmemory", 1)
+    with pytest.raises(ClusterUnavailable, match="no memory left"):
+        await ear.do(Track("one.1.1", A, "other", ""))
+    server.ask("CONFIG", "SET", "maxmemory", 0)
+    await ear.link.open()
+    assert await ear.do(Count(A)) == 1
+    ear.link.close()
+
+
+async def test_a_reader_that_redis_cuts_off_opens_again(server: RedisServer) -> None:
+    """client-output-buffer-limit: a node that does not read is disconnected by Redis."""
+    server.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1")
+    ear = await open_ear(at(server))
+    await ear.do(Subscribe(A))
+    body = "x" * 1_000_000
+    for _ in range(40):  # we do not read meanwhile
+        server.ask("PUBLISH", "{pusher-server:0}:" + A, body)
+    await eventually(lambda: len(ear.lost) == 1)
+    await ear.link.open()
+    await ear.do(Subscribe(A))
+    await ear.do(Publish(A, b"alive"))
+    await eventually(lambda: ear.pushes[-1] == (A, b"alive"))
+    ear.link.close()
+
+
+async def test_time_is_the_servers(server: RedisServer) -> None:
+    """A lease and an undo window by the real clock; the contract suite has one of its own."""
+    stores = redis_stores(at(server), lease=0.6, undo_window=0.1)
+    ear, other = Ear(stores[0]), Ear(redis_stores(at(server), lease=0.6, undo_window=0.1)[0])
+    for each, holder in ((ear, "one.1.1"), (other, "other.1.1")):
+        await each.link.open()
+        await each.enter(holder)
+    await ear.do(Track("one.1.1", A, "k", ""))
+    found: list[str] = []
+
+    async def swept_and_due() -> bool:
+        told = await other.renew(confirmed=1)
+        found.extend(each.key for each in told.due)
+        return found == ["k"]
+
+    await eventually(swept_and_due)
+    assert await other.do(Count(A)) == 0
+    with pytest.raises(ClusterUnavailable, match="lease has ended"):
+        await ear.renew()
+    for each in (ear, other):
+        each.link.close()
+
+
+async def test_several_links_enter_at_once(server: RedisServer) -> None:
+    """All find the same epoch, though none was there before."""
+    ears = [await open_ear(at(server)) for _ in range(5)]
+    epochs = await asyncio.gather(
+        *(ear.do(Enter(f"n{number}.1.1")) for number, ear in enumerate(ears))
+    )
+    assert len({each.epoch for each in epochs}) == 1
+    for ear in ears:
+        ear.link.close()
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        test_a_server_that_dies_fails_what_is_open_and_tells_once,
+        test_a_slow_server_fills_a_bounded_queue_and_no_more,
+        test_commands_are_not_dropped_but_end_a_link_that_is_not_read,
+        test_a_server_that_hangs_is_given_up,
+        test_a_reader_that_redis_cuts_off_opens_again,
+        test_several_links_enter_at_once,
+    ],
+)
+def test_it_is_so_on_uvloop(
+    test: Callable[[RedisServer], Coroutine[None, None, None]], server: RedisServer
+) -> None:
+    """Whose transports are not asyncio's."""
+    uvloop.run(test(server))
+
+
+def test_tls_works_on_uvloop(tls_server: RedisServer, tmp_path: Path) -> None:
+    """It has a TLS of its own."""
+    uvloop.run(test_tls_needs_a_trusted_certificate(tls_server, tmp_path))

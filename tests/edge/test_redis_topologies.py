@@ -1,0 +1,270 @@
+"""Stores follow their master: failover by Sentinel, failover and resharding in a Redis Cluster."""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+from msgspec.structs import replace
+
+from pusher_server.cluster.links import StoreLink
+from pusher_server.cluster.redis.topology import STORES, redis_stores
+from pusher_server.cluster.store import Count, Publish, Snapshot, Subscribe, Track
+from pusher_server.config.redis import RedisSettings
+from pusher_server.errors import ClusterUnavailable
+from tests.contract.conditions import eventually
+from tests.contract.stores import Ear
+from tests.redis_servers import RedisServer
+from tests.redis_topologies import ClusterRedis, SentinelRedis
+from tests.serving import free_port
+
+A = "members:1:presence-a"
+#: Seconds for a failover, as slow as a busy machine makes it.
+PATIENCE = 20.0
+
+
+@pytest.fixture(scope="module")
+def sentinel() -> Iterator[SentinelRedis]:
+    made = SentinelRedis()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ClusterRedis]:
+    made = ClusterRedis(replicas=True)
+    yield made
+    made.close()
+
+
+def stores(settings: RedisSettings) -> list[StoreLink]:
+    return redis_stores(settings, lease=10.0, undo_window=3.0)
+
+
+async def open_again(ear: Ear) -> None:
+    """As a node does: until somebody answers."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await ear.link.open()
+            except ClusterUnavailable:
+                await asyncio.sleep(0.05)
+
+
+async def settled_in(settings: RedisSettings) -> Ear:
+    """A node that holds a key in the first store and hears of it."""
+    ear = Ear(stores(settings)[0])
+    await open_again(ear)
+    await ear.enter("one.1.1")
+    await ear.do(Subscribe(A))
+    await ear.do(Track("one.1.1", A, "k", "v"))
+    await ear.heard(A, "+k")
+    return ear
+
+
+async def lost_once(ear: Ear) -> None:
+    await eventually(lambda: len(ear.lost) > 0, PATIENCE)
+    assert len(ear.lost) == 1
+
+
+async def goes_on(ear: Ear) -> None:
+    """Another epoch; what was replicated is still there, and everything works."""
+    before = ear.entered.epoch
+    await open_again(ear)
+    after = await ear.enter("one.1.2", succeeds="one.1.1")
+    assert after.epoch != before
+    assert (await ear.do(Snapshot(A))).epoch == after.epoch
+    await ear.do(Subscribe(A))
+    await ear.do(Track("one.1.2", A, "new", ""))
+    await eventually(lambda: ear.changes(A).endswith("+new"))
+    assert ear.link.stats.opened == 2
+
+
+# Sentinel
+
+
+async def test_a_store_follows_the_master_that_sentinels_elect(sentinel: SentinelRedis) -> None:
+    ear = await settled_in(replace(sentinel.settings, prefix="elected"))
+    before = ear.link.peer
+    failover = asyncio.create_task(asyncio.to_thread(sentinel.failover))
+    await lost_once(ear)
+    await goes_on(ear)
+    await failover
+    assert ear.link.peer != before
+    ear.link.close()
+
+
+async def test_a_store_follows_a_failover_that_an_operator_asked_for(
+    sentinel: SentinelRedis,
+) -> None:
+    """The old master lives on as a replica: Sentinel ends our connection to it."""
+    ear = await settled_in(replace(sentinel.settings, prefix="asked"))
+    sentinel.sentinels[0].ask("SENTINEL", "FAILOVER", "the-master")
+    await lost_once(ear)
+    await goes_on(ear)
+    ear.link.close()
+
+
+async def test_a_sentinel_that_is_away_or_mistaken_is_outvoted(sentinel: SentinelRedis) -> None:
+    wrong = RedisServer(program="redis-sentinel")
+    other = RedisServer()
+    try:
+        other.start()
+        (wrong.folder / "redis.conf").write_text(
+            f"port {wrong.port}\nsentinel monitor the-master {other.host} {other.port} 1\n", "utf-8"
+        )
+        (wrong.folder / "redis.conf").chmod(0o666)
+        wrong.start()
+        places = (wrong.address, f"127.0.0.1:{free_port()}", *sentinel.settings.sentinels)
+        ear = Ear(stores(replace(sentinel.settings, sentinels=places))[0])
+        await open_again(ear)
+        assert ear.link.peer == f"Redis at {sentinel.masters()[0].address}"
+        ear.link.close()
+    finally:
+        wrong.close()
+        other.close()
+
+
+async def test_what_sentinels_do_not_know_is_told(sentinel: SentinelRedis) -> None:
+    link = stores(replace(sentinel.settings, sentinel_master="other"))[0]
+    with pytest.raises(ClusterUnavailable, match="knows no master 'other'"):
+        await link.open()
+    nobody = replace(sentinel.settings, sentinels=(f"127.0.0.1:{free_port()}",))
+    with pytest.raises(ClusterUnavailable, match="no Sentinel can be asked: cannot connect"):
+        await stores(nobody)[0].open()
+
+
+# Cluster
+
+
+async def test_all_stores_of_a_cluster_work_over_one_connection_per_master(
+    cluster: ClusterRedis,
+) -> None:
+    ears = [Ear(each) for each in stores(replace(cluster.settings, prefix="all"))]
+    assert len(ears) == STORES == 32
+    before = sum(_clients(each) for each in cluster.masters())
+    for ear in ears:
+        await ear.link.open()
+    await asyncio.gather(*(ear.enter("one.1.1") for ear in ears))
+    await asyncio.gather(*(ear.do(Subscribe(A)) for ear in ears))
+    for number, ear in enumerate(ears):
+        await ear.do(Track("one.1.1", A, f"k{number}", ""))
+        ear.link.publish(Publish(A, b"%d" % number))
+    for number, ear in enumerate(ears):
+        await eventually(partial(_has, ear, (A, b"%d" % number)))
+        assert ear.changes(A) == f"+k{number}"
+        assert await ear.do(Count(A)) == 1
+    assert sum(_clients(each) for each in cluster.masters()) == before + 3
+    assert len({ear.link.peer for ear in ears}) == 3
+    for ear in ears:
+        ear.link.close()
+    await eventually(lambda: sum(_clients(each) for each in cluster.masters()) == before)
+
+
+def _has(ear: Ear, push: tuple[str, bytes]) -> bool:
+    return push in ear.pushes
+
+
+def _clients(server: RedisServer) -> int:
+    listed = str(server.ask("CLIENT", "LIST", "TYPE", "NORMAL"), "utf-8")
+    listed += str(server.ask("CLIENT", "LIST", "TYPE", "PUBSUB"), "utf-8")
+    return listed.count("name=pusher-server")
+
+
+async def test_a_store_follows_a_failover_in_the_cluster(cluster: ClusterRedis) -> None:
+    settings = replace(cluster.settings, prefix="failover")
+    ear = await settled_in(settings)
+    owner = cluster.owner_of(cluster.slot(prefix="failover"))
+    await asyncio.to_thread(cluster.failover_of, owner)
+    # The old master closes nothing; but it has no slots any more and says so.
+
+    def publish_until_lost() -> bool:
+        return not ear.link.publish(Publish(A, b"")) and len(ear.lost) > 0
+
+    await eventually(publish_until_lost, PATIENCE)
+    assert len(ear.lost) == 1
+    await goes_on(ear)
+    ear.link.close()
+
+
+async def test_a_slot_that_moves_takes_its_store_along(cluster: ClusterRedis) -> None:
+    """The server ends the subscriptions in the slot; that alone tells the store."""
+    settings = replace(cluster.settings, prefix="moving")
+    ear = await settled_in(settings)
+    before = ear.link.peer
+    await asyncio.to_thread(cluster.reshard, cluster.slot(prefix="moving"))
+    await lost_once(ear)
+    assert "moved" in ear.lost[0]
+    await goes_on(ear)
+    assert ear.link.peer != before
+    assert (await ear.do(Snapshot(A))).entries == {"k": "v", "new": ""}
+    ear.link.close()
+
+
+async def test_a_slot_under_way_is_refused_and_disturbs_no_other_store(
+    cluster: ClusterRedis,
+) -> None:
+    """Its keys may be on either side, so no script may run on them."""
+    ears = [Ear(each) for each in stores(replace(cluster.settings, prefix="underway"))]
+    for ear in ears:
+        await open_again(ear)
+    moving = ears[0]
+    slot = cluster.slot(prefix="underway")
+    source = cluster.owner_of(slot)
+    target = next(each for each in cluster.masters() if each is not source)
+    neighbours = [each for each in ears[1:] if each.link.peer == moving.link.peer]
+    assert neighbours
+    cluster.begin_reshard(slot, source, target)
+    try:
+        for _ in range(3):
+            with pytest.raises(ClusterUnavailable, match="being moved"):
+                await moving.enter("one.1.1")
+            await open_again(moving)
+        assert len(moving.lost) == 3
+        await asyncio.gather(*(each.enter("one.1.1") for each in neighbours))
+        assert [each.lost for each in neighbours] == [[]] * len(neighbours)
+    finally:
+        for each in (source, target):
+            each.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+    await moving.enter("one.1.1")
+    for ear in ears:
+        ear.link.close()
+
+
+async def test_a_master_that_dies_is_replaced_and_the_others_go_on(cluster: ClusterRedis) -> None:
+    ears = [Ear(each) for each in stores(replace(cluster.settings, prefix="dying"))]
+    for ear in ears:
+        await open_again(ear)
+        await ear.enter("one.1.1")
+    dying = cluster.owner_of(cluster.slot(prefix="dying"))
+    theirs = [each for each in ears if each.link.peer == f"Redis at {dying.address}"]
+    others = [each for each in ears if each not in theirs]
+    dying.kill()
+    try:
+        for ear in theirs:
+            await lost_once(ear)
+        for ear in theirs:
+            before = ear.entered.epoch
+            async with asyncio.timeout(PATIENCE):
+                while ear.entered.epoch == before:
+                    await open_again(ear)
+                    try:
+                        await ear.enter("one.1.2", succeeds="one.1.1")
+                    except ClusterUnavailable:  # not yet elected, or not yet known to all
+                        await asyncio.sleep(0.05)
+        assert [each.lost for each in others] == [[]] * len(others)
+        await asyncio.gather(*(each.renew() for each in others))
+    finally:
+        dying.start()
+    for ear in ears:
+        ear.link.close()
+
+
+async def test_one_living_node_of_the_cluster_is_enough_to_find_the_others(
+    cluster: ClusterRedis,
+) -> None:
+    url = f"redis://127.0.0.1:{free_port()},{cluster.servers[-1].address}"
+    ear = Ear(stores(replace(cluster.settings, url=url, prefix="seeds"))[0])
+    await ear.link.open()
+    assert await ear.do(Count(A)) == 0
+    ear.link.close()

@@ -1,0 +1,87 @@
+"""The bytes between nodes: what this release writes, and what it makes of another's."""
+
+import msgspec
+import pytest
+
+from pusher_server.cluster import wire
+from pusher_server.interfaces import (
+    CONTROL,
+    CachedEvent,
+    ClusterMessage,
+    CountMessage,
+    EventMessage,
+    TerminateMessage,
+    channel_topic,
+    members_topic,
+)
+
+TRANSITION = wire.Transitioned(wire.WIRE, "a", 3, "k", "v", True, False, False, "one.1.1")
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        channel_topic("1", "private-x"),
+        channel_topic("a:b/ü%", "x:y;z"),
+        members_topic("", "presence-:"),
+        CONTROL,
+    ],
+)
+def test_an_address_leads_back_to_its_topic(topic: tuple[str, str, str]) -> None:
+    assert wire.topic_of(wire.address_of(topic)) == topic
+
+
+def test_addresses_do_not_meet() -> None:
+    topics = [("a", "channel", "b:c"), ("a:b", "channel", "c"), ("a%3Ab", "channel", "c")]
+    assert len({wire.address_of(topic) for topic in topics}) == 3
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        EventMessage(payload=b"\x00{}", event_id=2**62, except_socket="1.2"),
+        EventMessage(payload=b"", event_id=0),
+        TerminateMessage(app_id="1", user_id="ü"),
+        CountMessage(),
+    ],
+)
+def test_a_message_arrives_as_it_was_sent(message: ClusterMessage) -> None:
+    found = wire.decode_message(wire.encode_message("one.1", message))
+    assert found is not None
+    assert (found.sender, found.message) == ("one.1", message)
+
+
+def test_what_a_later_release_adds_is_passed_over() -> None:
+    body = [wire.WIRE, "one.1", ["event", b"p", 7, None, "more"], "more"]
+    found = wire.decode_message(msgspec.msgpack.encode(body))
+    assert found is not None
+    assert found.message == EventMessage(payload=b"p", event_id=7)
+    longer = [*msgspec.to_builtins(TRANSITION), "more"]
+    assert wire.decode_transition(msgspec.msgpack.encode(longer)) == TRANSITION
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        msgspec.msgpack.encode([wire.WIRE, "one.1", ["later", 1]]),
+        msgspec.msgpack.encode([wire.WIRE + 1, "one.1", ["event", b"p", 7, None]]),
+        b"",
+        b"\xc1",
+        b"\x93\x01",
+    ],
+)
+def test_what_is_not_known_is_left_alone(body: bytes) -> None:
+    assert wire.decode_message(body) is None
+    assert wire.decode_transition(body) is None
+    assert wire.decode_cached(body) is None
+
+
+def test_a_transition_of_another_wire_is_left_alone() -> None:
+    other = msgspec.structs.replace(TRANSITION, wire=wire.WIRE + 1)
+    assert wire.decode_transition(wire.encode_transition(other)) is None
+    assert wire.decode_transition(wire.encode_transition(TRANSITION)) == TRANSITION
+
+
+def test_a_cached_event_is_read_as_it_was_written() -> None:
+    event = CachedEvent(payload=b"p", data=b'"d"', event_id=5, ttl=60.0)
+    assert wire.decode_cached(wire.encode_cached(event)) == event
