@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.load import (
+    blocks,
     chart,
     contestants,
     kernel,
@@ -34,6 +35,7 @@ from benchmarks.load.progress import Progress
 from benchmarks.load.results import Standings, relative_cost, standings
 
 PAGES = contestants.TOP / "docs" / "performance"
+OVERVIEW = contestants.TOP / "docs" / "performance.md"
 METHOD = """Servers and load client have a core each, on loopback, where the receiving half of TCP runs on the
 sender's core: CPU is an upper bound of what a network card would cost. The contestants take turns within each
 scenario, and each figure is the median of {repetitions}. Every event carries its sender, number and time; the
@@ -179,7 +181,7 @@ def draw(chosen: tuple[Scenario, ...], found: Standings, names: list[str]) -> st
 
 
 def write(out: Path) -> None:
-    """The page and the chart, from the raw lines."""
+    """The page, the chart, and the goals in the overview, from the raw lines."""
     conditions, results = raw.read(out / RAW)
     found = standings(results)
     measured = tuple(s for s in scenarios.SCENARIOS if s.name in found)
@@ -196,6 +198,8 @@ def write(out: Path) -> None:
     (out / "comparison.md").write_text(page)
     if out == PAGES:
         sizing.fill(sizing.PAGE, out)
+        goals = tables.goals_block(measured, found, names, conditions)
+        OVERVIEW.write_text(blocks.replace(OVERVIEW.read_text(), "goals", goals))
     print(tables.goals_table(measured, found, names))
 
 

@@ -19,7 +19,7 @@ def conditions(*, soketi: bool = True) -> dict[str, str]:
         "date": time.strftime("%Y-%m-%d"),
         "commit": commit(),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory_gb()} GB",
-        "system": f"{platform.system()} {platform.release()}, {_distribution()}",
+        "system": f"{platform.system()} {platform.release()}, {_distribution()}, TCP {_congestion()}",
         "Python": f"{platform.python_version()}, " + ", ".join(_packages()),
     }
     return found | (_soketi() if soketi else {})
@@ -56,6 +56,14 @@ def _distribution() -> str:
         return platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):
         return "unknown distribution"
+
+
+def _congestion() -> str:
+    """How TCP paces itself: part of what a send costs."""
+    try:
+        return Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    except OSError:
+        return "unknown"
 
 
 def _packages() -> list[str]:

@@ -5,12 +5,12 @@
 `make bench-compare` and `make bench-growth` do this at their end, too.
 """
 
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.load import raw, tables
+from benchmarks.load.blocks import replace
 from benchmarks.load.contestants import TOP
 from benchmarks.load.model import OURS
 from benchmarks.load.results import Standings, standings
@@ -19,16 +19,6 @@ PAGE = TOP / "docs" / "sizing.md"
 PERFORMANCE = TOP / "docs" / "performance"
 #: Plan with this share of a core: the rest is for bursts, reconnects, and the other work of a machine.
 PLANNED_SHARE = 0.5
-
-_BLOCK = r"(<!-- {name}: written by benchmarks/load/sizing\.py -->\n).*?(<!-- end -->)"
-
-
-def replace(page: str, name: str, text: str) -> str:
-    """The page with the text between the markers of a table. Raises ValueError when they are missing."""
-    block = re.compile(_BLOCK.format(name=re.escape(name)), re.DOTALL)
-    if not block.search(page):
-        raise ValueError(f"the page has no markers for {name!r}")
-    return block.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page)
 
 
 def core_table(metrics: Mapping[str, Mapping[str, float]]) -> str:

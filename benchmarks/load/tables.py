@@ -86,6 +86,25 @@ def summary(judged: Sequence[Judged]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
 
 
+def judgements(scenarios: Sequence[Scenario], found: Standings) -> list[Judged]:
+    """Every goal of the scenarios with how it stands."""
+    return [judge(goal, found.get(s.name, {})) for s in scenarios for goal in s.goals]
+
+
+def goals_block(
+    scenarios: Sequence[Scenario],
+    found: Standings,
+    names: Sequence[str],
+    conditions: Mapping[str, str],
+) -> str:
+    """For the overview: every goal beside what was measured, when and on what."""
+    head = f"{conditions['date']}, commit {conditions['commit']}; {conditions['machine']}"
+    return (
+        f"{head}. Goals: {summary(judgements(scenarios, found))}.\n\n"
+        f"{goals_table(scenarios, found, names)}"
+    )
+
+
 def conditions_list(conditions: Mapping[str, str]) -> str:
     """The head of a page with numbers."""
     return "\n".join(f"- {name}: {value}" for name, value in conditions.items())
@@ -102,14 +121,13 @@ def page(
 ) -> str:
     """The whole page."""
     measured = [s for s in scenarios if s.name in found]
-    judged = [judge(goal, found[s.name]) for s in measured for goal in s.goals]
     parts = [
         "# Comparison",
         "<!-- written by `make bench-compare`; not by hand -->",
         f"![Cost relative to ours, per scenario]({chart})",
         conditions_list(conditions),
         method,
-        f"Goals: {summary(judged)}.",
+        f"Goals: {summary(judgements(measured, found))}.",
         goals_table(measured, found, names),
         "## Every figure",
         *(details(s, found[s.name]) for s in measured),

@@ -3,10 +3,12 @@
 How frames get out (DESIGN §16.1):
 
 1. `queue` appends a frame to those that are owed. Nothing is written yet.
-2. The fan-out calls `serve` in the same loop turn. All that has gathered becomes one immutable `_Job` and
+2. The fan-out calls `serve` in the same loop turn. All that has gathered becomes one immutable `Job` and
    is written joined, once per subscriber. A channel larger than one chunk is served over several turns
-   from a snapshot; frames queued meanwhile form the next job, which starts after it.
-3. Who must not get the whole of it stands in a small map, subscription -> `_Part`: an excluded sender,
+   from a snapshot, which is kept for the next job while nobody comes or goes. Frames queued meanwhile
+   join the job while it is small: whoever has not had its turn gets all of it in one write, the others
+   the rest in a second round. Else they form the next job, which starts after it.
+3. Who must not get the whole of it stands in a small map, subscription -> `Part`: an excluded sender,
    somebody who joined after the first frame. Only those get a join of their own, so an exclusion never
    splits a batch.
 4. `settle` writes at once what one subscriber is still owed: before it leaves, and before anything is
@@ -15,28 +17,33 @@ How frames get out (DESIGN §16.1):
 A subscription is pending until its success frame is written; frames for it are held back in it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from pusher_server.app import Member
+from pusher_server.hub.batch import (
+    Job,
+    Part,
+    Parts,
+    Snapshot,
+    Subscribers,
+    join,
+    write_each,
+    write_to_all,
+)
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.members import MemberList
 from pusher_server.protocol.channel_name import ChannelName
-
-#: Joined writes are cut at a frame boundary near this size, so that one write stays far below the
-#: slow-consumer cap (DESIGN §16.13).
-JOIN_BYTES = 65_536
 
 
 class Subscription:
     """One connection in one channel. A new one for every join, so its identity is the visit's."""
 
-    __slots__ = ("channel", "connection", "held", "member", "order", "write")
+    __slots__ = ("channel", "connection", "held", "member", "order")
 
     def __init__(self, channel: "Channel", connection: Connection, member: Member | None) -> None:
         self.channel = channel
         self.connection = connection
         self.member = member
-        self.write: Callable[[bytes], None] = connection.write
         #: Place in the channel's join order; 0 while pending, negative once it has left.
         self.order = 0
         #: Frames for it while pending: (event id, frame).
@@ -53,84 +60,13 @@ class Subscription:
         return self.connection.subscriptions.get(self.channel.name.text) is not self
 
 
-class _Part:
-    """Which frames of a batch somebody gets: those from `start` on, but the `skipped` ones."""
-
-    __slots__ = ("skipped", "start")
-
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self.skipped: list[int] = []
-
-    def of(self, frames: Sequence[bytes]) -> list[bytes]:
-        if not self.skipped:
-            return list(frames[self.start :])
-        skipped = set(self.skipped)
-        return [frames[i] for i in range(self.start, len(frames)) if i not in skipped]
-
-
-_Parts = dict[Subscription, _Part]
 #: Shared by all channels without members; nobody writes to it.
 _NO_USERS: dict[str, set[Subscription]] = {}
 
 
-def join(frames: Sequence[bytes]) -> Sequence[bytes]:
-    """The same bytes in as few pieces as `JOIN_BYTES` allows; a frame is never cut."""
-    if len(frames) < 2:
-        return frames
-    pieces: list[bytes] = []
-    first, size = 0, 0
-    for i, frame in enumerate(frames):
-        if size and size + len(frame) > JOIN_BYTES:
-            pieces.append(b"".join(frames[first:i]))
-            first, size = i, 0
-        size += len(frame)
-    pieces.append(b"".join(frames[first:]))
-    return pieces
-
-
-class _Job:
-    """One batch on its way to a snapshot of subscribers, in join order."""
-
-    __slots__ = ("frames", "parts", "pieces", "position", "targets")
-
-    def __init__(self, frames: list[bytes], parts: _Parts, targets: list[Subscription]) -> None:
-        self.frames = frames
-        self.pieces = join(frames)
-        self.parts = parts
-        self.targets = targets
-        self.position = 0
-
-    def has_yet_to_serve(self, subscription: Subscription) -> bool:
-        """Orders rise along the snapshot, so one comparison tells whether its turn has passed."""
-        first, last = abs(self.targets[self.position].order), abs(self.targets[-1].order)
-        return first <= subscription.order <= last
-
-    def serve(self, limit: int) -> int:
-        """Write to the next `limit` targets; how many they were."""
-        chunk = self.targets[self.position : self.position + limit]
-        self.position += len(chunk)
-        _write(chunk, self.frames, self.pieces, self.parts)
-        return len(chunk)
-
-
-def _write(
-    targets: Iterable[Subscription], frames: list[bytes], pieces: Sequence[bytes], parts: _Parts
-) -> None:
-    """The hot loop: about 0.03 µs of Python per subscriber beside the 2-3 µs of the kernel's send."""
-    if parts:
-        for target in targets:
-            part = parts.get(target)
-            for piece in pieces if part is None else join(part.of(frames)):
-                target.write(piece)
-    elif len(pieces) == 1:
-        piece = pieces[0]
-        for target in targets:
-            target.write(piece)
-    else:
-        for target in targets:
-            for piece in pieces:
-                target.write(piece)
+def _write_pieces(subscription: Subscription, frames: Sequence[bytes]) -> None:
+    for piece in join(frames):
+        subscription.connection.write(piece)
 
 
 class Channel:
@@ -141,6 +77,7 @@ class Channel:
         "_job",
         "_orders",
         "_parts",
+        "_snapshot",
         "members",
         "name",
         "on_bus",
@@ -152,7 +89,8 @@ class Channel:
 
     def __init__(self, name: ChannelName) -> None:
         self.name = name
-        self.subscribers: dict[Connection, Subscription] = {}
+        #: In join order, with what is written to each.
+        self.subscribers: Subscribers = {}
         self.pending: dict[Connection, Subscription] = {}
         #: Presence only: this node's subscriptions of each user, and the cluster's list of members.
         self.users: dict[str, set[Subscription]] = {} if name.has_members else _NO_USERS
@@ -162,8 +100,10 @@ class Channel:
         #: Whether the fan-out has it in its queue.
         self.scheduled = False
         self._frames: list[bytes] = []
-        self._parts: _Parts = {}
-        self._job: _Job | None = None
+        self._parts: Parts = {}
+        self._job: Job | None = None
+        #: Made for a job of several chunks; none once somebody has come or gone.
+        self._snapshot: Snapshot | None = None
         self._orders = 0
 
     def __len__(self) -> int:
@@ -178,7 +118,8 @@ class Channel:
         self, frame: bytes, *, skip: Connection | None = None, event_id: int = 0, hold: bool = True
     ) -> None:
         """Owe `frame` to everybody subscribed now, but to `skip`; to the pending ones only if `hold`."""
-        if skip is not None and (sender := self.subscribers.get(skip)) is not None:
+        sender = None if skip is None else skip.subscriptions.get(self.name.text)
+        if sender is not None and sender.active:
             self._part(sender, 0).skipped.append(len(self._frames))
         if self.subscribers:
             self._frames.append(frame)
@@ -200,16 +141,24 @@ class Channel:
         subscription.held = []
         self._orders += 1
         subscription.order = self._orders
-        self.subscribers[subscription.connection] = subscription
+        self.subscribers[subscription] = subscription.connection.write
+        self._snapshot = None
         if self._frames:
             self._part(subscription, len(self._frames))
-        for piece in join([*opening, *held]):
-            subscription.write(piece)
+        _write_pieces(subscription, [*opening, *held])
 
     def settle(self, subscription: Subscription) -> None:
         """Write at once what this subscriber is owed, so that something else may follow it."""
-        for piece in join(self._claim(subscription)):
-            subscription.write(piece)
+        _write_pieces(subscription, self._claim(subscription))
+
+    def redirect(self, subscription: Subscription) -> None:
+        """Its connection's `write` is another one from now on. May be called inside a write."""
+        if subscription in self.subscribers:
+            write = self.subscribers[subscription] = subscription.connection.write
+            if self._snapshot is not None:
+                self._snapshot.redirect(subscription, write)
+            if self._job is not None:
+                self._job.snapshot.redirect(subscription, write)
 
     def remove(self, subscription: Subscription, *, settle: bool) -> bool:
         """Leave; owed frames are written first if `settle` (not when the transport is gone).
@@ -219,11 +168,11 @@ class Channel:
         if subscription.active:
             owed = self._claim(subscription)
             self._parts.pop(subscription, None)
-            del self.subscribers[subscription.connection]
+            del self.subscribers[subscription]
+            self._snapshot = None
             subscription.order = -subscription.order
             if settle:
-                for piece in join(owed):
-                    subscription.write(piece)
+                _write_pieces(subscription, owed)
         else:
             del self.pending[subscription.connection]
         if subscription.member is None:
@@ -237,34 +186,47 @@ class Channel:
     def serve(self, limit: int) -> int:
         """Write the next batch, to `limit` subscribers at most; how many they were."""
         if self._job is None:
-            frames, self._frames = self._frames, []
-            parts, self._parts = self._parts, {}
+            frames, parts = self._take()
             if not frames or not self.subscribers:
                 return 0
             if len(self.subscribers) <= limit:
-                _write(self.subscribers.values(), frames, join(frames), parts)
+                pieces = join(frames)
+                if parts or len(pieces) > 1:
+                    write_each(self.subscribers, frames, 0, pieces, parts)
+                else:
+                    write_to_all(self.subscribers.values(), pieces[0])
                 return len(self.subscribers)
-            self._job = _Job(frames, parts, list(self.subscribers.values()))
+            if self._snapshot is None:
+                self._snapshot = Snapshot(self.subscribers)
+            self._job = Job(frames, parts, self._snapshot)
+        elif (
+            self._frames and self._snapshot is self._job.snapshot and self._job.takes(self._frames)
+        ):
+            self._job.add(*self._take())
         served = self._job.serve(limit)
-        if self._job.position == len(self._job.targets):
+        if self._job.done:
             self._job = None
         return served
 
-    def _part(self, subscription: Subscription, start: int) -> _Part:
+    def _take(self) -> tuple[list[bytes], Parts]:
+        """What is queued, which is not any more."""
+        frames, self._frames = self._frames, []
+        parts, self._parts = self._parts, {}
+        return frames, parts
+
+    def _part(self, subscription: Subscription, start: int) -> Part:
         part = self._parts.get(subscription)
         if part is None:
-            part = self._parts[subscription] = _Part(start)
+            part = self._parts[subscription] = Part(start)
         return part
 
     def _claim(self, subscription: Subscription) -> list[bytes]:
         """Take what is owed to one subscriber out of the running job and out of the queue."""
         owed: list[bytes] = []
-        if self._job is not None and self._job.has_yet_to_serve(subscription):
-            part = self._job.parts.get(subscription)
-            owed += self._job.frames if part is None else part.of(self._job.frames)
-            self._job.parts[subscription] = _Part(len(self._job.frames))
+        if self._job is not None:
+            owed += self._job.claim(subscription)
         if self._frames:
             part = self._parts.get(subscription)
             owed += self._frames if part is None else part.of(self._frames)
-            self._parts[subscription] = _Part(len(self._frames))
+            self._parts[subscription] = Part(len(self._frames))
         return owed

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pusher_server.config import HttpSettings
@@ -69,10 +70,18 @@ def _status_line(status: int) -> bytes:
 
 def _asks_for_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
     """Upgrade is a list, in one line or several (RFC 9110 §7.8); the parser has looked at Connection."""
-    return any(
-        name == b"upgrade" and b"websocket" in [each.strip() for each in value.lower().split(b",")]
-        for name, value in headers
-    )
+    for name, value in headers:
+        if name == b"upgrade":
+            offered = value.lower()
+            if offered == b"websocket" or b"websocket" in map(bytes.strip, offered.split(b",")):
+                return True
+    return False
+
+
+def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
+    """One end of the connection; none of a Unix socket."""
+    address = transport.get_extra_info(name)
+    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -105,7 +114,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._publication: bytearray | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        super().connection_made(transport)
+        # As uvicorn's, but the addresses are those that the loop knows: uvicorn makes two socket objects to
+        # ask for them, seven system calls (docs/performance.md).
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = _address(transport, "sockname")
+        self.client = _address(transport, "peername")
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self._expect_within(self._guard.settings.header_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -313,14 +329,17 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         peer = None if self.client is None else self.client[0]
-        forwarded = upgrade.joined(b"x-forwarded-proto")
-        secure = self.scheme == "https" or self._proxies.is_secure(peer, forwarded)
+        forwarded_for, secure = None, self.scheme == "https"
+        if self._proxies.trusts(peer):  # else its headers mean nothing and are not looked for
+            forwarded_for = upgrade.joined(b"x-forwarded-for")
+            forwarded = upgrade.joined(b"x-forwarded-proto")
+            secure = secure or self._proxies.is_secure(peer, forwarded)
         self.connections.discard(self)
         self._guard.idle.pop(self, None)
         connection = WebSocketConnection(
             self._edge,
             self.transport,
-            self._proxies.client(peer, upgrade.joined(b"x-forwarded-for")),
+            self._proxies.client(peer, forwarded_for),
             self.connections.discard,
         )
         self.connections.add(connection)  # type: ignore[arg-type]  # as above; it only calls shutdown()

@@ -264,7 +264,7 @@ class WebSocketConnection(asyncio.Protocol):
     def _redirect(self, write: Callable[[bytes], None]) -> None:
         self.write = write
         for subscription in self.subscriptions.values():
-            subscription.write = write
+            subscription.channel.redirect(subscription)
 
     # What the sweep asks
 

@@ -84,7 +84,8 @@ class WebSocketEdge:
                 Code.TLS_REQUIRED,
                 "Application only accepts SSL connections, reconnect using wss://",
             )
-        if not origin_allowed(app.allowed_origins, upgrade.header(b"origin")):
+        allowed = app.allowed_origins
+        if allowed and not origin_allowed(allowed, upgrade.header(b"origin")):
             raise ConnectionRejected(Code.UNAUTHORIZED, "Origin not allowed")
 
 

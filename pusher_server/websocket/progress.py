@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from struct import unpack_from
 
-from pusher_server.hub.channel import join
+from pusher_server.hub.batch import join
 
 #: `tcpi_bytes_acked` in Linux's struct tcp_info (RFC 4898's tcpEStatsAppHCThruOctetsAcked).
 _BYTES_ACKED = 120

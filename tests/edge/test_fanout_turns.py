@@ -73,8 +73,9 @@ async def watched_backend(stack: AsyncExitStack, inside: Inside, log: list[str])
 def watch(inside: Inside, log: list[str], channel: str) -> None:
     """Note what the server writes to subscribers of `channel`, by its name."""
     (space,) = inside.node.hub.spaces.values()
-    for subscription in space.channels[channel].subscribers.values():
-        subscription.write = noting(log, channel, subscription.write)
+    subscribers = space.channels[channel].subscribers
+    for subscription, write in subscribers.items():
+        subscribers[subscription] = noting(log, channel, write)
 
 
 @pytest.mark.parametrize("info", [{}, {"info": "subscription_count"}], ids=["short", "with info"])

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-import pusher_server.hub.channel as channel_module
+import pusher_server.hub.batch as batch_module
 from pusher_server.app import App, AppKey
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.hub import Hub
@@ -56,8 +56,8 @@ class HubMachine(RuleBasedStateMachine):
 
     @initialize(chunk=st.integers(1, 3), join_bytes=st.sampled_from([1, 20, 65_536]))
     def start(self, chunk: int, join_bytes: int) -> None:
-        self._join_bytes = channel_module.JOIN_BYTES
-        channel_module.JOIN_BYTES = join_bytes
+        self._join_bytes = batch_module.JOIN_BYTES
+        batch_module.JOIN_BYTES = join_bytes
         self.loop = FakeCallSoon()
         self.hub = Hub(self.loop, chunk=chunk)
         self.space = self.hub.space(APP)
@@ -238,7 +238,7 @@ class HubMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "loop"):
-            channel_module.JOIN_BYTES = self._join_bytes
+            batch_module.JOIN_BYTES = self._join_bytes
             self.come_to_rest()
             self.nobody_reads_what_is_not_due()
 

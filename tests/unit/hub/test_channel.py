@@ -2,7 +2,8 @@
 
 import pytest
 
-from pusher_server.hub.channel import JOIN_BYTES, Channel, join
+from pusher_server.hub.batch import JOIN_BYTES, join
+from pusher_server.hub.channel import Channel
 from pusher_server.protocol.channel_name import parse_channel_name
 from tests.unit.hub.house import House, heard
 
@@ -293,3 +294,84 @@ def test_who_is_last_of_a_user_is_told_by_the_channel(house: House) -> None:
 def test_only_presence_channels_have_a_member_list() -> None:
     assert Channel(parse_channel_name("presence-x")).members is not None
     assert Channel(parse_channel_name("private-x")).members is None
+
+
+def test_frames_that_come_while_a_large_channel_is_served_join_the_writes_to_come(
+    house: House,
+) -> None:
+    clients = house.crowd(5)
+    house.deliver("a")
+    house.loop.turn()
+    house.deliver("b")
+    house.deliver("c")
+    house.loop.run()
+    assert [heard(client) for client in clients] == ["a b c"] * 5
+    assert [len(client.writes) for client in clients] == [2, 2, 1, 1, 1]
+
+
+def test_an_excluded_sender_is_left_out_of_what_joins(house: House) -> None:
+    clients = house.crowd(5)
+    house.deliver("a", skip="1.3")
+    house.loop.turn()
+    for payload, skip in (("b", "1.0"), ("c", "1.3"), ("d", "1.4")):
+        house.deliver(payload, skip=skip)
+    house.loop.run()
+    assert [heard(client) for client in clients] == [
+        "a c d",
+        "a b c d",
+        "a b c d",
+        "b d",
+        "a b c",
+    ]
+
+
+def test_what_is_settled_between_two_rounds_is_not_written_again(house: House) -> None:
+    clients = house.crowd(5)
+    house.deliver("a")
+    house.loop.turn()
+    house.deliver("b")
+    house.loop.turn()
+    for client in clients:
+        house.hub.settle(client.subscriptions["c"])
+    assert [heard(client) for client in clients] == ["a b"] * 5
+    house.deliver("c")
+    house.loop.run()
+    assert [heard(client) for client in clients] == ["a b c"] * 5
+
+
+def test_nothing_joins_for_somebody_who_has_joined_meanwhile(house: House) -> None:
+    clients = house.crowd(5)
+    house.deliver("a")
+    house.loop.turn()
+    late = house.client("2.1")
+    house.join(late)
+    house.deliver("b")
+    house.loop.run()
+    assert [heard(client) for client in clients] == ["a b"] * 5
+    assert heard(late) == "ok b"
+
+
+def test_a_job_ends_although_there_is_always_more(house: House) -> None:
+    """It takes what one write holds; others queue up behind it, and nothing is kept for ever."""
+    clients = house.crowd(3)
+    for i in range(12):
+        house.deliver(f"{i}:" + "x" * (JOIN_BYTES // 4))
+        house.loop.turn()
+    house.loop.run()
+    for client in clients:
+        assert [int(each.partition(b":")[0]) for each in client.payloads] == list(range(12))
+        assert max(map(len, client.writes)) <= JOIN_BYTES
+
+
+@pytest.mark.parametrize("index", [0, 4])
+def test_a_redirected_write_counts_at_once(house: House, index: int) -> None:
+    """A slow reader is found out inside a write; the job under way must not pass by what is kept for it."""
+    clients = house.crowd(5)
+    house.deliver("a")
+    house.loop.turn()
+    clients[index].writes = kept = []
+    clients[index].subscriptions["c"].channel.redirect(clients[index].subscriptions["c"])
+    house.deliver("b")
+    house.loop.run()
+    assert len(kept) == 1
+    assert heard(clients[index]) == ("b" if index == 0 else "a b")

@@ -71,7 +71,7 @@ def test_a_transport_that_raises_ends_nobody_elses_fan_out() -> None:
     house = House()
     (broken,) = house.crowd(1, "a")
     (healthy,) = house.crowd(1, "b")
-    broken.subscriptions["a"].write = _refuse
+    broken.subscriptions["a"].channel.subscribers[broken.subscriptions["a"]] = _refuse
     house.deliver("1", "a")
     house.deliver("2", "b")
     with pytest.raises(ConnectionError):

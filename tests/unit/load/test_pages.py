@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load import sizing
+from benchmarks.load import blocks, compare, sizing
 from benchmarks.load.chart import Group, bar_chart
 from benchmarks.load.growth import SERIES, Series, factor, growth_table, verdict
 from benchmarks.load.model import FLOOR, OURS, SOKETI, Effort, Run
 from benchmarks.load.progress import Progress, duration
 from benchmarks.load.results import Standing, Standings
 from benchmarks.load.scenarios import SCENARIOS, chosen
-from benchmarks.load.tables import goals_table, page
+from benchmarks.load.tables import goals_block, goals_table, page
 
 TOP = Path(__file__).parents[3]
 FAN_OUT = SCENARIOS[0]
@@ -122,10 +122,19 @@ def test_progress_scales_its_estimate_by_what_the_finished_steps_took(
 def test_the_sizing_page_has_a_place_for_every_table() -> None:
     text = sizing.PAGE.read_text()
     for name in ("conditions", "core", "memory", "growth"):
-        text = sizing.replace(text, name, f"| table {name} |")
+        text = blocks.replace(text, name, f"| table {name} |")
         assert f"| table {name} |\n<!-- end -->" in text
     with pytest.raises(ValueError, match="no markers"):
-        sizing.replace(text, "unknown", "x")
+        blocks.replace(text, "unknown", "x")
+
+
+def test_the_performance_page_has_a_place_for_every_goal() -> None:
+    goals = goals_block(
+        [FAN_OUT], FOUND, [OURS, SOKETI], {"date": "d", "commit": "c", "machine": "m"}
+    )
+    text = blocks.replace(compare.OVERVIEW.read_text(), "goals", goals)
+    assert "d, commit c; m. Goals: 1 reached, 1 missed." in text
+    assert all(goal.text in text for goal in FAN_OUT.goals)
 
 
 def test_sizing_turns_costs_into_what_a_core_carries() -> None:

@@ -17,14 +17,14 @@ def test_anything_else_is_not(text: str) -> None:
     assert not is_socket_id(text)
 
 
-def test_a_made_id_asks_for_two_numbers_below_ten_digits() -> None:
+def test_a_made_id_is_one_number_cut_in_two_of_ten_digits() -> None:
     asked: list[int] = []
 
     def random_below(limit: int) -> int:
         asked.append(limit)
-        return limit - len(asked)
+        return limit - 2
 
     made = make_socket_id(random_below)
     assert made == "9999999999.9999999998"
     assert is_socket_id(made)
-    assert asked == [HALF_LIMIT, HALF_LIMIT]
+    assert asked == [HALF_LIMIT**2]
