@@ -10,6 +10,8 @@ from pusher_server.cluster.store import Due
 
 #: Address and key.
 Place = tuple[str, str]
+#: What is handed out at once; the next renewal, which confirms it, brings the next.
+AT_ONCE = 500
 #: Leases for which the announcement of a leave is remembered.
 REMEMBERED = 10
 
@@ -66,11 +68,11 @@ class Announcements:
         found: list[Due] = []
         if self._unsure and now >= self._unsure_until:
             for place, cause in list(self._unsure.items()):
-                if cause == node or cause not in alive:
+                if len(found) < AT_ONCE and (cause == node or cause not in alive):
                     del self._unsure[place]
                     found.append(Due(*place, held=True))
         for place, (until, cause) in list(self._leaving.items()):
-            if until > now:
+            if until > now or len(found) == AT_ONCE:
                 break
             if cause == node or cause not in alive:
                 del self._leaving[place]

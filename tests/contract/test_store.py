@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from pusher_server.cluster.announcements import AT_ONCE
 from pusher_server.cluster.store import (
     SWEEP,
     AnyCommand,
@@ -318,6 +319,19 @@ async def test_leaves_come_due_in_their_order(join: Join, bench: Bench) -> None:
     await asyncio.gather(*(let_go(one, key) for key in keys))
     await bench.wait(UNDO_WINDOW + 0.1)
     assert await settled(one) == keys
+
+
+async def test_a_batch_has_an_end_and_the_next_one_goes_on(join: Join, bench: Bench) -> None:
+    """Of a node that dies with thousands of members."""
+    one = await join("one.1.1")
+    keys = [f"k{number:04}" for number in range(AT_ONCE + 10)]
+    await asyncio.gather(*(hold(one, key) for key in keys))
+    await asyncio.gather(*(let_go(one, key) for key in keys))
+    await bench.wait(UNDO_WINDOW + 0.1)
+    first = await settled(one)
+    assert len(first) == AT_ONCE
+    assert first + await settled(one, confirmed=1) == keys
+    assert await settled(one, confirmed=2) == []
 
 
 async def test_a_batch_is_given_again_until_it_is_confirmed(join: Join, bench: Bench) -> None:

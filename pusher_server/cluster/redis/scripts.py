@@ -8,7 +8,7 @@ full; without one it would stop in the middle.
 from hashlib import sha1
 from importlib.resources import files
 
-from pusher_server.cluster.announcements import REMEMBERED
+from pusher_server.cluster.announcements import AT_ONCE, REMEMBERED
 from pusher_server.cluster.store import SWEEP
 from pusher_server.cluster.wire import WIRE
 
@@ -46,7 +46,7 @@ class Scripts:
     ) -> None:
         settings = (
             f"local LEASE, UNDO, SWEEP, WIRE = {_micros(lease)}, {_micros(undo_window)}, {SWEEP}, {WIRE}\n"
-            f"local REMEMBERED = {REMEMBERED}\n"
+            f"local REMEMBERED, AT_ONCE = {REMEMBERED}, {AT_ONCE}\n"
             f"local PUBLISH = '{'SPUBLISH' if sharded else 'PUBLISH'}'\n"
             f"local function clock() return {clock} end\n"
         )

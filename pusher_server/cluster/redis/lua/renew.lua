@@ -52,14 +52,14 @@ if #due == 0 then
   if now >= tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0) then
     local unsure = redis.call('HGETALL', UNSURE)
     for i = 1, #unsure, 2 do
-      if is_ours(unsure[i + 1]) then
+      if #due < 3 * AT_ONCE and is_ours(unsure[i + 1]) then
         redis.call('HDEL', UNSURE, unsure[i])
         hand_out(unsure[i], 1)
       end
     end
   end
   for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, '-inf', now)) do
-    if is_ours(redis.call('HGET', CAUSES, place)) then
+    if #due < 3 * AT_ONCE and is_ours(redis.call('HGET', CAUSES, place)) then
       redis.call('ZREM', LEAVING, place)
       redis.call('HDEL', CAUSES, place)
       redis.call('ZADD', SETTLED, now + REMEMBERED * LEASE, place)

@@ -1,5 +1,5 @@
 -- What the scripts share. Python puts a shebang and the store's settings before it (`scripts.py`):
--- LEASE, UNDO (microseconds), SWEEP, WIRE, REMEMBERED, PUBLISH (the verb) and clock().
+-- LEASE, UNDO (microseconds), SWEEP, WIRE, REMEMBERED, AT_ONCE, PUBLISH (the verb) and clock().
 --
 -- The keys, all behind KEYS[1], whose hash tag keeps a store in one slot:
 --   world      hash     epoch, run (the server that made it), floor, heard, seq, tick
