@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import os
+import resource
 import secrets
 import sys
 import tempfile
@@ -12,12 +14,20 @@ from pathlib import Path
 from tests.chaos import broken_rules, report
 from tests.chaos.audit import Audit
 from tests.chaos.plan import Plan, Sizes
+from tests.chaos.redis_setups import OnCluster, OnSentinel, OnSingle
 from tests.chaos.report import Run
 from tests.chaos.setups import Local, Setup
+from tests.chaos.unix_setup import OnUnix
 from tests.chaos.world import Timing
 
 #: How the nodes are joined, as `make chaos BUS=…` chooses it.
-SETUPS: dict[str, type[Setup]] = {"local": Local}
+SETUPS: dict[str, type[Setup]] = {
+    "local": Local,
+    "unix": OnUnix,
+    "redis": OnSingle,
+    "sentinel": OnSentinel,
+    "cluster": OnCluster,
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -35,41 +45,47 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def one(asked: argparse.Namespace, seed: int, directory: Path) -> Run:
+async def one(asked: argparse.Namespace, seed: int, seconds: float, directory: Path) -> Run:
     """The run of one seed."""
     timing = Timing()
     setup = SETUPS[asked.bus](directory, timing, asked.broken)
-    seconds = asked.seconds if asked.minutes is None else 60 * asked.minutes
     spans = {name: (kind.least, kind.most) for name, kind in setup.kinds.items()}
-    began = time.monotonic()
+    began, cpu = time.monotonic(), _cpu()
     async with setup:
         plan = Plan(seed, spans, setup.processes, timing, Sizes(clients=asked.clients))
         audit = Audit(plan, setup)
         findings = await audit.run(seconds)
     faults = Counter(audit.fault_kinds)
     lasted = time.monotonic() - began
+    print(f"  CPU: {(_cpu() - cpu) / lasted / (os.cpu_count() or 1):.0%} of this machine")
     return Run(seed, asked.bus, lasted, asked.clients, audit.rounds, faults, findings)
+
+
+def _cpu() -> float:
+    """Seconds of CPU taken so far, here and by processes that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def main() -> int:
     """Run all seeds, print the tables; 1 when any of them found something."""
     asked = arguments()
     first = secrets.randbelow(100_000) if asked.seed is None else asked.seed
+    seconds = asked.seconds if asked.minutes is None else 60 * asked.minutes
     runs = []
     for seed in range(first, first + asked.seeds):
         print(f"seed {seed} on {asked.bus} ...", flush=True)
         with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
             directory = Path(temporary) if asked.keep is None else asked.keep / str(seed)
             directory.mkdir(parents=True, exist_ok=True)
-            run = asyncio.run(one(asked, seed, directory))
+            run = asyncio.run(one(asked, seed, seconds, directory))
         runs.append(run)
         print(f"  {run.rounds} rounds, faults: {dict(run.faults)}")
         print(f"  {dict(sorted(run.findings.seen.items()))}", flush=True)
         if run.findings.failed:
             print("\n".join(report.violations(run)))
-            print(
-                f"\nseed {seed} FAILED; replay: make chaos BUS={asked.bus} SEED={seed}", flush=True
-            )
+            again = f"BUS={asked.bus} SECONDS={seconds:g} SEED={seed}"
+            print(f"\nseed {seed} FAILED; replay: make chaos {again}", flush=True)
     text = "\n".join([*report.table(runs), "", *report.lost_table(runs), "", *report.meanings()])
     print(f"\n{text}", flush=True)
     if asked.markdown is not None:

@@ -17,6 +17,7 @@ from tests.chaos.plan import Action, FaultPlan, Plan, Round
 from tests.chaos.setups import Setup
 from tests.chaos.signal_log import Kill, SignalLog
 from tests.chaos.truth import Difference, Truth, differences_told
+from tests.chaos.undone import BLUR, undone_leaves
 from tests.chaos.world import BROAD, NARROW
 
 #: Between two looks whether everything is at rest.
@@ -85,8 +86,15 @@ class Audit:
         await _until(began + round_.seconds)
         await asyncio.gather(*faults)
         await asyncio.gather(*self._busy)
-        kinds = " + ".join(each.kind for each in round_.faults)
-        await self._come_to_rest(f"round {round_.index}, after {kinds or 'no fault'}")
+        kinds = " + ".join(each.kind for each in round_.faults) or "no fault"
+        before = sum(self.findings.counts.values())
+        await self._come_to_rest(f"round {round_.index}, after {kinds}")
+        found = sum(self.findings.counts.values()) - before
+        print(
+            f"  {began - self.findings.began:6.1f} s  round {round_.index}: {kinds}; at rest after "
+            f"{self.findings.rests[-1]:.1f} s" + (f"; {found} FINDINGS" if found else ""),
+            flush=True,
+        )
 
     async def _fault(self, fault: FaultPlan, began: float) -> None:
         await _until(began + fault.at)
@@ -137,6 +145,7 @@ class Audit:
                 break
             await asyncio.sleep(LOOK)
         self.findings.signals_lost += lost
+        self._judge_undone(when)
         self._report(when, differences)
         self.findings.rests.append(time.monotonic() - began)
         for window in self._windows:
@@ -150,6 +159,16 @@ class Audit:
         for each in differences:
             text = f"{when}: {each.text}"
             self.findings.report(each.kind, time.monotonic(), text, each.context)
+
+    def _judge_undone(self, when: str) -> None:
+        """Who was back within the undo window caused no signal, as long as no fault was on."""
+        calm = min((window.begin for window in self._windows), default=time.monotonic())
+        for undone in undone_leaves(self._ledger, calm, self._setup.timing.undo):
+            self.findings.seen["leaves undone"] += 1
+            told = self._signals.during(undone.key, undone.left, undone.back + BLUR)
+            if told:
+                text = f"{'/'.join(undone.key)} was left for {undone.back - undone.left:.2f} s"
+                self._report(when, [Difference("signals", f"{text}, and this was told: {told}")])
 
     async def _probe(self, when: str) -> None:
         """At rest an event reaches everybody, through whichever node it is published."""
@@ -207,8 +226,8 @@ class Audit:
             self.findings.sent_in[" + ".join(faults) or "no fault"] += expected
         for loss in settled.losses:
             publication = loss.publication
+            self.findings.lost_in[" + ".join(loss.faults) or "no fault"] += 1
             if loss.faults and not loss.same_process:
-                self.findings.lost_in[" + ".join(loss.faults)] += 1
                 continue
             where = "its own node" if loss.same_process else "another node, while no fault was on"
             text = f"{publication.name} to {publication.channel} never came to {loss.stay.socket}"

@@ -22,6 +22,8 @@ PATH = f"/app/{KEY}?protocol=7&client=js&version=8.6.0&flash=false"
 #: A node that does not answer the handshake is not asked for longer.
 HANDSHAKE = 2.0
 ABNORMAL = 1006
+#: So that a broad channel stays below 100 subscribers, above which counts are told every 5 s only.
+MOST_CHANNELS = 5
 
 
 @dataclass
@@ -81,8 +83,10 @@ class Client:
     # What the plan makes it do
 
     def toggle(self, channel: str) -> None:
-        """Join or leave."""
+        """Join or leave; with enough channels already, leave another one instead."""
         view = self._established
+        if channel not in self.wanted and len(self.wanted) >= MOST_CHANNELS:
+            channel = sorted(self.wanted)[len(channel) % MOST_CHANNELS]
         if channel in self.wanted:
             self.wanted.discard(channel)
             if view is not None and channel in view.subscriptions:

@@ -26,9 +26,11 @@ def kinds(timing: Timing) -> dict[str, Kind]:
     instant = (0.1, 0.1)
     return {
         "node killed": Kind("kill -9 of a node; started again later", 0.2, lease + 2.0),
+        "node restarted": Kind("SIGTERM of a node, as in a rolling update", 0.0, 1.0),
         "node stopped": Kind("SIGSTOP of a node, shorter than the lease", *short),
         "node stopped past the lease": Kind("SIGSTOP of a node, past the lease", *long),
         "Redis emptied": Kind("FLUSHALL", *instant, loses_memory=True),
+        "Redis forgets scripts": Kind("SCRIPT FLUSH", *instant),
         "Redis restarted empty": Kind("kill -9, started anew without data", 0.1, 2.0, True),
         "Redis away past the lease": Kind("kill -9, started anew much later", *long, True),
         "Redis stopped": Kind("SIGSTOP of Redis, shorter than the lease", *short),
@@ -42,6 +44,7 @@ def kinds(timing: Timing) -> dict[str, Kind]:
         "bus stopped": Kind("SIGSTOP of the unix bus, shorter than the lease", *short),
         "bus stopped past the lease": Kind("SIGSTOP of the unix bus, past the lease", *long, True),
         "worker killed": Kind("kill -9 of a worker", *instant),
+        "worker restarted": Kind("SIGTERM of a worker", *instant),
         "worker stopped": Kind("SIGSTOP of a worker, shorter than the lease", *short),
         "worker stopped past the lease": Kind("SIGSTOP of a worker, past the lease", *long),
         "supervisor killed": Kind(

@@ -84,10 +84,6 @@ class ServerProcess:
                 raise RuntimeError(f"{self.name} is not ready:\n{self.log[-4_000:]}")
             await asyncio.sleep(_POLL)
 
-    def is_ready(self) -> bool:
-        """Whether it says so now."""
-        return self._server.ready_status() == 200
-
     async def kill(self) -> None:
         """kill -9, the main process and whatever it has started, and wait for its end."""
         if self._process is None:

@@ -17,15 +17,15 @@ from tests.chaos.world import BROAD, NARROW, Timing, may_whisper, narrow_channel
 class Sizes:
     """How much of everything; rates are per second."""
 
-    clients: int = 200
-    users: int = 80
+    clients: int = 300
+    users: int = 120
     publishers: int = 3
-    publications: float = 12.0
-    toggles: float = 8.0
-    whispers: float = 4.0
-    reloads: float = 2.0
+    publications: float = 25.0
+    toggles: float = 16.0
+    whispers: float = 10.0
+    reloads: float = 5.0
     #: Cut network, page closed or opened, reader stalled, user terminated.
-    others: float = 2.0
+    others: float = 4.0
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ class Plan:
         for at in times(sizes.publications):
             yield self._publication(random, at)
         for at in times(sizes.others):
-            yield self._other(random, at, client())
+            yield self._other(random, at, client(), seconds - at)
 
     def _publication(self, random: Random, at: float) -> Publish:
         sizes = self.sizes
@@ -252,14 +252,14 @@ class Plan:
             exclude=random.randrange(sizes.clients) if random.random() < 0.4 else None,
         )
 
-    def _other(self, random: Random, at: float, client: int) -> Action:
+    def _other(self, random: Random, at: float, client: int, left: float) -> Action:
         kind = random.choice(("cut", "turn", "turn", "stall", "terminate"))
         if kind == "cut":
             return Cut(at, client)
         if kind == "turn":
             return Turn(at, client)
         if kind == "stall":
-            return Stall(at, client, random.uniform(0.5, 4.0))
+            return Stall(at, client, min(left, random.uniform(0.5, 4.0)))
         return Terminate(
             at, random.randrange(self._nodes), f"u{random.randrange(self.sizes.users)}"
         )

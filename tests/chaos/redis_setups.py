@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.chaos.link_proxy import LinkProxy, Mode
 from tests.chaos.setups import Fault, Setup
-from tests.redis_servers import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
+from tests.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
 
 NODES = 3
 
@@ -21,9 +21,11 @@ class _OnRedis(Setup):
         """Those of nodes, and those that every Redis can have."""
         return {
             "node killed": self.kill_node,
+            "node restarted": self.restart_node,
             "node stopped": self.stop_node,
             "node stopped past the lease": self.stop_node,
             "Redis emptied": self._at_once(lambda: self.redis.flush()),
+            "Redis forgets scripts": self._at_once(lambda: self.redis.forget_scripts()),
             "Redis stopped": self._stop_redis,
             "Redis stopped past the lease": self._stop_redis,
         }

@@ -47,7 +47,12 @@ def lost_table(runs: Sequence[Run]) -> Iterator[str]:
         lost.update(run.findings.lost_in)
         expected.update(run.findings.sent_in)
         faults.update(run.faults)
-    yield _row(["fault", "deliveries due while it was on", "lost"])
+    yield _row(["faults", "times"])
+    yield _row(["---", "---:"])
+    for name in sorted(faults):
+        yield _row([name, f"{faults[name]:,}"])
+    yield ""
+    yield _row(["while on", "deliveries due", "lost"])
     yield _row(["---", "---:", "---:"])
     for name in sorted(expected, key=lambda each: (each != "no fault", " + " in each, each)):
         yield _row([name, f"{expected[name]:,}", f"{lost[name]:,}"])

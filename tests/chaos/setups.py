@@ -83,10 +83,6 @@ class Setup(ABC):
             tree[table] = {**tree.get(table, {}), **fields}
         return ServerProcess(name, self.directory, tree, self.signals, self._broken_rule)
 
-    async def ready(self) -> bool:
-        """Whether every node says that it is."""
-        return all([await asyncio.to_thread(node.is_ready) for node in self.nodes])
-
     # Faults that processes can have
 
     async def kill_node(self, target: int, seconds: float) -> None:
@@ -95,6 +91,15 @@ class Setup(ABC):
             node = self.nodes[target]
             self.killed(node.pid)
             await node.kill()
+            await asyncio.sleep(seconds)
+            node.spawn()
+            await node.ready()
+
+    async def restart_node(self, target: int, seconds: float) -> None:
+        """As an operator does: SIGTERM, the end, a new start."""
+        async with self.lock(target):
+            node = self.nodes[target]
+            await node.stop()
             await asyncio.sleep(seconds)
             node.spawn()
             await node.ready()
@@ -133,11 +138,17 @@ class Local(Setup):
             "node stopped": self.stop_node,
             "node stopped past the lease": self.stop_node,
             "node killed": self.kill_node,
+            "node restarted": self.restart_node,
         }
 
     def killed(self, *processes: int, memory_lost: bool = False) -> None:
         """What the process knew was known nowhere else."""
         super().killed(*processes, memory_lost=True)
+
+    async def restart_node(self, target: int, seconds: float) -> None:
+        """It forgets as a killed one does."""
+        self.killed(self.nodes[target].pid)
+        await super().restart_node(target, seconds)
 
     async def prepare(self) -> None:
         """Nothing joins one node."""

@@ -84,6 +84,10 @@ class SignalLog:
                 text = f"signals of {'/'.join(key)} do not alternate: {_told(records)}"
                 yield key, Difference("signals", text)
 
+    def during(self, key: Key, begin: float, end: float) -> Sequence[Record]:
+        """The signals of a key in a stretch of this round."""
+        return [record for record in self._new.get(key, []) if begin <= record.at <= end]
+
     def excused(self, key: Key, ledger: Ledger, kills: Sequence[Kill]) -> bool:
         """Whether the process that owed or made a signal of this key was killed just then."""
         for kill in kills:

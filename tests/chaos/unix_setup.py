@@ -24,6 +24,7 @@ class OnUnix(Setup):
         """Of workers, bus and supervisor."""
         return {
             "worker killed": self._kill_worker,
+            "worker restarted": self._end_worker,
             "worker stopped": self._stop_worker,
             "worker stopped past the lease": self._stop_worker,
             "bus killed": self._kill_bus,
@@ -57,6 +58,10 @@ class OnUnix(Setup):
             pid = await self._one("worker_process", target)
             self.killed(pid)
             os.kill(pid, signal.SIGKILL)
+
+    async def _end_worker(self, target: int, seconds: float) -> None:
+        async with self.lock("processes"):
+            os.kill(await self._one("worker_process", target), signal.SIGTERM)
 
     async def _stop_worker(self, target: int, seconds: float) -> None:
         async with self.lock("processes"):
