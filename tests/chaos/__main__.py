@@ -39,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="the first one; drawn if not given")
     parser.add_argument("--seeds", type=int, default=1, help="how many, counting up")
     parser.add_argument("--clients", type=int, default=Sizes.clients)
+    parser.add_argument("--faults", nargs="+", metavar="NAME", help="only these kinds")
     parser.add_argument("--break", dest="broken", choices=sorted(broken_rules.RULES), default="")
     parser.add_argument("--markdown", type=Path, help="write the tables there")
     parser.add_argument("--keep", type=Path, help="keep configs, logs and signals there")
@@ -49,7 +50,13 @@ async def one(asked: argparse.Namespace, seed: int, seconds: float, directory: P
     """The run of one seed."""
     timing = Timing()
     setup = SETUPS[asked.bus](directory, timing, asked.broken)
-    spans = {name: (kind.least, kind.most) for name, kind in setup.kinds.items()}
+    spans = {
+        name: (kind.least, kind.most)
+        for name, kind in setup.kinds.items()
+        if asked.faults is None or name in asked.faults
+    }
+    if not spans:
+        raise SystemExit(f"faults on {asked.bus}: {', '.join(setup.kinds)}")
     began, cpu = time.monotonic(), _cpu()
     async with setup:
         plan = Plan(seed, spans, setup.processes, timing, Sizes(clients=asked.clients))

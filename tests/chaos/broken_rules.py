@@ -1,8 +1,12 @@
 """Rules of the server, broken one at a time: the audit must notice each of them, or it is worth nothing."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from pusher_server.cluster.followings import Followings
+from pusher_server.cluster.replica import Replica
+from pusher_server.cluster.store import TopicState
 from pusher_server.hub.hub import Hub
 
 
@@ -26,7 +30,32 @@ def _joiners() -> None:
     Hub.deliver = broken  # type: ignore[method-assign]
 
 
-RULES: dict[str, Callable[[], None]] = {"excluded": _excluded, "joiners": _joiners}
+def _snapshots() -> None:
+    """After an outage, what a node knows of the others is not brought to the truth."""
+
+    def broken(self: Followings, epoch: str) -> Iterator[asyncio.Future[TopicState]]:
+        return iter(())
+
+    Followings.again = broken  # type: ignore[method-assign]
+
+
+def _mourning() -> None:
+    """Who does not come back after the store lost its memory has left without a signal."""
+    adopt = Followings._adopt
+
+    def broken(self: Followings, replica: Replica, answer: asyncio.Future[TopicState]) -> None:
+        replica.mourns = False
+        adopt(self, replica, answer)
+
+    Followings._adopt = broken  # type: ignore[method-assign]
+
+
+RULES: dict[str, Callable[[], None]] = {
+    "excluded": _excluded,
+    "joiners": _joiners,
+    "snapshots": _snapshots,
+    "mourning": _mourning,
+}
 
 
 def apply(name: str) -> None:

@@ -7,7 +7,6 @@ one. Each signal is a line of JSON, appended in one write, so that several proce
 killed one leaves whole lines. Time is the monotonic clock, which all processes of a machine share.
 """
 
-import importlib.util
 import json
 import os
 import runpy
@@ -17,6 +16,7 @@ from typing import Any
 
 from pusher_server.cli.main import main
 from pusher_server.node.node import Node
+from pusher_server.server import child
 from pusher_server.signals import (
     ChannelOccupied,
     ChannelVacated,
@@ -70,10 +70,7 @@ def observe_every_node(path: str) -> None:
 
 def observe_workers() -> None:
     """Processes that a supervisor starts begin here as well, and go on with their own module."""
-    if importlib.util.find_spec("pusher_server.server.child") is None:
-        return
-    child = importlib.import_module("pusher_server.server.child")
-    child._python = lambda: (sys.executable, "-m", "tests.chaos.observed_server")  # type: ignore[attr-defined]
+    child._python = lambda: (sys.executable, "-m", "tests.chaos.observed_server")
 
 
 if __name__ == "__main__":

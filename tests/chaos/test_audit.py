@@ -19,17 +19,25 @@ def audit(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize(("bus", "seconds"), [("local", 10)])
+@pytest.mark.parametrize(("bus", "seconds"), [("redis", 30), ("unix", 30)])
 def test_everything_is_right_again_after_every_fault(bus: str, seconds: int) -> None:
     run = audit("--bus", bus, "--seconds", str(seconds), "--seed", "1")
     assert run.returncode == 0, run.stdout + run.stderr
 
 
 @pytest.mark.parametrize(
-    ("rule", "bus", "finding"), [("excluded", "local", "excluded"), ("joiners", "local", "oneself")]
+    ("rule", "bus", "fault", "finding"),
+    [
+        ("excluded", "unix", "worker stopped", "excluded"),
+        ("joiners", "unix", "worker stopped", "oneself"),
+        ("snapshots", "redis", "link cut", "missing"),
+    ],
 )
-def test_a_server_that_breaks_a_rule_does_not_pass(rule: str, bus: str, finding: str) -> None:
-    run = audit("--bus", bus, "--seconds", "4", "--seed", "1", "--break", rule)
+def test_a_server_that_breaks_a_rule_does_not_pass(
+    rule: str, bus: str, fault: str, finding: str
+) -> None:
+    chosen = ("--bus", bus, "--faults", fault, "--break", rule)
+    run = audit(*chosen, "--clients", "60", "--seconds", "1", "--seed", "1")
     assert run.returncode == 1, run.stdout + run.stderr
     assert f"[{finding}]" in run.stdout
     assert "replay: make chaos" in run.stdout
