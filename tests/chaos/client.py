@@ -176,7 +176,8 @@ class Client:
         self.view = None
         around.findings.seen[f"closed {code}"] += 1
         if 4000 <= code < 4100 or code >= 4300:
-            signed_in = view is not None and view.signed_in
+            # The server may have signed it in already, without having said so yet.
+            signed_in = view is not None and view.user is not None
             if code == 4009 and signed_in and around.ledger.may_be_terminated(self.plan.user):
                 return 2 * around.timing.backoff  # the user opens the page again
             text = f"{self.name}: closed with {code}, which is final"
