@@ -173,20 +173,26 @@ class Audit:
     async def _probe(self, when: str) -> None:
         """At rest an event reaches everybody, through whichever node it is published."""
         setup = self._setup
-        names = [
-            await self._backend.probe(address, (*BROAD, *NARROW))
-            for address in setup.addresses
-            for _ in range(setup.repeat)
-        ]
-        known = [name for name in names if name is not None]
-        if len(known) < len(names):
-            self._report(when, [Difference("missing", "a node does not take an event")])
-        until = time.monotonic() + DELIVERY
-        while self._ledger.undelivered(known) and time.monotonic() < until:  # noqa: ASYNC110 (the other side is another process)
-            await asyncio.sleep(LOOK / 4)
-        if known:
-            cached = differences_cached(setup.addresses, known[-1], setup.repeat)
+        last = None
+        for address in setup.addresses * setup.repeat:
+            last = await self._backend.probe(address, (*BROAD, *NARROW))
+            if last is None:
+                self._report(when, [Difference("missing", "a node does not take an event")])
+                return
+            # One after the other: an answer does not wait for the cluster, so that two nodes may be
+            # out of step about which was the last.
+            await self._delivered(last)
+        if last is not None:
+            cached = differences_cached(setup.addresses, last, setup.repeat)
             self._report(when, [each async for each in cached])
+
+    async def _delivered(self, name: str) -> None:
+        """Wait until everybody has it, or too long; `settle` says who has not."""
+        until = time.monotonic() + DELIVERY
+        while self._ledger.undelivered(name):
+            if time.monotonic() > until:
+                return
+            await asyncio.sleep(LOOK / 10)
 
     async def _differences(self, truth: Truth) -> tuple[list[Difference], int]:
         """What is wrong, and how many signals a killed process took with it.
@@ -210,8 +216,8 @@ class Audit:
 
     def _kills_of_round(self) -> Sequence[Kill]:
         kinds = self._setup.kinds
-        lost = any(kinds[window.kind].loses_memory for window in self._windows)
-        return [replace(kill, memory_lost=kill.memory_lost or lost) for kill in self._setup.kills]
+        alone = any(kinds[window.kind].isolates for window in self._windows)
+        return [replace(kill, alone=kill.alone or alone) for kill in self._setup.kills]
 
     def _settle(self, when: str) -> None:
         """What was lost in the round, told apart by the faults that were on."""

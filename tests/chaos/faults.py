@@ -15,8 +15,9 @@ class Kind:
     what: str
     least: float
     most: float
-    #: What the nodes share may be forgotten.
-    loses_memory: bool = False
+    #: What the nodes share is lost or out of reach: a process may know what nobody else does, and when it
+    #: ends in the same round, its signals end with it.
+    isolates: bool = False
 
 
 def kinds(timing: Timing) -> dict[str, Kind]:
@@ -29,19 +30,29 @@ def kinds(timing: Timing) -> dict[str, Kind]:
         "node restarted": Kind("SIGTERM of a node, as in a rolling update", 0.0, 1.0),
         "node stopped": Kind("SIGSTOP of a node, shorter than the lease", *short),
         "node stopped past the lease": Kind("SIGSTOP of a node, past the lease", *long),
-        "Redis emptied": Kind("FLUSHALL", *instant, loses_memory=True),
+        "Redis emptied": Kind("FLUSHALL", *instant, isolates=True),
         "Redis forgets scripts": Kind("SCRIPT FLUSH", *instant),
         "Redis restarted empty": Kind("kill -9, started anew without data", 0.1, 2.0, True),
         "Redis away past the lease": Kind("kill -9, started anew much later", *long, True),
-        "Redis stopped": Kind("SIGSTOP of Redis, shorter than the lease", *short),
-        "Redis stopped past the lease": Kind("SIGSTOP of Redis, past the lease", *long),
-        "link cut": Kind("one node's link to Redis is cut, shorter than the lease", *short),
-        "link cut past the lease": Kind("one node's link to Redis is cut, past the lease", *long),
-        "link half-open": Kind("one node's link to Redis swallows everything", 0.3, lease + 3.0),
-        "failover": Kind("the master is lost, its replica takes over", *instant, loses_memory=True),
+        "Redis stopped": Kind("SIGSTOP of Redis, shorter than the lease", *short, isolates=True),
+        "Redis stopped past the lease": Kind(
+            "SIGSTOP of Redis, past the lease", *long, isolates=True
+        ),
+        "link cut": Kind(
+            "one node's link to Redis is cut, shorter than the lease", *short, isolates=True
+        ),
+        "link cut past the lease": Kind(
+            "one node's link to Redis is cut, past the lease", *long, isolates=True
+        ),
+        "link half-open": Kind(
+            "one node's link to Redis swallows everything", 0.3, lease + 3.0, True
+        ),
+        "failover": Kind("the master is lost, its replica takes over", *instant, isolates=True),
         "resharding": Kind("a slot moves to another master of the Redis Cluster", *instant),
-        "bus killed": Kind("kill -9 of the unix bus", *instant, loses_memory=True),
-        "bus stopped": Kind("SIGSTOP of the unix bus, shorter than the lease", *short),
+        "bus killed": Kind("kill -9 of the unix bus", *instant, isolates=True),
+        "bus stopped": Kind(
+            "SIGSTOP of the unix bus, shorter than the lease", *short, isolates=True
+        ),
         "bus stopped past the lease": Kind("SIGSTOP of the unix bus, past the lease", *long, True),
         "worker killed": Kind("kill -9 of a worker", *instant),
         "worker restarted": Kind("SIGTERM of a worker", *instant),

@@ -5,7 +5,7 @@ connection (a backend's to a node, a client's own) and N counts in it. So order 
 and a publisher that has to connect again begins a new one.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.world import user_channel
@@ -192,12 +192,12 @@ class Ledger:
                 event = Publication("terminate", stay.channel, termination.sent)
                 settled.losses.append(Loss(event, stay, on, same_process=False))
 
-    def undelivered(self, names: Collection[str]) -> bool:
-        """Whether somebody who is there still waits for one of these events."""
+    def undelivered(self, name: str) -> bool:
+        """Whether somebody who is there still waits for this event."""
         return any(
             stay.socket not in publication.got
             for publication in self._publications.values()
-            if publication.name in names
+            if publication.name == name
             for stay in self._stays.get(publication.channel, ())
             if _expects(stay, publication, publication.sent + DELIVERY)
         )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from tests.chaos.findings import KINDS, Findings
 
-#: Violations printed with their context.
-SHOWN = 12
+#: Violations of each kind that are printed with their context.
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,16 @@ def meanings() -> Iterator[str]:
 
 def violations(run: Run) -> Iterator[str]:
     """The first ones with the frames around them."""
-    found = run.findings.violations
-    for each in found[:SHOWN]:
+    shown: Counter[str] = Counter()
+    for each in run.findings.violations:
+        shown[each.kind] += 1
+        if shown[each.kind] > SHOWN:
+            continue
         yield f"\n[{each.kind}] at {each.at:.3f} s: {each.text}"
         yield from (f"      {line}" for line in each.context[-15:])
-    total = sum(run.findings.counts.values())
-    if total > SHOWN:
-        yield f"\n… and {total - min(SHOWN, len(found))} more"
+    for kind, count in run.findings.counts.items():
+        if count > SHOWN:
+            yield f"\n… and {count - SHOWN} more of [{kind}]"
 
 
 def _row(cells: Sequence[object]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.chaos.faults import Kind, kinds
 from tests.chaos.nodes import ServerProcess
-from tests.chaos.signal_log import Kill
+from tests.chaos.signal_log import NEVER, Kill
 from tests.chaos.world import Address, Timing, settings
 
 #: Does a fault to the node (its number) for so many seconds, and returns when it is over.
@@ -99,6 +99,7 @@ class Setup(ABC):
         """As an operator does: SIGTERM, the end, a new start."""
         async with self.lock(target):
             node = self.nodes[target]
+            self.ends(node.pid)
             await node.stop()
             await asyncio.sleep(seconds)
             node.spawn()
@@ -109,10 +110,14 @@ class Setup(ABC):
         async with self.lock(target):
             await stopped(self.nodes[target].pid, seconds)
 
-    def killed(self, *processes: int, memory_lost: bool = False) -> None:
+    def killed(self, *processes: int, alone: bool = False) -> None:
         """Remember it; before the signal is sent, so that what ends with it ends later."""
         now = time.monotonic()
-        self.kills += [Kill(now, process, memory_lost) for process in processes]
+        self.kills += [Kill(now, process, alone) for process in processes]
+
+    def ends(self, process: int) -> None:
+        """In good order: what it owes, it tells or leaves to others."""
+        self.kills.append(Kill(NEVER, process))
 
     def lock(self, target: int | str) -> asyncio.Lock:
         """For faults that must not overlap: those of one node, or of one thing that all share."""
@@ -141,9 +146,9 @@ class Local(Setup):
             "node restarted": self.restart_node,
         }
 
-    def killed(self, *processes: int, memory_lost: bool = False) -> None:
+    def killed(self, *processes: int, alone: bool = False) -> None:
         """What the process knew was known nowhere else."""
-        super().killed(*processes, memory_lost=True)
+        super().killed(*processes, alone=True)
 
     async def restart_node(self, target: int, seconds: float) -> None:
         """It forgets as a killed one does."""

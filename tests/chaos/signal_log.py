@@ -19,6 +19,8 @@ SWAP = 0.5
 #: A signal that its process owed when it was killed, or had just made and not yet confirmed.
 OWED = 1.0
 
+NEVER = float("-inf")
+
 #: (channel,) or (channel, user).
 Key = tuple[str, ...]
 
@@ -34,11 +36,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Kill:
-    """A process was killed. `memory_lost`: what nodes share was lost in the same round."""
+    """A process was killed, or ended in good order (`at` is NEVER: it owed nothing, unless it was `alone`).
+
+    `alone`: what nodes share was lost or out of reach in the same round.
+    """
 
     at: float
     process: int
-    memory_lost: bool = False
+    alone: bool = False
 
 
 class SignalLog:
@@ -103,7 +108,7 @@ class SignalLog:
                     continue
                 # What ended later ended with the process: its leaves are for the others to tell.
                 moments = [t for t in (stay.asked, stay.granted, stay.ended) if t is not None]
-                if kill.memory_lost or any(0 <= kill.at - t <= OWED for t in moments):
+                if kill.alone or any(0 <= kill.at - t <= OWED for t in moments):
                     return True
         return False
 

@@ -61,7 +61,9 @@ class OnUnix(Setup):
 
     async def _end_worker(self, target: int, seconds: float) -> None:
         async with self.lock("processes"):
-            os.kill(await self._one("worker_process", target), signal.SIGTERM)
+            pid = await self._one("worker_process", target)
+            self.ends(pid)
+            os.kill(pid, signal.SIGTERM)
 
     async def _stop_worker(self, target: int, seconds: float) -> None:
         async with self.lock("processes"):
@@ -83,7 +85,7 @@ class OnUnix(Setup):
         async with self.lock("processes"):
             server = self.nodes[0]
             others = [pid for pid, _ in server.children()]
-            self.killed(*others, memory_lost=True)
+            self.killed(*others, alone=True)
             os.kill(server.pid, signal.SIGKILL)
             async with asyncio.timeout(ORPHANED):
                 while any(map(_is_alive, others)):  # noqa: ASYNC110 (other processes)

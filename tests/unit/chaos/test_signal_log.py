@@ -118,5 +118,5 @@ def test_a_leave_that_the_kill_itself_caused_is_not_excused(written: Written) ->
     stay.granted, stay.ended = 1.1, 10.01
     kill = Kill(10.0, 1)
     assert not written.log.excused((ROOM, "u1"), ledger, [kill])
-    forgotten = Kill(10.0, 1, memory_lost=True)
+    forgotten = Kill(10.0, 1, alone=True)
     assert written.log.excused((ROOM, "u1"), ledger, [forgotten]), "nobody else knew of it"
