@@ -54,7 +54,7 @@ class Audit:
                 living.append(asyncio.create_task(client.run()))
                 await asyncio.sleep(RAMP / len(self._clients))
             await self._come_to_rest(f"after {len(self._clients)} clients came")
-            until = self.findings.began + seconds
+            until = time.monotonic() + seconds
             while time.monotonic() < until and not self._hopeless:
                 await self._round(self._plan.round(self.rounds))
                 self.rounds += 1
