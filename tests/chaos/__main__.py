@@ -39,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="the first one; drawn if not given")
     parser.add_argument("--seeds", type=int, default=1, help="how many, counting up")
     parser.add_argument("--clients", type=int, default=Sizes.clients)
+    parser.add_argument("--rest", type=float, default=Timing.rest, help="deadline, in seconds")
     parser.add_argument("--faults", nargs="+", metavar="NAME", help="only these kinds")
     parser.add_argument("--break", dest="broken", choices=sorted(broken_rules.RULES), default="")
     parser.add_argument("--markdown", type=Path, help="write the tables there")
@@ -48,7 +49,7 @@ def arguments() -> argparse.Namespace:
 
 async def one(asked: argparse.Namespace, seed: int, seconds: float, directory: Path) -> Run:
     """The run of one seed."""
-    timing = Timing()
+    timing = Timing(rest=asked.rest)
     setup = SETUPS[asked.bus](directory, timing, asked.broken)
     spans = {
         name: (kind.least, kind.most)

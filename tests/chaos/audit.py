@@ -136,7 +136,7 @@ class Audit:
         timing = self._setup.timing
         # By then, a signal that its process owed when it was killed would have come from another.
         patience = began + timing.lease + timing.undo + 1.0
-        deadline = began + timing.rest_deadline
+        deadline = began + timing.rest
         while True:
             truth = Truth.of(self._clients)
             differences, lost = await self._differences(truth)

@@ -19,7 +19,7 @@ def audit(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize(("bus", "seconds"), [("redis", 30), ("unix", 30)])
+@pytest.mark.parametrize(("bus", "seconds"), [("redis", 25), ("unix", 20)])
 def test_everything_is_right_again_after_every_fault(bus: str, seconds: int) -> None:
     run = audit("--bus", bus, "--seconds", str(seconds), "--seed", "1")
     assert run.returncode == 0, run.stdout + run.stderr
@@ -37,7 +37,7 @@ def test_a_server_that_breaks_a_rule_does_not_pass(
     rule: str, bus: str, fault: str, finding: str
 ) -> None:
     chosen = ("--bus", bus, "--faults", fault, "--break", rule)
-    run = audit(*chosen, "--clients", "60", "--seconds", "1", "--seed", "1")
+    run = audit(*chosen, "--clients", "60", "--seconds", "1", "--rest", "6", "--seed", "1")
     assert run.returncode == 1, run.stdout + run.stderr
     assert f"[{finding}]" in run.stdout
     assert "replay: make chaos" in run.stdout

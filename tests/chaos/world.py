@@ -48,14 +48,9 @@ class Timing:
     wait: float = 3.0
     #: pusher-js waits one second before it connects again.
     backoff: float = 1.0
-
-    @property
-    def rest_deadline(self) -> float:
-        """After this, everything must be at rest: a lease runs out, its leaves settle, clients are back.
-
-        Twice the back-off and the wait: a client may meet two nodes that are not ready again.
-        """
-        return self.lease + self.undo + 2 * (self.backoff + self.wait) + 3.0
+    #: After this, everything must be at rest: a lease runs out, its leaves settle, clients are back. Twice
+    #: the back-off and the wait, because a client may meet two nodes that are not ready again.
+    rest: float = 3.0 + 1.0 + 2 * (1.0 + 3.0) + 3.0
 
 
 def settings(timing: Timing) -> dict[str, Any]:
