@@ -6,7 +6,7 @@ PYTHON_IN_VENV := .venv/bin/python
 given = $(if $(findstring command line,$(origin $1)),$($1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example example-check test test-full check bench bench-compare bench-growth conformance clean
+.PHONY: help run example example-check test test-full check bench bench-compare bench-growth conformance chaos clean
 
 help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -54,6 +54,12 @@ conformance:  ## Protocol rules against any server: make conformance HOST= PORT=
 	@$(foreach name,HOST PORT APP_ID KEY SECRET,$(if $(call given,$(name)),CONFORMANCE_$(name)='$($(name))')) \
 		CONFORMANCE_SCHEME=$(if $(call given,TLS),https,http) \
 		$(PYTHON_IN_VENV) scripts/run_checks.py conformance
+
+chaos:  ## Audit a cluster under faults: make chaos [BUS=redis] [SECONDS=60] [MINUTES=] [SEED=n] [SEEDS=20] [ARGS=...]
+	@scripts/setup dev
+	@$(PYTHON_IN_VENV) -m tests.chaos $(if $(call given,BUS),--bus '$(BUS)') \
+		$(if $(call given,SECONDS),--seconds '$(SECONDS)') $(if $(call given,MINUTES),--minutes '$(MINUTES)') \
+		$(if $(call given,SEED),--seed '$(SEED)') $(if $(call given,SEEDS),--seeds '$(SEEDS)') $(call given,ARGS)
 
 clean:  ## Remove what setup and tests made (not your config, not .pusher-server.env)
 	rm -rf .venv tests/js/node_modules benchmarks/load/.build benchmarks/load/soketi/node_modules dist build .coverage .coverage.* .hypothesis

@@ -22,7 +22,17 @@ TOP = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 #: In the order in which failures are cheapest to understand.
-TIERS = ("unit", "property", "contract", "cluster", "edge", "fuzz", "conformance", "examples")
+TIERS = (
+    "unit",
+    "property",
+    "contract",
+    "cluster",
+    "edge",
+    "fuzz",
+    "conformance",
+    "examples",
+    "chaos",
+)
 #: These run real processes and sockets: repeating them finds what depends on timing.
 REPEATED = {"contract", "edge", "conformance", "examples"}
 REPETITIONS = 3
