@@ -1,14 +1,19 @@
 """The topics of one store that this node follows: snapshots, transitions in order, and what to do when
 something was missed (DESIGN §16.3).
 
+What this node holds itself is so, whatever a store says: a release of it, or a snapshot without it, only means
+that our lease had ended or that the store lost its memory, and holding it again is under way. Clients here are
+not told that they themselves have left.
+
 What was held when the store lost its memory comes back node by node. Until a lease has passed, a key that a
 snapshot lacks is only doubtful; after that it is gone, and mourned, so that its leave is announced once.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
+from pusher_server.cluster.holdings import Holdings
 from pusher_server.cluster.interest import Interest
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.replica import Replica, Verdict
@@ -21,11 +26,12 @@ from pusher_server.interfaces import ClusterListener, Snapshot, Transition, Vers
 class Followings:
     """`node` names this process: what its holders cause is its own."""
 
-    def __init__(self, link: StoreLink, interest: Interest, node: str, *, lease: float) -> None:
+    def __init__(
+        self, link: StoreLink, interest: Interest, holdings: Holdings, node: str, *, lease: float
+    ) -> None:
         self.listener: ClusterListener | None = None
-        #: Told of each key that became held: whether it is news, and by this node.
-        self.became_held: Callable[[str, str, bool], None] = lambda address, key, is_our_news: None
         self._link = link
+        self._holdings = holdings
         self._interest = interest
         self._node = node
         self._lease = lease
@@ -106,7 +112,8 @@ class Followings:
         replica.adopt(state)
         topic = topic_of(replica.address)
         if self.listener is not None and replica.with_entries:
-            entries = {key: value.encode() for key, value in state.entries.items()}
+            known = {**state.entries, **self._holdings.in_topic(replica.address)}
+            entries = {key: value.encode() for key, value in known.items()}
             snapshot = Snapshot(_version(state.epoch, state.n), entries)
             gone = self.listener.on_snapshot(topic, snapshot, doubtful=replica.doubtful)
             if replica.mourns and not replica.doubtful:
@@ -125,9 +132,12 @@ class Followings:
             self._take(replica)
         elif verdict is Verdict.TELL and self.listener is not None:
             is_ours = transition.holder.rpartition(".")[0] == self._node
+            place = (replica.address, transition.key)
             if transition.held:
-                is_our_news = is_ours and not transition.returned
-                self.became_held(replica.address, transition.key, is_our_news)
+                self._holdings.became_held(place, is_our_news=is_ours and not transition.returned)
+            elif self._holdings.keeps(place):
+                replica.reached()
+                return
             self.listener.on_transition(
                 Transition(
                     topic=topic_of(replica.address),

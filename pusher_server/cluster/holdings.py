@@ -34,6 +34,11 @@ class Held:
         self.announced_in = ""
         self.unsure_in = ""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a store has ever let us have it."""
+        return bool(self.announced_in or self.unsure_in)
+
 
 class News:
     """A transition that this node has caused, as an answer tells it. `overtaken`: over an earlier link."""
@@ -66,6 +71,8 @@ class Holdings:
         self._news = news
         self._fenced = fenced
         self._held: dict[Place, Held] = {}
+        #: The same by address and key.
+        self._topics: dict[str, dict[str, Held]] = {}
         #: Released while the store could not be told -> in which epoch they were announced.
         self._untold: dict[Place, str] = {}
         #: Released in this epoch, and when: not announced yet, as far as we know. The oldest first.
@@ -97,7 +104,7 @@ class Holdings:
         """Hold it from now on; the store's answer, None while it cannot be told."""
         held = self._held.get(place)
         if held is None:
-            held = self._held[place] = Held()
+            held = self._put(place)
             held.announced_in = self._untold.pop(place, "")
             self._leaving.pop(place, None)
         held.value, held.limit = value, limit
@@ -105,7 +112,7 @@ class Holdings:
 
     def release(self, place: Place) -> None:
         """No longer hold it."""
-        held = self._held.pop(place, None)
+        held = self._take(place)
         if self._holder:
             if held is not None and held.announced_in:
                 self._leaving[place] = get_running_loop().time()
@@ -113,6 +120,16 @@ class Holdings:
             answer.add_done_callback(partial(self._released, place, held))
         else:
             self._could_not_tell(place, held)
+
+    def in_topic(self, address: str) -> dict[str, str]:
+        """What we hold there and a store has let us have: key -> value. It is so, whatever a store says."""
+        topic = self._topics.get(address, {})
+        return {key: held.value for key, held in topic.items() if held.is_known}
+
+    def keeps(self, place: Place) -> bool:
+        """As `in_topic`, of one key."""
+        held = self._held.get(place)
+        return held is not None and held.is_known
 
     def places(self) -> list[Place]:
         """All that is held."""
@@ -124,11 +141,11 @@ class Holdings:
         if held is not None and held.holder != self._holder:
             self._track(place, held)
 
-    def became_held(self, address: str, key: str, is_our_news: bool) -> None:
+    def became_held(self, place: Place, *, is_our_news: bool) -> None:
         """The stream tells of it, whether or not an answer arrives."""
-        self._leaving.pop((address, key), None)  # undone, here or elsewhere
+        self._leaving.pop(place, None)  # undone, here or elsewhere
         if is_our_news:
-            self._announced((address, key))
+            self._announced(place)
 
     def _announced(self, place: Place) -> None:
         held = self._held.get(place)
@@ -171,6 +188,20 @@ class Holdings:
             self._leaving.clear()
         self._untold.clear()
 
+    def _put(self, place: Place) -> Held:
+        held = self._held[place] = Held()
+        self._topics.setdefault(place[0], {})[place[1]] = held
+        return held
+
+    def _take(self, place: Place) -> Held | None:
+        held = self._held.pop(place, None)
+        if held is not None:
+            topic = self._topics[place[0]]
+            del topic[place[1]]
+            if not topic:
+                del self._topics[place[0]]
+        return held
+
     def _track(self, place: Place, held: Held) -> "Future[Tracked]":
         held.holder = self._holder
         again = held.announced_in not in ("", self._epoch)
@@ -205,7 +236,7 @@ class Holdings:
                     )
                     self._news(news)
             case RosterFull() if self._held.get(place) is held and not held.announced_in:
-                del self._held[place]
+                self._take(place)
             case Fenced():
                 self._fenced()
 

@@ -160,6 +160,8 @@ class Client:
             self.members = set(ids)
         elif event in ("member_added", "member_removed"):
             user_id = data["user_id"]
+            if user_id == self.user_id:
+                complain(f"{self.user_id}: {event} of oneself")
             if self.members is None:
                 complain(f"{self.user_id}: {event} {user_id} before the list")
             elif event == "member_added":

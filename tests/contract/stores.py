@@ -174,7 +174,7 @@ class MemoryBench:
         self.store = self._made()
 
     def _made(self) -> MemoryStore:
-        epoch = f"epoch-{next(self._epochs)}"
+        epoch = f"{next(self._epochs):x}"
         return MemoryStore(self._push, epoch=epoch, lease=LEASE, undo_window=UNDO_WINDOW)
 
     def _push(self, address: str, body: bytes) -> None:

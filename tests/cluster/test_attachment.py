@@ -1,0 +1,66 @@
+"""A node's standing at a store, on the model in memory: what happens when it was taken for dead."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pusher_server.cluster.roster import SharedRoster
+from pusher_server.cluster.store import Renew
+from pusher_server.cluster.stores import Stores
+from pusher_server.interfaces import members_topic
+from tests.contract.conditions import eventually
+from tests.contract.stores import LEASE, UNDO_WINDOW, Ear, MemoryBench
+from tests.fakes import FakeListener
+
+TOPIC = members_topic("1", "presence-x")
+
+
+class Node:
+    """A roster with its listener."""
+
+    def __init__(self, bench: MemoryBench, name: str) -> None:
+        self.listener = FakeListener()
+        self.stores = Stores(
+            [bench.link()], name, lease=LEASE, undo_window=UNDO_WINDOW, random=lambda: 0.0
+        )
+        self.roster = SharedRoster(self.stores)
+        self.stores.attach(self.listener)
+        self.stores.start()
+
+    def heard(self) -> str:
+        return " ".join(
+            f"{'+' if each.held else '-'}{each.key}" for each in self.listener.transitions
+        )
+
+
+@pytest.fixture
+def bench() -> MemoryBench:
+    return MemoryBench()
+
+
+@pytest.fixture
+async def node(bench: MemoryBench) -> AsyncIterator[Node]:
+    made = Node(bench, "one.1")
+    yield made
+    await made.stores.stop()
+
+
+async def test_clients_are_not_told_that_they_themselves_were_taken_for_dead(
+    bench: MemoryBench, node: Node
+) -> None:
+    await node.roster.snapshot(TOPIC)
+    await node.roster.track(TOPIC, "here", b"")
+    other = Ear(bench.link())
+    await other.link.open()
+    await other.enter("two.1.1")
+    for _ in range(3):  # never so long that the store could think that all were silent
+        bench.now += LEASE * 0.4
+        swept = await other.do(Renew("two.1.1", 0, {}))
+    assert swept.swept, "the node was taken for dead"
+    await other.do(Renew("two.1.1", 0, {}))
+    before = node.stores.home.holder
+    await eventually(lambda: node.stores.home.holder != before and node.stores.problem is None)
+    assert node.heard() == "+here +here", "it came back; it never left for those who are here"
+    assert (await node.roster.snapshot(TOPIC)).entries == {"here": b""}
+    _, snapshot, _ = node.listener.snapshots[-1]
+    assert "here" in snapshot.entries
