@@ -96,8 +96,6 @@ class Holdings:
 
     def leave(self) -> None:
         """No command may be sent."""
-        if self._holder:
-            self._forget_settled(get_running_loop().time())
         self._holder = ""
 
     def hold(self, place: Place, value: str, limit: int) -> "Future[Tracked] | None":
@@ -160,7 +158,7 @@ class Holdings:
             self._leaving.pop(place, None)
 
     def tick(self, now: float) -> None:
-        """What waits for time to pass, while the store is there."""
+        """The store has just answered, at `now`."""
         self._forget_settled(now)
         self._ask_again(now)
 
