@@ -212,14 +212,16 @@ class MemoryStore:
             lease.due = self._announcements.take(now, node_of(command.holder), alive)
             lease.batch += bool(lease.due)
         others = [each for each in self._leases.values() if each is not lease and each.until > now]
+        elsewhere: dict[str, int] = {}
+        for each in others:
+            for name, count in each.tallies.items():
+                elsewhere[name] = elsewhere.get(name, 0) + count
         return Renewed(
             epoch=self._epoch,
             batch=lease.batch if lease.due else 0,
             due=lease.due,
             holders=len(others) + 1,
-            elsewhere={
-                name: sum(each.tallies.get(name, 0) for each in others) for name in command.tallies
-            },
+            elsewhere=elsewhere,
             swept=swept,
             more=more,
         )

@@ -92,7 +92,7 @@ class Renewed(Struct, frozen=True, array_like=True):
     What is due goes to the node that caused it while that lives, so that it knows what is announced when the
     store loses its memory; what nobody is there for goes to whoever asks.
 
-    `elsewhere`: for each of the tallies that were reported, the sum over the other live holders.
+    `elsewhere`: the sums of the tallies that the other live holders have reported, whether or not this one did.
     `swept`: holders whose lease had ended -> how many of their keys were released in this step.
     `more`: there is more to sweep; renew again at once.
     """

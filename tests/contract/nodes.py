@@ -5,7 +5,7 @@ A further store is one more entry in `SHARED`.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
@@ -101,13 +101,11 @@ class Peer:
         self.broker = SharedBroker(self.stores, lambda: store.now)
         self.census = SharedCensus(self.stores, lambda: self.connections)
         self._renewals = 0
-        self._reported = self.stores.home.reported
-        self.stores.home.reported = self._renewed
+        self.stores.home.add(dict, self._renewed)
         self.stores.attach(self.listener)
 
-    def _renewed(self, elsewhere: dict[str, int], holders: int) -> None:
+    def _renewed(self, _elsewhere: Mapping[str, int], _nodes: int) -> None:
         self._renewals += 1
-        self._reported(elsewhere, holders)
 
     async def attached(self) -> None:
         """Wait until it is."""

@@ -180,7 +180,9 @@ async def test_both_nodes_hear_the_same_transitions_in_version_order(one: Peer, 
                 node.roster.untrack(MEMBERS, f"{node.name}{i}")
         await asyncio.sleep(0)
     count = 2 * (50 + 17)
-    await eventually(lambda: len(one.transitions(MEMBERS)) == len(two.transitions(MEMBERS)) == count)
+    await eventually(
+        lambda: len(one.transitions(MEMBERS)) == len(two.transitions(MEMBERS)) == count
+    )
     heard = [
         [(each.version, each.key, each.held) for each in node.transitions(MEMBERS)]
         for node in (one, two)
