@@ -111,15 +111,10 @@ class Target:
         """Where the next connection goes."""
         return next(self._turns)
 
-    def node(self, index: int) -> "Target":
-        """One of the nodes, alone."""
+    def of(self, app: Credentials) -> "Target":
+        """The same nodes, with another app as the main one."""
         return Target(
-            self.host,
-            (self.ports[index % len(self.ports)],),
-            self.main,
-            scheme=self.scheme,
-            own=self.own,
-            prefix=self.prefix,
+            self.host, self.ports, app, scheme=self.scheme, own=self.own, prefix=self.prefix
         )
 
     @property
