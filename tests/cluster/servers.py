@@ -93,9 +93,7 @@ async def nodes_at(
 
 
 @asynccontextmanager
-async def clients_of(
-    *nodes: Node, app: Credentials | None = None
-) -> AsyncIterator[list[Client]]:
+async def clients_of(*nodes: Node, app: Credentials | None = None) -> AsyncIterator[list[Client]]:
     """A connection to each of these nodes."""
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(connected(each.target, app)) for each in nodes]
@@ -114,6 +112,26 @@ def _change(frame: Frame, channel: str) -> str:
     return sign + frame.content["user_id"]
 
 
+class View:
+    """One client's list of a presence channel, as pusher-js keeps it: nobody comes or goes twice."""
+
+    def __init__(self, client: Client, channel: str, present: list[str]) -> None:
+        self.client = client
+        self.channel = channel
+        self.present = set(present)
+        #: All that was told, as `+a` and `-a`.
+        self.told: list[str] = []
+
+    async def becomes(self, *expected: str) -> None:
+        """Read on until exactly these are present."""
+        while self.present != set(expected):
+            change = _change(await self.client.receive(), self.channel)
+            self.told.append(change)
+            user = change[1:]
+            assert (change[0] == "-") is (user in self.present), f"{change} of {self.present}"
+            (self.present.remove if change[0] == "-" else self.present.add)(user)
+
+
 async def members(api: Api, channel: str) -> list[str]:
     """Whom the node names, sorted."""
     users = (await api.read(f"/channels/{channel}/users"))["users"]
@@ -124,6 +142,9 @@ async def all_name(channel: str, expected: list[str], *apis: Api) -> None:
     """Wait until every node names exactly these."""
 
     async def agree() -> bool:
+        answers = [await each.get(f"/channels/{channel}/users") for each in apis]
+        if any(answer.status_code == 503 for answer in answers):
+            return False  # a store is still on its way back
         return all([await members(each, channel) == expected for each in apis])
 
     await eventually(agree)

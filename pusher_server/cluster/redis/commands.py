@@ -98,9 +98,7 @@ def _renewed(reply: Any) -> ask.Renewed:
             for address, key, held in zip(due[::3], due[1::3], due[2::3], strict=True)
         ],
         holders=holders,
-        elsewhere={
-            name.decode(): count for name, count in zip(sums[::2], sums[1::2], strict=True)
-        },
+        elsewhere={name.decode(): count for name, count in zip(sums[::2], sums[1::2], strict=True)},
         swept={swept.decode(): count} if swept else {},
         more=bool(more),
     )
