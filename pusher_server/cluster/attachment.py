@@ -57,6 +57,7 @@ class Attachment(StoreListener, Tallies):
         self.holdings = Holdings(link, self._on_news, self._fenced, undo_window=undo_window)
         self.followings = Followings(link, self.interest, node, lease=lease)
         self.followings.became_held = self.holdings.became_held
+        self.followings.updated = self.holdings.updated
         #: Why the store cannot be asked; None while all is well.
         self.problem: str | None = "not connected yet"
         self._listener: ClusterListener | None = None

@@ -25,6 +25,8 @@ class Followings:
         self.listener: ClusterListener | None = None
         #: Told of each key that became held: whether it is news, and by this node.
         self.became_held: Callable[[str, str, bool], None] = lambda address, key, is_our_news: None
+        #: Told of each key that has got another value.
+        self.updated: Callable[[str, str, str], None] = lambda address, key, value: None
         self._link = link
         self._interest = interest
         self._node = node
@@ -122,6 +124,8 @@ class Followings:
         verdict = replica.judge(transition)
         if verdict is Verdict.MISSED:
             self._take(replica)
+        elif verdict is Verdict.TELL and transition.updated:
+            self._updated(replica, transition)
         elif verdict is Verdict.TELL and self.listener is not None:
             is_ours = transition.holder.rpartition(".")[0] == self._node
             if transition.held:
@@ -139,6 +143,14 @@ class Followings:
                 )
             )
             replica.reached()
+
+    def _updated(self, replica: Replica, transition: Transitioned) -> None:
+        version = _version(transition.epoch, transition.n)
+        self.updated(replica.address, transition.key, transition.value)
+        if self.listener is not None:
+            topic, value = topic_of(replica.address), transition.value.encode()
+            self.listener.on_updated(topic, transition.key, value, version)
+        replica.reached()
 
     def _doubt(self, replica: Replica, epoch: str) -> None:
         """The store has another memory: for a lease, who is missing in it may only be late."""

@@ -272,8 +272,13 @@ class MemoryStore:
             return self._begin(command, lease, now)
         node = node_of(holder)
         ours = all(node_of(each) == node for each in entry.holders)
+        is_news = command.tell and entry.value != command.value
         entry.value = entry.holders[holder] = command.value
         lease.held[address, key] = None
+        if is_news:
+            topic = self._topics[address]
+            topic.n += 1
+            self._tell(address, key, entry.value, topic.n, holder, updated=True)
         if command.again:
             self._announcements.known((address, key))
         unsure = self._announcements.is_unsure((address, key))
@@ -326,6 +331,7 @@ class MemoryStore:
         held: bool = True,
         first: bool = False,
         returned: bool = False,
+        updated: bool = False,
     ) -> None:
         transition = Transitioned(
             WIRE,
@@ -337,6 +343,7 @@ class MemoryStore:
             first=first,
             returned=returned,
             holder=holder,
+            updated=updated,
         )
         self._push(address, encode_transition(transition))
 

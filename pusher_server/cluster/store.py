@@ -161,6 +161,7 @@ class Tracked(Struct, frozen=True, array_like=True):
 class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
     """Hold a key. A repeat changes the value and makes no transition.
 
+    `tell`: but if the value is another one then, that is a version of its own, told as `updated`.
     `limit`: raise RosterFull when that many other keys are held already; 0 is none.
     `again`: this node has announced the key before, in a memory that was lost.
     A transition says `returned`, and is no news, when the key was let go less than an undo window ago, or when
@@ -176,6 +177,7 @@ class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
     value: str
     limit: int = 0
     again: bool = False
+    tell: bool = False
 
 
 class Released(Struct, frozen=True, array_like=True):

@@ -161,6 +161,23 @@ async def test_a_key_on_two_nodes_is_one_key(nodes: Nodes, one: Peer, two: Peer)
     assert settled == [(MEMBERS, "a")], "told to exactly one node"
 
 
+async def test_the_value_given_last_is_known_on_every_node_and_outlives_an_outage(
+    nodes: Nodes, one: Peer, two: Peer
+) -> None:
+    """A node that declares again does not bring back its own older value."""
+    await one.roster.snapshot(MEMBERS)
+    await two.roster.snapshot(MEMBERS)
+    await one.roster.track(MEMBERS, "a", b"old")
+    version = await two.roster.track(MEMBERS, "a", b"new")
+    await eventually(lambda: one.listener.updates == [(MEMBERS, "a", b"new", version)])
+    assert two.listener.updates == one.listener.updates
+    assert one.changes(MEMBERS) == two.changes(MEMBERS) == "+a"
+    await nodes.away()
+    await nodes.back()
+    for each in (one, two):
+        assert (await each.roster.snapshot(MEMBERS)).entries == {"a": b"new"}
+
+
 async def test_a_limit_counts_the_keys_of_all_nodes(one: Peer, two: Peer) -> None:
     results = await asyncio.gather(
         *(node.roster.track(MEMBERS, f"{node.name}{i}", b"", limit=3) for i in range(5) for node in (one, two)),

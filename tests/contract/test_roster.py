@@ -120,12 +120,38 @@ async def test_the_first_hold_is_a_transition(bench: Bench) -> None:
 
 async def test_a_repeat_updates_the_value_and_is_no_transition(bench: Bench) -> None:
     first = await bench.roster.track(TOPIC, "a", b"1")
-    second = await bench.roster.track(TOPIC, "a", b"2")
+    assert await bench.roster.track(TOPIC, "a", b"1") == first
+    await bench.roster.track(TOPIC, "a", b"2")
     bench.roster.declare(TOPIC, "a", b"3")
     bench.roster.declare(TOPIC, "b", b"")
     await bench.heard("+a +b")
-    assert second == first
     assert (await bench.roster.snapshot(TOPIC)).entries == {"a": b"3", "b": b""}
+
+
+async def test_another_value_of_a_member_is_a_version_of_its_own(bench: Bench) -> None:
+    """Told to those who follow the topic, before the verb that waits for it returns."""
+    await bench.roster.snapshot(TOPIC)
+    first = await bench.roster.track(TOPIC, "a", b"1")
+    second = await bench.roster.track(TOPIC, "a", b"2")
+    assert second > first
+    assert bench.listener.updates == [(TOPIC, "a", b"2", second)]
+    bench.roster.declare(TOPIC, "a", b"2")
+    bench.roster.declare(TOPIC, "a", b"3")
+    await bench.heard("+a")
+    assert [value for _, _, value, _ in bench.listener.updates] == [b"2", b"3"]
+    assert (await bench.roster.track(TOPIC, "b", b"")) > bench.listener.updates[-1][3]
+    await bench.heard("+a +b")
+
+
+async def test_other_values_than_members_are_nobody_s_news(bench: Bench) -> None:
+    """A channel's number of subscribers changes with each of them."""
+    counts: Topic = ("1", "channels", "")
+    await bench.roster.snapshot(counts)
+    first = await bench.roster.track(counts, "a", b"1")
+    assert await bench.roster.track(counts, "a", b"2") == first
+    assert (await bench.roster.lookup(counts, ["a"])) == {"a": {bench.node_id: b"2"}}
+    await bench.heard("+a", counts)
+    assert bench.listener.updates == []
 
 
 async def test_declaring_is_tracking_without_an_answer(bench: Bench) -> None:

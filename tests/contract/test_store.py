@@ -110,6 +110,21 @@ async def test_a_repeat_changes_the_value_and_makes_no_transition(join: Join) ->
     assert (await one.do(Lookup(A, ["k"]))).found == {"k": {"one.1.1": "newer"}}
 
 
+async def test_another_value_is_a_version_of_its_own_when_it_is_to_be_told(join: Join) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await one.do(Subscribe(A))
+    first = await one.do(Track(one.holder, A, "k", "v", tell=True))
+    assert (await other.do(Track(other.holder, A, "k", "v", tell=True))).n == first.n
+    told = await other.do(Track(other.holder, A, "k", "w", tell=True))
+    assert (told.n, told.held_now) == (first.n + 1, False)
+    await one.heard(A, "+k +k")
+    update = one.transitions(A)[-1]
+    assert (update.n, update.value, update.holder) == (told.n, "w", "other.1.1")
+    assert [each.updated for each in one.transitions(A)] == [False, True]
+    state = await one.do(Snapshot(A))
+    assert (state.n, state.entries) == (told.n, {"k": "w"})
+
+
 async def test_only_the_first_key_of_a_topic_is_its_first(join: Join) -> None:
     one = await join("one.1.1")
     await one.do(Subscribe(A))

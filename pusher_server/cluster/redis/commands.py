@@ -37,9 +37,9 @@ class Asked:
 def asked(command: Command[Any], base: str, run_id: str) -> Asked:
     """For all but subscriptions and publications; `base` is what the store's keys start with."""
     match command:
-        case ask.Track(holder, address, key, value, limit, again):
-            again_or_not = "1" if again else ""
-            return Asked("track", (holder, address, key, value, limit, again_or_not), _tracked)
+        case ask.Track(holder, address, key, value, limit, again, tell):
+            flags = ("1" if each else "" for each in (again, tell))
+            return Asked("track", (holder, address, key, value, limit, *flags), _tracked)
         case ask.Untrack(holder, address, key):
             return Asked("untrack", (holder, address, key), _released)
         case ask.Snapshot(address, entries):
