@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.conformance.api import Api
-from tests.conformance.clusters import cluster_from_environment
+from tests.conformance.clusters import KINDS, kind_from_environment
 from tests.conformance.target import (
     GOLDEN,
     NEEDS_OUR_CONFIG,
@@ -30,15 +30,16 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     if foreign is not None:
         yield foreign
         return
-    with cluster_from_environment(tmp_path_factory.mktemp("conformance")) as (host, ports):
-        yield Target(host, ports, GOLDEN, own=True)
+    kind = kind_from_environment()
+    with KINDS[kind](tmp_path_factory.mktemp("conformance")) as (host, ports):
+        yield Target(host, ports, GOLDEN, own=True, is_cluster=bool(kind))
 
 
 @pytest.fixture
 def prefixed(target: Target) -> Target:
     """The same server, seen behind its path prefix."""
     target.require_own_config()
-    return Target(target.host, target.ports, target.main, own=True, prefix=PREFIX)
+    return target.behind(PREFIX)
 
 
 @pytest.fixture

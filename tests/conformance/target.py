@@ -96,6 +96,7 @@ class Target:
         scheme: str = "http",
         own: bool = False,
         prefix: str = "",
+        is_cluster: bool = False,
     ) -> None:
         self.host = host
         self.ports = ports
@@ -104,6 +105,8 @@ class Target:
         self.own = own
         #: Path prefix in front of everything (row H13).
         self.prefix = prefix
+        #: Several processes: what one is told, others know a moment later.
+        self.is_cluster = is_cluster
         self._turns: Iterator[int] = cycle(ports)
 
     @property
@@ -113,8 +116,21 @@ class Target:
 
     def of(self, app: Credentials) -> "Target":
         """The same nodes, with another app as the main one."""
+        return self._changed(main=app)
+
+    def behind(self, prefix: str) -> "Target":
+        """The same nodes behind this path prefix."""
+        return self._changed(prefix=prefix)
+
+    def _changed(self, *, main: Credentials | None = None, prefix: str | None = None) -> "Target":
         return Target(
-            self.host, self.ports, app, scheme=self.scheme, own=self.own, prefix=self.prefix
+            self.host,
+            self.ports,
+            main or self.main,
+            scheme=self.scheme,
+            own=self.own,
+            prefix=self.prefix if prefix is None else prefix,
+            is_cluster=self.is_cluster,
         )
 
     @property
