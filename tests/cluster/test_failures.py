@@ -382,6 +382,43 @@ async def test_when_slots_of_a_redis_cluster_move_nobody_is_shown_as_gone(
         await asyncio.to_thread(cluster.close)
 
 
+async def test_two_nodes_of_one_name_are_told_in_the_log(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    """They work all the same: each process is a node of its own."""
+    url, channel = f"redis://{redis.address}/0", unique("presence-")
+    config = settings(node_id="web-1", redis={"url": url})
+    async with Node(tmp_path, config) as one, Node(tmp_path, config) as other:
+        await other.attached()
+        line = "cluster.node_id: another node calls itself web-1; give each node its own"
+        await eventually(lambda: line in other.log)
+        assert line not in one.log
+        async with clients_of(one, other) as (a, b):
+            await a.join(channel, "a")
+            assert (await b.join(channel, "b"))["count"] == 2
+            await heard(a, channel, "+b")
+
+
+async def test_a_killed_node_is_not_taken_for_a_second_one_of_its_name_for_ever(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    """Started again within the lease it meets its own shadow, and says so; later it does not."""
+    url = f"redis://{redis.address}/0"
+    config = settings(node_id="web-1", redis={"url": url})
+    async with Node(tmp_path, config) as node:
+        await node.attached()
+        node.kill()
+        await asyncio.to_thread(node.start)
+        await node.attached(2)
+        assert "its own shadow" in node.log
+        await eventually(lambda: "is gone: " in node.log)
+        before = len(node.log)
+        assert await asyncio.to_thread(node.stop) == 0
+        await asyncio.to_thread(node.start)
+        await node.attached(3)
+        assert "another node calls itself" not in node.log[before:]
+
+
 # The bus of a machine's workers
 
 
