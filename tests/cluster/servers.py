@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.conformance.api import Api
+from tests.conformance.api import Api, accepted
 from tests.conformance.client import Client, Frame, connected
 from tests.conformance.target import Credentials, Target
 from tests.contract.conditions import eventually
@@ -134,8 +134,11 @@ class View:
 
 async def members(api: Api, channel: str) -> list[str]:
     """Whom the node names, sorted."""
-    users = (await api.read(f"/channels/{channel}/users"))["users"]
-    return sorted(each["id"] for each in users)
+    return _ids(await api.read(f"/channels/{channel}/users"))
+
+
+def _ids(answer: dict[str, Any]) -> list[str]:
+    return sorted(each["id"] for each in answer["users"])
 
 
 async def all_name(channel: str, expected: list[str], *apis: Api) -> None:
@@ -145,7 +148,7 @@ async def all_name(channel: str, expected: list[str], *apis: Api) -> None:
         answers = [await each.get(f"/channels/{channel}/users") for each in apis]
         if any(answer.status_code == 503 for answer in answers):
             return False  # a store is still on its way back
-        return all([await members(each, channel) == expected for each in apis])
+        return all(_ids(accepted(answer)) == expected for answer in answers)
 
     await eventually(agree)
 
