@@ -23,9 +23,13 @@ def channel_topic(app_id: str, channel: str) -> Topic:
     return (app_id, "channel", channel)
 
 
+#: The kind of the topics whose values clients see.
+MEMBERS = "members"
+
+
 def members_topic(app_id: str, channel: str) -> Topic:
     """The roster of a presence channel: key = user id, value = user info."""
-    return (app_id, "members", channel)
+    return (app_id, MEMBERS, channel)
 
 
 def channels_topic(app_id: str) -> Topic:
@@ -159,6 +163,8 @@ class Roster(Protocol):
     async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
         """Hold `key`. Idempotent per node; a repeat updates the value and makes no transition.
 
+        Of members, whose values clients see, another value is a version of its own (`on_updated`).
+
         The returned version contains the change, and of a followed topic the listener has been told so far.
         Raises RosterFull (atomically decided). Waits while the store is away: the caller bounds it.
         """
@@ -206,6 +212,9 @@ class ClusterListener(Protocol):
 
     def on_transition(self, transition: Transition) -> None:
         """A key became held or was released."""
+
+    def on_updated(self, topic: Topic, key: str, value: bytes, version: Version) -> None:
+        """A held key of a members topic that is followed has got another value, here or elsewhere."""
 
     def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> Collection[str]:
         """A followed topic as it is now. Returns the keys that the listener had and that are gone.

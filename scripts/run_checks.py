@@ -67,6 +67,17 @@ def tier(name: str, *, full: bool = False) -> Iterator[Step]:
         yield Step(title, (sys.executable, *run), environment)
 
 
+def clustered_conformance() -> Iterator[Step]:
+    """The protocol suite again, with clients and requests spread over two processes.
+
+    Without the browser: it runs the same pusher-js as Node, against one process in the tier itself.
+    """
+    suite = ("-m", "pytest", "tests/conformance", "-q", "--no-skips", "-k", "not chromium")
+    for title, kind in (("2 workers", "workers"), ("2 nodes on Redis", "redis")):
+        environment = {"CONFORMANCE_CLUSTER": kind}
+        yield Step(f"conformance ({title})", (sys.executable, *suite), environment)
+
+
 def steps(what: str, *, full: bool) -> Iterator[Step]:
     """What a make target consists of."""
     if what == "bench":
@@ -80,6 +91,8 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
     yield from lint()
     for name in TIERS if what == "all" else ("unit",):
         yield from tier(name, full=full)
+        if name == "conformance":
+            yield from clustered_conformance()
     if what == "all":
         yield Step("hot path", (sys.executable, "-m", "benchmarks.compare_micro"))
     if full:

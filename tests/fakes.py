@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.space import AppSpace
-from pusher_server.interfaces import ClusterMessage, Snapshot, Topic, Transition
+from pusher_server.interfaces import ClusterMessage, Snapshot, Topic, Transition, Version
 from pusher_server.protocol.members import User
 
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
@@ -231,12 +231,16 @@ class FakeListener:
         self.settled: list[tuple[Topic, str]] = []
         self.snapshots: list[tuple[Topic, Snapshot, bool]] = []
         self.missed: list[Topic] = []
+        self.updates: list[tuple[Topic, str, bytes, Version]] = []
 
     def on_message(self, topic: Topic, message: ClusterMessage) -> None:
         self.messages.append((topic, message))
 
     def on_transition(self, transition: Transition) -> None:
         self.transitions.append(transition)
+
+    def on_updated(self, topic: Topic, key: str, value: bytes, version: Version) -> None:
+        self.updates.append((topic, key, value, version))
 
     def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> list[str]:
         self.snapshots.append((topic, snapshot, doubtful))

@@ -22,12 +22,14 @@ def check_config(file: Path | None) -> None:
     is 0 when everything is right; otherwise 2, with a line that names the setting and the fix.
     """
     from pusher_server.config import load
+    from pusher_server.server import cluster
     from pusher_server.server.tls import Certificate
 
     path = config_file.choose(file, Path.cwd())
     config = load(path, os.environ, {})
     if config.server.tls.certificate:
         Certificate(config.server.tls)  # raises ConfigError when the files cannot be used
+    cluster.check(config.cluster)  # the same
     click.echo(summary(config, path))
 
 

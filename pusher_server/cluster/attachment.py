@@ -172,7 +172,7 @@ class Attachment(StoreListener, Tallies):
         while before and (await self.link.call(Retire(before))).more:
             pass
         self.holdings.mourn(lost_memory=known not in ("", entered.epoch))
-        asked = self.followings.again(entered.epoch)
+        asked = self.followings.again()
         while answers := list(islice(asked, SLICE)):
             for answer in answers:
                 await answer

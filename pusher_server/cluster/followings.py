@@ -36,7 +36,9 @@ class Followings:
         self._node = node
         self._lease = lease
         self._replicas: dict[str, Replica] = {}
+        #: Ends all doubts, and about which memory of the store they are.
         self._doubts: asyncio.TimerHandle | None = None
+        self._doubted = ""
 
     def __len__(self) -> int:
         return len(self._replicas)
@@ -74,15 +76,10 @@ class Followings:
         for replica in self._replicas.values():
             replica.unknown()
 
-    def again(self, epoch: str) -> Iterator["asyncio.Future[TopicState]"]:
+    def again(self) -> Iterator["asyncio.Future[TopicState]"]:
         """A snapshot of every topic, asked for one by one as the caller goes on."""
         for replica in list(self._replicas.values()):
             if self._replicas.get(replica.address) is replica:
-                replica.doubtful = replica.doubtful or replica.epoch not in ("", epoch)
-                if replica.doubtful and self._doubts is None:
-                    self._doubts = asyncio.get_running_loop().call_later(
-                        self._lease, self._end_doubts
-                    )
                 yield self._take(replica)
 
     def on_transition(self, address: str, transition: Transitioned) -> None:
@@ -108,6 +105,8 @@ class Followings:
         if not is_current or answer.cancelled() or answer.exception() is not None:
             return
         state = answer.result()
+        if replica.epoch not in ("", state.epoch):
+            self._doubt(replica, state.epoch)  # whoever noticed first has declared, others will
         arrived, replica.arrived = replica.arrived, []
         replica.adopt(state)
         topic = topic_of(replica.address)
@@ -130,6 +129,8 @@ class Followings:
         verdict = replica.judge(transition)
         if verdict is Verdict.MISSED:
             self._take(replica)
+        elif verdict is Verdict.TELL and transition.updated:
+            self._updated(replica, transition)
         elif verdict is Verdict.TELL and self.listener is not None:
             is_ours = transition.holder.rpartition(".")[0] == self._node
             place = (replica.address, transition.key)
@@ -150,6 +151,22 @@ class Followings:
                 )
             )
             replica.reached()
+
+    def _updated(self, replica: Replica, transition: Transitioned) -> None:
+        version = _version(transition.epoch, transition.n)
+        self._holdings.updated((replica.address, transition.key), transition.value)
+        if self.listener is not None:
+            topic, value = topic_of(replica.address), transition.value.encode()
+            self.listener.on_updated(topic, transition.key, value, version)
+        replica.reached()
+
+    def _doubt(self, replica: Replica, epoch: str) -> None:
+        """The store has another memory: for a lease, who is missing in it may only be late."""
+        replica.doubtful = True
+        if self._doubts is None or self._doubted != epoch:
+            self.stop()
+            self._doubted = epoch
+            self._doubts = asyncio.get_running_loop().call_later(self._lease, self._end_doubts)
 
     def _end_doubts(self) -> None:
         """Who has not come back within a lease is gone."""

@@ -12,12 +12,14 @@ from functools import partial
 
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.store import Fenced, Mourn, Released, Track, Tracked, Untrack
-from pusher_server.interfaces import RosterFull
+from pusher_server.interfaces import MEMBERS, RosterFull
 
 #: Address and key.
 Place = tuple[str, str]
 #: Seconds after its undo window by which a leave has been given to us to announce, or was undone.
 LATE = 0.6
+#: Of these topics clients see the values, so that a change of one is told to those who follow.
+_TOLD = f"{MEMBERS}:"
 #: Seconds after which the store is asked again about what it was unsure of.
 ASK_AGAIN = 1.0
 
@@ -145,6 +147,12 @@ class Holdings:
         if is_our_news:
             self._announced(place)
 
+    def updated(self, place: Place, value: str) -> None:
+        """The value given last counts: ours must not undo it when it is declared again."""
+        held = self._held.get(place)
+        if held is not None:
+            held.value = value
+
     def _announced(self, place: Place) -> None:
         held = self._held.get(place)
         if held is not None and held.holder == self._holder:
@@ -204,7 +212,8 @@ class Holdings:
         held.holder = self._holder
         again = held.announced_in not in ("", self._epoch)
         limit = 0 if held.announced_in else held.limit
-        answer = self._link.call(Track(self._holder, *place, held.value, limit, again))
+        tell = place[0].startswith(_TOLD)
+        answer = self._link.call(Track(self._holder, *place, held.value, limit, again, tell))
         answer.add_done_callback(partial(self._tracked, place, held, self._epoch))
         return answer
 

@@ -53,8 +53,10 @@ class Interest:
             address, since = next(iter(self._idle.items()))
             if since > now - LINGER:
                 break
-            del self._idle[address], self._asked[address]
-            self._link.call(Unsubscribe(address))
+            del self._idle[address]
+            if address in self._asked:  # else it was refused
+                del self._asked[address]
+                self._link.call(Unsubscribe(address))
 
     def lost(self) -> None:
         """The connection is gone, and its subscriptions with it."""

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from pusher_server.interfaces import (
+    MEMBERS,
     Broker,
     CachedEvent,
     Census,
@@ -135,8 +136,13 @@ class LocalRoster(Roster):
         keys = self._topics.get(topic)
         if keys is None:
             keys = self._topics[topic] = _Keys(self._floor)
-        is_new = key not in keys.entries
+        before = keys.entries.get(key)
+        is_new = before is None
         keys.entries[key] = value
+        if before not in (None, value) and topic[1] == MEMBERS:
+            keys.n += 1
+            if self._listener is not None:
+                self._listener.on_updated(topic, key, value, self._version(topic))
         if is_new:
             keys.n += 1
             returned = self._leaving.pop((topic, key), None) is not None

@@ -212,14 +212,16 @@ class MemoryStore:
             lease.due = self._announcements.take(now, node_of(command.holder), alive)
             lease.batch += bool(lease.due)
         others = [each for each in self._leases.values() if each is not lease and each.until > now]
+        elsewhere: dict[str, int] = {}
+        for each in others:
+            for name, count in each.tallies.items():
+                elsewhere[name] = elsewhere.get(name, 0) + count
         return Renewed(
             epoch=self._epoch,
             batch=lease.batch if lease.due else 0,
             due=lease.due,
             holders=len(others) + 1,
-            elsewhere={
-                name: sum(each.tallies.get(name, 0) for each in others) for name in command.tallies
-            },
+            elsewhere=elsewhere,
             swept=swept,
             more=more,
         )
@@ -270,8 +272,13 @@ class MemoryStore:
             return self._begin(command, lease, now)
         node = node_of(holder)
         ours = all(node_of(each) == node for each in entry.holders)
+        is_news = command.tell and entry.value != command.value
         entry.value = entry.holders[holder] = command.value
         lease.held[address, key] = None
+        if is_news:
+            topic = self._topics[address]
+            topic.n += 1
+            self._tell(address, key, entry.value, topic.n, holder, updated=True)
         if command.again:
             self._announcements.known((address, key))
         unsure = self._announcements.is_unsure((address, key))
@@ -324,6 +331,7 @@ class MemoryStore:
         held: bool = True,
         first: bool = False,
         returned: bool = False,
+        updated: bool = False,
     ) -> None:
         transition = Transitioned(
             WIRE,
@@ -335,6 +343,7 @@ class MemoryStore:
             first=first,
             returned=returned,
             holder=holder,
+            updated=updated,
         )
         self._push(address, encode_transition(transition))
 

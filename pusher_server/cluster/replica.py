@@ -84,7 +84,7 @@ class Replica:
         if transition.n != self.n + 1 and not starts:
             return Verdict.MISSED
         self.n = transition.n
-        if self.with_entries:
+        if self.with_entries and not transition.updated:
             self.size += 1 if transition.held else -1
         return Verdict.TELL
 

@@ -92,7 +92,7 @@ class Renewed(Struct, frozen=True, array_like=True):
     What is due goes to the node that caused it while that lives, so that it knows what is announced when the
     store loses its memory; what nobody is there for goes to whoever asks.
 
-    `elsewhere`: for each of the tallies that were reported, the sum over the other live holders.
+    `elsewhere`: the sums of the tallies that the other live holders have reported, whether or not this one did.
     `swept`: holders whose lease had ended -> how many of their keys were released in this step.
     `more`: there is more to sweep; renew again at once.
     """
@@ -161,6 +161,7 @@ class Tracked(Struct, frozen=True, array_like=True):
 class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
     """Hold a key. A repeat changes the value and makes no transition.
 
+    `tell`: but if the value is another one then, that is a version of its own, told as `updated`.
     `limit`: raise RosterFull when that many other keys are held already; 0 is none.
     `again`: this node has announced the key before, in a memory that was lost.
     A transition says `returned`, and is no news, when the key was let go less than an undo window ago, or when
@@ -176,6 +177,7 @@ class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
     value: str
     limit: int = 0
     again: bool = False
+    tell: bool = False
 
 
 class Released(Struct, frozen=True, array_like=True):

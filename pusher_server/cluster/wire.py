@@ -34,6 +34,7 @@ class Transitioned(Struct, frozen=True, array_like=True):
     """A key became held or was released, as a store tells it to those who subscribed to the topic.
 
     `n` is the topic's version after it. `first`: the topic was empty before. `holder` caused it.
+    `updated`: it was held before and still is, and has got another value.
     """
 
     wire: int
@@ -45,6 +46,7 @@ class Transitioned(Struct, frozen=True, array_like=True):
     first: bool
     returned: bool
     holder: str
+    updated: bool = False
 
 
 class Envelope(Struct, frozen=True, array_like=True):

@@ -58,10 +58,11 @@ class MemberList:
         self._success = None
         self.version = version
 
-    def update(self, user_id: str, value: bytes) -> None:
+    def update(self, user_id: str, value: bytes, version: Version | None = None) -> None:
         """A later connection of the same user brought other info: last wins, nothing is told."""
-        if user_id in self._values:
+        if self._values.get(user_id) not in (None, value):
             self._put(user_id, value)
+        self.version = version or self.version
 
     def success(self, channel: str) -> bytes:
         """The success payload with the whole list; encoded once per version, shared by all joiners."""

@@ -21,6 +21,7 @@ from pusher_server.interfaces import (
     TerminateMessage,
     Topic,
     Transition,
+    Version,
 )
 from pusher_server.node.counts import SubscriptionCounts
 from pusher_server.node.inspection import Inspection
@@ -208,6 +209,13 @@ class Node(ClusterListener):
             self.emit(ChannelOccupied(app_id=app_id, channel=transition.key))
         elif kind == "users" and space is not None:
             self.users.changed(space, transition.key, online=transition.held)
+
+    def on_updated(self, topic: Topic, key: str, value: bytes, version: Version) -> None:
+        """Later joiners see a member's new info; nobody is told (PROTOCOL §3.4)."""
+        app_id, _, name = topic
+        channel = self._channel_with_members(app_id, name)
+        if channel is not None and channel.members is not None:
+            channel.members.update(key, value, version)
 
     def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> Collection[str]:
         """Clients are told the difference to what they know."""

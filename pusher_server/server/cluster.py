@@ -143,3 +143,9 @@ def choose(
     else:
         return LocalCluster(node_id, settings, clock=clock, epoch=epoch, here=here)
     return SharedCluster(node_id, settings, links, clock=clock, here=here)
+
+
+def check(settings: ClusterSettings) -> None:
+    """Before any process is started. Raises ConfigError when a certificate for Redis cannot be used."""
+    if settings.redis.is_set:
+        redis_stores(settings.redis, lease=settings.lease, undo_window=settings.undo_window)

@@ -26,6 +26,7 @@ from msgspec import Struct, structs
 
 from pusher_server.config import Config, load
 from pusher_server.errors import ConfigError
+from pusher_server.server import cluster
 from pusher_server.server.backoff import Backoff
 from pusher_server.server.bus_socket import BusSocket
 from pusher_server.server.child import Child
@@ -102,6 +103,7 @@ class Supervisor:
         self._status = 0
         if config.server.tls.certificate:
             Certificate(config.server.tls)
+        cluster.check(config.cluster)
 
     @property
     def states(self) -> list[WorkerState]:

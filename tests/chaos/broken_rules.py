@@ -33,7 +33,7 @@ def _joiners() -> None:
 def _snapshots() -> None:
     """After an outage, what a node knows of the others is not brought to the truth."""
 
-    def broken(self: Followings, epoch: str) -> Iterator[asyncio.Future[TopicState]]:
+    def broken(self: Followings) -> Iterator[asyncio.Future[TopicState]]:
         return iter(())
 
     Followings.again = broken  # type: ignore[method-assign]

@@ -127,7 +127,7 @@ def test_without_versions_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_without_snapshots_after_a_lost_link_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Followings, "again", lambda self, epoch: iter(()))
+    monkeypatch.setattr(Followings, "again", lambda self: iter(()))
     assert_noticed("away")
 
 

@@ -11,10 +11,13 @@ from tests.conformance.target import Credentials, Target
 
 
 class Api:
-    """The HTTP API of one app. Paths are relative to `/apps/{app_id}`."""
+    """The HTTP API of one app, on one node: what several say of one channel has no order between them.
+
+    Paths are relative to `/apps/{app_id}`.
+    """
 
     def __init__(self, target: Target, app: Credentials, http: httpx.AsyncClient) -> None:
-        self.target = target
+        self.url = target.url
         self.app = app
         self.http = http
 
@@ -25,7 +28,7 @@ class Api:
         query = unsigned_query(self.app.key, body, age=age)
         signature = request_signature(self.app.secret, "POST", full, query)
         return await self.http.post(
-            f"{self.target.url}{full}?{query}&auth_signature={signature}",
+            f"{self.url}{full}?{query}&auth_signature={signature}",
             content=body,
             headers={"Content-Type": "application/json"},
         )
@@ -34,7 +37,7 @@ class Api:
         """GET with these query parameters, written as they shall stand in the URL."""
         full = f"/apps/{self.app.app_id}{path}"
         query = signed_query(self.app.key, self.app.secret, "GET", full, None, parameters)
-        return await self.http.get(f"{self.target.url}{full}?{query}")
+        return await self.http.get(f"{self.url}{full}?{query}")
 
     async def read(self, path: str, parameters: str = "") -> dict[str, Any]:
         """GET that must succeed, decoded."""

@@ -9,7 +9,7 @@ import itertools
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -36,6 +36,20 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not await condition():  # noqa: ASYNC110 (the other side is another process)
             await asyncio.sleep(0.02)
+
+
+async def answers(ask: Callable[[], Awaitable[Any]], expected: Any) -> None:
+    """Ask again until the answer is this: what other nodes count may be half a second old."""
+    found: Any = None
+
+    async def is_expected() -> bool:
+        nonlocal found
+        found = await ask()
+        return bool(found == expected)
+
+    with suppress(TimeoutError):
+        await eventually(is_expected)
+    assert found == expected
 
 
 @dataclass(frozen=True)

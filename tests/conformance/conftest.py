@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.conformance.api import Api
+from tests.conformance.clusters import KINDS, kind_from_environment
 from tests.conformance.target import (
     GOLDEN,
     NEEDS_OUR_CONFIG,
@@ -29,15 +30,16 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     if foreign is not None:
         yield foreign
         return
-    with RunningServer(tmp_path_factory.mktemp("conformance"), own_settings()) as server:
-        yield Target(server.host, server.port, GOLDEN, own=True)
+    kind = kind_from_environment()
+    with KINDS[kind](tmp_path_factory.mktemp("conformance")) as (host, ports):
+        yield Target(host, ports, GOLDEN, own=True, is_cluster=bool(kind))
 
 
 @pytest.fixture
 def prefixed(target: Target) -> Target:
     """The same server, seen behind its path prefix."""
     target.require_own_config()
-    return Target(target.host, target.port, target.main, own=True, prefix=PREFIX)
+    return target.behind(PREFIX)
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def spare(target: Target, tmp_path: Path) -> Iterator[RunningServer]:
 @pytest.fixture
 def spare_target(spare: RunningServer) -> Target:
     """The spare server as a target."""
-    return Target(spare.host, spare.port, GOLDEN, own=True)
+    return Target(spare.host, (spare.port,), GOLDEN, own=True)
 
 
 @pytest.fixture

@@ -20,12 +20,13 @@ class RawSocket:
         self.reader = reader
         self.writer = writer
 
-    async def handshake(self, target: Target, app: Credentials) -> None:
+    async def handshake(self, prefix: str, app: Credentials) -> None:
         """Upgrade to WebSocket."""
+        host, port = self.writer.get_extra_info("peername")[:2]
         key = base64.b64encode(os.urandom(16)).decode()
         self.writer.write(
-            f"GET {target.prefix}/app/{app.key}?{QUERY} HTTP/1.1\r\n"
-            f"Host: {target.host}:{target.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET {prefix}/app/{app.key}?{QUERY} HTTP/1.1\r\n"
+            f"Host: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         head = await self.reader.readuntil(b"\r\n\r\n")
@@ -101,7 +102,7 @@ async def raw_connected(target: Target, app: Credentials) -> AsyncIterator[RawSo
     reader, writer = await asyncio.open_connection(target.host, target.port)
     socket = RawSocket(reader, writer)
     try:
-        await socket.handshake(target, app)
+        await socket.handshake(target.prefix, app)
         yield socket
     finally:
         writer.transport.abort()

@@ -3,13 +3,16 @@
     CONFORMANCE_HOST, CONFORMANCE_PORT, CONFORMANCE_APP_ID, CONFORMANCE_KEY, CONFORMANCE_SECRET,
     CONFORMANCE_SCHEME (http or https)
 
+or, for our own, CONFORMANCE_CLUSTER (`clusters.KINDS`): then it is two processes, and connections take turns.
+
 A rule that needs a server configured for it asks for an app by name. Only our own server has those
 apps; aimed elsewhere, such a row is reported as "needs our config".
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -77,17 +80,58 @@ def own_settings() -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
 class Target:
-    """Where the server under test listens, and whose apps it has."""
+    """Where the server under test listens, and whose apps it has.
 
-    host: str
-    port: int
-    main: Credentials
-    scheme: str = "http"
-    own: bool = False
-    #: Path prefix in front of everything (row H13).
-    prefix: str = field(default="")
+    With several `ports` there is a node at each; who asks for `port`, `url` or `websocket_url` is sent to the
+    next one. Ask once per connection.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        ports: tuple[int, ...],
+        main: Credentials,
+        *,
+        scheme: str = "http",
+        own: bool = False,
+        prefix: str = "",
+        is_cluster: bool = False,
+    ) -> None:
+        self.host = host
+        self.ports = ports
+        self.main = main
+        self.scheme = scheme
+        self.own = own
+        #: Path prefix in front of everything (row H13).
+        self.prefix = prefix
+        #: Several processes: what one is told, others know a moment later.
+        self.is_cluster = is_cluster
+        self._turns: Iterator[int] = cycle(ports)
+
+    @property
+    def port(self) -> int:
+        """Where the next connection goes."""
+        return next(self._turns)
+
+    def of(self, app: Credentials) -> "Target":
+        """The same nodes, with another app as the main one."""
+        return self._changed(main=app)
+
+    def behind(self, prefix: str) -> "Target":
+        """The same nodes behind this path prefix."""
+        return self._changed(prefix=prefix)
+
+    def _changed(self, *, main: Credentials | None = None, prefix: str | None = None) -> "Target":
+        return Target(
+            self.host,
+            self.ports,
+            main or self.main,
+            scheme=self.scheme,
+            own=self.own,
+            prefix=self.prefix if prefix is None else prefix,
+            is_cluster=self.is_cluster,
+        )
 
     @property
     def url(self) -> str:
@@ -119,7 +163,7 @@ def target_from_environment() -> Target | None:
         return None
     return Target(
         host=host,
-        port=int(os.environ.get("CONFORMANCE_PORT", "6001")),
+        ports=(int(os.environ.get("CONFORMANCE_PORT", "6001")),),
         main=Credentials(
             os.environ.get("CONFORMANCE_APP_ID", GOLDEN.app_id),
             os.environ.get("CONFORMANCE_KEY", GOLDEN.key),

@@ -32,7 +32,7 @@ from pusher_server.cluster.wire import Transitioned, decode_transition
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
 from tests.contract.conditions import eventually
-from tests.contract.unix_bench import unix
+from tests.contract.unix_bench import UnixBench, unix
 from tests.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
 
 R = TypeVar("R")
@@ -224,7 +224,11 @@ class RedisBench:
             self.redis.masters()[0].ask(*command)
 
     def link(self) -> StoreLink:
-        return redis_stores(self.settings, lease=LEASE, undo_window=UNDO_WINDOW, clock=_CLOCK)[0]
+        return self.made_link(lease=LEASE, undo_window=UNDO_WINDOW)
+
+    def made_link(self, *, lease: float, undo_window: float) -> StoreLink:
+        """Another link with these periods, not open yet."""
+        return redis_stores(self.settings, lease=lease, undo_window=undo_window, clock=_CLOCK)[0]
 
     async def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -273,7 +277,7 @@ def on_redis(kind: str) -> Callable[[], Any]:
 
 @asynccontextmanager
 async def on_unix() -> AsyncIterator[Bench]:
-    async with unix(lease=LEASE, undo_window=UNDO_WINDOW) as bench:
+    async with unix(UnixBench, lease=LEASE, undo_window=UNDO_WINDOW) as bench:
         yield bench
 
 

@@ -1,10 +1,12 @@
 """What every Broker promises (`interfaces.Broker`).
 
-A further implementation is one more entry in `FACTORIES`: a coroutine function that makes a `Bench`. What
-shows only between two nodes (delivery, its order) belongs to the suites of clusters.
+A further implementation is one more entry in `FACTORIES`: a context manager that makes a `Bench`. What shows
+only between nodes (delivery, its order), or while a store is away, is in `test_nodes`.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
@@ -20,9 +22,12 @@ from pusher_server.interfaces import (
     channel_topic,
 )
 from tests.contract.conditions import eventually
+from tests.contract.nodes import Made, on_redis, on_unix
 from tests.fakes import FakeClock
 
 TOPIC = channel_topic("1", "cache-x")
+#: A time to live in Redis passes really: short enough to wait for, long enough for a busy machine.
+REDIS_SECOND = 0.4
 
 
 class Bench:
@@ -58,22 +63,39 @@ class Bench:
         await eventually(check)
 
 
-async def local() -> Bench:
+@asynccontextmanager
+async def local() -> AsyncIterator[Bench]:
     clock = FakeClock()
 
     async def wait(seconds: float) -> None:
         clock.advance(seconds)
 
-    return Bench(LocalBroker(clock), wait)
+    yield Bench(LocalBroker(clock), wait)
 
 
-FACTORIES = [pytest.param(local, id="local")]
+def shared(made: Made, *, second: float = 1.0) -> Callable[[], AbstractAsyncContextManager[Bench]]:
+    """The only node on a store, which keeps the time; in Redis that is the real one."""
+
+    @asynccontextmanager
+    async def bench() -> AsyncIterator[Bench]:
+        async with made() as nodes:
+            node = await nodes.peer("node")
+            yield Bench(node.broker, nodes.wait if second == 1.0 else asyncio.sleep, second)
+
+    return bench
+
+
+FACTORIES = [
+    pytest.param(local, id="local"),
+    pytest.param(shared(on_unix), id="unix"),
+    pytest.param(shared(on_redis, second=REDIS_SECOND), id="redis"),
+]
 
 
 @pytest.fixture(params=FACTORIES)
-async def bench(request: pytest.FixtureRequest) -> Bench:
-    made: Bench = await request.param()
-    return made
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    async with request.param() as made:
+        yield made
 
 
 async def test_nothing_is_remembered_of_what_was_never_published(bench: Bench) -> None:

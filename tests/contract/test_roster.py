@@ -1,10 +1,12 @@
 """What every Roster promises (`interfaces.Roster`).
 
-A further implementation is one more entry in `FACTORIES`: a coroutine function that makes a `Bench`.
+A further implementation is one more entry in `FACTORIES`: a context manager that makes a `Bench`. What shows
+only between nodes, or while a store is away, is in `test_nodes`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import pairwise
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from pusher_server.cluster.local import LocalRoster
 from pusher_server.interfaces import Roster, RosterFull, Topic, Transition, Version
 from tests.contract.conditions import eventually
+from tests.contract.nodes import SHARED, UNDO_WINDOW, Made
 from tests.fakes import FakeClock, FakeListener
 
 TOPIC: Topic = ("1", "members", "presence-x")
@@ -19,7 +22,10 @@ OTHER: Topic = ("1", "members", "presence-y")
 
 
 class Bench:
-    """A roster with its listener. `wait` lets time pass, and what is due happen."""
+    """A roster with its listener. `wait` lets time pass, and what is due happen.
+
+    `flush` lets everything be heard that was caused before.
+    """
 
     def __init__(
         self,
@@ -27,13 +33,16 @@ class Bench:
         listener: FakeListener,
         node_id: str,
         undo_window: float,
+        *,
         wait: Callable[[float], Awaitable[None]],
+        flush: Callable[[], Awaitable[None]],
     ) -> None:
         self.roster = roster
         self.listener = listener
         self.node_id = node_id
         self.undo_window = undo_window
         self.wait = wait
+        self.flush = flush
 
     def transitions(self, topic: Topic = TOPIC) -> list[Transition]:
         """What the listener has heard of a topic, in order."""
@@ -46,14 +55,16 @@ class Bench:
         )
 
     async def heard(self, changes: str, topic: Topic = TOPIC) -> None:
-        """Wait until the listener has heard exactly this."""
-        await eventually(lambda: self.changes(topic) == changes)
+        """The listener has heard exactly this of what was caused before."""
+        await self.flush()
+        assert self.changes(topic) == changes
 
     async def keys(self, topic: Topic = TOPIC) -> list[str]:
         return list((await self.roster.snapshot(topic)).entries)
 
 
-async def local() -> Bench:
+@asynccontextmanager
+async def local() -> AsyncIterator[Bench]:
     clock, listener = FakeClock(), FakeListener()
     roster = LocalRoster("node", clock, epoch=7, undo_window=3.0)
     roster.attach(listener)
@@ -62,16 +73,41 @@ async def local() -> Bench:
         clock.advance(seconds)
         roster.sweep()
 
-    return Bench(roster, listener, "node", 3.0, wait)
+    async def flush() -> None:
+        """Everything is told inside the verb that causes it."""
+
+    yield Bench(roster, listener, "node", 3.0, wait=wait, flush=flush)
 
 
-FACTORIES = [pytest.param(local, id="local")]
+def shared(made: Made) -> Callable[[], AbstractAsyncContextManager[Bench]]:
+    """The only node on a store."""
+
+    @asynccontextmanager
+    async def bench() -> AsyncIterator[Bench]:
+        async with made() as nodes:
+            node = await nodes.peer("node")
+            yield Bench(
+                node.roster,
+                node.listener,
+                node.name,
+                UNDO_WINDOW,
+                wait=nodes.wait,
+                flush=node.flushed,
+            )
+
+    return bench
+
+
+FACTORIES = [
+    pytest.param(local, id="local"),
+    *(pytest.param(shared(made), id=name) for name, made in SHARED),
+]
 
 
 @pytest.fixture(params=FACTORIES)
-async def bench(request: pytest.FixtureRequest) -> Bench:
-    made: Bench = await request.param()
-    return made
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    async with request.param() as made:
+        yield made
 
 
 async def test_the_first_hold_is_a_transition(bench: Bench) -> None:
@@ -84,12 +120,38 @@ async def test_the_first_hold_is_a_transition(bench: Bench) -> None:
 
 async def test_a_repeat_updates_the_value_and_is_no_transition(bench: Bench) -> None:
     first = await bench.roster.track(TOPIC, "a", b"1")
-    second = await bench.roster.track(TOPIC, "a", b"2")
+    assert await bench.roster.track(TOPIC, "a", b"1") == first
+    await bench.roster.track(TOPIC, "a", b"2")
     bench.roster.declare(TOPIC, "a", b"3")
     bench.roster.declare(TOPIC, "b", b"")
     await bench.heard("+a +b")
-    assert second == first
     assert (await bench.roster.snapshot(TOPIC)).entries == {"a": b"3", "b": b""}
+
+
+async def test_another_value_of_a_member_is_a_version_of_its_own(bench: Bench) -> None:
+    """Told to those who follow the topic, before the verb that waits for it returns."""
+    await bench.roster.snapshot(TOPIC)
+    first = await bench.roster.track(TOPIC, "a", b"1")
+    second = await bench.roster.track(TOPIC, "a", b"2")
+    assert second > first
+    assert bench.listener.updates == [(TOPIC, "a", b"2", second)]
+    bench.roster.declare(TOPIC, "a", b"2")
+    bench.roster.declare(TOPIC, "a", b"3")
+    await bench.heard("+a")
+    assert [value for _, _, value, _ in bench.listener.updates] == [b"2", b"3"]
+    assert (await bench.roster.track(TOPIC, "b", b"")) > bench.listener.updates[-1][3]
+    await bench.heard("+a +b")
+
+
+async def test_other_values_than_members_are_nobody_s_news(bench: Bench) -> None:
+    """A channel's number of subscribers changes with each of them."""
+    counts: Topic = ("1", "channels", "")
+    await bench.roster.snapshot(counts)
+    first = await bench.roster.track(counts, "a", b"1")
+    assert await bench.roster.track(counts, "a", b"2") == first
+    assert (await bench.roster.lookup(counts, ["a"])) == {"a": {bench.node_id: b"2"}}
+    await bench.heard("+a", counts)
+    assert bench.listener.updates == []
 
 
 async def test_declaring_is_tracking_without_an_answer(bench: Bench) -> None:

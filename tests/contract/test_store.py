@@ -110,6 +110,21 @@ async def test_a_repeat_changes_the_value_and_makes_no_transition(join: Join) ->
     assert (await one.do(Lookup(A, ["k"]))).found == {"k": {"one.1.1": "newer"}}
 
 
+async def test_another_value_is_a_version_of_its_own_when_it_is_to_be_told(join: Join) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await one.do(Subscribe(A))
+    first = await one.do(Track(one.holder, A, "k", "v", tell=True))
+    assert (await other.do(Track(other.holder, A, "k", "v", tell=True))).n == first.n
+    told = await other.do(Track(other.holder, A, "k", "w", tell=True))
+    assert (told.n, told.held_now) == (first.n + 1, False)
+    await one.heard(A, "+k +k")
+    update = one.transitions(A)[-1]
+    assert (update.n, update.value, update.holder) == (told.n, "w", "other.1.1")
+    assert [each.updated for each in one.transitions(A)] == [False, True]
+    state = await one.do(Snapshot(A))
+    assert (state.n, state.entries) == (told.n, {"k": "w"})
+
+
 async def test_only_the_first_key_of_a_topic_is_its_first(join: Join) -> None:
     one = await join("one.1.1")
     await one.do(Subscribe(A))
@@ -634,13 +649,13 @@ async def test_tallies_are_summed_over_who_lives(join: Join, bench: Bench) -> No
     await other.renew(x=5, y=1)
     await third.renew(x=7)
     told = await one.renew(x=100, z=3)
-    assert told.elsewhere == {"x": 12, "z": 0}
+    assert told.elsewhere == {"x": 12, "y": 1}
     assert [await one.do(Tally(name)) for name in "xyzq"] == [112, 1, 3, 0]
     await other.renew(x=6)
     assert [await one.do(Tally(name)) for name in "xy"] == [113, 0]
     await silence(bench, one)
     assert await one.do(Tally("x")) == 0
-    assert (await one.renew(x=1)).elsewhere == {"x": 0}
+    assert (await one.renew(x=1)).elsewhere == {}
 
 
 # Publish and subscribe

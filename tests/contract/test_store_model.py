@@ -61,7 +61,7 @@ class Commands:
         address, key = pick(ADDRESSES), pick(KEYS)
         if kind < 0.30:
             value, again = str(self.random.randrange(5)), self.random.random() < 0.1
-            return Track(holder, address, key, value, pick([0, 0, 3]), again)
+            return Track(holder, address, key, value, pick([0, 0, 3]), again, pick([False, True]))
         if kind < 0.55:
             return Untrack(holder, address, key)
         if kind < 0.72:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from pusher_server.cluster.unix.bus import Bus
 from pusher_server.cluster.unix.link import UnixLink
@@ -49,11 +50,14 @@ class UnixBench:
         await self.start()
 
 
+B = TypeVar("B", bound=UnixBench)
+
+
 @asynccontextmanager
-async def unix(*, lease: float, undo_window: float) -> AsyncIterator[UnixBench]:
+async def unix(kind: type[B], *, lease: float, undo_window: float) -> AsyncIterator[B]:
     """A bus that runs."""
     with tempfile.TemporaryDirectory() as folder:  # a short path: a socket's has a limit
-        bench = UnixBench(Path(folder) / "bus", lease=lease, undo_window=undo_window)
+        bench = kind(Path(folder) / "bus", lease=lease, undo_window=undo_window)
         await bench.start()
         yield bench
         await bench.stop()

@@ -101,6 +101,41 @@ def test_a_certificate_that_cannot_be_used(tmp_path: Path, spoil: Callable[[Path
     one_line(start(tmp_path, config), "server.tls.")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("redis", "words"),
+    [
+        ({"url": "127.0.0.1:6379"}, ("cluster.redis.url", "redis://host:6379/0")),
+        ({"url": "http://127.0.0.1"}, ("cluster.redis.url", "redis://host:6379/0")),
+        ({"url": "redis://:hunter2@no host/0"}, ("cluster.redis.url", "unreadable host")),
+        ({"url": "redis://h/zero"}, ("cluster.redis.url", "database")),
+        ({"url": "redis://a:1,b:2"}, ("cluster.redis.url", "cluster = true")),
+        ({"url": "redis://a:1/0", "ca_certificate": "ca.pem"}, ("cluster.redis.url", "rediss://")),
+        ({"sentinels": ["a:1"]}, ("cluster.redis.sentinel_master",)),
+        (
+            {"url": "rediss://h/0", "ca_certificate": "/no/ca.pem"},
+            ("cluster.redis.ca_certificate", "/no/ca.pem"),
+        ),
+        (
+            {"url": "rediss://h/0", "certificate": "/no/cert.pem", "key": "/no/key.pem"},
+            ("cluster.redis.certificate", "/no/cert.pem"),
+        ),
+    ],
+)
+def test_a_redis_that_is_described_wrongly(
+    tmp_path: Path, redis: dict[str, Any], words: tuple[str, ...], workers: int
+) -> None:
+    """Before any process is started, and without the password."""
+    config = {
+        "apps": [app()],
+        "server": {"port": 0, "workers": workers},
+        "cluster": {"redis": redis},
+    }
+    ended = start(tmp_path, config)
+    one_line(ended, *words)
+    assert "hunter2" not in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

@@ -8,6 +8,7 @@ import pytest
 
 from scripts import run_checks
 from scripts.run_checks import Step
+from tests.conformance import clusters
 
 TOP = Path(__file__).parents[2]
 
@@ -25,8 +26,20 @@ def test_every_directory_with_tests_is_a_tier() -> None:
 def test_all_is_lint_and_every_tier() -> None:
     lint = ["format", "lint", "types", "imports"]
     tiers = [f"tests/{tier}" for tier in run_checks.TIERS]
+    after = tiers.index("tests/conformance") + 1
+    tiers[after:after] = ["conformance (2 workers)", "conformance (2 nodes on Redis)"]
     assert names("all") == [*lint, *tiers, "hot path"]
     assert names("quick") == [*lint, "tests/unit"]
+
+
+def test_the_protocol_suite_runs_on_every_kind_of_cluster() -> None:
+    steps = {step.name: step for step in run_checks.steps("all", full=False)}
+    kinds = {
+        step.environment["CONFORMANCE_CLUSTER"]
+        for step in steps.values()
+        if "CONFORMANCE_CLUSTER" in step.environment
+    }
+    assert kinds | {""} == set(clusters.KINDS)
 
 
 def test_full_repeats_what_depends_on_timing_and_measures_coverage() -> None:

@@ -37,9 +37,9 @@ class Asked:
 def asked(command: Command[Any], base: str, run_id: str) -> Asked:
     """For all but subscriptions and publications; `base` is what the store's keys start with."""
     match command:
-        case ask.Track(holder, address, key, value, limit, again):
-            again_or_not = "1" if again else ""
-            return Asked("track", (holder, address, key, value, limit, again_or_not), _tracked)
+        case ask.Track(holder, address, key, value, limit, again, tell):
+            flags = ("1" if each else "" for each in (again, tell))
+            return Asked("track", (holder, address, key, value, limit, *flags), _tracked)
         case ask.Untrack(holder, address, key):
             return Asked("untrack", (holder, address, key), _released)
         case ask.Snapshot(address, entries):
@@ -64,9 +64,8 @@ def asked(command: Command[Any], base: str, run_id: str) -> Asked:
 def _lease(command: Command[Any], run_id: str) -> Asked:
     match command:
         case ask.Renew(holder, confirmed, tallies):
-            names = list(tallies)
-            pairs = (each for name in names for each in (name, tallies[name]))
-            return Asked("renew", (holder, confirmed, *pairs), lambda reply: _renewed(names, reply))
+            pairs = (each for name in tallies for each in (name, tallies[name]))
+            return Asked("renew", (holder, confirmed, *pairs), _renewed)
         case ask.Enter(holder, succeeds, confirmed, known):
             arguments = (holder, succeeds, confirmed, known, run_id, secrets.token_hex(8))
             return Asked("enter", arguments, _entered)
@@ -89,7 +88,7 @@ def _entered(reply: Any) -> ask.Entered:
     return ask.Entered(reply[0].decode(), [each.decode() for each in reply[1]])
 
 
-def _renewed(names: list[str], reply: Any) -> ask.Renewed:
+def _renewed(reply: Any) -> ask.Renewed:
     epoch, batch, due, holders, sums, swept, count, more = reply
     return ask.Renewed(
         epoch=epoch.decode(),
@@ -99,7 +98,7 @@ def _renewed(names: list[str], reply: Any) -> ask.Renewed:
             for address, key, held in zip(due[::3], due[1::3], due[2::3], strict=True)
         ],
         holders=holders,
-        elsewhere=dict(zip(names, sums, strict=True)),
+        elsewhere={name.decode(): count for name, count in zip(sums[::2], sums[1::2], strict=True)},
         swept={swept.decode(): count} if swept else {},
         more=bool(more),
     )

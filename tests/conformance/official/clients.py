@@ -33,6 +33,7 @@ class PusherJs:
         if self.runtime == "chromium":
             await self.driver.do("open", who=name, url=f"{self.app_server.url}/pusher_js_page.html")
         auth = {"headers": {"X-User": name}}
+        port = self.target.port
         await self.driver.do(
             "connect",
             who=name,
@@ -40,8 +41,8 @@ class PusherJs:
             options={
                 "cluster": "",
                 "wsHost": self.target.host,
-                "wsPort": self.target.port,
-                "wssPort": self.target.port,
+                "wsPort": port,
+                "wssPort": port,
                 "forceTLS": self.target.scheme == "https",
                 "enabledTransports": ["ws", "wss"],
                 "channelAuthorization": {"endpoint": f"{self.app_server.url}/pusher/auth", **auth},

@@ -1,7 +1,6 @@
 """Stock pusher-js, in Node and in a real Chromium, against the server."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -136,7 +135,7 @@ async def test_H13_pusher_js_behind_a_prefix(target: Target, app_server: AppServ
 
 async def test_watchlist(target: Target) -> None:
     """A watcher hears who of its watchlist is online, comes and goes."""
-    target = replace(target, main=target.app("watchlist"))
+    target = target.of(target.app("watchlist"))
     with running_app_server(target) as app_server:
         await watch(target, app_server)
 

@@ -75,18 +75,17 @@ if #due == 0 then
   end
 end
 
-local sums = {}
-for i = 3, #ARGV, 2 do
-  sums[(i - 1) / 2] = 0
-end
+local sums, elsewhere = {}, {}
 for _, other in ipairs(live) do
-  local theirs = other ~= holder and #sums > 0 and redis.call('HGET', TALLIES, other)
+  local theirs = other ~= holder and redis.call('HGET', TALLIES, other)
   if theirs then
-    theirs = cmsgpack.unpack(theirs)
-    for i = 3, #ARGV, 2 do
-      sums[(i - 1) / 2] = sums[(i - 1) / 2] + (theirs[ARGV[i]] or 0)
+    for name, number in pairs(cmsgpack.unpack(theirs)) do
+      sums[name] = (sums[name] or 0) + number
     end
   end
 end
+for name, sum in pairs(sums) do
+  elsewhere[#elsewhere + 1], elsewhere[#elsewhere + 2] = name, sum
+end
 epoch = epoch or redis.call('HGET', WORLD, 'epoch')
-return {epoch, #due > 0 and batch or 0, due, #live, sums, swept, count, more and 1 or 0}
+return {epoch, #due > 0 and batch or 0, due, #live, elsewhere, swept, count, more and 1 or 0}

@@ -53,8 +53,8 @@ end
 
 local epoch
 
-local function tell(address, key, value, n, holder, held, first, returned)
+local function tell(address, key, value, n, holder, held, first, returned, updated)
   epoch = epoch or redis.call('HGET', WORLD, 'epoch') or ''
-  local body = cmsgpack.pack({WIRE, epoch, n, key, value, held, first, returned, holder})
+  local body = cmsgpack.pack({WIRE, epoch, n, key, value, held, first, returned, holder, updated or false})
   redis.call(PUBLISH, at(address), body)
 end

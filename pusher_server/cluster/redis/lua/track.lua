@@ -1,5 +1,5 @@
--- Track: holder, address, key, value, limit, again ("1" or "").
-local holder, address, key, value, limit, again = unpack(ARGV)
+-- Track: holder, address, key, value, limit, again ("1" or ""), whether another value is told ("1" or "").
+local holder, address, key, value, limit, again, told = unpack(ARGV)
 if not is_live(holder) then
   return fenced()
 end
@@ -18,8 +18,12 @@ if packed then
   if entry[3][holder] == nil then
     redis.call('ZADD', index, 'NX', redis.call('HINCRBY', WORLD, 'seq', 1), place)
   end
+  local is_news = told == '1' and entry[2] ~= value
   entry[2], entry[3][holder] = value, value
   redis.call('HSET', topic, key, cmsgpack.pack(entry))
+  if is_news then
+    tell(address, key, value, redis.call('HINCRBY', VERSIONS, address, 1), holder, true, false, false, true)
+  end
   if again == '1' then
     redis.call('HDEL', UNSURE, place)
   end
