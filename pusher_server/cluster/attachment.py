@@ -156,8 +156,7 @@ class Attachment(StoreListener, Tallies):
         await self.link.open()
         before, self._number = self.holder, self._number + 1
         holder = f"{self.node}.{self._number}"
-        known = self.epoch
-        entered = await self.link.call(Enter(holder, before, self._confirmed, known))
+        entered = await self.link.call(Enter(holder, before, self._confirmed, self.epoch))
         self.holder, self.epoch, self._confirmed = holder, entered.epoch, 0
         self._warn_of(entered.rivals)
         self.holdings.enter(holder, entered.epoch)
@@ -171,7 +170,7 @@ class Attachment(StoreListener, Tallies):
             await self._turn()
         while before and (await self.link.call(Retire(before))).more:
             pass
-        self.holdings.mourn(lost_memory=known not in ("", entered.epoch))
+        self.holdings.mourn()
         asked = self.followings.again()
         while answers := list(islice(asked, SLICE)):
             for answer in answers:

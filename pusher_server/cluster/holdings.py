@@ -77,8 +77,8 @@ class Holdings:
         self._topics: dict[str, dict[str, Held]] = {}
         #: Released while the store could not be told -> in which epoch they were announced.
         self._untold: dict[Place, str] = {}
-        #: Released in this epoch, and when: not announced yet, as far as we know. The oldest first.
-        self._leaving: OrderedDict[Place, float] = OrderedDict()
+        #: Released and told, when and in which epoch: not announced yet, as far as we know. The oldest first.
+        self._leaving: OrderedDict[Place, tuple[float, str]] = OrderedDict()
         self._undo_window = undo_window
         #: What the store is unsure of, and when it said so: asked again until it is not.
         self._unsure: OrderedDict[Place, float] = OrderedDict()
@@ -105,8 +105,8 @@ class Holdings:
         held = self._held.get(place)
         if held is None:
             held = self._put(place)
-            held.announced_in = self._untold.pop(place, "")
-            self._leaving.pop(place, None)
+            _, left_in = self._leaving.pop(place, (0.0, ""))
+            held.announced_in = self._untold.pop(place, left_in)
         held.value, held.limit = value, limit
         return self._track(place, held) if self._holder else None
 
@@ -115,7 +115,7 @@ class Holdings:
         held = self._take(place)
         if self._holder:
             if held is not None and held.announced_in:
-                self._leaving[place] = get_running_loop().time()
+                self._leaving[place] = (get_running_loop().time(), self._epoch)
             answer = self._link.call(Untrack(self._holder, *place))
             answer.add_done_callback(partial(self._released, place, held))
         else:
@@ -173,7 +173,7 @@ class Holdings:
     def _forget_settled(self, now: float) -> None:
         """What the store has not given us to announce by now was undone elsewhere."""
         while self._leaving:
-            place, since = next(iter(self._leaving.items()))
+            place, (since, _) = next(iter(self._leaving.items()))
             if since > now - self._undo_window - LATE:
                 break
             del self._leaving[place]
@@ -185,13 +185,17 @@ class Holdings:
             if held is not None and not held.announced_in:
                 self._track(place, held)
 
-    def mourn(self, *, lost_memory: bool) -> None:
-        """After a loss of memory: what we released, and nobody announced, has left all the same."""
-        if lost_memory:
-            for place in [*self._leaving, *self._untold]:
+    def mourn(self) -> None:
+        """What we released in a memory that was lost, and nobody announced, has left all the same.
+
+        In the memory that the store still has, its own rules announce it.
+        """
+        left = {place: epoch for place, (_, epoch) in self._leaving.items()}
+        for place, epoch in {**left, **self._untold}.items():
+            if epoch != self._epoch:
+                self._leaving.pop(place, None)
                 if place not in self._held:
                     self._link.call(Mourn(*place))
-            self._leaving.clear()
         self._untold.clear()
 
     def _put(self, place: Place) -> Held:
@@ -259,7 +263,7 @@ class Holdings:
             self._leaving.pop(place, None)  # others hold it: this leave is none
         else:
             if place not in self._held and (held is None or held.unsure_in != self._epoch):
-                self._leaving.setdefault(place, get_running_loop().time())
+                self._leaving.setdefault(place, (get_running_loop().time(), self._epoch))
             news = News(
                 place, released.value, released.n, held=False, returned=False, overtaken=False
             )
