@@ -57,7 +57,7 @@ def differences_told(clients: Sequence[Client], truth: Truth) -> Iterator[Differ
                 "missing", f"{client.name} is not where it wants to be: {_lacks(client)}"
             )
     for view in _views(clients):
-        view.judge_error()
+        view.judge_error(after=1.0)
         for text in _told_wrong(view, truth):
             yield Difference(text[0], f"{view.name}: {text[1]}", tuple(view.context()))
 

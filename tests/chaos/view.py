@@ -59,6 +59,7 @@ class View:
         self.subscriptions: dict[str, Subscription] = {}
         #: The last message was this error; nothing but a close may follow.
         self.error: Any = None
+        self._error_at = 0.0
         self._findings = findings
         self._ledger = ledger
         self._clock = clock
@@ -111,16 +112,19 @@ class View:
         elif event == _INTERNAL + "watchlist_events":
             self._watch(message)
         elif event == "pusher:error":
-            self.error = message["data"]
+            self.error, self._error_at = message["data"], self._clock()
         elif event == "pusher:subscription_error":
             self.report("refused", f"subscription to {channel} refused: {message['data']}")
         elif channel is not None and channel not in self._past:
             self._on_channel(event, channel, message)
         return message
 
-    def judge_error(self) -> None:
-        """An error that comes with a close is judged by the close's code; any other is a refusal."""
-        if self.error is not None:
+    def judge_error(self, *, after: float = 0.0) -> None:
+        """An error that comes with a close is judged by the close's code; any other is a refusal.
+
+        `after` seconds: the close stands behind the error, but may not have been taken in yet.
+        """
+        if self.error is not None and self._clock() - self._error_at >= after:
             self.report("refused", f"an error, and no close after it: {self.error}")
             self.error = None
 
