@@ -5,6 +5,7 @@ Signals, and with them webhooks, follow from it; what clients see does not wait 
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
+from itertools import islice
 
 from pusher_server.cluster.store import Due
 
@@ -26,6 +27,8 @@ class Announcements:
         self._leaving: OrderedDict[Place, tuple[float, str]] = OrderedDict()
         #: Leaves that were announced lately, and until when that is remembered.
         self._announced: OrderedDict[Place, float] = OrderedDict()
+        #: Leaves in a node's hands: not confirmed yet.
+        self._given: set[Place] = set()
         #: Held, and perhaps news, with the node that caused it; and until when all this is unsure.
         self._unsure: dict[Place, str] = {}
         self._unsure_until = float("-inf")
@@ -44,7 +47,7 @@ class Announcements:
         undone = self._leaving.pop(place, None) is not None
         if undone or (again and not announced_gone):
             return True, False
-        unsure = not announced_gone and now < self._unsure_until
+        unsure = place in self._given or (not announced_gone and now < self._unsure_until)
         if unsure:
             self._unsure[place] = node
         return unsure, unsure
@@ -68,28 +71,38 @@ class Announcements:
         found: list[Due] = []
         if self._unsure and now >= self._unsure_until:
             for place, cause in list(self._unsure.items()):
-                if len(found) < AT_ONCE and (cause == node or cause not in alive):
+                is_ours = cause == node or cause not in alive
+                if len(found) < AT_ONCE and is_ours and place not in self._given:
                     del self._unsure[place]
                     found.append(Due(*place, held=True))
-        for place, (until, cause) in list(self._leaving.items()):
+        # Those of others stand between ours, until they take them: not all are looked at.
+        for place, (until, cause) in list(islice(self._leaving.items(), 2 * AT_ONCE)):
             if until > now or len(found) == AT_ONCE:
                 break
             if cause == node or cause not in alive:
                 del self._leaving[place]
                 self._announced[place] = now + REMEMBERED * self._lease
                 self._announced.move_to_end(place)
+                self._given.add(place)
                 found.append(Due(*place))
         while self._announced and next(iter(self._announced.values())) <= now:
             self._announced.popitem(last=False)
         return found
 
+    def confirm(self, due: Iterable[Due]) -> None:
+        """It was announced."""
+        self._given.difference_update((each.address, each.key) for each in due)
+
     def take_back(self, due: Iterable[Due], held: Collection[Place], node: str, now: float) -> None:
         """It was handed out and not announced. `held` are the places that are held again."""
         for each in due:
             place = (each.address, each.key)
+            self._given.discard(place)
             if each.held:
                 self._unsure[place] = node
-            elif place not in self._leaving and place not in held:
+            elif place in held:
+                self._unsure.pop(place, None)  # undone, and nobody was told
+            elif place not in self._leaving:
                 self._put_first(place, now, node)
 
     def _put_first(self, place: Place, now: float, node: str) -> None:

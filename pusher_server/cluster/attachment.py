@@ -9,7 +9,8 @@ clients the difference. Others see nothing of it, because the new name holds bef
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
 
@@ -18,10 +19,10 @@ from pusher_server.cluster.followings import Followings
 from pusher_server.cluster.holdings import Holdings, News
 from pusher_server.cluster.interest import Interest
 from pusher_server.cluster.links import StoreLink, StoreListener
-from pusher_server.cluster.store import Enter, Fenced, Renew, Renewed, Retire
+from pusher_server.cluster.store import Enter, Fenced, Renew, Renewed, Retire, id_of, node_of
 from pusher_server.cluster.wire import decode_message, decode_transition, topic_of
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.interfaces import ClusterListener, Tallies, Transition, Version
+from pusher_server.interfaces import ClusterListener, RosterFull, Tallies, Transition, Version
 
 logger = logging.getLogger("pusher_server.cluster")
 
@@ -35,7 +36,7 @@ ROSTER_KINDS = frozenset(("members", "channels", "users"))
 BEAT = 0.5
 #: Seconds before a failed command is tried again.
 PAUSE = 0.05
-#: Commands sent in one turn of the loop while everything is declared again.
+#: Commands under way at once while everything is declared again.
 SLICE = 200
 
 
@@ -64,6 +65,10 @@ class Attachment(StoreListener, Tallies):
         self._lease = lease
         self._backoff = Backoff(random)
         self._number = 0
+        #: Holders whose lease had ended, and how many of their keys were released so far.
+        self._swept: dict[str, int] = {}
+        #: Names under which something may still be held.
+        self._names: list[str] = []
         #: The name under which this node holds keys, and the store's memory; "" before the first lease.
         self.holder = ""
         self.epoch = ""
@@ -86,6 +91,11 @@ class Attachment(StoreListener, Tallies):
     async def ready(self) -> None:
         """Wait until everything is declared and known. The caller bounds the wait."""
         await self._ready.wait()
+
+    def check(self) -> None:
+        """Raises ClusterUnavailable while answers would lack what is not declared yet."""
+        if not self._ready.is_set():
+            raise ClusterUnavailable(f"{self.link.peer}: {self.problem or self._trouble}")
 
     async def ready_again(self) -> None:
         """After a failed command: as `ready`, but not at once, so that a store that refuses is not pestered."""
@@ -116,7 +126,13 @@ class Attachment(StoreListener, Tallies):
                 pass
 
     def on_push(self, address: str, body: bytes) -> None:
-        """A message of another node, or a transition."""
+        """A message of another node, or a transition. What goes wrong here is not the link's fault."""
+        try:
+            self._take_in(address, body)
+        except Exception:
+            logger.exception("a push could not be taken in", extra={"address": address})
+
+    def _take_in(self, address: str, body: bytes) -> None:
         if address.partition(":")[0] in ROSTER_KINDS:
             transition = decode_transition(body)
             if transition is not None:
@@ -152,30 +168,36 @@ class Attachment(StoreListener, Tallies):
 
     async def _attach(self) -> None:
         """Open, enter, declare everything, know everything."""
-        self._ended.clear()
         await self.link.open()
         before, self._number = self.holder, self._number + 1
         holder = f"{self.node}.{self._number}"
+        former, self._names = self._names, [*self._names, holder]
         entered = await self.link.call(Enter(holder, before, self._confirmed, self.epoch))
+        self._ended.clear()  # what was refused under an old name has been answered by now
         self.holder, self.epoch, self._confirmed = holder, entered.epoch, 0
         self._warn_of(entered.rivals)
         self.holdings.enter(holder, entered.epoch)
-        for addresses in _slices(self.interest.missing()):
-            for address in addresses:
-                self.interest.restore(address)
-            await self._turn()
-        for places in _slices(self.holdings.places()):
-            for place in places:
-                self.holdings.declare(place)
-            await self._turn()
-        while before and (await self.link.call(Retire(before))).more:
-            pass
-        self.holdings.mourn()
-        asked = self.followings.again()
-        while answers := list(islice(asked, SLICE)):
-            for answer in answers:
-                await answer
+        await self._in_slices(map(self.interest.restore, self.interest.missing()))
+        await self._in_slices(map(self.holdings.declare, self.holdings.places()))
+        for name in former:
+            while (await self.link.call(Retire(name))).more:
+                pass
+            self._names.remove(name)
+        await self._in_slices(self.holdings.mourn())
+        for state in self.followings.again():  # one by one: each may be large
+            await state
         self._attached()
+
+    async def _in_slices(self, sending: Iterable["asyncio.Future[T] | None"]) -> None:
+        """Let what is sent be answered before more follows: a store takes it at its own pace."""
+        commands = iter(sending)
+        while answers := list(islice(commands, SLICE)):
+            last = next((each for each in reversed(answers) if each is not None), None)
+            if last is not None:
+                with suppress(RosterFull):
+                    await last
+            if self._ended.is_set():
+                raise self._trouble
 
     def _attached(self) -> None:
         if self.problem is not None:
@@ -188,13 +210,9 @@ class Attachment(StoreListener, Tallies):
                 extra={"node": self.node},
             )
         self.problem = None
+        self.followings.attached()
         self._backoff.reset()
         self._ready.set()
-
-    async def _turn(self) -> None:
-        await asyncio.sleep(0)
-        if self._ended.is_set():
-            raise self._trouble
 
     async def _stay(self) -> None:
         """Renew the lease until something ends it."""
@@ -223,12 +241,17 @@ class Attachment(StoreListener, Tallies):
 
     def _renewed(self, renewed: Renewed) -> None:
         for holder, count in renewed.swept.items():
-            logger.warning(
-                "node %s is gone: %d of its keys released",
-                holder.partition(".")[0],
-                count,
-                extra={"node": self.node},
-            )
+            self._swept[holder] = self._swept.get(holder, 0) + count
+        if not renewed.more:
+            for holder, count in self._swept.items():
+                if node_of(holder) != self.node:
+                    logger.warning(
+                        "node %s is gone: %d of its keys released",
+                        id_of(holder),
+                        count,
+                        extra={"node": self.node},
+                    )
+            self._swept.clear()
         if renewed.batch:
             for due in renewed.due:
                 self.holdings.settled((due.address, due.key), held=due.held)
@@ -244,7 +267,7 @@ class Attachment(StoreListener, Tallies):
             logger.error(
                 "cluster.node_id: another node calls itself %s; give each node its own. (Only after a"
                 " crash of this node is that its own shadow, for %g s.)",
-                rivals[0].partition(".")[0],
+                id_of(rivals[0]),
                 self._lease,
             )
 
@@ -264,8 +287,3 @@ class Attachment(StoreListener, Tallies):
                 returned=news.returned,
             )
         )
-
-
-def _slices(items: list[T]) -> Iterator[list[T]]:
-    for start in range(0, len(items), SLICE):
-        yield items[start : start + SLICE]

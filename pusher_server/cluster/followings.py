@@ -17,7 +17,7 @@ from pusher_server.cluster.holdings import Holdings
 from pusher_server.cluster.interest import Interest
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.replica import Replica, Verdict
-from pusher_server.cluster.store import Mourn, TopicState
+from pusher_server.cluster.store import Mourn, TopicState, node_of
 from pusher_server.cluster.store import Snapshot as TakeSnapshot
 from pusher_server.cluster.wire import Transitioned, topic_of
 from pusher_server.interfaces import ClusterListener, Snapshot, Transition, Version
@@ -36,6 +36,7 @@ class Followings:
         self._node = node
         self._lease = lease
         self._replicas: dict[str, Replica] = {}
+        self._is_attached = False
         #: Ends all doubts, and about which memory of the store they are.
         self._doubts: asyncio.TimerHandle | None = None
         self._doubted = ""
@@ -54,6 +55,8 @@ class Followings:
         if replica is None or (with_entries and not replica.with_entries):
             replica = self._replicas[address] = Replica(address, with_entries=with_entries)
         self._interest.want(address)
+        if replica.asked is not None:
+            return replica.asked  # many may come while it is on its way
         return self._take(replica)
 
     def forget(self, address: str) -> None:
@@ -73,6 +76,7 @@ class Followings:
 
     def lost(self) -> None:
         """The link ended: nothing is known until the next snapshot."""
+        self._is_attached = False
         for replica in self._replicas.values():
             replica.unknown()
 
@@ -81,6 +85,12 @@ class Followings:
         for replica in list(self._replicas.values()):
             if self._replicas.get(replica.address) is replica:
                 yield self._take(replica)
+
+    def attached(self) -> None:
+        """Everything is declared: questions have answers from now on."""
+        self._is_attached = True
+        for replica in [each for each in self._replicas.values() if each.missed]:
+            self._missed(replica)
 
     def on_transition(self, address: str, transition: Transitioned) -> None:
         """The store says that a key became held or was released."""
@@ -106,6 +116,7 @@ class Followings:
             return
         state = answer.result()
         if replica.epoch not in ("", state.epoch):
+            replica.release()  # versions of the lost memory do not come any more
             self._doubt(replica, state.epoch)  # whoever noticed first has declared, others will
         arrived, replica.arrived = replica.arrived, []
         replica.adopt(state)
@@ -119,11 +130,18 @@ class Followings:
                 for key in gone:
                     self._link.call(Mourn(replica.address, key))
                 replica.mourns = False
-        elif self.listener is not None:
-            self.listener.on_missed(topic, doubtful=replica.doubtful)
+        elif self._is_attached:
+            self._missed(replica)
+        else:
+            replica.missed = True  # keys can be looked up when all is declared
         for transition in arrived:
             self._judge(replica, transition)
         replica.reached()
+
+    def _missed(self, replica: Replica) -> None:
+        replica.missed = False
+        if self.listener is not None:
+            self.listener.on_missed(topic_of(replica.address), doubtful=replica.doubtful)
 
     def _judge(self, replica: Replica, transition: Transitioned) -> None:
         verdict = replica.judge(transition)
@@ -132,7 +150,7 @@ class Followings:
         elif verdict is Verdict.TELL and transition.updated:
             self._updated(replica, transition)
         elif verdict is Verdict.TELL and self.listener is not None:
-            is_ours = transition.holder.rpartition(".")[0] == self._node
+            is_ours = node_of(transition.holder) == self._node
             place = (replica.address, transition.key)
             if transition.held:
                 self._holdings.became_held(place, is_our_news=is_ours and not transition.returned)

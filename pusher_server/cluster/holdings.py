@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from pusher_server.cluster.links import StoreLink
-from pusher_server.cluster.store import Fenced, Mourn, Released, Track, Tracked, Untrack
+from pusher_server.cluster.store import Fenced, Mourn, Nothing, Released, Track, Tracked, Untrack
 from pusher_server.interfaces import MEMBERS, RosterFull
 
 #: Address and key.
@@ -27,7 +27,7 @@ ASK_AGAIN = 1.0
 class Held:
     """One key: its value, under which name the store was told, and in which epoch it has answered."""
 
-    __slots__ = ("announced_in", "holder", "limit", "unsure_in", "value")
+    __slots__ = ("announced_in", "holder", "is_let_in", "limit", "unsure_in", "value")
 
     def __init__(self) -> None:
         self.value = ""
@@ -35,11 +35,8 @@ class Held:
         self.holder = ""
         self.announced_in = ""
         self.unsure_in = ""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether a store has ever let us have it."""
-        return bool(self.announced_in or self.unsure_in)
+        #: A store has let us have it: it counts towards no limit any more.
+        self.is_let_in = False
 
 
 class News:
@@ -124,22 +121,23 @@ class Holdings:
     def in_topic(self, address: str) -> dict[str, str]:
         """What we hold there and a store has let us have: key -> value. It is so, whatever a store says."""
         topic = self._topics.get(address, {})
-        return {key: held.value for key, held in topic.items() if held.is_known}
+        return {key: held.value for key, held in topic.items() if held.is_let_in}
 
     def keeps(self, place: Place) -> bool:
         """As `in_topic`, of one key."""
         held = self._held.get(place)
-        return held is not None and held.is_known
+        return held is not None and held.is_let_in
 
     def places(self) -> list[Place]:
         """All that is held."""
         return list(self._held)
 
-    def declare(self, place: Place) -> None:
+    def declare(self, place: Place) -> "Future[Tracked] | None":
         """Tell the store, unless it has been told under the present name, or it is no longer held."""
         held = self._held.get(place)
-        if held is not None and held.holder != self._holder:
-            self._track(place, held)
+        if held is None or held.holder == self._holder:
+            return None
+        return self._track(place, held)
 
     def became_held(self, place: Place, *, is_our_news: bool) -> None:
         """The stream tells of it, whether or not an answer arrives."""
@@ -157,6 +155,7 @@ class Holdings:
         held = self._held.get(place)
         if held is not None and held.holder == self._holder:
             held.announced_in = self._epoch
+            held.is_let_in = True
 
     def settled(self, place: Place, *, held: bool) -> None:
         """Our leave has been announced; or our hold, after the store was unsure of it."""
@@ -185,18 +184,20 @@ class Holdings:
             if held is not None and not held.announced_in:
                 self._track(place, held)
 
-    def mourn(self) -> None:
+    def mourn(self) -> "list[Future[Nothing]]":
         """What we released in a memory that was lost, and nobody announced, has left all the same.
 
         In the memory that the store still has, its own rules announce it.
         """
+        answers = []
         left = {place: epoch for place, (_, epoch) in self._leaving.items()}
         for place, epoch in {**left, **self._untold}.items():
             if epoch != self._epoch:
                 self._leaving.pop(place, None)
                 if place not in self._held:
-                    self._link.call(Mourn(*place))
+                    answers.append(self._link.call(Mourn(*place)))
         self._untold.clear()
+        return answers
 
     def _put(self, place: Place) -> Held:
         held = self._held[place] = Held()
@@ -215,7 +216,7 @@ class Holdings:
     def _track(self, place: Place, held: Held) -> "Future[Tracked]":
         held.holder = self._holder
         again = held.announced_in not in ("", self._epoch)
-        limit = 0 if held.announced_in else held.limit
+        limit = 0 if held.is_let_in else held.limit
         tell = place[0].startswith(_TOLD)
         answer = self._link.call(Track(self._holder, *place, held.value, limit, again, tell))
         answer.add_done_callback(partial(self._tracked, place, held, self._epoch))
@@ -227,6 +228,7 @@ class Holdings:
         match answer.exception():
             case None:
                 tracked = answer.result()
+                held.is_let_in = True
                 # Held by ourselves before, without our knowing: the answer went with a lost link.
                 # What the store was unsure of, its `Due` announces.
                 overtaken = tracked.ours and not held.announced_in and held.unsure_in != epoch
@@ -246,7 +248,7 @@ class Holdings:
                         overtaken=overtaken,
                     )
                     self._news(news)
-            case RosterFull() if self._held.get(place) is held and not held.announced_in:
+            case RosterFull() if self._held.get(place) is held and not held.is_let_in:
                 self._take(place)
             case Fenced():
                 self._fenced()

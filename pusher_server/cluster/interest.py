@@ -67,10 +67,11 @@ class Interest:
         """What is wanted and this connection has not been asked for."""
         return [address for address in self._wanted if address not in self._asked]
 
-    def restore(self, address: str) -> None:
+    def restore(self, address: str) -> "asyncio.Future[Nothing] | None":
         """Ask for it again, unless that has happened meanwhile or it is no longer wanted."""
         if address in self._wanted and address not in self._asked and self._link.is_open:
-            self._ask(address)
+            return self._ask(address)
+        return None
 
     def _ask(self, address: str) -> "asyncio.Future[Nothing]":
         answer = self._link.call(Subscribe(address))

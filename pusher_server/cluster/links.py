@@ -4,7 +4,7 @@ Answers and pushes form one stream: a push that stands after an answer happened 
 """
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -74,3 +74,10 @@ class StoreLink(Protocol):
 
 #: What may wait in one link for a store that does not read, before publications are dropped.
 QUEUE_BYTES = 8 * 2**20
+
+
+def fail(answer: "asyncio.Future[Any]", error: Exception) -> None:
+    """Unless it is over. An answer that nobody waits for is not an error."""
+    if not answer.done():
+        answer.set_exception(error)
+        answer.exception()  # counts as seen

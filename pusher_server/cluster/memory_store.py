@@ -38,6 +38,8 @@ from pusher_server.cluster.store import (
     Track,
     Tracked,
     Untrack,
+    id_of,
+    node_of,
 )
 from pusher_server.cluster.wire import WIRE, Transitioned, encode_transition
 from pusher_server.interfaces import RosterFull
@@ -49,16 +51,6 @@ SCANS = 100
 
 #: Who is told: address, body, and nobody is left out.
 Push = Callable[[str, bytes], None]
-
-
-def node_of(holder: str) -> str:
-    """`a.3f.2` -> `a.3f`: the process whose incarnation it is."""
-    return holder.rpartition(".")[0]
-
-
-def id_of(holder: str) -> str:
-    """`a.3f.2` -> `a`: the node id that an operator may have chosen."""
-    return holder.split(".", 1)[0]
 
 
 class _Entry:
@@ -155,7 +147,7 @@ class MemoryStore:
                 return sum(
                     lease.tallies.get(name, 0)
                     for holder, lease in self._leases.items()
-                    if holder != besides and lease.until > now
+                    if node_of(holder) != node_of(besides) and lease.until > now
                 )
             case _:
                 raise TypeError(f"not a command of the store: {command!r}")
@@ -197,6 +189,7 @@ class MemoryStore:
             places = [(due.address, due.key) for due in lease.due]
             held = {place for place in places if place[1] in self._entries(place[0])}
             self._announcements.take_back(lease.due, held, node, now)
+        self._announcements.confirm(lease.due)
         lease.due = []
 
     def _renew(self, command: Renew, now: float) -> Renewed:
@@ -205,13 +198,19 @@ class MemoryStore:
         lease.until = now + self._lease
         lease.tallies = command.tallies
         if command.confirmed >= lease.batch:
+            self._announcements.confirm(lease.due)
             lease.due = []
         swept, more = self._sweep(now)
         if not lease.due:
             alive = {node_of(each) for each, lease in self._leases.items() if lease.until > now}
             lease.due = self._announcements.take(now, node_of(command.holder), alive)
             lease.batch += bool(lease.due)
-        others = [each for each in self._leases.values() if each is not lease and each.until > now]
+        node = node_of(command.holder)
+        others = [
+            each
+            for holder, each in self._leases.items()
+            if node_of(holder) != node and each.until > now
+        ]
         elsewhere: dict[str, int] = {}
         for each in others:
             for name, count in each.tallies.items():

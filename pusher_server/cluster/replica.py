@@ -33,6 +33,7 @@ class Replica:
         "asked",
         "doubtful",
         "epoch",
+        "missed",
         "mourns",
         "n",
         "size",
@@ -54,6 +55,8 @@ class Replica:
         self.arrived: list[Transitioned] = []
         #: The store lost its memory: who is not in the snapshot may only be late.
         self.doubtful = False
+        #: Without a list: the listener has yet to be told that it missed something.
+        self.missed = False
         #: Doubts have just ended: who is not in the next snapshot has left.
         self.mourns = False
         #: Who waits until a version is known.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 
-from pusher_server.cluster.store import Count, Lookup, Scan
+from pusher_server.cluster.store import Count, Lookup, Scan, node_of
 from pusher_server.cluster.stores import Stores
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import Roster, Snapshot, Topic, Version
@@ -77,6 +77,7 @@ class SharedRoster(Roster):
         """For those of `keys` that are held: node -> value."""
         at, address = self._stores.at(topic)
         found: dict[str, dict[str, bytes]] = {}
+        at.check()
         keys = list(keys)
         for start in range(0, len(keys), PAGE):
             page = await at.link.call(Lookup(address, keys[start : start + PAGE]))
@@ -86,6 +87,7 @@ class SharedRoster(Roster):
     async def count(self, topic: Topic) -> int:
         """How many keys are held."""
         at, address = self._stores.at(topic)
+        at.check()
         return await at.link.call(Count(address))
 
     async def scan(
@@ -93,6 +95,7 @@ class SharedRoster(Roster):
     ) -> AsyncIterator[Mapping[str, Mapping[str, bytes]]]:
         """Every held key that starts with `prefix`, page by page."""
         at, address = self._stores.at(topic)
+        at.check()
         cursor, seen = "", set[str]()
         while True:
             page = await at.link.call(Scan(address, prefix, cursor))
@@ -108,6 +111,6 @@ class SharedRoster(Roster):
 def _by_node(found: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, bytes]]:
     """A node may hold a key under its new name and for a moment still under its old one."""
     return {
-        key: {holder.rpartition(".")[0]: value.encode() for holder, value in holders.items()}
+        key: {node_of(holder): value.encode() for holder, value in holders.items()}
         for key, holders in found.items()
     }

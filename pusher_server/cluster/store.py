@@ -24,6 +24,16 @@ from pusher_server.interfaces import RosterFull
 R = TypeVar("R")
 
 
+def node_of(holder: str) -> str:
+    """`a.3f.2` -> `a.3f`: the process whose incarnation it is."""
+    return holder.rpartition(".")[0]
+
+
+def id_of(holder: str) -> str:
+    """`a.3f.2` -> `a`: the node id that an operator may have chosen."""
+    return holder.partition(".")[0]
+
+
 class Fenced(ClusterUnavailable):
     """The holder's lease has ended: enter anew under another name."""
 
@@ -92,7 +102,8 @@ class Renewed(Struct, frozen=True, array_like=True):
     What is due goes to the node that caused it while that lives, so that it knows what is announced when the
     store loses its memory; what nobody is there for goes to whoever asks.
 
-    `elsewhere`: the sums of the tallies that the other live holders have reported, whether or not this one did.
+    `holders`: live nodes. `elsewhere`: the sums of the tallies that the other live nodes have reported, whether
+    or not this one did.
     `swept`: holders whose lease had ended -> how many of their keys were released in this step.
     `more`: there is more to sweep; renew again at once.
     """
@@ -167,7 +178,9 @@ class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
     A transition says `returned`, and is no news, when the key was let go less than an undo window ago, or when
     `again` is said and its leave has not been announced since. While the store is unsure (`Enter`), a key may
     have been announced by a node that has not come back yet: the transition says `returned`, and unless
-    somebody says `again` for it, its `Due` comes at the end of that time. Raises Fenced.
+    somebody says `again` for it, its `Due` comes at the end of that time. The same while the leave is in a
+    node's hands to be announced: once that is confirmed the join is news, and if it never was, it is none.
+    Raises Fenced.
     """
 
     answer: ClassVar[type] = Tracked
@@ -265,7 +278,7 @@ class Scan(Command[Page], frozen=True, array_like=True, tag="scan"):
 
 
 class Tally(Command[int], frozen=True, array_like=True, tag="tally"):
-    """The sum of what all live holders but `besides` last reported under this name."""
+    """The sum of what all live holders but those of the node of `besides` last reported under this name."""
 
     answer: ClassVar[type] = int
     name: str

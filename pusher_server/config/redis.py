@@ -131,7 +131,8 @@ class RedisSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def _check_sentinels(self) -> None:
         for each in self.sentinels:
             if place_of(each) is None:
-                raise ValueError(f"sentinels has {each!r}; write 'host:26379'")
+                shown = re.sub(r"^.*@", "***@", each)  # a password may stand before it
+                raise ValueError(f"sentinels has {shown!r}; write 'host:26379'")
         if self.sentinels and not self.sentinel_master:
             raise ValueError(
                 "sentinel_master is missing; write the name that the Sentinels have for the master"

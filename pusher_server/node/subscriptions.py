@@ -179,6 +179,8 @@ class Subscriptions:
         if members.version is None:
             await self._roster.snapshot(topic)  # `Node.on_snapshot` has adopted it
             if subscription.gone:
+                if channel.name.text not in subscription.connection.space.channels:
+                    self._roster.forget(topic)  # it was left while this waited
                 return
         mates = channel.users.get(member.user_id, ())
         if any(mate.active for mate in mates):

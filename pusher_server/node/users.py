@@ -169,6 +169,7 @@ class Users:
             connection.send(events.error(Code.WATCHLIST_LIMIT, message))
         if not watched:
             return
+        self._uninformed.pop(connection, None)
         topic = users_topic(space.app.id)
         changes = self._looking_up[connection] = {}
         space.users.watch(
@@ -178,13 +179,16 @@ class Users:
             await self._roster.follow(topic)
             found = await self._roster.lookup(topic, watched)
             states = {each: changes.get(each, each in found) for each in watched}
-            self._tell_watchers(space, states)  # what the other watchers may have missed
+            # What the other watchers may have missed. Who is not found may only be late (`on_missed`).
+            self._tell_watchers(space, {each: True for each in watched if states[each]})
         except ClusterUnavailable:
             self._uninformed[connection] = list(watched)  # until the store is back
             return
         finally:
             del self._looking_up[connection]
         if not _is_gone(connection):
+            for each in watched:
+                space.users.told.setdefault(each, states[each])
             connection.send(_states_event(watched, states))
 
 

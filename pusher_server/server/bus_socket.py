@@ -1,6 +1,7 @@
 """Where the bus listens: a Unix socket that the supervisor makes and keeps, so that a new bus inherits it."""
 
 import os
+import secrets
 import socket
 import tempfile
 from contextlib import suppress
@@ -25,7 +26,7 @@ class BusSocket:
                     _SETTING, f"is empty, and no temporary folder can be made: {error.strerror}"
                 ) from None
         # Short: a path of more than 107 bytes is none to a socket.
-        name = "bus" if self.private_directory else f"bus-{os.getpid()}"
+        name = "bus" if self.private_directory else f"bus-{secrets.token_hex(4)}"
         self.path = str(Path(directory).absolute() / name)
         self._listener: socket.socket | None = None
         try:
@@ -42,7 +43,7 @@ class BusSocket:
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with suppress(FileNotFoundError):
-                os.unlink(self.path)  # of a process that had our number before
+                os.unlink(self.path)
             made.bind(self.path)
             os.chmod(self.path, 0o600)
             made.listen(128)

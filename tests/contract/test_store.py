@@ -250,7 +250,37 @@ async def test_after_the_window_a_hold_is_new(join: Join, bench: Bench) -> None:
     await let_go(one, "k")
     await bench.wait(UNDO_WINDOW + 0.1)
     assert await settled(one) == ["k"]
+    assert await settled(one, confirmed=1) == []
     assert not (await one.do(Track(one.holder, A, "k", ""))).returned
+
+
+async def test_while_a_leave_is_being_announced_a_hold_waits_for_it(
+    join: Join, bench: Bench
+) -> None:
+    """Else its join could be announced before that leave."""
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await hold(one, "k")
+    await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await settled(one) == ["k"]
+    assert (await other.do(Track(other.holder, A, "k", ""))).unsure
+    assert (await other.renew()).due == []
+    assert (await one.renew(confirmed=1)).due == []
+    assert (await other.renew()).due == [Due(A, "k", held=True)]
+
+
+async def test_a_leave_that_was_never_announced_is_undone_by_a_hold(
+    join: Join, bench: Bench
+) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    await hold(one, "k")
+    await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await settled(one) == ["k"]
+    assert (await other.do(Track(other.holder, A, "k", ""))).unsure
+    await other.do(Retire("one.1.1", confirmed=0))
+    assert (await other.renew()).due == []
+    assert not (await other.do(Track(other.holder, A, "k", ""))).unsure
 
 
 async def test_again_says_that_a_key_has_returned(join: Join) -> None:
@@ -270,6 +300,7 @@ async def test_again_counts_for_nothing_when_the_leave_was_announced(
     await let_go(one, "k")
     await bench.wait(UNDO_WINDOW + 0.1)
     assert await settled(one) == ["k"]
+    assert await settled(one, confirmed=1) == []
     assert not (await one.do(Track(one.holder, A, "k", "", again=True))).returned
 
 
@@ -442,6 +473,7 @@ async def test_a_key_can_be_mourned_anew_after_it_was_held(join: Join, bench: Be
     await one.do(Mourn(A, "k"))
     told = await one.renew()
     assert told.due == [Due(A, "k")]
+    assert await settled(one, confirmed=told.batch) == []
     await hold(one, "k")
     await let_go(one, "k")
     await bench.wait(UNDO_WINDOW + 0.1)

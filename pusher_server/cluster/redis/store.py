@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from hiredis import ReplyError
 
-from pusher_server.cluster.links import QUEUE_BYTES, LinkStats, StoreLink, StoreListener
+from pusher_server.cluster.links import QUEUE_BYTES, LinkStats, StoreLink, StoreListener, fail
 from pusher_server.cluster.redis.commands import asked
 from pusher_server.cluster.redis.link import Argument, RedisConnection, pack
 from pusher_server.cluster.redis.refusals import ONE_SLOT, code_of, why
@@ -94,7 +94,7 @@ class RedisStore(StoreLink):
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         connection = self._connection
         if connection is None:
-            _fail(answer, ClusterUnavailable("not connected to Redis"))
+            fail(answer, ClusterUnavailable("not connected to Redis"))
             return answer
         self.stats.commands += 1
         self._calls.add(answer)
@@ -168,18 +168,18 @@ class RedisStore(StoreLink):
         self._calls.discard(answer)
         if type(reply) is ReplyError:
             refusal = _REFUSALS.get(code_of(reply))
-            _fail(answer, refusal() if refusal else ClusterUnavailable(why(reply)))
+            fail(answer, refusal() if refusal else ClusterUnavailable(why(reply)))
             if refusal is None:
                 self._refused(reply)
         elif isinstance(reply, ClusterUnavailable):
-            _fail(answer, reply)
+            fail(answer, reply)
         elif not answer.done():
             try:
                 answer.set_result(read(reply))
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 # Somebody else writes to our keys, or a later release does.
                 reason = f"Redis holds what we cannot read: {type(error).__name__}"
-                _fail(answer, ClusterUnavailable(reason))
+                fail(answer, ClusterUnavailable(reason))
         if self._connection is not None:
             self._connection.answered()
 
@@ -216,16 +216,9 @@ class RedisStore(StoreLink):
         self.stats.up_since = 0.0
         calls, self._calls = self._calls, set()
         for answer in calls:
-            _fail(answer, ClusterUnavailable(reason))
+            fail(answer, ClusterUnavailable(reason))
         connection.leave(self)
 
 
 def _nothing(reply: Any) -> Nothing:
     return _NOTHING
-
-
-def _fail(answer: asyncio.Future[Any], error: Exception) -> None:
-    """Nobody has to wait for an answer, so asyncio is not to complain that nobody did."""
-    if not answer.done():
-        answer.set_exception(error)
-        answer.exception()

@@ -135,7 +135,11 @@ class Bus:
     def _flush(self) -> None:
         unflushed, self._unflushed = self._unflushed, []
         for peer in unflushed:
-            peer.flush()
+            try:
+                peer.flush()
+            except Exception:  # the others must not wait for ever
+                logger.exception("a worker cannot be written to")
+                peer.cut("it cannot be written to")
 
     def execute(self, peer: "Peer", command: AnyCommand, *, is_asked: bool) -> bytes:
         """The frame that answers, if the peer has asked. What the command causes is queued before."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from pusher_server.cluster.links import QUEUE_BYTES, LinkStats, StoreLink, StoreListener
+from pusher_server.cluster.links import QUEUE_BYTES, LinkStats, StoreLink, StoreListener, fail
 from pusher_server.cluster.store import REFUSALS, Command, Publish, Remember
 from pusher_server.cluster.unix.framing import (
     ANSWER,
@@ -42,13 +42,6 @@ _encode = msgspec.msgpack.Encoder().encode
 @lru_cache(maxsize=32)
 def _decoder(answer: type) -> Callable[[bytes | memoryview], Any]:
     return msgspec.msgpack.Decoder(answer).decode
-
-
-def _fail(answer: "asyncio.Future[Any]", error: Exception) -> None:
-    """Unless it is over. An answer that nobody waits for is not an error."""
-    if not answer.done():
-        answer.set_exception(error)
-        answer.exception()  # counts as seen
 
 
 class UnixLink(StoreLink):
@@ -114,7 +107,7 @@ class UnixLink(StoreLink):
         if self._stream is not None:
             return self._stream.call(command)
         failed: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        _fail(failed, ClusterUnavailable(f"no connection to the bus at {self._path}"))
+        fail(failed, ClusterUnavailable(f"no connection to the bus at {self._path}"))
         return failed
 
     def publish(self, command: Publish | Remember) -> bool:
@@ -133,13 +126,10 @@ class UnixLink(StoreLink):
     # For the stream
 
     def pushed(self, address: str, body: bytes) -> None:
-        """Tell the listener; its fault is not the connection's."""
+        """Tell the listener."""
         self.stats.pushes += 1
         if self._listener is not None:
-            try:
-                self._listener.on_push(address, body)
-            except Exception:
-                logger.exception("a push could not be taken in", extra={"address": address})
+            self._listener.on_push(address, body)
 
     def lost(self, stream: "_Stream", reason: str) -> None:
         """The connection ended by itself."""
@@ -214,7 +204,7 @@ class _Stream(asyncio.Protocol):
             else:
                 name = bytes(rest).decode(errors="replace")
                 refusal = REFUSALS.get(name)
-                _fail(answer, refusal() if refusal else ClusterUnavailable(f"refused: {name}"))
+                fail(answer, refusal() if refusal else ClusterUnavailable(f"refused: {name}"))
         self._behind.append([])
         self._loop.call_soon(self._catch_up)
 
@@ -257,7 +247,7 @@ class _Stream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         failure = ClusterUnavailable(f"{self._link.peer}: {reason}")
-        _fail(self.greeted, failure)
+        fail(self.greeted, failure)
         while self._open:
-            _fail(self._open.popleft()[0], failure)
+            fail(self._open.popleft()[0], failure)
         self._link.lost(self, reason)

@@ -21,6 +21,7 @@ if given then
   if given[1] > tonumber(confirmed) then
     give_back(given[2], node_of(succeeds))
   end
+  confirm(given[2])
   redis.call('HSET', DUE, succeeds, cmsgpack.pack({given[1], {}}))
 end
 if known ~= '' and known ~= epoch then

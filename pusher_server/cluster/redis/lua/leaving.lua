@@ -20,11 +20,21 @@ end
 local function give_back(due, node)
   for i = 1, #due, 3 do
     local place = place_of(due[i], due[i + 1])
+    redis.call('SREM', GIVEN, place)
     if due[i + 2] == 1 then
       redis.call('HSET', UNSURE, place, node)
-    elseif redis.call('HEXISTS', at('t:' .. due[i]), due[i + 1]) == 0 then
+    elseif redis.call('HEXISTS', at('t:' .. due[i]), due[i + 1]) == 1 then
+      redis.call('HDEL', UNSURE, place) -- undone, and nobody was told
+    else
       due_first(place, node)
     end
+  end
+end
+
+-- It was announced.
+local function confirm(due)
+  for i = 1, #due, 3 do
+    redis.call('SREM', GIVEN, place_of(due[i], due[i + 1]))
   end
 end
 

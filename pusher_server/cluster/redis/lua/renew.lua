@@ -42,6 +42,7 @@ if given then
   batch, due = given[1], given[2]
 end
 if confirmed >= batch then
+  confirm(due)
   due = {}
 end
 if #due == 0 then
@@ -52,17 +53,20 @@ if #due == 0 then
   if now >= tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0) then
     local unsure = redis.call('HGETALL', UNSURE)
     for i = 1, #unsure, 2 do
-      if #due < 3 * AT_ONCE and is_ours(unsure[i + 1]) then
+      local is_given = redis.call('SISMEMBER', GIVEN, unsure[i]) == 1
+      if #due < 3 * AT_ONCE and is_ours(unsure[i + 1]) and not is_given then
         redis.call('HDEL', UNSURE, unsure[i])
         hand_out(unsure[i], 1)
       end
     end
   end
-  for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, '-inf', now)) do
+  -- Those of others stand between ours, until they take them: not all are looked at.
+  for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, '-inf', now, 'LIMIT', 0, 2 * AT_ONCE)) do
     if #due < 3 * AT_ONCE and is_ours(redis.call('HGET', CAUSES, place)) then
       redis.call('ZREM', LEAVING, place)
       redis.call('HDEL', CAUSES, place)
       redis.call('ZADD', SETTLED, now + REMEMBERED * LEASE, place)
+      redis.call('SADD', GIVEN, place)
       hand_out(place, 0)
     end
   end
@@ -76,8 +80,11 @@ if #due == 0 then
 end
 
 local sums, elsewhere = {}, {}
+local nodes = 1
 for _, other in ipairs(live) do
-  local theirs = other ~= holder and redis.call('HGET', TALLIES, other)
+  local is_other = node_of(other) ~= node
+  nodes = nodes + (is_other and 1 or 0)
+  local theirs = is_other and redis.call('HGET', TALLIES, other)
   if theirs then
     for name, number in pairs(cmsgpack.unpack(theirs)) do
       sums[name] = (sums[name] or 0) + number
@@ -88,4 +95,4 @@ for name, sum in pairs(sums) do
   elsewhere[#elsewhere + 1], elsewhere[#elsewhere + 2] = name, sum
 end
 epoch = epoch or redis.call('HGET', WORLD, 'epoch')
-return {epoch, #due > 0 and batch or 0, due, #live, elsewhere, swept, count, more and 1 or 0}
+return {epoch, #due > 0 and batch or 0, due, nodes, elsewhere, swept, count, more and 1 or 0}

@@ -5,7 +5,12 @@ if not redis.call('ZSCORE', LEASES, holder) then
 end
 redis.call('ZADD', LEASES, now, holder) -- fenced from here on
 local given = redis.call('HGET', DUE, holder)
-if given and cmsgpack.unpack(given)[1] <= confirmed then
+given = given and cmsgpack.unpack(given)
+if given then
+  if given[1] > confirmed then
+    give_back(given[2], node_of(holder))
+  end
+  confirm(given[2])
   redis.call('HDEL', DUE, holder)
 end
 local _, more = release_some(holder)

@@ -10,6 +10,7 @@
 --   leaving    zset     place -> when its leave is due
 --   causes     hash     place that is leaving -> the node that has let it go
 --   settled    zset     place -> until when it is remembered that its leave was settled
+--   given      set      places whose leave is in a node's hands
 --   unsure     hash     place -> the node that holds it: until `unsure_until` in world, perhaps no news
 --   due        hash     holder -> [batch, [address, key, held, ...]]: given to announce, not confirmed
 --   tallies    hash     holder -> {name = number}
@@ -22,7 +23,7 @@ end
 
 local WORLD, LEASES, VERSIONS = at('world'), at('leases'), at('versions')
 local LEAVING, SETTLED, DUE, TALLIES = at('leaving'), at('settled'), at('due'), at('tallies')
-local CAUSES, UNSURE = at('causes'), at('unsure')
+local CAUSES, UNSURE, GIVEN = at('causes'), at('unsure'), at('given')
 
 local time = clock()
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])

@@ -1,7 +1,7 @@
--- Tally: name, a holder that does not count.
+-- Tally: name, a holder whose node does not count.
 local sum = 0
 for _, holder in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '(' .. string.format('%.0f', now), '+inf')) do
-  local theirs = holder ~= ARGV[2] and redis.call('HGET', TALLIES, holder)
+  local theirs = node_of(holder) ~= node_of(ARGV[2]) and redis.call('HGET', TALLIES, holder)
   sum = sum + (theirs and cmsgpack.unpack(theirs)[ARGV[1]] or 0)
 end
 return sum

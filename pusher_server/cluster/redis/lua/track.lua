@@ -45,8 +45,11 @@ local announced_gone = redis.call('ZREM', SETTLED, place) == 1
 local returned = redis.call('ZREM', LEAVING, place) == 1
 redis.call('HDEL', CAUSES, place)
 returned = returned or (again == '1' and not announced_gone)
-local unsure = not returned and not announced_gone
-  and now < tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0)
+local unsure = false
+if not returned then
+  unsure = redis.call('SISMEMBER', GIVEN, place) == 1
+    or (not announced_gone and now < tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0))
+end
 if unsure then
   redis.call('HSET', UNSURE, place, node_of(holder))
   returned = true
