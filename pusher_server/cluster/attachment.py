@@ -62,7 +62,7 @@ class Attachment(StoreListener, Tallies):
         self._reports: list[Report] = []
         self._heard: list[Heard] = []
         self._lease = lease
-        self._backoff = Backoff(random)
+        self._backoff = Backoff(random, lease)
         self._number = 0
         #: The name under which this node holds keys, and the store's memory; "" before the first lease.
         self.holder = ""
