@@ -8,13 +8,13 @@ FIRST, LONGEST = 0.1, 5.0
 class Backoff:
     """`random` gives numbers in 0..1.
 
-    No pause is longer than half of `lease` (seconds): after a store's loss of memory, nodes that come back are
-    waited for as long as a lease.
+    No pause is longer than a third of `lease` (seconds): after a store's loss of memory, nodes that come back
+    are waited for as long as a lease.
     """
 
     def __init__(self, random: Callable[[], float], lease: float) -> None:
         self._random = random
-        self._longest = min(LONGEST, lease / 2)
+        self._longest = min(LONGEST, lease / 3)
         self._step = FIRST
 
     def next(self) -> float:
