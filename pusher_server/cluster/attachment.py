@@ -63,7 +63,7 @@ class Attachment(StoreListener, Tallies):
         self._reports: list[Report] = []
         self._heard: list[Heard] = []
         self._lease = lease
-        self._backoff = Backoff(random)
+        self._backoff = Backoff(random, lease)
         self._number = 0
         #: Holders whose lease had ended, and how many of their keys were released so far.
         self._swept: dict[str, int] = {}

@@ -122,7 +122,8 @@ class Followings:
         replica.adopt(state)
         topic = topic_of(replica.address)
         if self.listener is not None and replica.with_entries:
-            known = {**state.entries, **self._holdings.in_topic(replica.address)}
+            ours = self._holdings.in_topic(replica.address)
+            known = {**state.entries, **ours, **state.entries}  # its order, and its values first
             entries = {key: value.encode() for key, value in known.items()}
             snapshot = Snapshot(_version(state.epoch, state.n), entries)
             gone = self.listener.on_snapshot(topic, snapshot, doubtful=replica.doubtful)

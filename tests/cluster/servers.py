@@ -14,12 +14,18 @@ from tests.conformance.api import Api, accepted
 from tests.conformance.client import Client, Frame, connected
 from tests.conformance.target import Credentials, Target
 from tests.contract.conditions import eventually
+from tests.edge.wire import until
 from tests.serving import RunningServer
 
 LEASE = 1.5
 UNDO_WINDOW = 0.5
 #: Seconds for which a presence join waits for a store that is away.
 WAIT_TIMEOUT = 1.0
+#: Seconds for what has to wait for a lease, and for a link whose pauses have grown to 5 s.
+PATIENCE = 15.0
+#: Seconds after which a lease has surely ended, and whoever had to notice has.
+LEASE_AND_MORE = LEASE + 1.0
+WATCHLIST = "pusher_internal:watchlist_events"
 ADDED = "pusher_internal:member_added"
 REMOVED = "pusher_internal:member_removed"
 
@@ -63,7 +69,7 @@ class Node(RunningServer):
 
     async def attached(self, times: int = 1) -> None:
         """Wait until it has said so this often in all."""
-        await eventually(lambda: self.log.count("attached to ") >= times)
+        await until(lambda: self.log.count("attached to ") >= times, PATIENCE)
 
     def hang(self) -> None:
         """The process does nothing."""
@@ -101,7 +107,7 @@ async def clients_of(*nodes: Node, app: Credentials | None = None) -> AsyncItera
 
 async def heard(client: Client, channel: str, *changes: str) -> None:
     """The next frames say exactly that these came and went: `+a`, `-a`, in any order."""
-    found = [_change(await client.receive(), channel) for _ in changes]
+    found = [_change(await client.receive(PATIENCE), channel) for _ in changes]
     assert sorted(found) == sorted(changes)
 
 
@@ -109,27 +115,7 @@ def _change(frame: Frame, channel: str) -> str:
     assert frame.channel == channel, frame.raw
     sign = {ADDED: "+", REMOVED: "-"}.get(frame.event)
     assert sign is not None, frame.raw
-    return sign + frame.content["user_id"]
-
-
-class View:
-    """One client's list of a presence channel, as pusher-js keeps it: nobody comes or goes twice."""
-
-    def __init__(self, client: Client, channel: str, present: list[str]) -> None:
-        self.client = client
-        self.channel = channel
-        self.present = set(present)
-        #: All that was told, as `+a` and `-a`.
-        self.told: list[str] = []
-
-    async def becomes(self, *expected: str) -> None:
-        """Read on until exactly these are present."""
-        while self.present != set(expected):
-            change = _change(await self.client.receive(), self.channel)
-            self.told.append(change)
-            user = change[1:]
-            assert (change[0] == "-") is (user in self.present), f"{change} of {self.present}"
-            (self.present.remove if change[0] == "-" else self.present.add)(user)
+    return sign + str(frame.content["user_id"])
 
 
 async def members(api: Api, channel: str) -> list[str]:
@@ -158,3 +144,9 @@ async def reaches(api: Api, channel: str, *clients: Client) -> None:
     await api.publish(channel, "a-mark")
     for each in clients:
         await each.expect("a-mark", channel)
+
+
+async def at_rest(channel: str, expected: list[str], apis: list[Api], *clients: Client) -> None:
+    """Both nodes name these members, and nobody has more to say about it than a mark."""
+    await all_name(channel, expected, *apis)
+    await reaches(apis[0], channel, *clients)

@@ -13,6 +13,7 @@ import pytest
 from tests.cluster.servers import (
     COUNTED,
     SMALL,
+    WATCHLIST,
     Node,
     all_name,
     clients_of,
@@ -25,7 +26,6 @@ from tests.conformance.api import Api
 from tests.conformance.client import connected, eventually, opened, unique
 from tests.redis_servers import RedisServer, until
 
-WATCHLIST = "pusher_internal:watchlist_events"
 COUNT = "pusher_internal:subscription_count"
 
 

@@ -36,9 +36,8 @@ _NOWHERE: Topic = ("", "members", "nowhere")
 class Store(Protocol):
     """What nodes share, its clock and its accidents."""
 
-    @property
-    def now(self) -> float:
-        """Its time in seconds."""
+    #: Its time in seconds.
+    now: float
 
     def link(self) -> StoreLink:
         """Another link, not open yet."""
