@@ -63,10 +63,11 @@ def case_table(case: Case, measured: Measured, formations: Sequence[str]) -> str
 METHOD = """All processes of a formation share one core and the load client has the other, on loopback, so
 the CPU of several processes compares with that of one. The formations take turns within each case, and each
 figure is the median of {repetitions}; what is "added" is the difference to one process in the same repetition.
-Triggers are signed HTTP requests over kept connections. Each event carries its sender, number and time; one that is lost,
-doubled or out of order ends the run, and so does a member who is not told of a join, a leave or a death exactly
-once. The lease is {lease:g} s. Added CPU counts both workers and the bus process; with Redis both nodes, and
-redis-server is shown beside them. Levels differ between machines and days: compare within this page."""
+Triggers are signed HTTP requests over kept connections. Each event carries its sender, number and time; one
+that is lost, doubled or out of order ends the run, and so does a member who is not told of a join, a leave or a
+death exactly once. The lease is {lease:g} s. Added CPU counts both workers and the bus process; with Redis both
+nodes, and redis-server is shown beside them. Levels differ between machines and days: compare within this
+page."""
 DEATH_NOTE = """The node is killed with SIGKILL. "First told" has the lease in it, which began up to half a
 second before the kill. How long the survivor's loop is held up is found out by the probe, a channel of one with
 500 events a second; the CPU is what goes beyond that of the probe, from shortly before the lease's end until

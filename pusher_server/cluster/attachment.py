@@ -117,14 +117,15 @@ class Attachment(StoreListener, Tallies):
 
     def on_push(self, address: str, body: bytes) -> None:
         """A message of another node, or a transition."""
-        if address.partition(":")[0] in ROSTER_KINDS:
+        topic = topic_of(address)
+        if topic[1] in ROSTER_KINDS:
             transition = decode_transition(body)
             if transition is not None:
                 self.followings.on_transition(address, transition)
             return
         envelope = decode_message(body)
         if envelope is not None and envelope.sender != self.node and self._listener is not None:
-            self._listener.on_message(topic_of(address), envelope.message)
+            self._listener.on_message(topic, envelope.message)
 
     def on_lost(self, reason: str) -> None:
         """The link ended."""
