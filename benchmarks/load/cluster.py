@@ -67,9 +67,9 @@ def _list(numbers: "list[int] | tuple[int, ...]") -> str:
 
 
 def can_take(formation: Formation, case: Case) -> bool:
-    """A single process has nobody who would be left, and what was before is measured for speed only."""
+    """A single process has nobody who would be left; what was before is measured on the hot path only."""
     if formation.name.endswith(formations.BEFORE):
-        return case.name.startswith(("cpu-", "latency-", "storm-", "join-"))
+        return case.name in cluster_cases.HOT_PATH
     return not (case.fatal and formation.name == ALONE)
 
 

@@ -19,7 +19,7 @@ from pusher_server.cluster.holdings import Holdings, News
 from pusher_server.cluster.interest import Interest
 from pusher_server.cluster.links import StoreLink, StoreListener
 from pusher_server.cluster.store import Enter, Fenced, Renew, Renewed, Retire
-from pusher_server.cluster.wire import decode_message, decode_transition, topic_of
+from pusher_server.cluster.wire import decode_message, decode_transition, opening_of, topic_of
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import ClusterListener, Tallies, Transition, Version
 
@@ -58,6 +58,7 @@ class Attachment(StoreListener, Tallies):
         self.followings = Followings(link, self.interest, self.holdings, node, lease=lease)
         #: Why the store cannot be asked; None while all is well.
         self.problem: str | None = "not connected yet"
+        self._own = opening_of(node)
         self._listener: ClusterListener | None = None
         self._reports: list[Report] = []
         self._heard: list[Heard] = []
@@ -123,8 +124,10 @@ class Attachment(StoreListener, Tallies):
             if transition is not None:
                 self.followings.on_transition(address, transition)
             return
+        if body.startswith(self._own):  # Redis tells the publisher too: 0.1 µs instead of 0.7
+            return
         envelope = decode_message(body)
-        if envelope is not None and envelope.sender != self.node and self._listener is not None:
+        if envelope is not None and self._listener is not None:
             self._listener.on_message(topic, envelope.message)
 
     def on_lost(self, reason: str) -> None:
