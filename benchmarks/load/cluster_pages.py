@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.load import sizing, tables
+from benchmarks.load import blocks, tables
 from benchmarks.load.cluster_cases import CASES, GOALS, Case
 from benchmarks.load.comparing import Measured, figures, medians
 from benchmarks.load.formations import ALONE, BEFORE, LEASE
@@ -103,4 +103,4 @@ def fill(text: str, measured: Measured, formations: Sequence[str]) -> str:
     """docs/performance.md with this run's goals. Raises ValueError when their markers are missing."""
     own = [name for name in formations if not name.endswith(BEFORE)]
     table = goals_table(figures(measured, own))
-    return sizing.replace(text, "several processes", table, "cluster")
+    return blocks.replace(text, "several processes", table)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load import cluster, cluster_pages, comparing, contestants, formations, sizing
+from benchmarks.load import blocks, cluster, cluster_pages, comparing, contestants, formations
 from benchmarks.load.cluster_cases import CASES, GOALS, NAMES, Case, chosen
 from benchmarks.load.contestants import Access
 from benchmarks.load.formations import ALONE, BEFORE, REDIS, UNIX, Formation
@@ -136,7 +136,7 @@ def test_the_goals_in_the_docs_are_those_of_the_last_full_run() -> None:
     assert len(rows) == len(GOALS)
     docs = (TOP / "docs" / "performance.md").read_text()
     table = page.split("## Goals\n\n", 1)[1].split("\n\n", 1)[0]
-    assert sizing.replace(docs, "several processes", table, "cluster") == docs
+    assert blocks.replace(docs, "several processes", table) == docs
 
 
 def test_workers_are_told_apart_by_what_they_run(tmp_path: Path) -> None:
