@@ -140,7 +140,9 @@ GOALS: tuple[ClusterGoal, ...] = (
         ClusterGoal(f"{name}: {text}", f"{name}/{figure}", limit, "x")
         for text, figure, limit in (
             ("per delivery at 1,000 subscribers, of one process's", "delivery", 1.05),
+            ("the same with 8 events in flight", "delivery-8", 1.05),
             ("a join per member, channel of 500 : channel of 10", "join", 1.0),
+            ("what each further member adds to a join, of one process's", "member", 1.05),
         )
         for name in (UNIX, REDIS)
     ),

@@ -40,12 +40,13 @@ def added_table(found: Mapping[str, float], formations: Sequence[str]) -> str:
     cases = dict.fromkeys(name.split("/")[2] for name in found if name.count("/") == 2)
     rows = []
     for case in cases:
-        title = next((c.title.rsplit(",", 1)[0] for c in CASES if c.name == f"cpu-{case}"), case)
+        title = next(c.title for c in CASES if c.name == f"cpu-{case}")
         for formation in formations:
-            if formation != ALONE:
-                cells = [_text(found.get(f"{formation}/{n}/{case}")) for n in ("cpu", "p50", "p99")]
-                rows.append([f"{title}: {formation}", *cells])
-    return tables.table(["Added to one process, µs", "CPU per event", "p50", "p99"], rows)
+            figures_of = [found.get(f"{formation}/{n}/{case}") for n in ("cpu", "p50", "p99")]
+            if formation != ALONE and any(each is not None for each in figures_of):
+                rows.append([f"{title}: {formation}", *map(_text, figures_of)])
+    head = ["Added to one process, µs", "CPU per event", "p50 at a fixed rate", "p99"]
+    return tables.table(head, rows)
 
 
 def case_table(case: Case, measured: Measured, formations: Sequence[str]) -> str:

@@ -50,7 +50,9 @@ def figures(measured: Measured, formations: Iterable[str]) -> Metrics:
                 if case.name.startswith(prefix):
                     name = f"{formation}/{figure}/{case.name.removeprefix(prefix)}"
                     _put(found, name, _added(measured, case.name, formation, metric))
-        _put(found, f"{formation}/delivery", _ratios(measured, "cpu-1000-one", formation, "cpu_us"))
+        for case, figure in (("cpu-1000-one", "delivery"), ("cpu-1000", "delivery-8")):
+            _put(found, f"{formation}/{figure}", _ratios(measured, case, formation, "cpu_us"))
+        _put(found, f"{formation}/member", _further_member(measured, formation))
         _put(found, f"{formation}/join", _join_ratio(measured, formation))
     return found
 
@@ -91,4 +93,18 @@ def _join_ratio(measured: Measured, formation: str) -> list[float]:
         (whole(large[n], "join_us", formation) / 500) / (whole(small[n], "join_us", formation) / 10)
         for n in large
         if n in small
+    ]
+
+
+def _further_member(measured: Measured, formation: str) -> list[float]:
+    """CPU that each member beyond the tenth adds to a join, as a multiple of what it adds with one process."""
+    return [
+        (whole(large, "join_us", formation) - whole(small, "join_us", formation))
+        / (alone_large["join_us"] - alone_small["join_us"])
+        for (large, alone_large), (small, alone_small) in zip(
+            _pairs(measured, "join-500", formation),
+            _pairs(measured, "join-10", formation),
+            strict=False,  # --only, or a run that was interrupted
+        )
+        if alone_large["join_us"] > alone_small["join_us"]
     ]
