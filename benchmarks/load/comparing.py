@@ -50,8 +50,8 @@ def figures(measured: Measured, formations: Iterable[str]) -> Metrics:
                 if case.name.startswith(prefix):
                     name = f"{formation}/{figure}/{case.name.removeprefix(prefix)}"
                     _put(found, name, _added(measured, case.name, formation, metric))
-        for case, figure in (("cpu-1000-one", "delivery"), ("cpu-1000", "delivery-8")):
-            _put(found, f"{formation}/{figure}", _ratios(measured, case, formation, "cpu_us"))
+        for name, figure in (("cpu-1000-one", "delivery"), ("cpu-1000", "delivery-8")):
+            _put(found, f"{formation}/{figure}", _ratios(measured, name, formation, "cpu_us"))
         _put(found, f"{formation}/member", _further_member(measured, formation))
         _put(found, f"{formation}/join", _join_ratio(measured, formation))
     return found
