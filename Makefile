@@ -6,7 +6,7 @@ PYTHON_IN_VENV := .venv/bin/python
 given = $(if $(findstring command line,$(origin $1)),$($1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example example-check test test-full check bench bench-compare bench-growth conformance chaos clean
+.PHONY: help run example example-check test test-full check bench bench-compare bench-growth bench-cluster conformance chaos clean
 
 help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -48,6 +48,10 @@ bench-compare:  ## Ours, soketi and a C floor side by side, about 20 minutes (AR
 bench-growth:  ## How cost grows with the work (ARGS=--quick)
 	@scripts/bench-setup compiler
 	@$(PYTHON_IN_VENV) -m benchmarks.load.growth $(call given,ARGS)
+
+bench-cluster:  ## One process, workers, nodes on Redis: what each costs (ARGS=--quick)
+	@scripts/bench-setup compiler
+	@$(PYTHON_IN_VENV) -m benchmarks.load.cluster $(call given,ARGS)
 
 conformance:  ## Protocol rules against any server: make conformance HOST= PORT= APP_ID= KEY= SECRET= [TLS=1]
 	@scripts/setup-tests

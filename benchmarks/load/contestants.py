@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,8 @@ class Contestant:
     environment: dict[str, str] = field(default_factory=dict)
     can: frozenset[str] = EVERYTHING
     cpu: int = 0
+    #: The checkout that it runs from.
+    home: Path = TOP
     process: subprocess.Popen[bytes] | None = None
     log: Path | None = None
 
@@ -67,7 +70,7 @@ class Contestant:
             self.process = subprocess.Popen(
                 self.command,
                 env={**os.environ, **self.environment},
-                cwd=TOP,
+                cwd=self.home,
                 stdout=log,
                 stderr=log,
                 preexec_fn=partial(os.sched_setaffinity, 0, {self.cpu}),
@@ -115,22 +118,44 @@ def free_port() -> int:
     raise CannotStart("no free port between 20000 and 32000")
 
 
-def ours(directory: Path, *, cpu: int, apps: int = 1) -> Contestant:
-    """This checkout's server, its default settings but for the client events' rate."""
+def ours(
+    directory: Path,
+    *,
+    cpu: int,
+    apps: int = 1,
+    settings: Sequence[str] = (),
+    home: Path = TOP,
+) -> Contestant:
+    """This checkout's server, or that of `home`: its default settings but for the client events' rate.
+
+    `settings` are further lines of its configuration, tables with their heads.
+    """
     access = Access(free_port())
+    config = write_config(directory, access, apps=apps, settings=settings)
+    command = [sys.executable, "-m", "pusher_server", "serve", "--config", str(config)]
+    return Contestant(
+        OURS,
+        access,
+        command=[*command, "--host", access.host, "--port", str(access.port)],
+        cpu=cpu,
+        home=home,
+    )
+
+
+def write_config(
+    directory: Path, access: Access, *, apps: int = 1, settings: Sequence[str] = ()
+) -> Path:
+    """A configuration of ours with as many apps as the load is spread over."""
     config = directory / f"pusher-server-{access.port}.toml"
     names = ["", *(f"-{i}" for i in range(apps) if apps > 1)]
-    lines = ["[log]", 'level = "warning"', "[defaults.limits]"]
+    lines = [*settings, "[log]", 'level = "warning"', "[defaults.limits]"]
     # The work asks for more than any client should.
     lines += ["client_events_per_second = 0", "subscriptions_per_connection = 0"]
     for name in names:
         pairs = {"id": access.app + name, "key": access.key + name, "secret": access.secret}
         lines += ["[[apps]]", *(f"{key} = {json.dumps(value)}" for key, value in pairs.items())]
     config.write_text("\n".join(lines) + "\n")
-    command = [sys.executable, "-m", "pusher_server", "serve", "--config", str(config)]
-    return Contestant(
-        OURS, access, command=[*command, "--host", access.host, "--port", str(access.port)], cpu=cpu
-    )
+    return config
 
 
 def floor(*, cpu: int) -> Contestant:

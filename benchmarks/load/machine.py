@@ -13,7 +13,7 @@ from benchmarks.load.contestants import SOKETI_HOME, TOP
 PACKAGES = ("uvloop", "uvicorn", "httptools", "msgspec", "websockets")
 
 
-def conditions(*, soketi: bool = True) -> dict[str, str]:
+def conditions(*, soketi: bool = True, redis: bool = False) -> dict[str, str]:
     """What a reader needs to compare: each entry is one line."""
     found = {
         "date": time.strftime("%Y-%m-%d"),
@@ -22,19 +22,19 @@ def conditions(*, soketi: bool = True) -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, {_distribution()}, TCP {_congestion()}",
         "Python": f"{platform.python_version()}, " + ", ".join(_packages()),
     }
-    return found | (_soketi() if soketi else {})
+    return found | (_soketi() if soketi else {}) | (_redis() if redis else {})
 
 
-def commit() -> str:
-    """The commit, and whether files differ from it."""
-    return _git("rev-parse", "--short=10", "HEAD") + (
-        " with changes" if _git("status", "--porcelain", "--untracked-files=no") else ""
+def commit(home: Path = TOP) -> str:
+    """The commit of a checkout, and whether files differ from it."""
+    return _git(home, "rev-parse", "--short=10", "HEAD") + (
+        " with changes" if _git(home, "status", "--porcelain", "--untracked-files=no") else ""
     )
 
 
-def _git(*arguments: str) -> str:
+def _git(home: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], cwd=TOP, capture_output=True, text=True)
+        done = subprocess.run(["git", *arguments], cwd=home, capture_output=True, text=True)
     except OSError:
         return "unknown"
     return done.stdout.strip() if done.returncode == 0 else "unknown"
@@ -78,3 +78,13 @@ def _soketi() -> dict[str, str]:
             versions[name] = str(json.loads(found.read_text())["version"])
     text = ", ".join(f"{name} {version}" for name, version in versions.items())
     return {"soketi": text} if text else {}
+
+
+def _redis() -> dict[str, str]:
+    """Of the redis-server that is measured, and of the parser that we read it with."""
+    try:
+        said = subprocess.run(["redis-server", "--version"], capture_output=True, text=True).stdout
+    except OSError:
+        return {}
+    version = next((w[2:] for w in said.split() if w.startswith("v=")), "unknown version")
+    return {"Redis": f"{version}, hiredis {importlib.metadata.version('hiredis')}"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.load import kernel
 from benchmarks.load.contestants import Contestant
-from benchmarks.load.model import Effort, Metrics, Run, Scenario
+from benchmarks.load.model import Effort, Metrics, Scenario
 
 #: Longer than any run may take; a hung one does not hold up the others for ever.
 LIMIT_SECONDS = 120.0
@@ -73,8 +73,8 @@ def measure(
         command = [str(client), *contestant.access.arguments, "-p", str(contestant.pid)]
         # Half of a rate that was not measured: what soketi does on a slow machine.
         rate = rates.get(run.half_of, 100.0) / 2 if run.half_of else run.rate
-        said = _run_client([*command, *run.command(effort, rate)], client_cpu)
-        _add(result, run, said)
+        said = run_client([*command, *run.command(effort, rate)], client_cpu)
+        take_over(result, run.name, said)
         if result.error or not contestant.alive:
             result.error = result.error or "the server has ended"
             return result
@@ -84,7 +84,7 @@ def measure(
     return result
 
 
-def _run_client(command: list[str], cpu: int) -> dict[str, Any]:
+def run_client(command: list[str], cpu: int) -> dict[str, Any]:
     """The load client's JSON line, or its like with an error."""
     try:
         done = subprocess.run(
@@ -103,15 +103,15 @@ def _run_client(command: list[str], cpu: int) -> dict[str, Any]:
     return said if isinstance(said, dict) else {"error": "the load client printed no object"}
 
 
-def _add(result: Result, run: Run, said: dict[str, Any]) -> None:
-    """Take over the numbers of a run, and what was wrong."""
+def take_over(result: Result, name: str, said: dict[str, Any]) -> None:
+    """The numbers of a run, under its name if it has one, and what was wrong."""
     if "error" in said:
         result.error = " ".join(f"{said['error']} {said.get('first_error', '')}".split())
         return
-    prefix = f"{run.name}_" if run.name else ""
-    for name, value in said.items():
+    prefix = f"{name}_" if name else ""
+    for key, value in said.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
-            result.metrics[prefix + name] = float(value)
+            result.metrics[prefix + key] = float(value)
     result.behind = result.behind or bool(said.get("still_arriving"))
     result.faults += faults(said)
 

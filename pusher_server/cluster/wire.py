@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
-from pusher_server.interfaces import CachedEvent, ClusterMessage, Topic
+from pusher_server.interfaces import CachedEvent, ClusterMessage, CountMessage, Topic
 
 WIRE = 1
 
@@ -66,6 +66,12 @@ _cached = msgspec.msgpack.Decoder(CachedEvent)
 def encode_message(sender: str, message: ClusterMessage) -> bytes:
     """For `decode_message` on the other nodes."""
     return _encode(Envelope(WIRE, sender, message))
+
+
+def opening_of(sender: str) -> bytes:
+    """What all messages of this sender begin with, so that it knows its own ones without decoding them."""
+    message = CountMessage()
+    return encode_message(sender, message).removesuffix(_encode(message))
 
 
 def decode_message(body: bytes) -> Envelope | None:

@@ -5,13 +5,19 @@ A proxy between load client and server loses, doubles or swaps deliveries; the c
 
 import asyncio
 import json
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.load import programs
-from benchmarks.load.measuring import faults
+from benchmarks.load import formations, programs
+from benchmarks.load.cluster import arguments_of
+from benchmarks.load.cluster_cases import DEATH, THERE, Case
+from benchmarks.load.formations import LEASE, Formation
+from benchmarks.load.measuring import faults, run_client
 from tests.edge.tampering_proxy import VICTIM, Tampering, TamperingProxy
 from tests.serving import RunningServer
 
@@ -55,6 +61,7 @@ async def load(port: int, pid: int, arguments: str) -> dict[str, Any]:
         "-m idle -n 20 -e 0.1",
         "-m list -n 2 -k 100 -r 10 -q 100",
         "-m leave -k 50 -r 5 -q 100",
+        "-m join -n 5 -e 0.1",
     ],
 )
 async def test_our_server_delivers_everything_once_and_in_order(
@@ -78,3 +85,44 @@ async def test_one_wrong_delivery_among_thousands_is_noticed(
         said = await load(port, server.pid, "-m fanout -n 4 -r 200 -H 1")
     assert faults(said) == ([fault] if fault else [])
     assert said["delivered"] > 4 * VICTIM
+
+
+@pytest.mark.parametrize("make", [formations.workers, formations.redis_nodes])
+def test_two_nodes_pass_events_on_and_tell_of_joins_and_of_a_death(
+    tmp_path: Path, make: Callable[..., Formation]
+) -> None:
+    """The formations of `make bench-cluster`, with a little of its work."""
+    cases = [
+        Case("events", "events to the other node", "-m fanout -w 8 -n 4 -u 0.1", {}, THERE, 0.3),
+        Case("joins", "joins on both", "-m join -n 6 -e 0.1", {}, seconds=0.2),
+        Case("storm", "a storm", "-m presence -n 20", {}),
+        Case("death", "a death", f"-m death -L {LEASE:g} -n 24 -k 3 -W 3", DEATH, fatal=True),
+    ]
+    formation = make(tmp_path, cpu=min(os.sched_getaffinity(0)))
+    client = str(programs.load_client())
+    try:
+        formation.start()
+        said = {
+            case.name: run_client([client, *arguments_of(case, formation, quick=False)], cpu)
+            for cpu in [max(os.sched_getaffinity(0))]
+            for case in cases
+        }
+    finally:
+        formation.stop()
+    assert {name: faults(each) for name, each in said.items()} == {name: [] for name in said}
+    assert said["events"]["delivered"] >= 4
+    assert said["joins"]["joins"] > 1
+    assert said["storm"]["complete"] == 20
+    assert said["death"]["told"] == 3 * 3 * 5
+    assert said["death"]["last_ms"] > 1_000 * LEASE / 2
+
+
+async def test_a_member_whose_leaving_nobody_tells_is_noticed(server: RunningServer) -> None:
+    """Both ports are one server's, and who is killed has nothing to do with it."""
+    bystander = await asyncio.create_subprocess_exec("sleep", "60")
+    death = (
+        f"-m death -P {server.port},{server.port} -V {bystander.pid} -L 0.5 -T 0.5 -n 12 -k 2 -W 2"
+    )
+    said = await load(server.port, server.pid, death)
+    assert await bystander.wait() == -signal.SIGKILL
+    assert faults(said) == ["lost: 16"]

@@ -5,6 +5,7 @@
 uint64_t member_added, member_repeats;
 int all_seen;
 uint8_t *member_bits;
+void (*member_left)(conn_t *c, int who);
 
 /* Subscriptions of one connection that may be unanswered: its own traffic is not to look like a flood. */
 #define SUBSCRIPTIONS_IN_FLIGHT 20
@@ -77,15 +78,21 @@ void send_subscribe(conn_t *c)
     }
 }
 
+static int number_at(const uint8_t *digits)
+{
+    int number = 0;
+    for (int i = 0; i < 6; i++)
+        number = number * 10 + (digits[i] - '0');
+    return number;
+}
+
 /* All numbers after "usr" in a list of members, or in one; who has been seen by whom is a square of flags. */
 static int note_members(conn_t *c, const uint8_t *p, size_t n)
 {
     const uint8_t *end = p + n;
     int fresh = 0;
     while ((p = memmem(p, end - p, "usr", 3)) && p + 9 <= end) {
-        int who = 0;
-        for (int i = 3; i < 9; i++)
-            who = who * 10 + (p[i] - '0');
+        int who = number_at(p + 3);
         p += 9;
         if (who < 0 || who >= opt.conns)
             continue;
@@ -122,9 +129,22 @@ void on_subscribed(conn_t *c, const uint8_t *p, size_t n)
 
 void on_member_added(conn_t *c, const uint8_t *p, size_t n)
 {
-    if (!member_bits)
-        return;
     member_added++;
-    if (!note_members(c, p, n))
+    c->members_seen += !member_bits;
+    if (member_bits && !note_members(c, p, n))
         member_repeats++;
+}
+
+void send_unsubscribe(conn_t *c)
+{
+    char channel[80], message[200];
+    channel_name(channel_of(c), channel);
+    send_frame(c, 1, message, sprintf(message, "{\"event\":\"pusher:unsubscribe\",\"data\":{\"channel\":\"%s\"}}", channel));
+}
+
+void on_member_removed(conn_t *c, const uint8_t *p, size_t n)
+{
+    const uint8_t *at = memmem(p, n, "usr", 3);
+    if (at && at + 9 <= p + n)
+        member_left(c, number_at(at + 3));
 }

@@ -53,11 +53,19 @@ void watch(conn_t *c, uint32_t events, int op)
     epoll_ctl(c->express ? express_epoll : main_epoll, op, c->fd, &e);
 }
 
+int port_of(const conn_t *c)
+{
+    if (c->kind == HTTP || c == &probe_socket)
+        return opt.backend;
+    int place = c->index / opt.channels;       /* which of its channel's members this is */
+    return mode_is("death") ? opt.ports[place >= opt.watchers] : opt.ports[place % opt.port_count];
+}
+
 int open_socket(conn_t *c)
 {
     int one = 1;
     struct linger reset = {1, 0};              /* no TIME_WAIT: ports are needed again for the next run */
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(opt.port)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port_of(c))};
     inet_pton(AF_INET, opt.host, &to.sin_addr);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (c->fd < 0)

@@ -81,7 +81,7 @@ void trigger(conn_t *h, int channel, uint64_t when)
     snprintf(path, sizeof path, "/apps/%s/events", app_name(opt.app, app));
     signed_query("POST", path, app, md5, query);
     int head = snprintf(h->request, HEAD_ROOM, "POST %s?%s HTTP/1.1\r\nHost: %s:%d\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
-                        "Content-Length: %d\r\n\r\n", path, query, opt.host, opt.port, n);
+                        "Content-Length: %d\r\n\r\n", path, query, opt.host, opt.backend, n);
     memmove(h->request + head, body, n);
     h->request_len = head + n;
     h->busy = 1;
@@ -95,7 +95,7 @@ void request_list(conn_t *h)
     char path[200], query[700];
     snprintf(path, sizeof path, "/apps/%s/channels", app_name(opt.app, 0));
     signed_query("GET", path, 0, NULL, query);
-    h->request_len = snprintf(h->request, HEAD_ROOM, "GET %s?%s HTTP/1.1\r\nHost: %s:%d\r\nAccept: application/json\r\n\r\n", path, query, opt.host, opt.port);
+    h->request_len = snprintf(h->request, HEAD_ROOM, "GET %s?%s HTTP/1.1\r\nHost: %s:%d\r\nAccept: application/json\r\n\r\n", path, query, opt.host, opt.backend);
     h->busy = 1;
     h->sent_at = now_ns();
     transmit(h);

@@ -15,12 +15,16 @@
 
 /* ---------------------------------------------------------------- options.c */
 
+#define MOST 8                             /* ports and process ids that an option takes */
+
 typedef struct {
     const char *host, *app, *key, *secret, *mode, *type, *label;
-    int port, pid;
+    int ports[MOST], port_count, backend;  /* WebSockets are spread over the ports; HTTP goes to one */
+    int pids[MOST], pid_count, beside[MOST], beside_count;
+    int victim, watchers;
     int conns, channels, apps, concurrency;
     int window, burst, http, filler, slow, vanish;
-    double rate, probe_rate, duration, warmup, timeout, settle;
+    double rate, probe_rate, duration, warmup, timeout, settle, lease;
 } options_t;
 
 extern options_t opt;
@@ -47,7 +51,7 @@ double percentile_us(const latencies_t *l, double p);
 
 /* ---------------------------------------------------------------- usage.c: the kernel's accounting of the server */
 
-typedef struct { uint64_t cpu_ns; long rss_kb; } usage_t;
+typedef struct { uint64_t cpu_ns, beside_ns; long rss_kb; } usage_t;
 usage_t server_usage(void);
 
 /* ---------------------------------------------------------------- connection.c: sockets and the event loop */
@@ -92,6 +96,8 @@ void poll_once(int64_t max_ns);
 void run_for(double seconds);
 int connect_all(void);
 void leave(void);
+/* Where a connection goes: HTTP and the probe to the backend's port, the members of a channel to the ports in turn. */
+int port_of(const conn_t *c);
 
 /* ---------------------------------------------------------------- websocket.c */
 
@@ -115,9 +121,13 @@ int channel_of(const conn_t *c);
 void send_subscribe(conn_t *c);
 void on_subscribed(conn_t *c, const uint8_t *p, size_t n);
 void on_member_added(conn_t *c, const uint8_t *p, size_t n);
+void on_member_removed(conn_t *c, const uint8_t *p, size_t n);
+void send_unsubscribe(conn_t *c);
 extern uint64_t member_added, member_repeats;
 extern int all_seen;
 extern uint8_t *member_bits;
+/* Told of each member who leaves, in the modes that look at it; NULL in others. */
+extern void (*member_left)(conn_t *c, int who);
 
 /* ---------------------------------------------------------------- delivery.c: markers out, verification in */
 
@@ -175,5 +185,10 @@ void run_presence(void);
 void run_list(void);
 void run_leave(void);
 void run_traffic(void);
+
+/* ---------------------------------------------------------------- presence.c: a join, and the death of a node */
+
+void run_join(void);
+void run_death(void);
 
 #endif

@@ -28,6 +28,10 @@ int main(int argc, char **argv)
         run_list();
     else if (mode_is("leave"))
         run_leave();
+    else if (mode_is("join"))
+        run_join();
+    else if (mode_is("death"))
+        run_death();
     else if (mode_is("fanout") || mode_is("http") || mode_is("client"))
         run_traffic();
     else

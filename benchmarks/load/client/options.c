@@ -6,8 +6,8 @@
 
 options_t opt = {
     .host = "127.0.0.1", .app = "app-id", .key = "app-key", .secret = "app-secret", .mode = "fanout", .type = "public", .label = "",
-    .port = 6001, .conns = 100, .channels = 1, .apps = 1, .concurrency = 64, .window = 1, .burst = 1, .filler = 200,
-    .duration = 1.5, .warmup = 0.4, .timeout = 60, .settle = 1,
+    .ports = {6001}, .port_count = 1, .conns = 100, .channels = 1, .apps = 1, .concurrency = 64, .window = 1, .burst = 1, .filler = 200,
+    .duration = 1.5, .warmup = 0.4, .timeout = 60, .settle = 1, .watchers = 1, .lease = 10,
 };
 
 static const char usage[] =
@@ -20,9 +20,14 @@ static const char usage[] =
     "            presence  -n members join one presence channel at once; until each has seen all the others\n"
     "            list      -n connections hold -k channels; GET /channels -r times per second\n"
     "            leave     a connection subscribed to -k channels vanishes and comes back, -r times per second\n"
-    "  -a HOST -P PORT -A APP_ID -K KEY -s SECRET      (127.0.0.1 6001 app-id app-key app-secret)\n"
+    "            join      one of -n members leaves a presence channel and joins it again, and again\n"
+    "            death     of -n members of -k presence channels all but -W in each are on the second port; its process -V\n"
+    "                      is killed, and those on the first are to hear of each that left, after the lease -L\n"
+    "  -a HOST -P PORT[,PORT] -A APP_ID -K KEY -s SECRET      (127.0.0.1 6001 app-id app-key app-secret)\n"
     "  -g G      applications ID-0 ... with KEY-0 ... and one secret, that channels are spread over\n"
-    "  -p PID    server process; CPU and memory are summed over it and its descendants\n"
+    "  -B PORT   where the backend's requests and the probe go (default: the first port of -P)\n"
+    "  -p PID[,PID]  server processes; CPU and memory are summed over them and their descendants\n"
+    "  -o PID[,PID]  others, whose CPU is shown beside that\n"
     "  -n N      WebSocket connections      -k K  channels they are spread over      -c C  handshakes in flight\n"
     "  -t TYPE   public | private | presence: channels of fanout, connect and idle\n"
     "  -w W      closed loop: bursts in flight      -b B  events posted together      -r R  open loop: events per second\n"
@@ -34,19 +39,33 @@ static const char usage[] =
 
 int mode_is(const char *name) { return !strcmp(opt.mode, name); }
 
+/* "1,2,3" into `out`; how many they are. */
+static int numbers(char *list, int *out)
+{
+    int n = 0;
+    for (char *at = strtok(list, ","); at && n < MOST; at = strtok(NULL, ","))
+        out[n++] = atoi(at);
+    return n;
+}
+
 static void parse(int argc, char **argv)
 {
     int o;
-    while ((o = getopt(argc, argv, "m:a:P:A:K:s:g:p:n:k:c:t:w:b:r:q:H:D:S:l:d:u:e:T:xh")) != -1)
+    while ((o = getopt(argc, argv, "m:a:P:B:A:K:s:g:p:o:V:W:L:n:k:c:t:w:b:r:q:H:D:S:l:d:u:e:T:xh")) != -1)
         switch (o) {
         case 'm': opt.mode = optarg; break;
         case 'a': opt.host = optarg; break;
-        case 'P': opt.port = atoi(optarg); break;
+        case 'P': opt.port_count = numbers(optarg, opt.ports); break;
+        case 'B': opt.backend = atoi(optarg); break;
         case 'A': opt.app = optarg; break;
         case 'K': opt.key = optarg; break;
         case 's': opt.secret = optarg; break;
         case 'g': opt.apps = atoi(optarg); break;
-        case 'p': opt.pid = atoi(optarg); break;
+        case 'p': opt.pid_count = numbers(optarg, opt.pids); break;
+        case 'o': opt.beside_count = numbers(optarg, opt.beside); break;
+        case 'V': opt.victim = atoi(optarg); break;
+        case 'W': opt.watchers = atoi(optarg); break;
+        case 'L': opt.lease = atof(optarg); break;
         case 'n': opt.conns = atoi(optarg); break;
         case 'k': opt.channels = atoi(optarg); break;
         case 'c': opt.concurrency = atoi(optarg); break;
@@ -80,6 +99,12 @@ void read_options(int argc, char **argv)
         opt.channels = 1;
         hold_subscriptions = 1;
     }
+    if (!opt.backend)
+        opt.backend = opt.ports[0];
+    if (mode_is("join") || mode_is("death"))
+        opt.type = "presence";
+    if (mode_is("join"))
+        opt.channels = 1;
     if (mode_is("client")) {
         opt.conns -= opt.conns % 2;
         opt.channels = 1;
@@ -87,7 +112,8 @@ void read_options(int argc, char **argv)
     }
     if (mode_is("leave"))
         opt.conns = 1;
-    int wrong = opt.conns < 1 || opt.channels < 1 || opt.apps < 1 || opt.slow > opt.conns || opt.window < 1 || opt.burst < 1 ||
+    int wrong = opt.port_count < 1 || (mode_is("death") && (opt.port_count != 2 || opt.victim <= 1)) || (mode_is("join") && opt.conns < 3);
+    wrong = wrong || opt.conns < 1 || opt.channels < 1 || opt.apps < 1 || opt.slow > opt.conns || opt.window < 1 || opt.burst < 1 ||
                 opt.filler > 200000 || opt.channels >= PROBE_CHANNEL;
     if (!wrong && channels_each() == 1)
         wrong = opt.conns % opt.channels || (opt.conns - opt.slow) % opt.channels || opt.channels % opt.apps;

@@ -208,7 +208,8 @@ void run_traffic(void)
     print_head();
     printf(",\"window\":%d,\"burst\":%d,\"rate\":%.1f,\"seconds\":%.3f", opt.window, opt.burst, opt.rate, seconds);
     printf(",\"deliv_s\":%.0f,\"events_s\":%.1f,\"http_s\":%.1f,\"mb_s\":%.1f", d / seconds, (b.events - a.events) / seconds, r / seconds, (b.bytes - a.bytes) / seconds / 1e6);
-    printf(",\"cpu_us\":%.3f,\"cpu_us_event\":%.3f", units ? cpu_us / units : -1, r ? cpu_us / r : -1);
+    printf(",\"cpu_us\":%.3f,\"cpu_us_event\":%.3f,\"beside_us_event\":%.3f", units ? cpu_us / units : -1, r ? cpu_us / r : -1,
+           r ? (b.usage.beside_ns - a.usage.beside_ns) / 1e3 / r : -1);
     printf(",\"server_util\":%.3f,\"client_util\":%.3f", cpu_us / 1e6 / seconds, (b.own_cpu - a.own_cpu) / 1e9 / seconds);
     printf(",\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f", percentile_us(&latencies, .5), percentile_us(&latencies, .99), percentile_us(&latencies, .999));
     print_verification(arriving);

@@ -1,5 +1,5 @@
 /*
- * What the server has used, from /proc: CPU time and resident memory of a process and all its descendants.
+ * What the servers have used, from /proc: CPU time and resident memory of processes and all their descendants.
  *
  * CPU is the sum of task/N/schedstat; threads that have ended are not counted. On the loopback interface the receiving half of
  * TCP runs on the sender's core, so it is an upper bound of what a network card would cost.
@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The process tree below opt.pid, from one walk over the parents in /proc. */
-static int process_tree(int *out, int max)
+/* The process trees below `roots`, from one walk over the parents in /proc. */
+static int process_trees(const int *roots, int count, int *out, int max)
 {
     static int pid[65536], parent[65536];
     int n = 0, found = 0;
@@ -33,7 +33,8 @@ static int process_tree(int *out, int max)
     }
     if (proc)
         closedir(proc);
-    out[found++] = opt.pid;
+    for (int i = 0; i < count; i++)
+        out[found++] = roots[i];
     for (int i = 0; i < found; i++)
         for (int j = 0; j < n && found < max; j++)
             if (parent[j] == out[i])
@@ -77,11 +78,13 @@ static long process_rss_kb(int pid)
 
 usage_t server_usage(void)
 {
-    usage_t u = {0, 0};
-    int tree[1024], n = opt.pid ? process_tree(tree, 1024) : 0;
+    usage_t u = {0, 0, 0};
+    int tree[1024], n = opt.pid_count ? process_trees(opt.pids, opt.pid_count, tree, 1024) : 0;
     for (int i = 0; i < n; i++) {
         u.cpu_ns += process_cpu_ns(tree[i]);
         u.rss_kb += process_rss_kb(tree[i]);
     }
+    for (int i = 0; i < opt.beside_count; i++)
+        u.beside_ns += process_cpu_ns(opt.beside[i]);
     return u;
 }

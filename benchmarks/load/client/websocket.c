@@ -26,7 +26,7 @@ void send_upgrade(conn_t *c)
     const char *key = app_name(opt.key, app_of(channel_of(c)));
     int n = snprintf(text, sizeof text, "GET /app/%s?protocol=7&client=load&version=1.0 HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nOrigin: http://localhost\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                     "Sec-WebSocket-Version: 13\r\n\r\n", key, opt.host, opt.port);
+                     "Sec-WebSocket-Version: 13\r\n\r\n", key, opt.host, port_of(c));
     c->state = UPGRADING;
     send_all(c, text, n);
 }
@@ -85,6 +85,8 @@ static void on_text(conn_t *c, const uint8_t *p, size_t n)
         on_subscribed(c, p, n);
     } else if (contains(p, n, "pusher_internal:member_added")) {
         on_member_added(c, p, n);
+    } else if (member_left && contains(p, n, "pusher_internal:member_removed")) {
+        on_member_removed(c, p, n);
     } else if (contains(p, n, "pusher:connection_established")) {
         on_established(c, p, n);
     } else if (contains(p, n, "pusher:ping")) {

@@ -85,3 +85,25 @@ def test_a_transition_of_another_wire_is_left_alone() -> None:
 def test_a_cached_event_is_read_as_it_was_written() -> None:
     event = CachedEvent(payload=b"p", data=b'"d"', event_id=5, ttl=60.0)
     assert wire.decode_cached(wire.encode_cached(event)) == event
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        EventMessage(payload=b"{}", event_id=2**55 + 1, except_socket="1.2"),
+        EventMessage(payload=b"x" * 100_000, event_id=0),
+        TerminateMessage(app_id="1", user_id="7"),
+        CountMessage(),
+    ],
+)
+@pytest.mark.parametrize("node", ["a", "0123456789abcdef", "node-" * 20])
+def test_a_node_knows_each_of_its_messages_by_how_it_begins(
+    node: str, message: ClusterMessage
+) -> None:
+    assert wire.encode_message(node, message).startswith(wire.opening_of(node))
+
+
+@pytest.mark.parametrize("other", ["b", "aa", "", "A"])
+def test_no_other_node_s_message_is_taken_for_its_own(other: str) -> None:
+    assert not wire.encode_message(other, CountMessage()).startswith(wire.opening_of("a"))
+    assert not wire.encode_message("a", CountMessage()).startswith(wire.opening_of(other))
