@@ -9,6 +9,7 @@ from pusher_server.config.loading import example_text, load
 from pusher_server.config.settings import (
     ClusterSettings,
     Config,
+    DatabaseSettings,
     HttpSettings,
     LogSettings,
     ServerSettings,
@@ -19,6 +20,7 @@ from pusher_server.config.settings import (
 __all__ = [
     "ClusterSettings",
     "Config",
+    "DatabaseSettings",
     "HttpSettings",
     "LogSettings",
     "PublishedCredentials",

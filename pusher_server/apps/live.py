@@ -1,0 +1,57 @@
+"""Apps from a database as a running server has them: the store, the memory before it, who sees changes."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from pusher_server.apps.cached import CachedApps
+from pusher_server.apps.database import open_store
+from pusher_server.config import DatabaseSettings
+from pusher_server.errors import ClusterUnavailable
+
+logger = logging.getLogger("pusher_server.apps")
+
+
+class LiveApps:
+    """`provider` answers; whoever has to know of changes sets its `on_change`. `clock` gives rising seconds."""
+
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        defaults: Mapping[str, object],
+        clock: Callable[[], float],
+    ) -> None:
+        """Connects to nothing. Raises ConfigError."""
+        self._store = open_store(settings, defaults)
+        # Only now: it needs what `open_store` has found to be installed.
+        from pusher_server.apps.changes import ChangeWatcher, Notifications
+
+        self.provider = CachedApps(self._store, clock, unknown_seconds=settings.poll_interval)
+        self._watcher = ChangeWatcher(self.provider, clock, poll_interval=settings.poll_interval)
+        if self._store.engine.dialect.name == "postgresql":
+            self._watcher.announcer = Notifications(self._store, self._watcher.note)
+
+    async def check(self) -> None:
+        """Before serving, in a loop of its own: a wrong table ends the start with a ConfigError.
+
+        A database that is away does not: it may come back before the first client does.
+        """
+        try:
+            await self._store.find()
+        except ClusterUnavailable as error:
+            logger.error("%s; starting anyway", error)
+        finally:
+            await self._store.close()
+
+    def tick(self) -> None:
+        """Called several times a second in the loop."""
+        self._watcher.tick()
+
+    def use_defaults(self, defaults: Mapping[str, object]) -> None:
+        """`[defaults]` was read again; the apps that inherit from it change."""
+        self._store.defaults = defaults
+        self._watcher.note("")
+
+    async def close(self) -> None:
+        """The server ends."""
+        await self._watcher.close()
+        await self._store.close()
