@@ -56,23 +56,23 @@ class AppEditor:
     """Changes the table of a store. Every verb raises ConfigError, ClusterUnavailable, EditRefused."""
 
     def __init__(self, store: SqlStore) -> None:
-        self._store = store
+        self.store = store
         self._layout = store.layout
 
     async def create(self) -> list[str]:
         """Make what is missing: our table or columns of it, PostgreSQL's trigger. Returns what was done."""
         done: list[str] = []
         if self._layout.preset == "own":
-            done += await self._store.run(self._create_table)
-        await self._store.find()  # raises when a table of others is not there
-        if self._store.engine.dialect.name == "postgresql":
-            await self._store.run(self._create_trigger)
+            done += await self.store.run(self._create_table)
+        await self.store.find()  # raises when a table of others is not there
+        if self.store.engine.dialect.name == "postgresql":
+            await self.store.run(self._create_trigger)
             done.append("the database announces changes (trigger)")
         return done
 
     async def row(self, app_id: str) -> Row:
         """The columns of an app."""
-        row = (await self._store.rows(ids=[app_id])).get(app_id)
+        row = (await self.store.rows(ids=[app_id])).get(app_id)
         if row is None:
             raise EditRefused(f"there is no app {app_id!r}")
         return row
@@ -80,9 +80,9 @@ class AppEditor:
     async def add(self, settings: Mapping[str, object]) -> None:
         """A new row; settings by their path, such as `limits.connections`."""
         app_id = str(settings["id"])
-        if await self._store.rows(ids=[app_id]):
+        if await self.store.rows(ids=[app_id]):
             raise EditRefused(f"there is an app {app_id!r} already")
-        table = await self._store.run(self._store.table)
+        table = await self.store.run(self.store.table)
         must = {each.name: each.kind for each in self._layout.columns.values()}
         blank = {name: _BLANK[must[name]] for name in table.mandatory if name in must}
         values = {**blank, **self._values(settings)}
@@ -91,7 +91,7 @@ class AppEditor:
         async def insert(connection: AsyncConnection) -> None:
             await connection.execute(sa.insert(table.source).values(_typed(table, values)))
 
-        await self._store.run(insert)
+        await self.store.run(insert)
 
     async def change(self, app_id: str, settings: Mapping[str, object]) -> None:
         """Other values for some settings; None is NULL, the server's default."""
@@ -100,25 +100,25 @@ class AppEditor:
         await self._check({**row, **values}, app_id)
 
         async def update(connection: AsyncConnection) -> None:
-            table = await self._store.table(connection)
-            mine = self._store.condition(table, "id", [app_id])
+            table = await self.store.table(connection)
+            mine = self.store.condition(table, "id", [app_id])
             await connection.execute(
                 sa.update(table.source).where(mine).values(_typed(table, values))
             )
 
-        await self._store.run(update)
+        await self.store.run(update)
 
     async def remove(self, app_id: str) -> None:
         """Delete the row."""
         await self.row(app_id)
 
         async def delete(connection: AsyncConnection) -> None:
-            table = await self._store.table(connection)
+            table = await self.store.table(connection)
             await connection.execute(
-                sa.delete(table.source).where(self._store.condition(table, "id", [app_id]))
+                sa.delete(table.source).where(self.store.condition(table, "id", [app_id]))
             )
 
-        await self._store.run(delete)
+        await self.store.run(delete)
 
     async def rotate(self, app_id: str, key: str, secret: str) -> None:
         """A new pair signs, the one until now stays valid beside it."""
@@ -169,10 +169,10 @@ class AppEditor:
     async def _check(self, row: Row, app_id: str) -> None:
         """What we write we must be able to read, and a key has one owner."""
         try:
-            app = self._layout.read(row, self._store.defaults).app
+            app = self._layout.read(row, self.store.defaults).app
         except RowRefused as refused:
             raise EditRefused(str(refused)) from None
-        for other in await self._store.find(keys=[pair.key for pair in app.keys]):
+        for other in await self.store.find(keys=[pair.key for pair in app.keys]):
             if other.id != app_id:
                 raise EditRefused(f"app {other.id!r} has that key already")
 
@@ -186,22 +186,22 @@ class AppEditor:
             await connection.execute(CreateTable(table))
             return [f"created the table {self._layout.table}"]
         done = []
-        there_now = await self._store.columns(connection)
+        there_now = await self.store.columns(connection)
         for column in table.columns:
             if column.name not in there_now:
                 form = CreateColumn(column).compile(dialect=connection.dialect)
                 await connection.execute(
-                    sa.text(f"ALTER TABLE {self._store.quoted_table()} ADD COLUMN {form}")
+                    sa.text(f"ALTER TABLE {self.store.quoted_table()} ADD COLUMN {form}")
                 )
                 done.append(f"added the column {column.name}")
         return done or [f"the table {self._layout.table} is complete"]
 
     async def _create_trigger(self, connection: AsyncConnection) -> None:
         schema, _, _ = self._layout.table.rpartition(".")
-        quote = self._store.engine.dialect.identifier_preparer.quote
+        quote = self.store.engine.dialect.identifier_preparer.quote
         function = ".".join(quote(part) for part in (schema, NOTIFICATIONS) if part)
         id_column = self._layout.columns["id"].name.replace("'", "''")
-        table = self._store.quoted_table()
+        table = self.store.quoted_table()
         statements = [_FUNCTION.format(function=function, channel=NOTIFICATIONS)]
         for name, events in ((NOTIFICATIONS, _ROWS), (f"{NOTIFICATIONS}_all", _WHOLE)):
             statements += [

@@ -125,7 +125,7 @@ def layout(settings: DatabaseSettings) -> Layout:
     """The preset with the operator's names over it. Raises ConfigError for a setting that does not exist."""
     table, columns = _PRESETS[settings.preset]
     chosen = dict(columns)
-    kinds = {**_plain_kinds(), **{setting: column.kind for setting, column in columns.items()}}
+    kinds = {**plain_kinds(), **{setting: column.kind for setting, column in columns.items()}}
     named = _flat(settings.columns)
     for setting, name in named.items():
         if setting not in kinds:
@@ -163,7 +163,7 @@ def _as_apps_table(given: Mapping[str, object]) -> dict[str, object]:
     return {**table, "keys": pairs, "limits": limits}
 
 
-def _plain_kinds() -> dict[str, Kind]:
+def plain_kinds() -> dict[str, Kind]:
     """Every setting that a column can have, as our own table has it."""
     kinds = dict(_IDENTITY)
     for struct, path in ((App, ""), (AppLimits, "limits.")):
@@ -194,13 +194,13 @@ def _own() -> dict[str, Column]:
     """Columns are called as the settings; limits begin with `max_`."""
     return {
         setting: Column(setting.replace("limits.", "max_"), kind)
-        for setting, kind in _plain_kinds().items()
+        for setting, kind in plain_kinds().items()
     }
 
 
 def _columns(names: Mapping[str, str | tuple[str, Kind]]) -> dict[str, Column]:
     """Setting -> name, with the kind where it is not the plain one."""
-    plain = _plain_kinds()
+    plain = plain_kinds()
     return {
         setting: Column(named, plain[setting]) if isinstance(named, str) else Column(*named)
         for setting, named in names.items()
