@@ -28,6 +28,8 @@ class DatabaseServer:
     """A server process as a context manager. `url(name)` is where a database of that name is."""
 
     scheme: str
+    #: Ends it without waiting for its clients.
+    stopping = signal.SIGTERM
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -62,18 +64,19 @@ class DatabaseServer:
         deadline = time.monotonic() + DEADLINE
         while not self._accepts():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
+                self.stop()
                 raise RuntimeError(f"the database does not start:\n{self.log}")
             time.sleep(POLL_SECONDS)
 
     def _accepts(self) -> bool:
+        """Whether it can be used."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def kill(self) -> None:
-        """End it at once; clients see their connections break."""
+    def stop(self) -> None:
+        """End it; what is committed stays, clients see their connections break."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)
+            self._process.send_signal(self.stopping)
             try:
                 self._process.wait(DEADLINE)
             except subprocess.TimeoutExpired:
@@ -106,7 +109,7 @@ class DatabaseServer:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.kill()
+        self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -114,6 +117,7 @@ class PostgresServer(DatabaseServer):
     """PostgreSQL, the newest version that Debian's packages have put here."""
 
     scheme = "postgresql"
+    stopping = signal.SIGINT
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,6 +151,10 @@ class PostgresServer(DatabaseServer):
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         return [str(self._bin / "postgres"), "-D", str(self.directory / "data"), *options]
+
+    def _accepts(self) -> bool:
+        asked = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(asked).returncode == 0
 
 
 class MariaServer(DatabaseServer):

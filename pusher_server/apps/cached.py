@@ -79,6 +79,7 @@ class CachedApps(AppProvider):
         self._pause_until = 0.0
         self._doubles: set[str] = set()
         self._problem: str | None = "the apps have not been read yet"
+        self._trouble: type[Exception] | None = None
         self._answered_once = False
 
     @property
@@ -193,12 +194,13 @@ class CachedApps(AppProvider):
             found = await self._source.find(keys=keys, ids=ids)
         except (ClusterUnavailable, ConfigError) as error:
             self._pause_until = self._clock() + PAUSE
-            if self._problem != str(error):
+            if self._trouble is not type(error):  # one line for each outage, however it is worded
                 logger.error("%s; known apps go on being served", error)
-            self._problem = str(error)
+            self._problem, self._trouble = str(error), type(error)
             raise ClusterUnavailable(str(error)) from None
-        if self._problem is not None and self._answered_once:
+        if self._trouble is not None:
             logger.info("the apps can be read again")
+        self._trouble = None
         self._problem, self._answered_once, self._pause_until = None, True, 0.0
         for each in found:
             if each.stored is not None:

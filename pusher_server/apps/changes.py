@@ -55,6 +55,12 @@ class Notifications:
 
     async def listen(self) -> bool:
         """Listen if the table has the trigger. Looks again each time, which tries the connection too."""
+        had_one = self._connection is not None
+        if await self._listen():
+            return True
+        return had_one and await self._listen()  # that one had died
+
+    async def _listen(self) -> bool:
         try:
             async with asyncio.timeout(PATIENCE):
                 if self._connection is None:

@@ -6,13 +6,14 @@ ConfigError; a database that does not answer is ClusterUnavailable.
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.engine.interfaces import ReflectedColumn
-from sqlalchemy.exc import DBAPIError, NoSuchTableError
+from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pusher_server.apps.columns import as_text
@@ -122,13 +123,7 @@ class SqlStore:
 
     async def columns(self, connection: AsyncConnection) -> dict[str, ReflectedColumn]:
         """All columns of the table by name. Raises ConfigError when one is missing that must be there."""
-        schema, _, name = self.layout.table.rpartition(".")
-        try:
-            found = await connection.run_sync(
-                lambda plain: sa.inspect(plain).get_columns(name, schema or None)
-            )
-        except NoSuchTableError:
-            found = []
+        found = await connection.run_sync(_reflected, self.layout.table)
         columns = {str(column["name"]): column for column in found}
         if not columns:
             hint = "; `pusher-server apps init` creates it" if self.layout.preset == "own" else ""
@@ -232,6 +227,17 @@ class SqlStore:
         if line not in self._said:
             self._said.add(line)
             logger.warning(line)
+
+
+def _reflected(connection: sa.Connection, table: str) -> list[ReflectedColumn]:
+    schema, _, name = table.rpartition(".")
+    with warnings.catch_warnings():
+        # Types that SQLAlchemy does not know are other people's columns, or as good as text.
+        warnings.simplefilter("ignore", SAWarning)
+        try:
+            return sa.inspect(connection).get_columns(name, schema or None)
+        except NoSuchTableError:
+            return []
 
 
 def in_one_line(error: Exception) -> str:
