@@ -85,7 +85,7 @@ class AppEditor:
         table = await self.store.run(self.store.table)
         must = {each.name: each.kind for each in self._layout.columns.values()}
         blank = {name: _BLANK[must[name]] for name in table.mandatory if name in must}
-        values = {**blank, **self._values(settings)}
+        values = {**blank, **self._values(settings, table)}
         await self._check(values, app_id)
 
         async def insert(connection: AsyncConnection) -> None:
@@ -95,12 +95,12 @@ class AppEditor:
 
     async def change(self, app_id: str, settings: Mapping[str, object]) -> None:
         """Other values for some settings; None is NULL, the server's default."""
-        values = self._values(settings)
+        table = await self.store.run(self.store.table)
+        values = self._values(settings, table)
         row = await self.row(app_id)
         await self._check({**row, **values}, app_id)
 
         async def update(connection: AsyncConnection) -> None:
-            table = await self.store.table(connection)
             mine = self.store.condition(table, "id", [app_id])
             await connection.execute(
                 sa.update(table.source).where(mine).values(_typed(table, values))
@@ -153,13 +153,16 @@ class AppEditor:
         else:
             raise EditRefused(f"app {app_id!r} has no key {key!r}")
 
-    def _values(self, settings: Mapping[str, object]) -> dict[str, object]:
+    def _values(self, settings: Mapping[str, object], table: Table) -> dict[str, object]:
         """Column -> value."""
         values: dict[str, object] = {}
         for setting, value in settings.items():
             column = self._layout.columns.get(setting)
-            if column is None:
-                raise EditRefused(f"the table {self._layout.table} has no column for `{setting}`")
+            if column is None or column.name not in table.types:
+                hint = "; `pusher-server apps init` adds it" if self._layout.preset == "own" else ""
+                raise EditRefused(
+                    f"the table {self._layout.table} has no column for `{setting}`{hint}"
+                )
             try:
                 values[column.name] = None if value is None else writes(column.kind, value)
             except ValueError as error:

@@ -89,18 +89,18 @@ class FileApps:
 
     def _advice(self, app_id: str, setting: str, value: object) -> str:
         line = self._find(app_id, setting)
-        table, _, name = setting.rpartition(".")
-        wanted = f"`{name} = {_toml(value)}`"
         if value is None:
             return f"`{setting}` is not set there." if line is None else f"Line {line}: delete it."
         if line is not None:
-            return f"Line {line}: write {wanted} instead of `{self._lines[line - 1].strip()}`."
-        place = self._table(app_id)
-        below = [n for n in self._lines_of(app_id) if self._tables[n - 1] == (place, table)]
+            present = self._lines[line - 1].strip()
+            name = present.partition("=")[0].strip()
+            return f"Line {line}: write `{name} = {_toml(value)}` instead of `{present}`."
+        lines, place = self._lines_of(app_id), self._table(app_id)
+        table, _, name = setting.rpartition(".")
+        below = [n for n in lines if table and self._tables[n - 1] == (place, table)]
         if below:
-            return f"After line {below[0]} write {wanted}."
-        last = self._lines_of(app_id)[-1]
-        return f"After line {last} write `[apps.{table}]`, and {wanted} below it."
+            return f"After line {below[0]} write `{name} = {_toml(value)}`."
+        return f"After line {lines[0]} write `{setting} = {_toml(value)}`."
 
     def _table(self, app_id: str) -> int:
         return [app.id for app in self._apps].index(app_id)
