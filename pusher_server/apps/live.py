@@ -1,7 +1,7 @@
 """Apps from a database as a running server has them: the store, the memory before it, who sees changes."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from pusher_server.apps.cached import CachedApps
 from pusher_server.apps.database import open_store
@@ -19,9 +19,12 @@ class LiveApps:
         settings: DatabaseSettings,
         defaults: Mapping[str, object],
         clock: Callable[[], float],
+        *,
+        published: Collection[str] = (),
     ) -> None:
-        """Connects to nothing. Raises ConfigError."""
+        """Connects to nothing. Apps with `published` secrets are refused. Raises ConfigError."""
         self._store = open_store(settings, defaults)
+        self._store.published = published
         # Only now: it needs what `open_store` has found to be installed.
         from pusher_server.apps.changes import ChangeWatcher, Notifications
 

@@ -41,6 +41,8 @@ class SqlStore:
     def __init__(self, engine: AsyncEngine, layout: Layout, defaults: Mapping[str, object]) -> None:
         self.engine = engine
         self.layout = layout
+        #: Secrets that anybody can read: rows that have them are refused.
+        self.published: Collection[str] = ()
         self._defaults = defaults
         self._table: Table | None = None
         #: Id -> the row as last read, and what it gave: reading again costs a comparison.
@@ -205,6 +207,12 @@ class SqlStore:
             return before[1]
         try:
             stored = self.layout.read(row, self._defaults)
+            if any(pair.secret in self.published for pair in stored.app.keys):
+                raise RowRefused(
+                    app_id,
+                    self.layout.columns["secret"].name,
+                    "is the published example's, which works on loopback only; give it one of its own",
+                )
         except RowRefused as refused:
             logger.error("a row of %s is refused: %s", self.layout.table, refused)
             stored = None

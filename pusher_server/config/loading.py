@@ -64,7 +64,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
         notices=tuple(notices),
     )
     if not config.server.is_local:
-        app_tables.refuse_published(apps, _published_secrets(), where=config.server.host)
+        app_tables.refuse_published(apps, published_secrets(), where=config.server.host)
     return config
 
 
@@ -163,7 +163,7 @@ def _leave_apps_to_database(
     return "database", [], notices
 
 
-def _published_secrets() -> list[str]:
+def published_secrets() -> list[str]:
     """The secrets in the example, which everybody can read."""
     tables = tomllib.loads(example_text())["apps"]
     return [table["secret"] for table in tables]

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from pusher_server.app import App
 from pusher_server.apps.live import LiveApps
 from pusher_server.apps.static import StaticApps
-from pusher_server.config import Config, load
+from pusher_server.config import Config, load, published_secrets
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
 from pusher_server.hub.connection import Connection
@@ -61,7 +61,12 @@ class Server:
         self._apps = StaticApps(config.apps)
         #: There when the apps come from a database; the file's are none then.
         self._live = (
-            LiveApps(config.database, config.defaults, time.monotonic)
+            LiveApps(
+                config.database,
+                config.defaults,
+                time.monotonic,
+                published=() if config.server.is_local else published_secrets(),
+            )
             if config.database.url
             else None
         )

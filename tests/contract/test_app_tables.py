@@ -10,6 +10,7 @@ from msgspec import structs
 
 from pusher_server.apps.cached import CachedApps
 from pusher_server.apps.editing import AppEditor, EditRefused
+from pusher_server.config import published_secrets
 from pusher_server.errors import ConfigError
 from tests.app_tables import KINDS, PRESETS, AppTable, made
 from tests.databases import MariaServer, PostgresServer
@@ -61,6 +62,17 @@ async def test_a_bad_row_is_said_once_and_the_others_are_served(
         "app '5', column 'key'",
     ]
     assert "hush-hush" not in caplog.text
+
+
+async def test_a_published_secret_is_refused_where_others_reach_us(
+    table: AppTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one in a file ends the start."""
+    await table.insert([row("1", "k") | {"secret": "app-secret"}])
+    async with table.store() as store:
+        store.published = published_secrets()
+        assert [each.stored for each in await store.all()] == [None]
+    assert "app '1', column 'secret': is the published example's" in caplog.text
 
 
 async def test_a_mended_row_is_taken(table: AppTable) -> None:
@@ -189,10 +201,12 @@ async def test_a_missing_column_is_named(
         async with table.store() as store:
             with pytest.raises(ConfigError, match="has no column 'secret'; name the one it has"):
                 await store.find(ids=["1"])
-    async with made(kind, "soketi", tmp_path, server, columns={"name": "title"}) as table:
-        async with table.store() as store:
-            with pytest.raises(ConfigError, match=r"database\.columns\.name: .* no column 'title'"):
-                await store.find(ids=["1"])
+    async with (
+        made(kind, "soketi", tmp_path, server, columns={"name": "title"}) as table,
+        table.store() as store,
+    ):
+        with pytest.raises(ConfigError, match=r"database\.columns\.name: .* no column 'title'"):
+            await store.find(ids=["1"])
 
 
 @pytest.mark.parametrize("preset", PRESETS)
