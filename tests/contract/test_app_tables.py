@@ -202,7 +202,7 @@ async def test_a_missing_column_is_named(
             with pytest.raises(ConfigError, match="has no column 'secret'; name the one it has"):
                 await store.find(ids=["1"])
     async with (
-        made(kind, "soketi", tmp_path, server, columns={"name": "title"}) as table,
+        made(kind, "soketi", tmp_path, server, announced=False, columns={"name": "title"}) as table,
         table.store() as store,
     ):
         with pytest.raises(ConfigError, match=r"database\.columns\.name: .* no column 'title'"):

@@ -66,7 +66,7 @@ def test_a_file_that_is_to_be_created_needs_its_directory(tmp_path: Path) -> Non
         opened(f"sqlite:///{tmp_path}/no/new.db", must_exist=False)
 
 
-@pytest.mark.parametrize("missing", ["sqlalchemy", "sqlalchemy.ext.asyncio", "asyncpg"])
+@pytest.mark.parametrize("missing", ["sqlalchemy.ext.asyncio", "asyncpg"])
 def test_without_the_extra_it_says_what_to_install(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
