@@ -11,6 +11,20 @@ from pusher_server.errors import ClusterUnavailable
 logger = logging.getLogger("pusher_server.apps")
 
 
+async def check(settings: DatabaseSettings) -> None:
+    """Before anybody serves, once for all workers: a wrong table ends the start with a ConfigError.
+
+    A database that is away does not: it may come back before the first client does.
+    """
+    store = open_store(settings, {})
+    try:
+        await store.find()
+    except ClusterUnavailable as error:
+        logger.error("%s; starting anyway", error)
+    finally:
+        await store.close()
+
+
 class LiveApps:
     """`provider` answers; whoever has to know of changes sets its `on_change`. `clock` gives rising seconds."""
 
@@ -32,18 +46,6 @@ class LiveApps:
         self._watcher = ChangeWatcher(self.provider, clock, poll_interval=settings.poll_interval)
         if self._store.engine.dialect.name == "postgresql":
             self._watcher.announcer = Notifications(self._store, self._watcher.note)
-
-    async def check(self) -> None:
-        """Before serving, in a loop of its own: a wrong table ends the start with a ConfigError.
-
-        A database that is away does not: it may come back before the first client does.
-        """
-        try:
-            await self._store.find()
-        except ClusterUnavailable as error:
-            logger.error("%s; starting anyway", error)
-        finally:
-            await self._store.close()
 
     def tick(self) -> None:
         """Called several times a second in the loop."""

@@ -41,10 +41,11 @@ _app_id = click.argument("app_id", metavar="ID")
 
 @click.group("apps")
 def apps() -> None:
-    """Look at apps and change them, in the config file or in the database.
+    """Look at apps and change them.
 
-    A database is changed at once, and a running server follows within seconds. A config file is not
-    edited: the command says which line to change, and ends with status 1.
+    They are where the configuration says, in a database or in the config file. A database is changed
+    at once, and a running server follows within seconds. A file is not edited: the command says which
+    line to change, and ends with status 1.
     """
 
 

@@ -88,6 +88,12 @@ def _run(config: "Config", path: Path | None, announce: Callable[["StartReport"]
     """In this process, or in several that it supervises."""
     from pusher_server.server.cores import worker_count
 
+    if config.database.url:
+        import asyncio
+
+        from pusher_server.apps.live import check
+
+        asyncio.run(check(config.database))
     count = worker_count(config.server)
     if count == 1:
         from pusher_server.server import Server

@@ -111,8 +111,6 @@ class Server:
     def run(self) -> None:
         """Serve until told to stop. Raises ConfigError before serving, when the address cannot be had."""
         config = self._config
-        if self._live is not None:
-            asyncio.run(self._live.check())
         file_limit = raise_file_limit()
         if self._place is None:
             sockets = listen(config.server, config.websocket.send_buffer_bytes)

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -31,9 +31,11 @@ class AnsweringServer(RunningServer):
 
 
 @asynccontextmanager
-async def running(directory: Path, table: AppTable) -> AsyncIterator[RunningServer]:
-    """A process that serves the apps of a table, and ends as it should."""
-    settings = {"server": {"shutdown_grace": 0.0}, "database": table.tree}
+async def running(
+    directory: Path, table: AppTable, *, workers: int = 1
+) -> AsyncIterator[RunningServer]:
+    """A server of the apps of a table, which ends as it should."""
+    settings = {"server": {"shutdown_grace": 0.0, "workers": workers}, "database": table.tree}
     server = AnsweringServer(directory, settings)
     await asyncio.to_thread(server.start)
     try:
@@ -141,6 +143,19 @@ async def test_an_app_that_is_disabled_in_the_database_loses_its_clients(
                 await bystander.expect_alive()
 
 
+async def test_clients_of_all_workers_are_closed(table: AppTable, tmp_path: Path) -> None:
+    """Each worker reads for itself."""
+    async with running(tmp_path, table, workers=2) as server:
+        await ready(server)
+        address = Address(port=server.port)
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(wire.connected(address, KEY)) for _ in range(8)
+            ]
+            command(server, "disable", APP_ID)
+            await asyncio.gather(*[closed_within(each, 4003, SECONDS) for each in clients])
+
+
 async def test_keys_are_rotated_by_command(table: AppTable, tmp_path: Path) -> None:
     """Both work while both are there; removing the old one closes its connections with 4001."""
     async with running(tmp_path, table) as server:
@@ -208,7 +223,7 @@ async def test_a_database_that_comes_later(tmp_path: Path) -> None:
                 async with wire.connected(address, KEY) as client:
                     await client.expect_alive()
                 assert await published(address) == 200
-                assert (await ready(server)).startswith("OK, but the database of the apps")
+                assert (await ready(server)).startswith("degraded: the database of the apps")
                 assert server.log.count("starting anyway") == 1
 
 
