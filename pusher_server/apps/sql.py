@@ -162,7 +162,9 @@ class SqlStore:
             table.types[name], sa.String
         ):
             column = sa.cast(column, sa.Text)
-        return column.in_([sa.literal(value, sa.String) for value in values])
+        # One parameter that expands, so that the statement is compiled once, however many values it has.
+        texts = sa.bindparam(setting, list(values), type_=sa.String(), expanding=True, unique=True)
+        return column.in_(texts)
 
     def _conditions(
         self, table: Table, keys: Collection[str], ids: Collection[str], all_: bool
