@@ -243,6 +243,11 @@ async def test_every_table_is_written_to(
             (found,) = await store.find(ids=["1"])
             assert found.stored is not None
             assert not found.stored.app.enabled
+        with pytest.raises(EditRefused, match="app '1' has no key 'unheard-of'"):
+            await editor.remove_key("1", "unheard-of")
+        if preset == "soketi":
+            with pytest.raises(EditRefused, match=r"event_data_bytes: .* units of 1024 bytes"):
+                await editor.change("1", {"limits.event_data_bytes": 1_000})
         await editor.remove("1")
         assert await store.all() == []
         with pytest.raises(EditRefused, match="there is no app '1'"):
