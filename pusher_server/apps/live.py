@@ -51,10 +51,14 @@ class LiveApps:
         """Called several times a second in the loop."""
         self._watcher.tick()
 
+    def note(self, app_id: str) -> None:
+        """Somebody says that this app has changed, "" when it could be any: read it now."""
+        self._watcher.note(app_id)
+
     def use_defaults(self, defaults: Mapping[str, object]) -> None:
-        """`[defaults]` was read again; the apps that inherit from it change."""
+        """`[defaults]` was read again; the apps that inherit from it change. Reads all of them now."""
         self._store.defaults = defaults
-        self._watcher.note("")
+        self.note("")
 
     async def close(self) -> None:
         """The server ends."""

@@ -162,7 +162,7 @@ class Server:
         logger.info(
             "reloaded: %d apps changed, %d connections to close", len(changed), len(closing)
         )
-        if self._live is not None and config.defaults != self._config.defaults:
+        if self._live is not None:
             self._live.use_defaults(config.defaults)
         self._config = structs.replace(self._config, apps=config.apps, defaults=config.defaults)
         self._close_gently(closing)
