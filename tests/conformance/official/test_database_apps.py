@@ -27,7 +27,7 @@ async def test_a_disabled_app_disconnects_pusher_js_on_every_node(
             RunningServer(tmp_path, settings) as one,
             RunningServer(tmp_path, settings) as two,
         ):
-            targets = [Target(each.host, each.port, GOLDEN, own=True) for each in (one, two)]
+            targets = [Target(each.host, (each.port,), GOLDEN, own=True) for each in (one, two)]
             with running_app_server(targets[0]) as app_server:
                 async with (
                     pusher_js(targets[0], app_server) as first,
