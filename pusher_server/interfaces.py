@@ -270,6 +270,16 @@ class AppProvider(Protocol):
     async def by_id(self, app_id: str) -> App | None:
         """The app of this id. Raises ClusterUnavailable when the store cannot be asked."""
 
+    @property
+    def problem(self) -> str | None:
+        """Why the store cannot be asked, in one line without secrets; None while all is well."""
+        return None
+
+    @property
+    def ready(self) -> bool:
+        """Whether known apps can be served; with a problem too, once the store has been asked."""
+        return True
+
 
 class Action(Enum):
     """What a rate limit counts per app."""

@@ -1,9 +1,12 @@
-"""What holds for all tiers: hypothesis profiles, and no test that is quietly skipped."""
+"""What holds for all tiers: hypothesis profiles, no test that is quietly skipped, one database server each."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from tests.databases import MariaServer, PostgresServer
 
 # The quick profile finds the same things on every machine; the full one looks for new ones.
 settings.register_profile("quick", max_examples=100, deadline=None, derandomize=True)
@@ -27,3 +30,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     ):
         reporter.write_line("a test was skipped, which --no-skips does not allow", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One for all tests of a tier; each makes a database of its own in it."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaServer]:
+    """As `postgres`."""
+    with MariaServer() as server:
+        yield server

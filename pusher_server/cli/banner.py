@@ -86,11 +86,11 @@ def banner(
     `source`: where the settings come from. `address`: stands in when we listen on every interface.
     `show_secret`: only for credentials that the operator has not chosen and so needs to be told.
     """
-    app, *others = config.apps
+    app, *others = config.apps or (_some_app(),)
     place = _place(config, report, address)
     parts = [
         _where(config, place, app, source) + "\n" + _runs_on(report, python),
-        _laravel(place, app, show_secret=show_secret),
+        _laravel(config, place, app, show_secret=show_secret),
         _echo(place, app),
     ]
     if others:
@@ -118,7 +118,7 @@ def configured_connections(config: "Config", workers: int = 1) -> int:
     """How many connections the settings ask one process for; 0 when they name no number."""
     limits = [app.limits.connections for app in config.apps]
     most = config.websocket.max_connections
-    if most and not all(limits):
+    if most and not (limits and all(limits)):
         return most
     share = ceil(sum(limits) / workers)
     return min(most, share) if most else share
@@ -127,6 +127,13 @@ def configured_connections(config: "Config", workers: int = 1) -> int:
 def allowed_connections(file_limit: int) -> int:
     """How many clients fit into the limit of open files."""
     return max(0, file_limit - RESERVED_FILES)
+
+
+def _some_app() -> "App":
+    """Stands for those in a database, which may be none yet."""
+    from pusher_server.app import App, AppKey
+
+    return App(id="<app-id>", keys=(AppKey(key="<app-key>", secret="<secret>"),))
 
 
 def _place(config: "Config", report: "StartReport", address: str) -> Place:
@@ -168,17 +175,21 @@ def _runs_on(report: "StartReport", python: str) -> str:
     return f"  Runs on    Python {python}, {report.loop}, {workers}, {room}"
 
 
-def _laravel(place: Place, app: "App", *, show_secret: bool) -> str:
+def _laravel(config: "Config", place: Place, app: "App", *, show_secret: bool) -> str:
     pair = app.keys[0]
     text = LARAVEL.format(
         app_id=app.id,
         key=pair.key,
-        secret=pair.secret if show_secret else "<from your config>",
+        secret=pair.secret if show_secret else _where_secret(config),
         host=place.host,
         port=place.port,
         scheme=place.scheme,
     )
     return text + (LARAVEL_PATH.format(path=place.path) if place.path else "")
+
+
+def _where_secret(config: "Config") -> str:
+    return "<from your database>" if config.apps_from == "database" else "<from your config>"
 
 
 def _echo(place: Place, app: "App") -> str:

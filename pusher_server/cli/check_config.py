@@ -27,6 +27,10 @@ def check_config(file: Path | None) -> None:
 
     path = config_file.choose(file, Path.cwd())
     config = load(path, os.environ, {})
+    if config.database.url:
+        from pusher_server.apps.database import open_store
+
+        open_store(config.database, config.defaults)  # raises ConfigError; it does not connect
     if config.server.tls.certificate:
         Certificate(config.server.tls)  # raises ConfigError when the files cannot be used
     cluster.check(config.cluster)  # the same
@@ -47,9 +51,16 @@ def summary(config: "Config", path: Path | None) -> str:
         f"listens on {address} ({scheme})" + (f" below {prefix}" if prefix else ""),
         *([f"workers: {count}"] if count > 1 else []),
         *(_app_line(app) for app in config.apps),
+        *_database_line(config),
         *(f"note: {notice}" for notice in config.notices),
     ]
     return "\n".join(lines)
+
+
+def _database_line(config: "Config") -> list[str]:
+    if not config.database.url:
+        return []
+    return [f"apps from the database ({config.database.preset}); `pusher-server apps list` asks it"]
 
 
 def _app_line(app: "App") -> str:

@@ -3,6 +3,7 @@
 import click
 
 from pusher_server import __version__
+from pusher_server.cli.apps import apps
 from pusher_server.cli.check_config import check_config
 from pusher_server.cli.default_config import default_config
 from pusher_server.cli.serve import serve
@@ -41,5 +42,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check_config, default_config, version):
+for command in (serve, check_config, apps, default_config, version):
     main.add_command(command)

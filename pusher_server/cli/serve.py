@@ -78,6 +78,8 @@ def serve(
     source = config_file.describe(path)
     if config.apps_from == "environment":
         source += f", app from {made if generated else 'PUSHER_APP_*'}"
+    if config.apps_from == "database":
+        source += f", apps from the database ({config.database.preset})"
     show_secret = generated or config.apps_from == "embedded"
     _run(config, path, lambda report: _announce(config, report, source, show_secret=show_secret))
 
@@ -86,6 +88,12 @@ def _run(config: "Config", path: Path | None, announce: Callable[["StartReport"]
     """In this process, or in several that it supervises."""
     from pusher_server.server.cores import worker_count
 
+    if config.database.url:
+        import asyncio
+
+        from pusher_server.apps.live import check
+
+        asyncio.run(check(config.database))
     count = worker_count(config.server)
     if count == 1:
         from pusher_server.server import Server

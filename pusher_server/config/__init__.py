@@ -5,10 +5,11 @@ order, `apps` makes the `[[apps]]` tables into values, `problems` turns what is 
 """
 
 from pusher_server.config.apps import PublishedCredentials
-from pusher_server.config.loading import example_text, load
+from pusher_server.config.loading import example_text, load, published_secrets
 from pusher_server.config.settings import (
     ClusterSettings,
     Config,
+    DatabaseSettings,
     HttpSettings,
     LogSettings,
     ServerSettings,
@@ -19,6 +20,7 @@ from pusher_server.config.settings import (
 __all__ = [
     "ClusterSettings",
     "Config",
+    "DatabaseSettings",
     "HttpSettings",
     "LogSettings",
     "PublishedCredentials",
@@ -27,4 +29,5 @@ __all__ = [
     "WebsocketSettings",
     "example_text",
     "load",
+    "published_secrets",
 ]

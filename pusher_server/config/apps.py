@@ -36,8 +36,7 @@ def read_apps(
     if not isinstance(tables, list):
         raise ConfigError("apps", "expected a list of tables; write [[apps]] above each app")
     apps = [
-        _read_app(table, f"apps[{index}]", defaults, elsewhere)
-        for index, table in enumerate(tables)
+        read_app(table, f"apps[{index}]", defaults, elsewhere) for index, table in enumerate(tables)
     ]
     _refuse_doubles(apps)
     return tuple(apps)
@@ -84,8 +83,11 @@ def _check_defaults(
     to_struct(probe, App, "defaults", origins=origins)
 
 
-def _read_app(table: object, path: str, defaults: Table, elsewhere: Collection[str]) -> App:
-    """One `[[apps]]` table over the defaults."""
+def read_app(table: object, path: str, defaults: Table, elsewhere: Collection[str] = ()) -> App:
+    """One app's settings, as in an `[[apps]]` table, over the defaults.
+
+    Raises ConfigError, whose setting begins with `path`.
+    """
     check_names(table, App, path, elsewhere=elsewhere, extra=SINGLE_KEY)
     assert isinstance(table, Mapping)  # or check_names had raised
     merged = {**defaults, **table, "keys": _keys(table, path)}

@@ -44,11 +44,14 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     settings = to_struct(
         {name: _table(tree, name) for name in SECTIONS}, Config, "", origins=origins
     )
-    source, tables, notices = _choose_apps(tree, path, environ)
+    if settings.database.url:
+        source, tables, notices = _leave_apps_to_database(tree, path, environ)
+    else:
+        source, tables, notices = _choose_apps(tree, path, environ)
     apps = app_tables.read_apps(
         tables, _table(tree, "defaults"), elsewhere=_every_setting(), origins=origins
     )
-    if not apps:
+    if not apps and source != "database":
         raise ConfigError(
             "apps", f"{path} has no app; add an [[apps]] table with id, key and secret"
         )
@@ -56,11 +59,12 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
         settings,
         apps=apps,
         apps_from=source,
+        defaults=_table(tree, "defaults"),
         overrides=spoken,
         notices=tuple(notices),
     )
     if not config.server.is_local:
-        app_tables.refuse_published(apps, _published_secrets(), where=config.server.host)
+        app_tables.refuse_published(apps, published_secrets(), where=config.server.host)
     return config
 
 
@@ -143,7 +147,23 @@ def _choose_apps(
     return ("embedded" if path is None else "file"), from_file, notices
 
 
-def _published_secrets() -> list[str]:
+def _leave_apps_to_database(
+    tree: Tree, path: Path | None, environ: Mapping[str, str]
+) -> tuple[AppsFrom, object, list[str]]:
+    """As `_choose_apps`, with `database.url` set: nobody shall wonder which of two places counts."""
+    if path is not None and tree.get("apps"):
+        raise ConfigError(
+            "apps",
+            "the apps come from the database (database.url), so the file can have none; move them with"
+            " `pusher-server apps add` and remove the [[apps]] tables",
+        )
+    from_environment, notices = app_tables.app_from_environment(environ)
+    if from_environment is not None:
+        notices = [f"{app_tables.CREDENTIAL_NAMES} ignored: the apps come from the database"]
+    return "database", [], notices
+
+
+def published_secrets() -> list[str]:
     """The secrets in the example, which everybody can read."""
     tables = tomllib.loads(example_text())["apps"]
     return [table["secret"] for table in tables]

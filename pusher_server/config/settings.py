@@ -23,7 +23,7 @@ Deadline = Annotated[float, Meta(gt=0, le=86_400)]
 Bytes = Annotated[int, Meta(ge=1)]
 
 
-AppsFrom = Literal["file", "embedded", "environment"]
+AppsFrom = Literal["file", "embedded", "environment", "database"]
 
 
 class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,6 +136,20 @@ class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             )
 
 
+class DatabaseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[database]`: apps from an SQL table, instead of `[[apps]]`; no url means none."""
+
+    url: str = ""
+    preset: Literal["own", "soketi", "laravel-websockets"] = "own"
+    table: str = ""
+    poll_interval: Deadline = 2.0
+    #: Setting of an app -> column, over the preset's own; `limits` may be a table of its own.
+    columns: dict[str, str | dict[str, str]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"DatabaseSettings(url=***, preset={self.preset!r}, table={self.table!r})"
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything there is to set. `server.py` hands each component its branch, never the tree."""
 
@@ -144,10 +158,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
     #: `[defaults]` is already merged into these.
     apps: tuple[App, ...] = ()
-    #: Where `apps` come from: the operator's file, our published example, `PUSHER_APP_*`.
+    #: Where apps come from: the operator's file, our published example, `PUSHER_APP_*`, or the
+    #: database; then `apps` is empty.
     apps_from: AppsFrom = "embedded"
+    #: `[defaults]` as written and checked, for the apps that a database brings.
+    defaults: Mapping[str, object] = field(default_factory=dict)
     #: What the command line said (dotted path -> value); a reload has to say it again.
     overrides: Mapping[str, object] = field(default_factory=dict)
     #: What the operator should know about how the sources were read; shown once at start.
@@ -161,4 +179,5 @@ SECTIONS: dict[str, type[Struct]] = {
     "http": HttpSettings,
     "log": LogSettings,
     "cluster": ClusterSettings,
+    "database": DatabaseSettings,
 }

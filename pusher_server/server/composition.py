@@ -14,10 +14,13 @@ from typing import Any, cast
 import uvicorn
 from msgspec import Struct, structs
 
+from pusher_server.app import App
+from pusher_server.apps.live import LiveApps
 from pusher_server.apps.static import StaticApps
-from pusher_server.config import Config, load
+from pusher_server.config import Config, load, published_secrets
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
+from pusher_server.hub.connection import Connection
 from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
@@ -56,6 +59,18 @@ class Server:
         self._config_path = config_path
         self._place = place
         self._apps = StaticApps(config.apps)
+        #: There when the apps come from a database; the file's are none then.
+        self._live = (
+            LiveApps(
+                config.database,
+                config.defaults,
+                time.monotonic,
+                published=() if config.server.is_local else published_secrets(),
+            )
+            if config.database.url
+            else None
+        )
+        self._closing: set[asyncio.Task[None]] = set()
         self._certificate = (
             Certificate(config.server.tls) if config.server.tls.certificate else None
         )
@@ -74,14 +89,16 @@ class Server:
             broker=self._cluster.broker,
             roster=self._cluster.roster,
             census=self._cluster.census,
-            apps=self._apps,
+            apps=self._apps if self._live is None else self._live.provider,
             limiter=_limiter(config, self._cluster.tallies),
             clock=time.monotonic,
             # A random start in 2**62: two nodes that count from there never meet.
             event_ids=count(secrets.randbits(62)),
         )
         self._cluster.attach(self.node)
-        self.node.problem = lambda: self._cluster.problem
+        self.node.problem = self._problem
+        if self._live is not None:
+            self._live.provider.on_change = self._app_changed
         self._edge = WebSocketEdge(
             self.node,
             config.websocket,
@@ -111,6 +128,7 @@ class Server:
             reload=self.reload,
             started=lambda: self.on_started(self._report(address, file_limit)),
             supervised=self._place is not None,
+            stopped=None if self._live is None else self._live.close,
         )
         try:
             self._uvicorn_server.run(sockets=sockets)
@@ -144,13 +162,37 @@ class Server:
         logger.info(
             "reloaded: %d apps changed, %d connections to close", len(changed), len(closing)
         )
-        self._config = structs.replace(self._config, apps=config.apps)
-        self._closing = asyncio.get_running_loop().create_task(
-            self._uvicorn_server.close_gently(closing)
+        if self._live is not None:
+            self._live.use_defaults(config.defaults)
+        self._config = structs.replace(self._config, apps=config.apps, defaults=config.defaults)
+        self._close_gently(closing)
+
+    def _problem(self) -> str | None:
+        """What `/ready` says besides; None when nothing is wrong."""
+        told = [self._cluster.problem, self.node.apps.problem]
+        return "; ".join(each for each in told if each is not None) or None
+
+    def _app_changed(self, app_id: str, app: App | None) -> None:
+        """The database has another value of an app that is in use."""
+        closing = self.node.change_app(app_id, app)
+        logger.info(
+            "an app has changed in the database",
+            extra={"app": app_id, "connections_to_close": len(closing)},
         )
+        self._close_gently(closing)
+
+    def _close_gently(self, closing: list[tuple[Connection, int, str]]) -> None:
+        if closing:
+            task = asyncio.get_running_loop().create_task(
+                self._uvicorn_server.close_gently(closing)
+            )
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     def _tick(self, now: float) -> None:
         self._cluster.sweep()
+        if self._live is not None:
+            self._live.tick()
         self.node.tick()
         self._edge.heartbeat.tick(self._edge.clock())
         self._guard.tick(now)
@@ -210,5 +252,5 @@ def _node_id(config: Config, place: WorkerPlace | None) -> str:
 
 
 def _changed_sections(before: Config, after: Config) -> list[str]:
-    names = ("server", "websocket", "http", "log", "cluster")
+    names = ("server", "websocket", "http", "log", "cluster", "database")
     return [name for name in names if getattr(before, name) != getattr(after, name)]

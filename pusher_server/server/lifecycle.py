@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -29,7 +29,7 @@ _FAREWELL = 2.0
 
 
 class DrainingServer(uvicorn.Server):
-    """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP.
+    """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP, `stopped` at the end.
 
     `supervised`: signals may come several times for one wish, from a terminal and from the supervisor, so a
     repeated one ends nothing at once.
@@ -47,6 +47,7 @@ class DrainingServer(uvicorn.Server):
         reload: Callable[[], None],
         started: Callable[[], None],
         supervised: bool = False,
+        stopped: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(config)
         self._supervised = supervised
@@ -57,6 +58,7 @@ class DrainingServer(uvicorn.Server):
         self._tick = tick
         self._reload = reload
         self._announce = started
+        self._stopped = stopped
         self._draining: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -72,9 +74,11 @@ class DrainingServer(uvicorn.Server):
         self._announce()
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
-        """After the last client, let the other nodes know."""
+        """After the last client, let the other nodes know, and whatever else holds connections."""
         await super().shutdown(sockets=sockets)
         await self._cluster.stop()
+        if self._stopped is not None:
+            await self._stopped()
 
     async def close_gently(self, closing: list[tuple[Connection, int, str]]) -> None:
         """Close connections at the pace of a drain: those who may come back come back spread out."""

@@ -107,6 +107,7 @@ class TestSmallCommands:
         assert [line.split()[0] for line in commands] == [
             "serve",
             "check-config",
+            "apps",
             "default-config",
             "version",
         ]

@@ -43,7 +43,7 @@ class TestExample:
     """`config.example.toml` is the documentation of the settings."""
 
     def test_it_equals_the_built_in_defaults(self) -> None:
-        assert msgspec.structs.replace(load(None, {}, {}), apps=()) == Config()
+        assert msgspec.structs.replace(load(None, {}, {}), apps=(), defaults={}) == Config()
 
     def test_its_app_has_the_built_in_defaults(self) -> None:
         (app,) = load(None, {}, {}).apps

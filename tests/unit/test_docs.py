@@ -14,9 +14,17 @@ from msgspec import Struct
 
 import pusher_server
 from pusher_server.app import STRICT_LIMITS, App, AppLimits
+from pusher_server.apps.schemas import layout
 from pusher_server.cli import banner
+from pusher_server.cli.apps import apps
 from pusher_server.cli.main import main
-from pusher_server.config import ServerSettings, WebsocketSettings, example_text, load
+from pusher_server.config import (
+    DatabaseSettings,
+    ServerSettings,
+    WebsocketSettings,
+    example_text,
+    load,
+)
 from pusher_server.config.apps import OWN_SETTINGS
 from pusher_server.config.settings import SECTIONS
 from pusher_server.http_api.routes import ENDPOINTS, OPERATIONS
@@ -68,7 +76,7 @@ def defaults_in_code() -> Settings:
 def flat(table: dict[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     """The settings of a TOML document, as dotted paths."""
     for name, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from flat(value, f"{path}{name}.")
         else:
             yield f"{path}{name}", value
@@ -127,6 +135,32 @@ def test_the_command_line_is_documented() -> None:
     )
     assert found is not None
     assert found[1].split() == help_text().split()
+
+
+def test_the_apps_commands_are_documented() -> None:
+    """docs/apps.md, as above."""
+    texts = []
+    for name in apps.commands:
+        run = CliRunner().invoke(
+            main, ["apps", name, "--help"], prog_name="pusher-server", terminal_width=100
+        )
+        texts.append(f"$ pusher-server apps {name} --help\n{run.output}")
+    found = re.search(
+        r"<!-- help: -->\n```text\n(.*?)```\n<!-- end of help -->", read("docs/apps.md"), re.S
+    )
+    assert found is not None
+    assert found[1].split() == "\n".join(texts).split()
+
+
+def test_the_columns_of_every_preset_are_documented() -> None:
+    """The table of docs/apps.md against the presets, both ways."""
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", read("docs/apps.md"), re.M
+    )
+    for column, preset in enumerate(("own", "soketi", "laravel-websockets"), 1):
+        documented = {row[0]: row[column].strip("` ") for row in rows if row[column].strip()}
+        known = layout(DatabaseSettings(url="sqlite:///x", preset=preset))  # type: ignore[arg-type]
+        assert documented == {name: each.name for name, each in known.columns.items()}
 
 
 def test_every_route_has_a_heading() -> None:
@@ -220,11 +254,13 @@ def fences(language: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "block"), fences("toml"), ids=lambda text: text.splitlines()[0])
 def test_toml_in_the_docs_is_a_configuration(page: str, block: str, tmp_path: Path) -> None:
-    """It loads, with an app added where it has none."""
+    """It loads, with an app added where it has none and names no database."""
     app = '\n[[apps]]\nid = "1"\nkey = "k"\nsecret = "s"\n'
     file = tmp_path / "docs.toml"
-    file.write_text(block if "[[apps]]" in block else block + app, "utf-8")
-    assert load(file, {}, {}).apps
+    complete = "[[apps]]" in block or "[database]" in block
+    file.write_text(block if complete else block + app, "utf-8")
+    config = load(file, {}, {})
+    assert config.apps or config.database.url
 
 
 def test_the_readme_has_the_lines_that_the_server_prints() -> None:

@@ -1,0 +1,151 @@
+"""What stands in a column: values of SQL into settings and back, leniently read, strictly refused.
+
+Drivers differ in what they give for one and the same value: `1`, `True`, `b"\\x01"` and `"1"` are one switch.
+"""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from enum import Enum
+
+#: Seconds that soketi gives clients to sign in where a row asks for it (PROTOCOL §10.4).
+_SOKETI_AUTHENTICATION = 30
+_KILOBYTE = 1_024
+_WORDS = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}
+
+
+class Kind(Enum):
+    """The form of a column's values."""
+
+    TEXT = "text"
+    #: An id, key or secret; in a column of fixed width it is padded with spaces.
+    NAME = "name"
+    SWITCH = "switch"
+    NUMBER = "number"
+    #: 0 and -1 are no limit.
+    LIMIT = "limit"
+    #: A limit in units of 1,024 bytes, fractions too.
+    KILOBYTES = "kilobytes"
+    #: Texts with commas, or a JSON list.
+    LIST = "list"
+    #: A switch: on is "members", off is "off".
+    CLIENT_EVENTS = "client events"
+    #: A switch: on is soketi's time to sign in.
+    AUTHENTICATION = "authentication"
+    JSON = "json"
+
+
+def as_text(value: object) -> str:
+    """A value as text, whatever the driver made of it."""
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).decode("utf-8", "replace")
+    return str(value)
+
+
+def reads(kind: Kind, value: object) -> object:
+    """The setting that a value (not NULL) means. Raises ValueError that says what to write."""
+    return _READERS[kind](value)
+
+
+def writes(kind: Kind, setting: object) -> object:
+    """What to store for a setting: a bool, int, float or text. Raises ValueError when it has no form."""
+    match kind:
+        case Kind.KILOBYTES if isinstance(setting, int):
+            if setting % _KILOBYTE:
+                raise ValueError(f"the table counts in units of {_KILOBYTE} bytes")
+            return setting // _KILOBYTE
+        case Kind.LIST if isinstance(setting, list | tuple):
+            return ",".join(str(each) for each in setting)
+        case Kind.CLIENT_EVENTS:
+            if setting not in ("members", "off"):
+                raise ValueError("the table knows 'members' and 'off' only")
+            return setting == "members"
+        case Kind.AUTHENTICATION:
+            if setting not in (0, _SOKETI_AUTHENTICATION):
+                raise ValueError(f"the table knows 0 and {_SOKETI_AUTHENTICATION} only")
+            return setting != 0
+    return setting
+
+
+def _switch(value: object) -> bool:
+    if isinstance(value, bytes) and len(value) == 1 and value[0] < 2:  # MySQL's BIT
+        return value[0] == 1
+    found = _WORDS.get(as_text(value).strip().lower())
+    if found is None:
+        raise ValueError(f"is {_shown(value)}; write true or false (1 or 0)")
+    return found
+
+
+def _number(value: object) -> int:
+    exact = _decimal(value)
+    if exact != exact.to_integral_value():
+        raise ValueError(f"is {_shown(value)}; write a whole number")
+    return int(exact)
+
+
+def _limit(value: object) -> int:
+    return _bounded(_number(value), value)
+
+
+def _kilobytes(value: object) -> int:
+    return _bounded(int(_decimal(value) * (1 if _decimal(value) == -1 else _KILOBYTE)), value)
+
+
+def _bounded(limit: int, value: object) -> int:
+    if limit < -1:
+        raise ValueError(f"is {_shown(value)}; write 0 or -1 for 'no limit', NULL for the default")
+    return max(limit, 0)
+
+
+def _decimal(value: object) -> Decimal:
+    try:
+        exact = Decimal(as_text(value).strip())
+    except ArithmeticError:
+        raise ValueError(f"is {_shown(value)}; write a number") from None
+    if not exact.is_finite() or abs(exact) > 2**63:
+        raise ValueError(f"is {_shown(value)}; write a number")
+    return exact
+
+
+def _list(value: object) -> list[str]:
+    text = as_text(value).strip()
+    if not text.startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    parts = _json(text)
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ValueError("is no list of texts; write them with commas")
+    return parts
+
+
+def _json(value: object) -> object:
+    if not isinstance(value, str | bytes | bytearray):
+        return value  # the driver has parsed it
+    try:
+        return json.loads(value) if value.strip() else None
+    except (ValueError, RecursionError):
+        raise ValueError("is not valid JSON") from None
+
+
+def _shown(value: object) -> str:
+    """A value in a log line: at most a few characters of it."""
+    text = as_text(value)
+    return repr(text if len(text) <= 40 else text[:40] + "…")
+
+
+_READERS: dict[Kind, Callable[[object], object]] = {
+    Kind.TEXT: as_text,
+    Kind.NAME: lambda value: as_text(value).rstrip(" "),
+    Kind.SWITCH: lambda value: _switch(_as_number(value)),
+    Kind.NUMBER: _number,
+    Kind.LIMIT: _limit,
+    Kind.KILOBYTES: _kilobytes,
+    Kind.LIST: _list,
+    Kind.CLIENT_EVENTS: lambda value: "members" if _switch(_as_number(value)) else "off",
+    Kind.AUTHENTICATION: lambda value: _SOKETI_AUTHENTICATION if _switch(_as_number(value)) else 0,
+    Kind.JSON: _json,
+}
+
+
+def _as_number(value: object) -> object:
+    """A switch may stand in a column of decimals."""
+    return int(value) if isinstance(value, Decimal | float) and value in (0, 1) else value

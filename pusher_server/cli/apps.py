@@ -1,0 +1,299 @@
+"""`pusher-server apps`: look at apps and change them, wherever the configuration says that they are."""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pusher_server.cli import config_file
+from pusher_server.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pusher_server.app import App
+    from pusher_server.cli.apps_in_database import DatabaseApps
+    from pusher_server.cli.apps_in_file import FileApps
+
+#: Settings that have a command of their own, or none.
+_NOT_SET = {
+    "id": "an app keeps its id; add another one",
+    "key": "`apps rotate` makes a new key",
+    "secret": "`apps rotate` makes a new key with its secret",
+    "previous_key": "`apps rotate` keeps the key until now",
+    "previous_secret": "`apps rotate` keeps the key until now",
+    "webhooks": "it is JSON; change it in the database",
+}
+
+_config = click.option(
+    "--config",
+    "named",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Config file.  [default: ./pusher-server.toml if it exists]",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_reveal = click.option("--reveal", is_flag=True, help="Print secrets, too.")
+_app_id = click.argument("app_id", metavar="ID")
+
+
+@click.group("apps")
+def apps() -> None:
+    """Look at apps and change them.
+
+    They are where the configuration says, in a database or in the config file. A database is changed
+    at once, and a running server follows within seconds. A file is not edited: the command says which
+    line to change, and ends with status 1.
+    """
+
+
+@apps.command("init")
+@_config
+def init(named: Path | None) -> None:
+    """Create what the database lacks: our table, new columns, PostgreSQL's trigger.
+
+    Tables of soketi and laravel-websockets are left as they are. Running it again does no harm.
+    """
+    for line in _open(named).init():
+        click.echo(line)
+
+
+@apps.command("list")
+@_config
+@_json
+def list_apps(named: Path | None, as_json: bool) -> None:
+    """List all apps with their keys."""
+    found = _open(named).all()
+    if as_json:
+        _print_json([_brief(app) for app in found])
+        return
+    for app in found:
+        keys = ", ".join(pair.key for pair in app.keys)
+        label = f" ({app.name})" if app.name else ""
+        click.echo(f"{app.id}{label}: key {keys}{'' if app.enabled else ', disabled'}")
+
+
+@apps.command("show")
+@_app_id
+@_config
+@_reveal
+@_json
+def show(app_id: str, named: Path | None, reveal: bool, as_json: bool) -> None:
+    """Show one app: its own settings and those it has by default."""
+    _show(_existing(_open(named), app_id), reveal=reveal, as_json=as_json)
+
+
+@apps.command("add")
+@_app_id
+@click.argument("settings", metavar="[SETTING=VALUE]...", nargs=-1)
+@click.option("--key", help="Its key.  [default: a new one]")
+@click.option("--secret-stdin", is_flag=True, help="Read its secret from standard input.")
+@_config
+@_reveal
+@_json
+def add(
+    app_id: str,
+    settings: tuple[str, ...],
+    key: str | None,
+    secret_stdin: bool,
+    named: Path | None,
+    reveal: bool,
+    as_json: bool,
+) -> None:
+    """Add an app, with a new key and secret unless they are given.
+
+    \b
+    pusher-server apps add 7 name=kiosk client_events=off limits.connections=100
+    """
+    store = _open(named)
+    wanted = _parse(settings)
+    if store.one(app_id) is not None:
+        raise click.ClickException(f"there is an app {app_id!r} already")
+    secret = sys.stdin.readline().strip() if secret_stdin else secrets.token_hex(20)
+    store.add(app_id, key or secrets.token_hex(10), _to_write(store, secret, reveal), wanted)
+    _show(_existing(store, app_id), reveal=reveal, as_json=as_json)
+
+
+@apps.command("set")
+@_app_id
+@click.argument("settings", metavar="SETTING=VALUE...", nargs=-1, required=True)
+@_config
+@_json
+def set_(app_id: str, settings: tuple[str, ...], named: Path | None, as_json: bool) -> None:
+    """Change settings of an app; `SETTING=default` takes one back.
+
+    \b
+    pusher-server apps set 7 strict=true allowed_origins=example.com,*.example.com
+    """
+    store = _open(named)
+    _existing(store, app_id)
+    store.change(app_id, _parse(settings))
+    _show(_existing(store, app_id), reveal=False, as_json=as_json)
+
+
+@apps.command("disable")
+@_app_id
+@_config
+def disable(app_id: str, named: Path | None) -> None:
+    """Close an app's connections with 4003 and let nobody in."""
+    store = _open(named)
+    _existing(store, app_id)
+    store.change(app_id, {"enabled": False})
+    click.echo(f"app {app_id} is disabled")
+
+
+@apps.command("enable")
+@_app_id
+@_config
+def enable(app_id: str, named: Path | None) -> None:
+    """Let clients in again."""
+    store = _open(named)
+    _existing(store, app_id)
+    store.change(app_id, {"enabled": True})
+    click.echo(f"app {app_id} is enabled")
+
+
+@apps.command("rotate")
+@_app_id
+@_config
+@_reveal
+@_json
+def rotate(app_id: str, named: Path | None, reveal: bool, as_json: bool) -> None:
+    """Make a new key and secret; the ones until now stay valid beside them.
+
+    Once backends and clients have moved, end the old key: `pusher-server apps remove ID --key KEY`.
+    """
+    store = _open(named)
+    _existing(store, app_id)
+    secret = _to_write(store, secrets.token_hex(20), reveal)
+    store.rotate(app_id, secrets.token_hex(10), secret)
+    _show(_existing(store, app_id), reveal=reveal, as_json=as_json)
+
+
+@apps.command("remove")
+@_app_id
+@click.option("--key", help="Only this key, which a rotation has left.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_config
+def remove(app_id: str, key: str | None, yes: bool, named: Path | None) -> None:
+    """Remove an app, or one of its keys; the connections that use it are closed with 4001."""
+    store = _open(named)
+    app = _existing(store, app_id)
+    what = f"app {app_id}" if key is None else f"key {key} of app {app_id}"
+    if key is not None and app.secret_of(key) is None:
+        raise click.ClickException(f"app {app_id!r} has no key {key!r}")
+    if not yes:
+        click.confirm(f"Remove {what}? Its connections are closed.", abort=True, err=True)
+    if key is None:
+        store.remove(app_id)
+    else:
+        store.remove_key(app_id, key)
+    click.echo(f"{what} is removed")
+
+
+def _open(named: Path | None) -> "FileApps | DatabaseApps":
+    """Where the configuration has its apps."""
+    from pusher_server.config import load
+
+    path = config_file.choose(named, Path.cwd())
+    config = load(path, os.environ, {})
+    if config.database.url:
+        from pusher_server.cli.apps_in_database import DatabaseApps
+
+        return DatabaseApps(config)
+    if path is None or config.apps_from != "file":
+        raise ConfigError(
+            "--config",
+            "there is no file with apps and no database.url; `pusher-server default-config` prints a file"
+            " to start from",
+        )
+    from pusher_server.cli.apps_in_file import FileApps
+
+    return FileApps(config.apps, path)
+
+
+def _to_write(store: "FileApps | DatabaseApps", secret: str, reveal: bool) -> str | None:
+    """What a store is given: into a database goes the secret, into advice on a screen only if asked."""
+    from pusher_server.cli.apps_in_database import DatabaseApps
+
+    return secret if reveal or isinstance(store, DatabaseApps) else None
+
+
+def _existing(store: "FileApps | DatabaseApps", app_id: str) -> "App":
+    found = store.one(app_id)
+    if found is None:
+        raise click.ClickException(f"there is no app {app_id!r}, or its row is refused")
+    return found
+
+
+def _parse(settings: tuple[str, ...]) -> dict[str, object]:
+    """`SETTING=VALUE` -> value in its type; None for `default`."""
+    import difflib
+
+    from pusher_server.apps.columns import reads
+    from pusher_server.apps.schemas import plain_kinds
+
+    kinds = plain_kinds()
+    parsed: dict[str, object] = {}
+    for text in settings:
+        setting, equals, value = text.partition("=")
+        if not equals:
+            raise click.ClickException(f"{text!r}: write SETTING=VALUE")
+        if setting in _NOT_SET:
+            raise click.ClickException(f"{setting} cannot be set: {_NOT_SET[setting]}")
+        if setting not in kinds:
+            near = difflib.get_close_matches(setting, kinds, n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            raise click.ClickException(f"apps have no setting `{setting}`{hint}")
+        try:
+            parsed[setting] = None if value == "default" else reads(kinds[setting], value)
+        except ValueError as error:
+            raise click.ClickException(f"{setting} {error}") from None
+    return parsed
+
+
+def _brief(app: "App") -> dict[str, object]:
+    keys = [pair.key for pair in app.keys]
+    return {"id": app.id, "name": app.name, "enabled": app.enabled, "keys": keys}
+
+
+def _as_json(app: "App", *, reveal: bool) -> dict[str, Any]:
+    import msgspec
+
+    tree: dict[str, Any] = msgspec.to_builtins(app)
+    if not reveal:
+        tree["keys"] = [{"key": pair["key"]} for pair in tree["keys"]]
+    return tree
+
+
+def _show(app: "App", *, reveal: bool, as_json: bool) -> None:
+    tree = _as_json(app, reveal=reveal)
+    if as_json:
+        _print_json(tree)
+        return
+    keys, limits = tree.pop("keys"), tree.pop("limits")
+    lines: Mapping[str, object] = {
+        "id": tree.pop("id"),
+        **{f"key {number}": pair["key"] for number, pair in enumerate(keys, 1)},
+        **{f"secret {n}": pair["secret"] for n, pair in enumerate(keys, 1) if reveal},
+        **tree,
+        **{f"limits.{name}": value for name, value in limits.items()},
+    }
+    for name, value in lines.items():
+        click.echo(f"{name}: {_in_words(value)}")
+    if not reveal:
+        click.echo(f"(`pusher-server apps show {app.id} --reveal` prints secrets)")
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _print_json(tree: object) -> None:
+    import json
+
+    click.echo(json.dumps(tree, ensure_ascii=False, indent=2))
