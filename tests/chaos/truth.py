@@ -53,9 +53,9 @@ def differences_told(clients: Sequence[Client], truth: Truth) -> Iterator[Differ
     """Where a client has been told something else than what is."""
     for client in clients:
         if not client.settled:
-            yield Difference(
-                "missing", f"{client.name} is not where it wants to be: {_lacks(client)}"
-            )
+            context = () if client.view is None else tuple(client.view.context())
+            text = f"{client.name} is not where it wants to be: {_lacks(client)}"
+            yield Difference("missing", text, context)
     for view in _views(clients):
         view.judge_error(after=1.0)
         for text in _told_wrong(view, truth):
