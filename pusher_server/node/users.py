@@ -178,17 +178,18 @@ class Users:
         try:
             await self._roster.follow(topic)
             found = await self._roster.lookup(topic, watched)
-            states = {each: changes.get(each, each in found) for each in watched}
-            # What the other watchers may have missed. Who is not found may only be late (`on_missed`).
-            self._tell_watchers(space, {each: True for each in watched if states[each]})
+            # Who is not found may only be late (`on_missed`): then all are told alike, later.
+            told = space.users.told
+            states = {
+                each: changes.get(each, each in found or told.get(each, False)) for each in watched
+            }
+            self._tell_watchers(space, states)  # what the other watchers may have missed
         except ClusterUnavailable:
             self._uninformed[connection] = list(watched)  # until the store is back
             return
         finally:
             del self._looking_up[connection]
         if not _is_gone(connection):
-            for each in watched:
-                space.users.told.setdefault(each, states[each])
             connection.send(_states_event(watched, states))
 
 

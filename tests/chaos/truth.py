@@ -54,8 +54,8 @@ def differences_told(clients: Sequence[Client], truth: Truth) -> Iterator[Differ
     for client in clients:
         if not client.settled:
             context = () if client.view is None else tuple(client.view.context())
-            text = f"{client.name} is not where it wants to be: {_lacks(client)}"
-            yield Difference("missing", text, context)
+            lacks = f"{client.name} is not where it wants to be: {_lacks(client)}"
+            yield Difference("missing", lacks, context)
     for view in _views(clients):
         view.judge_error(after=1.0)
         for text in _told_wrong(view, truth):
