@@ -110,13 +110,16 @@ class Holdings:
     def release(self, place: Place) -> None:
         """No longer hold it."""
         held = self._take(place)
-        if self._holder:
-            if held is not None and held.announced_in:
-                self._leaving[place] = (get_running_loop().time(), self._epoch)
-            answer = self._link.call(Untrack(self._holder, *place))
-            answer.add_done_callback(partial(self._released, place, held))
-        else:
+        if held is None:
+            return
+        if not self._holder or held.holder != self._holder:
+            # The store does not know the present name for it: `mourn` or `Retire` will tell.
             self._could_not_tell(place, held)
+            return
+        if held.announced_in:
+            self._leaving[place] = (get_running_loop().time(), self._epoch)
+        answer = self._link.call(Untrack(self._holder, *place))
+        answer.add_done_callback(partial(self._released, place, held))
 
     def in_topic(self, address: str) -> dict[str, str]:
         """What we hold there and a store has let us have: key -> value. It is so, whatever a store says."""
@@ -253,7 +256,7 @@ class Holdings:
             case Fenced():
                 self._fenced()
 
-    def _released(self, place: Place, held: Held | None, answer: "Future[Released]") -> None:
+    def _released(self, place: Place, held: Held, answer: "Future[Released]") -> None:
         error = None if answer.cancelled() else answer.exception()
         if error is not None:
             self._could_not_tell(place, held)
@@ -264,15 +267,15 @@ class Holdings:
         elif not (released := answer.result()).n:
             self._leaving.pop(place, None)  # others hold it: this leave is none
         else:
-            if place not in self._held and (held is None or held.unsure_in != self._epoch):
+            if place not in self._held and held.unsure_in != self._epoch:
                 self._leaving.setdefault(place, (get_running_loop().time(), self._epoch))
             news = News(
                 place, released.value, released.n, held=False, returned=False, overtaken=False
             )
             self._news(news)
 
-    def _could_not_tell(self, place: Place, held: Held | None) -> None:
-        if held is None or not held.announced_in:
+    def _could_not_tell(self, place: Place, held: Held) -> None:
+        if not held.announced_in:
             return
         anew = self._held.get(place)
         if anew is None:

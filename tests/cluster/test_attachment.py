@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from pusher_server.cluster import attachment
 from pusher_server.cluster.roster import SharedRoster
 from pusher_server.cluster.store import Renew
 from pusher_server.cluster.stores import Stores
@@ -46,8 +47,9 @@ async def node(bench: MemoryBench) -> AsyncIterator[Node]:
 
 
 async def test_clients_are_not_told_that_they_themselves_were_taken_for_dead(
-    bench: MemoryBench, node: Node
+    bench: MemoryBench, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(attachment, "BEAT", 60.0)  # asleep: it does not renew meanwhile
     await node.roster.snapshot(TOPIC)
     await node.roster.track(TOPIC, "here", b"")
     other = Ear(bench.link())

@@ -37,9 +37,9 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
 class Faults:
     """What goes wrong in a run.
 
-    A store that loses its memory and a node that dies within two leases of each other are kept apart: then
-    nobody is left who knows what the node had announced, and a webhook may be lost or repeated
-    (docs/clustering.md).
+    A store that loses its memory and a node that dies, or is away for long, within two leases of each other are
+    kept apart: then nobody is there who knows what the node had announced, and a webhook may be lost or told
+    twice (docs/clustering.md).
     """
 
     def __init__(self, run: Simulation, kinds: tuple[str, ...]) -> None:
@@ -56,13 +56,15 @@ class Faults:
         match random.choice(self._kinds):
             case "cut":
                 node.link.cut("cut")
-            case "away":
+            case "away" if now > self._lost_at + 2 * LEASE:
+                self._ended_at = now
                 node.link.is_unreachable = True
                 node.link.cut("cut")
                 loop.call_later(
                     random.random() * 2 * LEASE, setattr, node.link, "is_unreachable", False
                 )
-            case "frozen":
+            case "frozen" if now > self._lost_at + 2 * LEASE:
+                self._ended_at = now
                 node.link.is_frozen = True
                 loop.call_later(random.random() * 2 * LEASE, node.link.thaw)
             case "store lost" if now > max(self._lost_at, self._ended_at) + 2 * LEASE:
