@@ -78,11 +78,13 @@ class Channel:
         "_orders",
         "_parts",
         "_snapshot",
+        "behind",
         "members",
         "name",
         "on_bus",
         "pending",
         "scheduled",
+        "since",
         "subscribers",
         "users",
     )
@@ -99,6 +101,8 @@ class Channel:
         self.on_bus = False
         #: Whether the fan-out has it in its queue.
         self.scheduled = False
+        #: The fan-out's notes: since when the oldest frame waits; and those behind a running job, if any.
+        self.since = self.behind = 0.0
         self._frames: list[bytes] = []
         self._parts: Parts = {}
         self._job: Job | None = None
@@ -113,6 +117,11 @@ class Channel:
     def owes(self) -> bool:
         """Frames are queued or a job is under way."""
         return bool(self._frames) or self._job is not None
+
+    @property
+    def midway(self) -> bool:
+        """A job has written to some, and not to all."""
+        return self._job is not None
 
     def queue(
         self, frame: bytes, *, skip: Connection | None = None, event_id: int = 0, hold: bool = True

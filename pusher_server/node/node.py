@@ -27,6 +27,7 @@ from pusher_server.node.counts import SubscriptionCounts
 from pusher_server.node.inspection import Inspection
 from pusher_server.node.occupancy import Occupancy
 from pusher_server.node.publishing import Publishing
+from pusher_server.node.refusal_log import RefusalLog
 from pusher_server.node.subscriptions import Subscriptions
 from pusher_server.node.users import Users
 from pusher_server.protocol import events
@@ -72,6 +73,7 @@ class Node(ClusterListener):
         self.problem: Callable[[], str | None] = lambda: None
         self._observers: list[Observer] = []
         self._census = census
+        self._refusals = RefusalLog(clock)
         self._occupancy = Occupancy(roster)
         self._counts = SubscriptionCounts(
             node_id, hub, broker, roster, self._occupancy, self.emit, clock
@@ -138,16 +140,14 @@ class Node(ClusterListener):
     def rejected(self, connection: Connection, refusal: SubscriptionRefused) -> None:
         """A subscription was refused, and the client was told."""
         app_id = connection.space.app.id
-        logger.debug(
-            "subscription refused",
-            extra={"app": app_id, "channel": refusal.channel, "reason": refusal.message},
-        )
+        self._refusals.refused(app_id, refusal)
         self.emit(
             SubscriptionRejected(
                 app_id=app_id,
                 channel=refusal.channel,
                 socket_id=connection.socket_id,
                 reason=refusal.message,
+                kind=refusal.kind,
             )
         )
 

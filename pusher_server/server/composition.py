@@ -25,14 +25,20 @@ from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.limits.shared import SharedRateLimiter
+from pusher_server.metrics.gathering import Gathering
+from pusher_server.metrics.lag import LagWatch
+from pusher_server.metrics.listener import Listener
+from pusher_server.metrics.team import alone
 from pusher_server.node.node import Node
 from pusher_server.server import cluster
 from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen, raise_file_limit
+from pusher_server.server.operations import link_readings, operations_listener
 from pusher_server.server.places import WorkerPlace
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.tls import Certificate
+from pusher_server.websocket import heartbeat
 from pusher_server.websocket.edge import WebSocketEdge
 
 logger = logging.getLogger("pusher_server.server")
@@ -45,6 +51,8 @@ class StartReport(Struct, frozen=True):
     file_limit: int
     workers: int
     urls: list[str]
+    #: Where the operations listener is, "" when there is none.
+    operations: str = ""
 
 
 class Server:
@@ -85,7 +93,10 @@ class Server:
         )
         self.node = Node(
             node_id,
-            hub=Hub(lambda callback: asyncio.get_running_loop().call_soon(callback)),
+            hub=Hub(
+                lambda callback: asyncio.get_running_loop().call_soon(callback),
+                clock=time.monotonic,
+            ),
             broker=self._cluster.broker,
             roster=self._cluster.roster,
             census=self._cluster.census,
@@ -107,6 +118,19 @@ class Server:
             random_below=secrets.randbelow,
         )
         self._guard = RequestGuard(config.http)
+        self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
+        self.gathering = Gathering(
+            self.node,
+            worker="1" if place is None else str(place.index),
+            lag=self._lag,
+            links=lambda: link_readings(self._cluster.stores),
+            max_connections=config.websocket.max_connections,
+            clock=time.time,
+            problems=[lambda: self._cluster.problem],
+        )
+        if config.operations.enabled:
+            self.node.observe(self.gathering.counting.observe)
+        self._operations: Listener | None = None
 
     def run(self) -> None:
         """Serve until told to stop. Raises ConfigError before serving, when the address cannot be had."""
@@ -118,6 +142,10 @@ class Server:
             sockets = self._place.sockets()
         settings = self._uvicorn()
         address = sockets[0].getsockname()
+        if self._place is None:
+            self._operations = operations_listener(
+                config.operations, alone(self.gathering), port=config.server.port
+            )
         self._uvicorn_server = DrainingServer(
             settings,
             node=self.node,
@@ -129,6 +157,7 @@ class Server:
             started=lambda: self.on_started(self._report(address, file_limit)),
             supervised=self._place is not None,
             stopped=None if self._live is None else self._live.close,
+            operations=self._operations,
         )
         try:
             self._uvicorn_server.run(sockets=sockets)
@@ -190,6 +219,7 @@ class Server:
             task.add_done_callback(self._closing.discard)
 
     def _tick(self, now: float) -> None:
+        self._lag.tick()
         self._cluster.sweep()
         if self._live is not None:
             self._live.tick()
@@ -234,7 +264,10 @@ class Server:
             host = f"[{server.host}]" if ":" in server.host else server.host
             scheme = "https" if self._certificate else "http"
             urls = [f"{scheme}://{host}:{address[1]}{server.path_prefix}"]
-        return StartReport(loop=loop, file_limit=file_limit, workers=1, urls=urls)
+        operations = "" if self._operations is None else self._operations.url
+        return StartReport(
+            loop=loop, file_limit=file_limit, workers=1, urls=urls, operations=operations
+        )
 
 
 def _limiter(config: Config, tallies: Tallies | None) -> RateLimiter:
@@ -253,4 +286,5 @@ def _node_id(config: Config, place: WorkerPlace | None) -> str:
 
 def _changed_sections(before: Config, after: Config) -> list[str]:
     names = ("server", "websocket", "http", "log", "cluster", "database")
+    names = ("server", "websocket", "http", "operations", "log", "cluster")
     return [name for name in names if getattr(before, name) != getattr(after, name)]

@@ -92,7 +92,11 @@ def test_a_refusal_is_told_to_observers(world: World) -> None:
     world.node.rejected(client, SubscriptionRefused("private-x", "no"))
     assert world.told() == [
         SubscriptionRejected(
-            app_id="1", channel="private-x", socket_id=client.socket_id, reason="no"
+            app_id="1",
+            channel="private-x",
+            socket_id=client.socket_id,
+            reason="no",
+            kind="AuthError",
         )
     ]
 
