@@ -134,7 +134,7 @@ class Gathering(Gatherer):
 
     def _link_samples(self, link: LinkReading) -> Iterator[Sample]:
         peer = (link.peer,)
-        yield catalogue.LINK_UP, (link.peer, self._worker), link.up
+        yield catalogue.LINK_UP, (link.peer, self._worker), float(link.up)
         yield catalogue.RENEWAL_AGE, (link.peer, self._worker), link.renewal_age
         yield catalogue.LINK_OPENED, peer, link.opened
         yield catalogue.COMMANDS, peer, link.commands

@@ -1,9 +1,11 @@
 """What is counted, against what was done: a real node, real hub, clients that keep what they get."""
 
+import msgspec
 import pytest
 
 from pusher_server.metrics import catalogue
 from pusher_server.metrics.gathering import LinkReading
+from pusher_server.metrics.reading import Reading
 from pusher_server.protocol.errors import SubscriptionRefused
 from tests.unit.metrics.house import Counted
 from tests.unit.node.world import World
@@ -75,6 +77,8 @@ def test_links_are_told_with_their_names(world: World, counted: Counted) -> None
     assert counted.value(catalogue.RENEWAL_AGE, "redis", "1") == 0.4
     assert counted.value(catalogue.REDECLARED, "redis") == 11
     assert counted.value(catalogue.FOLLOWED_TOPICS, "redis") == 17
+    read = counted.gathering.read()  # as a worker tells its supervisor
+    assert msgspec.json.decode(msgspec.json.encode(read), type=Reading).numbers == read.numbers
 
 
 def test_the_process_is_there_with_its_own_numbers(world: World, counted: Counted) -> None:
