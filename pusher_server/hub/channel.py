@@ -79,6 +79,7 @@ class Channel:
         "_parts",
         "_snapshot",
         "behind",
+        "left",
         "members",
         "name",
         "on_bus",
@@ -101,8 +102,10 @@ class Channel:
         self.on_bus = False
         #: Whether the fan-out has it in its queue.
         self.scheduled = False
-        #: The fan-out's notes: since when the oldest frame waits; and those behind a running job, if any.
+        #: The fan-out's notes: since when the oldest frame waits, since when those behind it at the most, and
+        #: how many subscribers its pass has still to serve.
         self.since = self.behind = 0.0
+        self.left = 0
         self._frames: list[bytes] = []
         self._parts: Parts = {}
         self._job: Job | None = None
@@ -117,11 +120,6 @@ class Channel:
     def owes(self) -> bool:
         """Frames are queued or a job is under way."""
         return bool(self._frames) or self._job is not None
-
-    @property
-    def midway(self) -> bool:
-        """A job has written to some, and not to all."""
-        return self._job is not None
 
     def queue(
         self, frame: bytes, *, skip: Connection | None = None, event_id: int = 0, hold: bool = True

@@ -5,8 +5,9 @@ than writing each, and at light load costs nothing. Without chunks a channel of 
 for 67 ms; with chunks of 200, served round robin, for 3.7 ms. One FIFO of chunks does not help: a channel
 goes to the end of the queue after each of its chunks.
 
-How long a batch took, from the first event in it to the last write, is noted with one look at the clock per
-turn: a turn is about 1 ms.
+How long a pass through a channel took, from the oldest event in it to the last write, is noted with one look at
+the clock per turn: a turn is about 1 ms. In a channel that never comes to rest, events of a pass that is under way
+count as old as that pass.
 """
 
 from collections import deque
@@ -52,7 +53,7 @@ class Fanout:
             self._armed = True
             self._now = self._clock()
             self._call_soon(self.flush)
-        channel.since, channel.behind = self._now, 0.0
+        channel.since, channel.left = self._now, 0
 
     def flush(self) -> None:
         """Serve channels until a chunk's worth of writes is done; the rest in the next turn."""
@@ -67,11 +68,12 @@ class Fanout:
                 if channel.owes:
                     channel.scheduled = True
                     ready.append(channel)
-                    if channel.midway:
-                        channel.behind = channel.behind or self._now
-                        continue
-                    waited.append(channel.since)
-                    channel.since, channel.behind = channel.behind or self._now, 0.0
+                    if not channel.left:
+                        channel.behind, channel.left = self._now, len(channel.subscribers)
+                    channel.left = max(0, channel.left - served)
+                    if not channel.left:
+                        waited.append(channel.since)
+                        channel.since = channel.behind
                 elif served:
                     waited.append(channel.since)
         finally:  # a transport that raises must not end the fan-out of all the others
