@@ -5,9 +5,9 @@ than writing each, and at light load costs nothing. Without chunks a channel of 
 for 67 ms; with chunks of 200, served round robin, for 3.7 ms. One FIFO of chunks does not help: a channel
 goes to the end of the queue after each of its chunks.
 
-How long a pass through a channel took, from the oldest event in it to the last write, is noted with one look at
-the clock per turn: a turn is about 1 ms. In a channel that never comes to rest, events of a pass that is under way
-count as old as that pass.
+How long a pass through a channel took, from the oldest event in it to the last write, is noted with one look
+at the clock per turn: a turn is about 1 ms. In a channel that never comes to rest, events that come during a
+pass count as old as that pass.
 """
 
 from collections import deque
