@@ -49,6 +49,10 @@ class Sums:
         self.numbers: dict[str, dict[Labels, float]] = {}
         self.histograms: dict[str, Distribution] = {}
 
+    def __len__(self) -> int:
+        """How many numbers there are."""
+        return sum(map(len, self.numbers.values()))
+
     def add(self, name: str, samples: Iterable[tuple[Labels, float]]) -> None:
         """Samples of one metric."""
         sums = self.numbers.setdefault(name, {})
