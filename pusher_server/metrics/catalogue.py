@@ -43,7 +43,9 @@ SUBSCRIPTIONS_REFUSED = _counter(
 CHANNELS = _gauge("channels", "Occupied channels of each process, users' own included.", "app")
 USERS = _gauge("users", "Signed-in users of each process.", "app")
 
-MESSAGES_RECEIVED = _counter("messages_received", "Messages from clients that could be read.", "app")
+MESSAGES_RECEIVED = _counter(
+    "messages_received", "Messages from clients that could be read.", "app"
+)
 MESSAGES_SENT = _counter(
     "messages_sent", "Messages to clients: deliveries, and what is for one client alone.", "app"
 )
