@@ -126,10 +126,11 @@ class Hub:
         frame = self._encode(payload)
         channel.queue(frame, skip=sender, event_id=event_id, hold=hold)
         self._fanout.schedule(channel)
-        recipients = len(channel) if hold else len(channel.subscribers)
+        size = len(channel)
+        recipients = size if hold else len(channel.subscribers)
         if sender is not None and channel_name in sender.subscriptions:
             recipients -= 1
         traffic = space.traffic
         traffic.deliveries += recipients
         traffic.bytes_sent += recipients * len(frame)
-        return len(channel)
+        return size

@@ -1,6 +1,7 @@
 """An observer of signals that counts them, by app and reason."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 from pusher_server.metrics import catalogue
 from pusher_server.metrics.catalogue import Metric
@@ -18,6 +19,12 @@ from pusher_server.signals import (
     SubscriptionRejected,
 )
 
+_FREQUENT: dict[type[Signal], Metric] = {
+    EventPublished: catalogue.PUBLISHES,
+    ClientEventSent: catalogue.CLIENT_EVENTS,
+    ConnectionOpened: catalogue.CONNECTIONS_OPENED,
+    ConnectionClosed: catalogue.CONNECTIONS_CLOSED,
+}
 _SUBSCRIPTION_REASONS = {
     "AuthError": "auth",
     "LimitReached": "limit",
@@ -28,24 +35,31 @@ _RATES = {"rate_publish": "publish", "rate_read": "read"}
 
 
 class Counting:
-    """Totals since the start."""
+    """Totals since the start, of what signals tell."""
 
     def __init__(self) -> None:
-        self.totals: dict[Metric, Counter[Labels]] = {}
-        self._published = self._counter(catalogue.PUBLISHES)
+        #: The others: refusals.
+        self._totals: dict[Metric, Counter[Labels]] = {}
+        #: By kind of signal and app: the frequent ones, for 0.1 µs each (a metric's hash takes longer).
+        self._by_app: dict[type[Signal], Counter[str]] = {each: Counter() for each in _FREQUENT}
+
+    def samples(self) -> Iterator[tuple[Metric, Labels, int]]:
+        """Everything so far."""
+        for kind, apps in self._by_app.items():
+            for app, total in apps.items():
+                yield _FREQUENT[kind], (app,), total
+        for metric, totals in self._totals.items():
+            for labels, total in totals.items():
+                yield metric, labels, total
 
     def observe(self, signal: Signal) -> None:
-        """Count it. The most frequent ones come first."""
+        """Count it."""
+        apps = self._by_app.get(type(signal))
+        if apps is not None:
+            apps[signal.app_id] += 1
+            return
         app = signal.app_id
         match signal:
-            case EventPublished():
-                self._published[(app,)] += 1
-            case ClientEventSent():
-                self._counter(catalogue.CLIENT_EVENTS)[(app,)] += 1
-            case ConnectionOpened():
-                self._counter(catalogue.CONNECTIONS_OPENED)[(app,)] += 1
-            case ConnectionClosed():
-                self._counter(catalogue.CONNECTIONS_CLOSED)[(app,)] += 1
             case SubscriptionRejected():
                 reason = _SUBSCRIPTION_REASONS[signal.kind]
                 self._counter(catalogue.SUBSCRIPTIONS_REFUSED)[app, reason] += 1
@@ -61,9 +75,9 @@ class Counting:
                 self._counter(catalogue.REQUESTS_REFUSED)[app, signal.reason] += 1
 
     def _counter(self, metric: Metric) -> Counter[Labels]:
-        found = self.totals.get(metric)
+        found = self._totals.get(metric)
         if found is None:
-            found = self.totals[metric] = Counter()
+            found = self._totals[metric] = Counter()
         return found
 
 

@@ -1,6 +1,7 @@
 """Reads what hub, node and links keep anyway into one `Reading`; nothing runs between two scrapes."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Protocol
 
 from msgspec import Struct
@@ -71,10 +72,8 @@ class Gathering(Gatherer):
         """Everything, now."""
         use = own_use()
         numbers: dict[str, list[tuple[Labels, float]]] = {}
-        for metric, labels, value in self._samples(use):
+        for metric, labels, value in chain(self._samples(use), self.counting.samples()):
             numbers.setdefault(metric.name, []).append((labels, value))
-        for metric, totals in self.counting.totals.items():
-            numbers.setdefault(metric.name, []).extend(totals.items())
         return Reading(
             node=self._node.node_id,
             state=self._state(use),
