@@ -20,6 +20,7 @@ from pusher_server.hub.channel import Subscription
 from pusher_server.hub.hub import Hub
 from pusher_server.hub.space import AppSpace
 from pusher_server.limits.local import LocalRateLimiter
+from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.exposition import exposition
 from pusher_server.metrics.gathering import Gathering
 from pusher_server.metrics.lag import LagWatch
@@ -79,7 +80,7 @@ def _gathering(apps: int, connections: int) -> Gathering:
     gathering = Gathering(
         node, worker="1", lag=lag, links=lambda: (), max_connections=0, clock=time.time
     )
-    node.observe(gathering.counting.observe)
+    node.observe(gathering.counting.observe, *COUNTED)
     for n in range(connections):
         client = _Client(node.hub.space(tenants[n % apps]), f"1.{n}")
         node.open(client)

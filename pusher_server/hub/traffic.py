@@ -34,11 +34,13 @@ class AppTraffic:
     __slots__ = (
         "bytes_received",
         "bytes_sent",
+        "client_events",
         "deliveries",
         "http_bytes_received",
         "http_bytes_sent",
         "http_requests",
         "messages_received",
+        "published",
         "replies",
         "slow_consumers_dropped",
     )
@@ -46,6 +48,9 @@ class AppTraffic:
     def __init__(self) -> None:
         self.messages_received = 0
         self.bytes_received = 0
+        #: Events of the backend, once for each channel; of clients, those that were relayed.
+        self.published = 0
+        self.client_events = 0
         #: Messages of broadcasts, one for each recipient.
         self.deliveries = 0
         #: Messages to one connection alone: greetings, successes, errors, pongs.

@@ -125,6 +125,8 @@ class Gathering(Gatherer):
             yield catalogue.MESSAGES_SENT, labels, traffic.deliveries + traffic.replies
             yield catalogue.BYTES_RECEIVED, labels, traffic.bytes_received
             yield catalogue.BYTES_SENT, labels, traffic.bytes_sent
+            yield catalogue.PUBLISHES, labels, traffic.published
+            yield catalogue.CLIENT_EVENTS, labels, traffic.client_events
             yield catalogue.DELIVERIES, labels, traffic.deliveries
             yield catalogue.SLOW_CONSUMERS, labels, traffic.slow_consumers_dropped
             yield catalogue.HTTP_REQUESTS, labels, traffic.http_requests

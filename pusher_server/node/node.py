@@ -72,6 +72,8 @@ class Node(ClusterListener):
         #: Why other nodes cannot be reached, in one line; None while all is well.
         self.problem: Callable[[], str | None] = lambda: None
         self._observers: list[Observer] = []
+        #: For kinds that somebody asked for: those, and all who hear everything.
+        self._observers_of: dict[type[Signal], list[Observer]] = {}
         self._census = census
         self._refusals = RefusalLog(clock)
         self._occupancy = Occupancy(roster)
@@ -93,13 +95,17 @@ class Node(ClusterListener):
             if space.connections
         }
 
-    def observe(self, observer: Observer) -> None:
-        """Tell `observer` of every signal from now on."""
-        self._observers.append(observer)
+    def observe(self, observer: Observer, *kinds: type[Signal]) -> None:
+        """Tell `observer` of every signal from now on, or of these kinds: others then cost nothing."""
+        for kind in kinds:
+            self._observers_of.setdefault(kind, [*self._observers]).append(observer)
+        if not kinds:
+            for each in (self._observers, *self._observers_of.values()):
+                each.append(observer)
 
     def emit(self, signal: Signal) -> None:
         """Tell the observers; one that fails hurts nobody else (DESIGN §5.8)."""
-        for observer in self._observers:
+        for observer in self._observers_of.get(type(signal), self._observers):
             try:
                 observer(signal)
             except Exception:

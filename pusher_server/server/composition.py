@@ -25,6 +25,7 @@ from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.limits.shared import SharedRateLimiter
+from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.gathering import Gathering
 from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.listener import Listener
@@ -129,7 +130,7 @@ class Server:
             problems=[lambda: self._cluster.problem],
         )
         if config.operations.enabled:
-            self.node.observe(self.gathering.counting.observe)
+            self.node.observe(self.gathering.counting.observe, *COUNTED)
         self._operations: Listener | None = None
 
     def run(self) -> None:

@@ -1,6 +1,7 @@
 """A world whose node is counted, and what a reading of it says."""
 
 from pusher_server.metrics.catalogue import Metric
+from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.gathering import Gathering, LinkReading
 from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.reading import Distribution, Reading, State
@@ -26,7 +27,7 @@ class Counted:
             hindrances=[lambda: self.hindrance],
             problems=[lambda: self.problem],
         )
-        world.node.observe(self.gathering.counting.observe)
+        world.node.observe(self.gathering.counting.observe, *COUNTED)
 
     def value(self, metric: Metric, *labels: str) -> float:
         """One number; 0 where nothing has happened."""
