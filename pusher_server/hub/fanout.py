@@ -78,8 +78,7 @@ class Fanout:
                     waited.append(channel.since)
         finally:  # a transport that raises must not end the fan-out of all the others
             self._now = now = self._clock()
-            for since in waited:
-                self._latency.observe(now - since)
+            self._latency.observe_since(waited, now)
             if ready:
                 self._call_soon(self.flush)
             else:

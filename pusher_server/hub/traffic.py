@@ -5,7 +5,7 @@ here is computed that nobody asks for.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 #: Upper bounds in seconds: a quiet server writes within 1 ms, one that is at its limit takes seconds.
 LATENCY_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -26,6 +26,13 @@ class Histogram:
         """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def observe_since(self, times: Iterable[float], now: float) -> None:
+        """Count how long ago each of `times` was."""
+        counts, bounds = self.counts, self.bounds
+        for time in times:
+            counts[bisect_left(bounds, now - time)] += 1
+            self.total += now - time
 
 
 class AppTraffic:
