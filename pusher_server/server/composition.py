@@ -120,18 +120,24 @@ class Server:
         )
         self._guard = RequestGuard(config.http)
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
-        self.gathering = Gathering(
+        self.gathering = self._gathering()
+        self._operations: Listener | None = None
+
+    def _gathering(self) -> Gathering:
+        """What metrics and health read; it hears of refusals if somebody will ask."""
+        gathering = Gathering(
             self.node,
-            worker="1" if place is None else str(place.index),
+            worker="1" if self._place is None else str(self._place.index),
             lag=self._lag,
             links=lambda: link_readings(self._cluster.stores),
-            max_connections=config.websocket.max_connections,
+            max_connections=self._config.websocket.max_connections,
             clock=time.time,
-            problems=[lambda: self._cluster.problem],
+            hindrances=[lambda: None if self.node.apps.ready else self._problem()],
+            problems=[self._problem],
         )
-        if config.operations.enabled:
-            self.node.observe(self.gathering.counting.observe, *COUNTED)
-        self._operations: Listener | None = None
+        if self._config.operations.enabled:
+            self.node.observe(gathering.counting.observe, *COUNTED)
+        return gathering
 
     def run(self) -> None:
         """Serve until told to stop. Raises ConfigError before serving, when the address cannot be had."""
@@ -286,6 +292,5 @@ def _node_id(config: Config, place: WorkerPlace | None) -> str:
 
 
 def _changed_sections(before: Config, after: Config) -> list[str]:
-    names = ("server", "websocket", "http", "log", "cluster", "database")
-    names = ("server", "websocket", "http", "operations", "log", "cluster")
+    names = ("server", "websocket", "http", "operations", "log", "cluster", "database")
     return [name for name in names if getattr(before, name) != getattr(after, name)]
