@@ -94,10 +94,7 @@ class Server:
         )
         self.node = Node(
             node_id,
-            hub=Hub(
-                lambda callback: asyncio.get_running_loop().call_soon(callback),
-                clock=time.monotonic,
-            ),
+            hub=Hub(_call_soon, clock=time.monotonic),
             broker=self._cluster.broker,
             roster=self._cluster.roster,
             census=self._cluster.census,
@@ -275,6 +272,10 @@ class Server:
         return StartReport(
             loop=loop, file_limit=file_limit, workers=1, urls=urls, operations=operations
         )
+
+
+def _call_soon(callback: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(callback)
 
 
 def _limiter(config: Config, tallies: Tallies | None) -> RateLimiter:
