@@ -91,6 +91,32 @@ class SubscriptionRejected(Signal, frozen=True, kw_only=True):
     channel: str
     socket_id: str
     reason: str
+    #: Pusher's type of the error: AuthError, LimitReached, InvalidChannel, InvalidData.
+    kind: str
+
+
+class ConnectionRefused(Signal, frozen=True, kw_only=True):
+    """A client was not let in, or was ended for a fault, with this close code.
+
+    `app_id` is empty when its key is no app's.
+    """
+
+    code: int
+
+
+class MessageRefused(Signal, frozen=True, kw_only=True):
+    """A message was answered with this error code (0: with none), and the connection stays."""
+
+    code: int
+
+
+class RequestRefused(Signal, frozen=True, kw_only=True):
+    """An API request was not let through. `app_id` is empty when its key is no app's.
+
+    `reason` is one of `unknown_key`, `signature`, `clock`, `disabled`, `rate_publish`, `rate_read`.
+    """
+
+    reason: str
 
 
 Observer = Callable[[Signal], None]

@@ -128,8 +128,9 @@ class RunningServer:
     def write_config(self) -> Path:
         """Write the config file for this port; returns its path."""
         server = {**self.settings.get("server", {}), "host": self.host, "port": self.port}
+        operations = {"port": 0, **self.settings.get("operations", {})}
         path = self.directory / f"server-{self.port}.toml"
-        path.write_text(to_toml({**self.settings, "server": server}))
+        path.write_text(to_toml({**self.settings, "server": server, "operations": operations}))
         return path
 
     def _wait_until_ready(self) -> None:

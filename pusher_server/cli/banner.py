@@ -89,7 +89,7 @@ def banner(
     app, *others = config.apps or (_some_app(),)
     place = _place(config, report, address)
     parts = [
-        _where(config, place, app, source) + "\n" + _runs_on(report, python),
+        _where(config, report, place, app, source) + "\n" + _runs_on(report, python),
         _laravel(config, place, app, show_secret=show_secret),
         _echo(place, app),
     ]
@@ -150,7 +150,7 @@ def _place(config: "Config", report: "StartReport", address: str) -> Place:
     )
 
 
-def _where(config: "Config", place: Place, app: "App", source: str) -> str:
+def _where(config: "Config", report: "StartReport", place: Place, app: "App", source: str) -> str:
     key = app.keys[0].key
     lines = [
         f"pusher-server {__version__} is running (Ctrl+C stops it)",
@@ -159,6 +159,8 @@ def _where(config: "Config", place: Place, app: "App", source: str) -> str:
         f"  HTTP API   {place.url(f'/apps/{app.id}/events')}",
         f"  Health     {place.url('/up')}",
     ]
+    if report.operations:
+        lines.append(f"  Metrics    {report.operations}/metrics")
     if config.server.unix_socket:
         lines.insert(
             2, f"  Socket     {config.server.unix_socket} (the URLs below go through your proxy)"

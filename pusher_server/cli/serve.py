@@ -134,7 +134,8 @@ def _announce(config: "Config", report: "StartReport", source: str, *, show_secr
     warning = banner.file_limit_warning(config, report.file_limit, report.workers)
     if config.log.format == "json":
         started = {"urls": report.urls, "loop": report.loop, "workers": report.workers}
-        logger.info("started", extra={**started, "file_limit": report.file_limit})
+        limits = {"file_limit": report.file_limit, "operations": report.operations}
+        logger.info("started", extra={**started, **limits})
         if warning:
             logger.warning(warning)
         return

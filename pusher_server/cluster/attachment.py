@@ -74,6 +74,8 @@ class Attachment(StoreListener, Tallies):
         self.holder = ""
         self.epoch = ""
         self._confirmed = 0
+        #: When the lease was last renewed, by the loop's clock; 0.0 before that.
+        self.renewed_at = 0.0
         self._ready = asyncio.Event()
         #: Set when what goes on must end, with the reason.
         self._ended = asyncio.Event()
@@ -182,7 +184,9 @@ class Attachment(StoreListener, Tallies):
         self._warn_of(entered.rivals)
         self.holdings.enter(holder, entered.epoch)
         await self._in_slices(map(self.interest.restore, self.interest.missing()))
-        await self._in_slices(map(self.holdings.declare, self.holdings.places()))
+        places = self.holdings.places()
+        await self._in_slices(map(self.holdings.declare, places))
+        self.link.stats.redeclared += len(places)
         for name in former:
             while (await self.link.call(Retire(name))).more:
                 pass
@@ -244,6 +248,7 @@ class Attachment(StoreListener, Tallies):
             raise self._trouble
 
     def _renewed(self, renewed: Renewed) -> None:
+        self.renewed_at = asyncio.get_running_loop().time()
         for holder, count in renewed.swept.items():
             self._swept[holder] = self._swept.get(holder, 0) + count
         if not renewed.more:

@@ -31,6 +31,8 @@ class LinkStats(Struct):
     pushes: int = 0
     #: Publications that were not sent, because the link was away or its queue full.
     dropped: int = 0
+    #: Keys that the store was told again after it had been away.
+    redeclared: int = 0
 
 
 class StoreLink(Protocol):

@@ -111,6 +111,28 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cors: bool = False
 
 
+class OperationsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[operations]`: the listener of metrics and health."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 9601
+    soketi_names: bool = False
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            raise ValueError("host is empty; write 127.0.0.1, or 0.0.0.0 for every interface")
+        if not re.fullmatch(r"[!-~]*", self.token):
+            raise ValueError("token has a blank or a character that no HTTP header can carry")
+
+    def __repr__(self) -> str:
+        return (
+            f"OperationsSettings(enabled={self.enabled!r}, host={self.host!r}, port={self.port!r},"
+            f" soketi_names={self.soketi_names!r}, token=***)"
+        )
+
+
 class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[log]`: how much and in which form, always to standard error."""
 
@@ -156,6 +178,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: ServerSettings = field(default_factory=ServerSettings)
     websocket: WebsocketSettings = field(default_factory=WebsocketSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+    operations: OperationsSettings = field(default_factory=OperationsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
@@ -177,6 +200,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "server": ServerSettings,
     "websocket": WebsocketSettings,
     "http": HttpSettings,
+    "operations": OperationsSettings,
     "log": LogSettings,
     "cluster": ClusterSettings,
     "database": DatabaseSettings,

@@ -23,6 +23,7 @@ from pusher_server.node.publishing import ApiEvent
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
 from pusher_server.protocol.socket_id import is_socket_id
 from pusher_server.protocol.text import decode, encode, exceeds, string_literal
+from pusher_server.signals import RequestRefused
 
 #: What every signed request has in its query: key, timestamp, version, digest, signature.
 _SIGNING_PARAMETERS = 5
@@ -140,6 +141,7 @@ def _consume(node: Node, app: App, cost: int, limit: int) -> None:
     cost = max(1, min(cost, limit) if limit else cost)
     wait = node.limiter.consume(app, Action.PUBLISH, cost)
     if wait > 0:
+        node.emit(RequestRefused(app_id=app.id, reason="rate_publish"))
         raise rate_limited(wait)
 
 

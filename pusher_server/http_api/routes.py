@@ -11,14 +11,22 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Struct
 
 from pusher_server.app import App
-from pusher_server.auth.requests import Query, authorized_app, parse_query, verify
+from pusher_server.auth.requests import (
+    Query,
+    TimestampExpired,
+    authorized_app,
+    parse_query,
+    verify,
+)
 from pusher_server.config import HttpSettings
+from pusher_server.errors import AuthenticationError
 from pusher_server.http_api import channels, events, health, users
 from pusher_server.http_api.errors import ApiError, method_not_allowed, rate_limited
 from pusher_server.http_api.requests import ApiRequest, Call, inflate
 from pusher_server.http_api.responses import Answer, ApiResponse
 from pusher_server.interfaces import Action
 from pusher_server.node.node import Node
+from pusher_server.signals import RequestRefused
 
 Endpoint = Callable[[Node, Call], Answer]
 Operation = Callable[[Node], ApiResponse]
@@ -110,7 +118,9 @@ class Api:
         query = parse_query(request.query)
         app = await self._app_of(target, query.key)
         answer = self.respond(app, target, query, request)
-        return answer if isinstance(answer, ApiResponse) else await answer
+        response = answer if isinstance(answer, ApiResponse) else await answer
+        self._node.hub.traffic.of(app.id).http_bytes_sent += len(response.body)
+        return response
 
     def answer_now(self, request: ApiRequest) -> ApiResponse | None:
         """The answer to a publication that asks for no counts, if its app is known at once.
@@ -135,6 +145,7 @@ class Api:
             return None
         answer = self.respond(app, target, query, request)
         assert isinstance(answer, ApiResponse)  # publications wait only for counts
+        self._node.hub.traffic.of(app.id).http_bytes_sent += len(answer.body)
         return answer
 
     def find(self, request: ApiRequest) -> Target | Operation:
@@ -169,12 +180,17 @@ class Api:
         """The app of the path, of the key where the path has none. Raises AuthenticationError."""
         apps = self._node.apps
         if target.app_id is None:
+            named = owner = await apps.by_key(key)
+        else:
+            named = await apps.by_id(target.app_id)
+            if named is not None and named.secret_of(key) is not None:
+                return named
             owner = await apps.by_key(key)
-            return authorized_app(key, owner, owner)
-        named = await apps.by_id(target.app_id)
-        if named is not None and named.secret_of(key) is not None:
-            return named
-        return authorized_app(key, named, await apps.by_key(key))
+        try:
+            return authorized_app(key, named, owner)
+        except AuthenticationError:
+            self._node.emit(RequestRefused(app_id="", reason="unknown_key"))
+            raise
 
     def respond(self, app: App, target: Target, query: Query, request: ApiRequest) -> Answer:
         """What `app` gets for this request: an answer, or a coroutine where the cluster is asked.
@@ -182,19 +198,29 @@ class Api:
         Raises AuthenticationError, ApiError, ProtocolError.
         """
         route, config, node = target.route, self._config, self._node
-        query = verify(
-            app,
-            request.method,
-            request.path,
-            query,
-            request.body,
-            self._clock(),
-            prefix=self._prefix,
-            tolerance=config.timestamp_tolerance,
-        )
+        traffic = node.hub.traffic.of(app.id)
+        traffic.http_requests += 1
+        traffic.http_bytes_received += len(request.body)
+        try:
+            query = verify(
+                app,
+                request.method,
+                request.path,
+                query,
+                request.body,
+                self._clock(),
+                prefix=self._prefix,
+                tolerance=config.timestamp_tolerance,
+            )
+        except AuthenticationError as error:
+            reason = "clock" if isinstance(error, TimestampExpired) else "signature"
+            node.emit(RequestRefused(app_id=app.id, reason=reason))
+            raise
         if not app.enabled:
+            node.emit(RequestRefused(app_id=app.id, reason="disabled"))
             raise ApiError(403, "The app is disabled")
         if route.action is not None and (wait := node.limiter.consume(app, route.action, 1)) > 0:
+            node.emit(RequestRefused(app_id=app.id, reason="rate_read"))
             raise rate_limited(wait)
         body = request.body
         if request.encoding:

@@ -78,11 +78,14 @@ class Channel:
         "_orders",
         "_parts",
         "_snapshot",
+        "behind",
+        "left",
         "members",
         "name",
         "on_bus",
         "pending",
         "scheduled",
+        "since",
         "subscribers",
         "users",
     )
@@ -99,6 +102,10 @@ class Channel:
         self.on_bus = False
         #: Whether the fan-out has it in its queue.
         self.scheduled = False
+        #: The fan-out's notes: since when the oldest frame waits, since when those behind it at the most, and
+        #: how many subscribers its pass has still to serve.
+        self.since = self.behind = 0.0
+        self.left = 0
         self._frames: list[bytes] = []
         self._parts: Parts = {}
         self._job: Job | None = None

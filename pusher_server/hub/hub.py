@@ -12,6 +12,7 @@ from pusher_server.hub.channel import Channel, Subscription
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.fanout import CHUNK, Fanout
 from pusher_server.hub.space import AppSpace
+from pusher_server.hub.traffic import Traffic
 from pusher_server.protocol.channel_name import ChannelName
 from pusher_server.protocol.frames import text_frame
 
@@ -32,7 +33,10 @@ class Left(NamedTuple):
 
 
 class Hub:
-    """`encode` makes frame bytes of a payload, once for all subscribers of this node."""
+    """`encode` makes frame bytes of a payload, once for all subscribers of this node.
+
+    `clock` gives seconds that only rise, for the latency of the fan-out.
+    """
 
     def __init__(
         self,
@@ -40,16 +44,19 @@ class Hub:
         *,
         encode: Callable[[bytes], bytes] = text_frame,
         chunk: int = CHUNK,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.spaces: dict[str, AppSpace] = {}
+        #: What metrics read.
+        self.traffic = Traffic()
         self._encode = encode
-        self._fanout = Fanout(call_soon, chunk=chunk)
+        self._fanout = Fanout(call_soon, chunk=chunk, clock=clock, latency=self.traffic.latency)
 
     def space(self, app: App) -> AppSpace:
         """The app's place on this node, made on first use."""
         space = self.spaces.get(app.id)
         if space is None:
-            space = self.spaces[app.id] = AppSpace(app)
+            space = self.spaces[app.id] = AppSpace(app, self.traffic.of(app.id))
         return space
 
     def open(self, connection: Connection) -> None:
@@ -73,11 +80,14 @@ class Hub:
         subscription = Subscription(channel, connection, member)
         channel.add(subscription)
         connection.subscriptions[name.text] = subscription
+        connection.space.subscriptions += 1
         return Joined(subscription, first_here)
 
     def activate(self, subscription: Subscription, opening: Sequence[bytes]) -> None:
         """Write the opening payloads, then what was held back; live from now on."""
-        subscription.channel.activate(subscription, [self._encode(payload) for payload in opening])
+        replied = subscription.connection.space.traffic.replied
+        frames = [replied(self._encode(payload)) for payload in opening]
+        subscription.channel.activate(subscription, frames)
 
     def settle(self, subscription: Subscription) -> None:
         """Write what is owed now, so that a direct write does not overtake it."""
@@ -89,6 +99,7 @@ class Hub:
         channel, connection = subscription.channel, subscription.connection
         last_of_user = channel.remove(subscription, settle=settle)
         del connection.subscriptions[channel.name.text]
+        connection.space.subscriptions -= 1
         last_here = not len(channel)
         if last_here:
             del connection.space.channels[channel.name.text]
@@ -112,6 +123,14 @@ class Hub:
         if channel is None:
             return 0
         sender = None if skip is None else space.connections.get(skip)
-        channel.queue(self._encode(payload), skip=sender, event_id=event_id, hold=hold)
+        frame = self._encode(payload)
+        channel.queue(frame, skip=sender, event_id=event_id, hold=hold)
         self._fanout.schedule(channel)
-        return len(channel)
+        size = len(channel)
+        recipients = size if hold else len(channel.subscribers)
+        if sender is not None and channel_name in sender.subscriptions:
+            recipients -= 1
+        traffic = space.traffic
+        traffic.deliveries += recipients
+        traffic.bytes_sent += recipients * len(frame)
+        return size

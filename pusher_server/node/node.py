@@ -27,6 +27,7 @@ from pusher_server.node.counts import SubscriptionCounts
 from pusher_server.node.inspection import Inspection
 from pusher_server.node.occupancy import Occupancy
 from pusher_server.node.publishing import Publishing
+from pusher_server.node.refusal_log import RefusalLog
 from pusher_server.node.subscriptions import Subscriptions
 from pusher_server.node.users import Users
 from pusher_server.protocol import events
@@ -71,7 +72,10 @@ class Node(ClusterListener):
         #: Why other nodes cannot be reached, in one line; None while all is well.
         self.problem: Callable[[], str | None] = lambda: None
         self._observers: list[Observer] = []
+        #: For kinds that somebody asked for: those, and all who hear everything.
+        self._observers_of: dict[type[Signal], list[Observer]] = {}
         self._census = census
+        self._refusals = RefusalLog(clock)
         self._occupancy = Occupancy(roster)
         self._counts = SubscriptionCounts(
             node_id, hub, broker, roster, self._occupancy, self.emit, clock
@@ -91,13 +95,17 @@ class Node(ClusterListener):
             if space.connections
         }
 
-    def observe(self, observer: Observer) -> None:
-        """Tell `observer` of every signal from now on."""
-        self._observers.append(observer)
+    def observe(self, observer: Observer, *kinds: type[Signal]) -> None:
+        """Tell `observer` of every signal from now on, or of these kinds: others then cost nothing."""
+        for kind in kinds:
+            self._observers_of.setdefault(kind, [*self._observers]).append(observer)
+        if not kinds:
+            for each in (self._observers, *self._observers_of.values()):
+                each.append(observer)
 
     def emit(self, signal: Signal) -> None:
         """Tell the observers; one that fails hurts nobody else (DESIGN §5.8)."""
-        for observer in self._observers:
+        for observer in self._observers_of.get(type(signal), self._observers):
             try:
                 observer(signal)
             except Exception:
@@ -138,16 +146,14 @@ class Node(ClusterListener):
     def rejected(self, connection: Connection, refusal: SubscriptionRefused) -> None:
         """A subscription was refused, and the client was told."""
         app_id = connection.space.app.id
-        logger.debug(
-            "subscription refused",
-            extra={"app": app_id, "channel": refusal.channel, "reason": refusal.message},
-        )
+        self._refusals.refused(app_id, refusal)
         self.emit(
             SubscriptionRejected(
                 app_id=app_id,
                 channel=refusal.channel,
                 socket_id=connection.socket_id,
                 reason=refusal.message,
+                kind=refusal.kind,
             )
         )
 

@@ -42,6 +42,7 @@ class Publishing:
 
     def publish(self, app: App, event: ApiEvent) -> None:
         """Send to each channel, but not to the socket the event came from. Never raises."""
+        self._hub.traffic.of(app.id).published += len(event.channels)
         for channel in event.channels:
             payload = events.channel_event(event.name, channel.text, event.data)
             remember = Retention(event.data, app.cache_ttl) if channel.remembers_last else None
@@ -62,6 +63,7 @@ class Publishing:
         member = None if subscription is None else subscription.member
         user_id = None if member is None else member.user_id
         payload = events.channel_event(message.event, message.channel, message.data, user_id)
+        connection.space.traffic.client_events += 1
         self._send(connection.space.app.id, channel, payload, connection.socket_id, None)
         self._emit(
             ClientEventSent(

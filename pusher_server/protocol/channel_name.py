@@ -92,6 +92,13 @@ def _parse(text: str, lenient: bool) -> ChannelName:
     return ChannelName(text)
 
 
+def kind_of(text: str) -> str:
+    """The prefix of a name that need not be one: `presence-`, `#` for a user's channel, "" for a public one."""
+    if text.startswith("#"):
+        return "#"
+    return next((prefix for prefix, _ in _PREFIXES if text.startswith(prefix)), "")
+
+
 def user_channel(user_id: str) -> ChannelName:
     """The channel of a signed-in user; sign-in takes ids that no API call could address (PROTOCOL §6.1)."""
     return ChannelName(USER_PREFIX + user_id, user_id=user_id)

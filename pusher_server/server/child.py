@@ -6,12 +6,13 @@ import os
 import signal
 import socket
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from pusher_server.server.leash import READY, Leash, place_line
+from pusher_server.server.leash import READING, READY, Leash, place_line
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -27,6 +28,8 @@ class Child:
         self.ready = False
         self.born = self.heard = asyncio.get_running_loop().time()
         self._on_ready = on_ready
+        #: Who waits for a reading.
+        self._asked: deque[asyncio.Future[bytes]] = deque()
         self._process: asyncio.subprocess.Process
         self._leash: Leash
 
@@ -65,6 +68,17 @@ class Child:
         if said == READY:
             self.ready = True
             self._on_ready(report.encode())
+        elif said == READING and self._asked:
+            answer = self._asked.popleft()
+            if not answer.done():
+                answer.set_result(report.encode())
+
+    async def reading(self) -> bytes:
+        """What it says of itself, as JSON. Waits for ever: the caller bounds it."""
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked.append(answer)
+        self.say(READING)
+        return await answer
 
     def say(self, word: str) -> None:
         """See `leash`."""

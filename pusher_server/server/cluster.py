@@ -28,6 +28,8 @@ class Cluster(Protocol):
     census: Census
     #: None when this process is all there is.
     tallies: Tallies | None
+    #: None when this process is all there is.
+    stores: Stores | None
 
     def attach(self, listener: ClusterListener) -> None:
         """Who is told of what happens; once, before anything else."""
@@ -57,6 +59,7 @@ class LocalCluster(Cluster):
         self.roster = self._roster
         self.census = LocalCensus(here)
         self.tallies = None
+        self.stores = None
 
     def attach(self, listener: ClusterListener) -> None:
         """See `Cluster`."""
@@ -90,7 +93,7 @@ class SharedCluster(Cluster):
         clock: Clock,
         here: Here,
     ) -> None:
-        self._stores = Stores(
+        self._stores = self.stores = Stores(
             links,
             node_id,
             lease=settings.lease,

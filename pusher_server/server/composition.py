@@ -25,14 +25,21 @@ from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.limits.shared import SharedRateLimiter
+from pusher_server.metrics.counting import COUNTED
+from pusher_server.metrics.gathering import Gathering
+from pusher_server.metrics.lag import LagWatch
+from pusher_server.metrics.listener import Listener
+from pusher_server.metrics.team import alone
 from pusher_server.node.node import Node
 from pusher_server.server import cluster
 from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen, raise_file_limit
+from pusher_server.server.operations import link_readings, operations_listener
 from pusher_server.server.places import WorkerPlace
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.tls import Certificate
+from pusher_server.websocket import heartbeat
 from pusher_server.websocket.edge import WebSocketEdge
 
 logger = logging.getLogger("pusher_server.server")
@@ -45,6 +52,8 @@ class StartReport(Struct, frozen=True):
     file_limit: int
     workers: int
     urls: list[str]
+    #: Where the operations listener is, "" when there is none.
+    operations: str = ""
 
 
 class Server:
@@ -85,7 +94,7 @@ class Server:
         )
         self.node = Node(
             node_id,
-            hub=Hub(lambda callback: asyncio.get_running_loop().call_soon(callback)),
+            hub=Hub(_call_soon, clock=time.monotonic),
             broker=self._cluster.broker,
             roster=self._cluster.roster,
             census=self._cluster.census,
@@ -107,6 +116,25 @@ class Server:
             random_below=secrets.randbelow,
         )
         self._guard = RequestGuard(config.http)
+        self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
+        self.gathering = self._gathering()
+        self._operations: Listener | None = None
+
+    def _gathering(self) -> Gathering:
+        """What metrics and health read; it hears of refusals if somebody will ask."""
+        gathering = Gathering(
+            self.node,
+            worker="1" if self._place is None else str(self._place.index),
+            lag=self._lag,
+            links=lambda: link_readings(self._cluster.stores),
+            max_connections=self._config.websocket.max_connections,
+            clock=time.time,
+            hindrances=[lambda: None if self.node.apps.ready else self._problem()],
+            problems=[self._problem],
+        )
+        if self._config.operations.enabled:
+            self.node.observe(gathering.counting.observe, *COUNTED)
+        return gathering
 
     def run(self) -> None:
         """Serve until told to stop. Raises ConfigError before serving, when the address cannot be had."""
@@ -118,6 +146,10 @@ class Server:
             sockets = self._place.sockets()
         settings = self._uvicorn()
         address = sockets[0].getsockname()
+        if self._place is None:
+            self._operations = operations_listener(
+                config.operations, alone(self.gathering), port=config.server.port
+            )
         self._uvicorn_server = DrainingServer(
             settings,
             node=self.node,
@@ -129,6 +161,7 @@ class Server:
             started=lambda: self.on_started(self._report(address, file_limit)),
             supervised=self._place is not None,
             stopped=None if self._live is None else self._live.close,
+            operations=self._operations,
         )
         try:
             self._uvicorn_server.run(sockets=sockets)
@@ -190,6 +223,7 @@ class Server:
             task.add_done_callback(self._closing.discard)
 
     def _tick(self, now: float) -> None:
+        self._lag.tick()
         self._cluster.sweep()
         if self._live is not None:
             self._live.tick()
@@ -234,7 +268,14 @@ class Server:
             host = f"[{server.host}]" if ":" in server.host else server.host
             scheme = "https" if self._certificate else "http"
             urls = [f"{scheme}://{host}:{address[1]}{server.path_prefix}"]
-        return StartReport(loop=loop, file_limit=file_limit, workers=1, urls=urls)
+        operations = "" if self._operations is None else self._operations.url
+        return StartReport(
+            loop=loop, file_limit=file_limit, workers=1, urls=urls, operations=operations
+        )
+
+
+def _call_soon(callback: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(callback)
 
 
 def _limiter(config: Config, tallies: Tallies | None) -> RateLimiter:
@@ -252,5 +293,5 @@ def _node_id(config: Config, place: WorkerPlace | None) -> str:
 
 
 def _changed_sections(before: Config, after: Config) -> list[str]:
-    names = ("server", "websocket", "http", "log", "cluster", "database")
+    names = ("server", "websocket", "http", "operations", "log", "cluster", "database")
     return [name for name in names if getattr(before, name) != getattr(after, name)]

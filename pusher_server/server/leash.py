@@ -6,7 +6,9 @@
 | | `stop` | drain and end |
 | | `stop now` | end at once |
 | | `reload` | read apps and certificates again |
+| | `reading` | say what metrics and health need |
 | child | `ready` and a report, JSON | it serves |
+| | `reading` and it, JSON | the answer; answers come in the order of the questions |
 | | `alive` | its loop turns; each second or more often |
 
 The end of the socket says that the other process has ended, however it did. Words rather than signals: a
@@ -27,6 +29,7 @@ T = TypeVar("T")
 STOP = "stop"
 STOP_NOW = "stop now"
 RELOAD = "reload"
+READING = "reading"
 READY = "ready"
 ALIVE = "alive"
 

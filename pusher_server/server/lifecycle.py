@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 
 from pusher_server.hub.connection import Connection
+from pusher_server.metrics.listener import Listener
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code
 from pusher_server.server.cluster import Cluster
@@ -48,8 +49,10 @@ class DrainingServer(uvicorn.Server):
         started: Callable[[], None],
         supervised: bool = False,
         stopped: Callable[[], Awaitable[None]] | None = None,
+        operations: Listener | None = None,
     ) -> None:
         super().__init__(config)
+        self._operations = operations
         self._supervised = supervised
         self._node = node
         self._edge = edge
@@ -66,6 +69,8 @@ class DrainingServer(uvicorn.Server):
         """Listen, then keep what exists now out of the garbage collector's way."""
         self._cluster.start()
         await super().startup(sockets=sockets)
+        if self._operations is not None:
+            await self._operations.open()
         self._loop = asyncio.get_running_loop()
         self._sweep()
         gc.collect()
@@ -79,6 +84,8 @@ class DrainingServer(uvicorn.Server):
         await self._cluster.stop()
         if self._stopped is not None:
             await self._stopped()
+        if self._operations is not None:
+            await self._operations.close()
 
     async def close_gently(self, closing: list[tuple[Connection, int, str]]) -> None:
         """Close connections at the pace of a drain: those who may come back come back spread out."""

@@ -18,6 +18,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,9 @@ from msgspec import Struct, structs
 
 from pusher_server.config import Config, load
 from pusher_server.errors import ConfigError
+from pusher_server.metrics.listener import Listener
+from pusher_server.metrics.reading import Reading
+from pusher_server.metrics.team import Asked, Team
 from pusher_server.server import cluster
 from pusher_server.server.backoff import Backoff
 from pusher_server.server.bus_socket import BusSocket
@@ -33,6 +37,7 @@ from pusher_server.server.child import Child
 from pusher_server.server.composition import StartReport
 from pusher_server.server.leash import RELOAD, STOP, STOP_NOW
 from pusher_server.server.listening import listen_apart, raise_file_limit
+from pusher_server.server.operations import operations_listener
 from pusher_server.server.places import BusPlace, WorkerPlace
 from pusher_server.server.tls import Certificate
 
@@ -82,6 +87,10 @@ class _Slot:
         self.state.since = time.time()
 
 
+async def _reading(child: Child) -> Reading:
+    return msgspec.json.decode(await child.reading(), type=Reading)
+
+
 class Supervisor:
     """`on_started` is called once, when the workers listen."""
 
@@ -101,6 +110,7 @@ class Supervisor:
         self._announced = False
         self._stopping = False
         self._status = 0
+        self._operations: Listener | None = None
         if config.server.tls.certificate:
             Certificate(config.server.tls)
         cluster.check(config.cluster)
@@ -117,6 +127,9 @@ class Supervisor:
         server = self._config.server
         listeners = listen_apart(server, self._config.websocket.send_buffer_bytes, self._count)
         try:
+            self._operations = operations_listener(
+                self._config.operations, Team(self._processes), port=server.port
+            )
             if self._needs_bus:
                 self._bus_socket = BusSocket(self._config.cluster.bus_directory)
                 self._bus = _Slot("bus", [], {})
@@ -138,6 +151,8 @@ class Supervisor:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         watching = loop.create_task(self._watch())
+        if self._operations is not None:
+            await self._operations.open()
         async with asyncio.TaskGroup() as group:
             if self._bus is not None:
                 group.create_task(self._keep(self._bus, self._start_bus))
@@ -145,6 +160,8 @@ class Supervisor:
             if self._bus is not None:
                 self._close(self._bus, STOP)
         watching.cancel()
+        if self._operations is not None:
+            await self._operations.close()
 
     # One process after the other in a slot
 
@@ -255,7 +272,25 @@ class Supervisor:
         settled = all(slot.was_ready or slot.backoff.count for slot in self._workers)
         if self._report is not None and settled and not self._announced:
             self._announced = True
-            self.on_started(structs.replace(self._report, workers=self._count))
+            operations = "" if self._operations is None else self._operations.url
+            report = structs.replace(self._report, workers=self._count, operations=operations)
+            self.on_started(report)
+
+    # Metrics and health
+
+    def _processes(self) -> list[Asked]:
+        """Those who can say something of themselves."""
+        return [
+            Asked(
+                name=str(slot.labels["worker"]),
+                phase=slot.state.phase,
+                starts=slot.state.starts,
+                ask=partial(_reading, slot.child)
+                if slot.child is not None and slot.child.ready
+                else None,
+            )
+            for slot in self._workers
+        ]
 
     # Watching
 

@@ -16,7 +16,7 @@ import msgspec
 from pusher_server import logs
 from pusher_server.errors import ConfigError
 from pusher_server.server.composition import Server, StartReport
-from pusher_server.server.leash import READY, RELOAD, STOP, STOP_NOW, Leash, read_place
+from pusher_server.server.leash import READING, READY, RELOAD, STOP, STOP_NOW, Leash, read_place
 from pusher_server.server.places import WorkerPlace
 
 logger = logging.getLogger("pusher_server.server")
@@ -71,7 +71,7 @@ class _Worker:
         self._holding = asyncio.get_running_loop().create_task(self._hold(report))
 
     async def _hold(self, report: StartReport) -> None:
-        leash = await Leash.hold(self._end, self._obey, self._server.drain)
+        self._leash = leash = await Leash.hold(self._end, self._obey, self._server.drain)
         leash.say(f"{READY} {msgspec.json.encode(report).decode()}")
         leash.beat(self._lease)
 
@@ -82,6 +82,9 @@ class _Worker:
             self._server.stop_now()
         elif word == RELOAD:
             self._server.reload()
+        elif word == READING:
+            reading = msgspec.json.encode(self._server.gathering.read())
+            self._leash.say(f"{READING} {reading.decode()}")
 
 
 if __name__ == "__main__":

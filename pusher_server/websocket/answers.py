@@ -13,6 +13,7 @@ from pusher_server.protocol.errors import (
     MessageRejected,
     SubscriptionRefused,
 )
+from pusher_server.signals import ConnectionRefused, MessageRefused
 
 logger = logging.getLogger("pusher_server.websocket")
 
@@ -27,7 +28,12 @@ def answer(connection: Connection, node: Node, error: Exception) -> None:
         case MessageRejected():
             _settle(connection, node, error.channel)
             connection.send(events.error(error.code, error.message, error.channel))
+            app_id = connection.space.app.id
+            node.emit(MessageRefused(app_id=app_id, code=error.code or 0))
         case ConnectionRejected() | FramingViolation():
+            space = getattr(connection, "space", None)  # none yet, when its key is no app's
+            app_id = "" if space is None else space.app.id
+            node.emit(ConnectionRefused(app_id=app_id, code=error.code))
             connection.close(error.code, error.message)
         case ClusterUnavailable():
             logger.warning("a client is sent away: %s", error)

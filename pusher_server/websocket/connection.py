@@ -107,7 +107,6 @@ class WebSocketConnection(asyncio.Protocol):
         #: The handshake's response, until the first frame goes out with it.
         self._greeting = b""
         self._early = b""
-        #: There while something waits.
         self.mailbox: Mailbox | None = None
         self._reader: FrameReader | None = None
         #: What a flood has left for the next turn; no reading until then.
@@ -124,7 +123,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def send(self, payload: bytes) -> None:
         """Frame one payload and write it."""
-        self.write(text_frame(payload))
+        self.write(self.space.traffic.replied(text_frame(payload)))
 
     def authorized(self) -> None:
         """It signed in or was let into a channel that needs authorization."""
@@ -159,17 +158,17 @@ class WebSocketConnection(asyncio.Protocol):
         edge = self._edge
         self.app_key = edge.key_of(upgrade)
         app = await edge.app_for(self.app_key)
+        self.space = edge.node.hub.space(app)
         edge.admit(app, upgrade, secure=secure)
         if self._state is not State.OPENING:
             return
-        self.space = edge.node.hub.space(app)
         self.socket_id = edge.new_socket_id(self.space)
         now = edge.clock()
         self._session = Session(now, authorization_timeout=app.authorization_timeout)
         self._reader = FrameReader(app.limits.message_bytes)
         self._state = State.OPEN
         greeting = events.connection_established(self.socket_id, app.activity_timeout)
-        self._write_first(text_frame(greeting))
+        self._write_first(self.space.traffic.replied(text_frame(greeting)))
         edge.node.open(self)
         timeout = min(app.activity_timeout, app.authorization_timeout or app.activity_timeout)
         edge.heartbeat.watch(self, now + timeout)
@@ -193,6 +192,7 @@ class WebSocketConnection(asyncio.Protocol):
             return
         if self._session is not None:
             self._session.heard(self._edge.clock())
+            self.space.traffic.bytes_received += len(data)
         if self._reader is not None:  # else refused or broken: nothing it says has a meaning
             self._serve(self._reader.receive(data))
 
@@ -304,7 +304,7 @@ class WebSocketConnection(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def _drop(self) -> None:
-        self._edge.slow_consumers_dropped += 1
+        self.space.traffic.slow_consumers_dropped += 1
         logger.debug("slow consumer dropped", extra={"remote": self.remote})
         self._transport.abort()
 

@@ -34,6 +34,7 @@ def dispatch(connection: Ordered, node: Node, message: Message) -> None:
 
     Raises MessageRejected; what runs in order deals with its own errors.
     """
+    connection.space.traffic.messages_received += 1
     match message:
         case ClientEvent():
             if connection.mailbox is None:
@@ -50,7 +51,7 @@ def dispatch(connection: Ordered, node: Node, message: Message) -> None:
         case SignIn():
             connection.run(BARRIER, lambda: node.users.sign_in(connection, message))
         case Ping():
-            connection.write(_PONG)
+            connection.write(connection.space.traffic.replied(_PONG))
 
 
 async def _client_event(connection: Connection, node: Node, message: ClientEvent) -> None:

@@ -38,8 +38,6 @@ class WebSocketEdge:
         self._prefix = path_prefix.rstrip("/")
         #: Sockets between the upgrade and their end.
         self.connections: dict[WebSocketConnection, None] = {}
-        #: Readers cut because they did not keep up, since the start.
-        self.slow_consumers_dropped = 0
 
     def key_of(self, upgrade: Upgrade) -> str:
         """The app key in the path. Raises ConnectionRejected: unknown path or protocol version."""

@@ -83,6 +83,7 @@ async def serving(
         _without_pytests_handlers(server._uvicorn(), access_log=config.log.access),
         node=server.node,
         edge=server._edge,
+        cluster=server._cluster,
         grace=config.server.shutdown_grace,
         tick=server._tick,
         reload=server.reload,

@@ -132,7 +132,7 @@ async def test_a_client_over_the_cap_is_dropped_before_its_time(tmp_path: Path) 
         ):
             await publish(backend, "cap", range(30), 100_000)
             await until_connected(backend, 0)
-        assert inside.edge.slow_consumers_dropped == 1
+        assert inside.node.hub.traffic.of(APP_ID).slow_consumers_dropped == 1
 
 
 async def sip(client: Wire, size: int, *, piece: int = 32_768, every: float = 0.03) -> bytes:

@@ -45,6 +45,7 @@ class Report(Struct, frozen=True, kw_only=True):
     file_limit: int = 1_048_576
     workers: int = 1
     urls: list[str] = field(default_factory=lambda: ["http://127.0.0.1:6001"])
+    operations: str = ""
 
 
 class FakeServer:

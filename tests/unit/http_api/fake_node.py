@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Iterable
 
 from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
+from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import Action, AppProvider, CachedEvent, RateLimiter
 from pusher_server.node.publishing import ApiEvent
+from pusher_server.signals import Signal
 
 
 class FakePublishing:
@@ -105,6 +107,8 @@ class FakeNode:
     """What the API sees of a node."""
 
     def __init__(self, *apps: App) -> None:
+        self.hub = Hub(lambda callback: None)
+        self.signals: list[Signal] = []
         self.publishing = FakePublishing()
         self.inspection = FakeInspection()
         self.users = FakeUsers()
@@ -112,6 +116,9 @@ class FakeNode:
         self.limiter = FakeLimiter()
         self.draining = False
         self.trouble: str | None = None
+
+    def emit(self, signal: Signal) -> None:
+        self.signals.append(signal)
 
     def problem(self) -> str | None:
         return self.trouble

@@ -14,7 +14,9 @@ class House:
 
     def __init__(self, chunk: int = 500) -> None:
         self.loop = FakeCallSoon()
-        self.hub = Hub(self.loop, chunk=chunk)
+        #: What the clock says.
+        self.seconds = 0.0
+        self.hub = Hub(self.loop, chunk=chunk, clock=lambda: self.seconds)
         self.space = self.hub.space(APP)
 
     def client(self, socket_id: str) -> FakeConnection:

@@ -82,3 +82,44 @@ def test_a_transport_that_raises_ends_nobody_elses_fan_out() -> None:
 
 def _refuse(data: bytes) -> None:
     raise ConnectionError
+
+
+def test_latency_is_from_the_first_event_of_a_batch_to_its_last_write() -> None:
+    """A small channel's batch takes a turn; a large one's as many as it has chunks."""
+    house = House(chunk=2)
+    house.crowd(1, "small")
+    house.crowd(5, "large")
+    house.seconds = 10.0
+    house.deliver("a", "small")
+    house.deliver("b", "large")
+    house.seconds = 10.3
+    house.loop.turn()  # small, and two of large
+    assert house.hub.traffic.latency.total == pytest.approx(0.3)
+    house.seconds = 11.0
+    house.loop.turn()
+    house.seconds = 12.0
+    house.loop.run()
+    assert sum(house.hub.traffic.latency.counts) == 2
+    assert house.hub.traffic.latency.total == pytest.approx(0.3 + 2.0)
+
+
+def test_a_channel_that_never_comes_to_rest_tells_its_latency_all_the_same() -> None:
+    """What is queued behind a running batch has waited since that one began, at the most."""
+    house = House(chunk=2)
+    house.crowd(4, "large")
+    latency = house.hub.traffic.latency
+    for second in range(20):
+        house.seconds = float(second)
+        house.deliver("x", "large")
+        house.loop.turn()
+    assert sum(latency.counts) >= 5
+    assert latency.total / sum(latency.counts) <= 4.0
+
+
+def test_what_reaches_nobody_has_no_latency() -> None:
+    house = House()
+    (client,) = house.crowd(1, "a")
+    house.deliver("x", "a")
+    house.hub.close(client, settle=False)
+    house.loop.run()
+    assert sum(house.hub.traffic.latency.counts) == 0

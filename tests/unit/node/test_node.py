@@ -87,12 +87,29 @@ def test_an_observer_that_fails_hurts_nobody(
     assert [record.message for record in caplog.records] == ["an observer failed"]
 
 
+def test_an_observer_may_ask_for_some_kinds_only(world: World) -> None:
+    """Whoever hears everything still does, whether it came before or after."""
+    some: list[Signal] = []
+    later: list[Signal] = []
+    world.node.observe(some.append, ConnectionClosed)
+    world.node.observe(later.append)
+    client = world.connect()
+    world.drop(client)
+    assert [type(each) for each in some] == [ConnectionClosed]
+    assert [type(each) for each in later] == [ConnectionOpened, ConnectionClosed]
+    assert world.signals == later
+
+
 def test_a_refusal_is_told_to_observers(world: World) -> None:
     client = world.connect()
     world.node.rejected(client, SubscriptionRefused("private-x", "no"))
     assert world.told() == [
         SubscriptionRejected(
-            app_id="1", channel="private-x", socket_id=client.socket_id, reason="no"
+            app_id="1",
+            channel="private-x",
+            socket_id=client.socket_id,
+            reason="no",
+            kind="AuthError",
         )
     ]
 

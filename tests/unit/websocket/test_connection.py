@@ -213,7 +213,7 @@ async def test_answers_that_nobody_reads_do_not_pile_up_within_a_turn() -> None:
     client.connection.pause_writing()
     client.feed(*[client_frame(fakes.PING, b"x" * 100) for _ in range(50)])
     assert client.transport.is_aborted
-    assert house.edge.slow_consumers_dropped == 1
+    assert house.space.traffic.slow_consumers_dropped == 1
 
 
 async def test_a_goodbye_within_a_flood_is_the_end_of_it(house: House) -> None:

@@ -1,0 +1,115 @@
+"""What a scrape costs, and what it grows with: apps, not connections.
+
+`read` is what the loop waits for; with many apps the text is written in a thread.
+
+    python -m benchmarks.bench_scrape
+
+The goal: less than 10 ms with 10,000 connections. The loop serves nobody meanwhile.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable
+from itertools import count
+
+from pusher_server.app import App, AppKey
+from pusher_server.apps.static import StaticApps
+from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
+from pusher_server.hub.channel import Subscription
+from pusher_server.hub.hub import Hub
+from pusher_server.hub.space import AppSpace
+from pusher_server.limits.local import LocalRateLimiter
+from pusher_server.metrics.counting import COUNTED
+from pusher_server.metrics.exposition import exposition
+from pusher_server.metrics.gathering import Gathering
+from pusher_server.metrics.lag import LagWatch
+from pusher_server.metrics.team import alone
+from pusher_server.node.node import Node
+from pusher_server.protocol.channel_name import parse_channel_name
+from pusher_server.protocol.members import User
+
+ROUNDS = 20
+
+
+class _Client:
+    """Established, and nothing is ever written to it."""
+
+    def __init__(self, space: AppSpace, socket_id: str) -> None:
+        self.socket_id = socket_id
+        self.app_key = "key"
+        self.space = space
+        self.subscriptions: dict[str, Subscription] = {}
+        self.user: User | None = None
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Nowhere."""
+        return lambda data: None
+
+    def send(self, payload: bytes) -> None:
+        """See `write`."""
+
+    def authorized(self) -> None:
+        """Nobody asks."""
+
+    def may_send_client_event(self) -> bool:
+        """It does not."""
+        return False
+
+    def close(self, code: int, message: str) -> None:
+        """It stays."""
+
+
+def _gathering(apps: int, connections: int) -> Gathering:
+    """A node with that many connections, each in a channel of its own and in a common one."""
+    tenants = [App(id=f"app-{n}", keys=(AppKey(key=f"key-{n}", secret="s"),)) for n in range(apps)]
+    clock = time.monotonic
+    node = Node(
+        "bench",
+        hub=Hub(lambda callback: None, clock=clock),
+        broker=LocalBroker(clock),
+        roster=LocalRoster("bench", clock, epoch=1, undo_window=3.0),
+        census=LocalCensus(lambda: node.connections_here()),
+        apps=StaticApps(tenants),
+        limiter=LocalRateLimiter(clock),
+        clock=clock,
+        event_ids=count(1),
+    )
+    lag = LagWatch(clock, 0.25)
+    gathering = Gathering(
+        node, worker="1", lag=lag, links=lambda: (), max_connections=0, clock=time.time
+    )
+    node.observe(gathering.counting.observe, *COUNTED)
+    for n in range(connections):
+        client = _Client(node.hub.space(tenants[n % apps]), f"1.{n}")
+        node.open(client)
+        for name in (f"own-{n}", "common"):
+            joined = node.hub.subscribe(client, parse_channel_name(name))
+            node.hub.activate(joined.subscription, [])
+    return gathering
+
+
+async def _measure() -> None:
+    print("read ms  text ms  apps  connections")
+    for apps, connections in ((1, 10), (1, 10_000), (1, 50_000), (100, 10_000), (1_000, 10_000)):
+        team = alone(_gathering(apps, connections))
+        reading, writing = [], []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            sums = (await team.snapshot()).sums
+            read = time.perf_counter()
+            exposition(sums)
+            reading.append(read - began)
+            writing.append(time.perf_counter() - read)
+        read_ms, text_ms = (statistics.median(each) * 1e3 for each in (reading, writing))
+        print(f"{read_ms:7.2f}  {text_ms:7.2f}  {apps:4}  {connections:11}")
+
+
+def main() -> None:
+    """Measure and print."""
+    asyncio.run(_measure())
+
+
+if __name__ == "__main__":
+    main()

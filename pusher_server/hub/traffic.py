@@ -1,0 +1,91 @@
+"""What has passed through this node since its start: plain numbers that only rise, for metrics to read.
+
+A broadcast is counted once, by the number of its recipients. Nothing is counted per subscriber, and nothing
+here is computed that nobody asks for.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+#: Upper bounds in seconds: a quiet server writes within 1 ms, one that is at its limit takes seconds.
+LATENCY_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Histogram:
+    """How many values were up to each of `bounds`, each value in one place; the last place has no bound."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        #: The sum of all values.
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def observe_since(self, times: Iterable[float], now: float) -> None:
+        """Count how long ago each of `times` was."""
+        counts, bounds = self.counts, self.bounds
+        for time in times:
+            counts[bisect_left(bounds, now - time)] += 1
+            self.total += now - time
+
+
+class AppTraffic:
+    """One app's numbers. Bytes on WebSockets are those of whole frames, on HTTP those of bodies."""
+
+    __slots__ = (
+        "bytes_received",
+        "bytes_sent",
+        "client_events",
+        "deliveries",
+        "http_bytes_received",
+        "http_bytes_sent",
+        "http_requests",
+        "messages_received",
+        "published",
+        "replies",
+        "slow_consumers_dropped",
+    )
+
+    def __init__(self) -> None:
+        self.messages_received = 0
+        self.bytes_received = 0
+        #: Events of the backend, once for each channel; of clients, those that were relayed.
+        self.published = 0
+        self.client_events = 0
+        #: Messages of broadcasts, one for each recipient.
+        self.deliveries = 0
+        #: Messages to one connection alone: greetings, successes, errors, pongs.
+        self.replies = 0
+        self.bytes_sent = 0
+        #: Readers cut because they did not keep up.
+        self.slow_consumers_dropped = 0
+        self.http_requests = 0
+        self.http_bytes_received = 0
+        self.http_bytes_sent = 0
+
+    def replied(self, frame: bytes) -> bytes:
+        """Count one message to one connection; its frame as it was given."""
+        self.replies += 1
+        self.bytes_sent += len(frame)
+        return frame
+
+
+class Traffic:
+    """Of all apps on this node, and how long it took from publishing to the last write."""
+
+    def __init__(self) -> None:
+        self.apps: dict[str, AppTraffic] = {}
+        self.latency = Histogram(LATENCY_BOUNDS)
+
+    def of(self, app_id: str) -> AppTraffic:
+        """The app's numbers, made on first use."""
+        found = self.apps.get(app_id)
+        if found is None:
+            found = self.apps[app_id] = AppTraffic()
+        return found

@@ -1,0 +1,154 @@
+"""Reads what hub, node and links keep anyway into one `Reading`; nothing runs between two scrapes."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Protocol
+
+from msgspec import Struct
+
+from pusher_server.hub.traffic import Histogram
+from pusher_server.metrics import catalogue
+from pusher_server.metrics.catalogue import Metric
+from pusher_server.metrics.counting import Counting
+from pusher_server.metrics.lag import LagWatch
+from pusher_server.metrics.process_use import ProcessUse, own_use
+from pusher_server.metrics.reading import Distribution, Labels, Reading, State
+from pusher_server.node.node import Node
+
+Sample = tuple[Metric, Labels, float]
+
+
+class LinkReading(Struct, frozen=True, kw_only=True):
+    """One store of the cluster, seen from here. `peer` has no password; `renewal_age` is in seconds."""
+
+    peer: str
+    up: bool
+    opened: int
+    renewal_age: float
+    commands: int
+    pushes: int
+    dropped: int
+    redeclared: int
+    held_keys: int
+    followed_topics: int
+
+
+class Gatherer(Protocol):
+    """Whatever can be read."""
+
+    def read(self) -> Reading:
+        """Now."""
+
+
+class Gathering(Gatherer):
+    """One process. `worker` is its name among its machine's; the callables are asked at each reading.
+
+    `hindrances` say why no client should come, `problems` what is wrong besides; None while all is well.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        worker: str,
+        lag: LagWatch,
+        links: Callable[[], Iterable[LinkReading]],
+        max_connections: int,
+        clock: Callable[[], float],
+        hindrances: Iterable[Callable[[], str | None]] = (),
+        problems: Iterable[Callable[[], str | None]] = (),
+    ) -> None:
+        self._node = node
+        self._worker = worker
+        self._lag = lag
+        self._links = links
+        self._max_connections = max_connections
+        self._clock = clock
+        self._hindrances = tuple(hindrances)
+        self._problems = tuple(problems)
+        self.counting = Counting()
+
+    def read(self) -> Reading:
+        """Everything, now."""
+        use = own_use()
+        numbers: dict[str, list[tuple[Labels, float]]] = {}
+        for metric, labels, value in chain(self._samples(use), self.counting.samples()):
+            numbers.setdefault(metric.name, []).append((labels, value))
+        return Reading(
+            node=self._node.node_id,
+            state=self._state(use),
+            numbers=numbers,
+            histograms={
+                catalogue.LATENCY.name: _distribution(self._node.hub.traffic.latency),
+                catalogue.LOOP_LAG.name: _distribution(self._lag.histogram),
+            },
+        )
+
+    def _state(self, use: ProcessUse) -> State:
+        return State(
+            draining=self._node.draining,
+            hindrance=_first(self._hindrances),
+            problem=_first(self._problems),
+            lag=self._lag.recent,
+            connections=sum(self._node.connections_here().values()),
+            max_connections=self._max_connections,
+            open_files=use.open_files,
+            max_files=use.max_files,
+            memory=use.memory,
+            cpu_seconds=use.cpu_seconds,
+            uptime=self._clock() - use.started,
+        )
+
+    def _samples(self, use: ProcessUse) -> Iterator[Sample]:
+        yield from self._app_samples()
+        worker = (self._worker,)
+        yield catalogue.LOOP_LAG_RECENT, worker, self._lag.recent
+        yield catalogue.MEMORY, worker, use.memory
+        yield catalogue.CPU, worker, use.cpu_seconds
+        yield catalogue.OPEN_FILES, worker, use.open_files
+        yield catalogue.MAX_FILES, worker, use.max_files
+        yield catalogue.STARTED, worker, use.started
+        for link in self._links():
+            yield from self._link_samples(link)
+
+    def _app_samples(self) -> Iterator[Sample]:
+        hub = self._node.hub
+        for app_id, traffic in hub.traffic.apps.items():
+            labels = (app_id,)
+            space = hub.spaces.get(app_id)
+            if space is not None:
+                yield catalogue.CONNECTIONS, labels, len(space.connections)
+                yield catalogue.SUBSCRIPTIONS, labels, space.subscriptions
+                yield catalogue.CHANNELS, labels, len(space.channels)
+                yield catalogue.USERS, labels, len(space.users)
+            yield catalogue.MESSAGES_RECEIVED, labels, traffic.messages_received
+            yield catalogue.MESSAGES_SENT, labels, traffic.deliveries + traffic.replies
+            yield catalogue.BYTES_RECEIVED, labels, traffic.bytes_received
+            yield catalogue.BYTES_SENT, labels, traffic.bytes_sent
+            yield catalogue.PUBLISHES, labels, traffic.published
+            yield catalogue.CLIENT_EVENTS, labels, traffic.client_events
+            yield catalogue.DELIVERIES, labels, traffic.deliveries
+            yield catalogue.SLOW_CONSUMERS, labels, traffic.slow_consumers_dropped
+            yield catalogue.HTTP_REQUESTS, labels, traffic.http_requests
+            yield catalogue.HTTP_BYTES_RECEIVED, labels, traffic.http_bytes_received
+            yield catalogue.HTTP_BYTES_SENT, labels, traffic.http_bytes_sent
+
+    def _link_samples(self, link: LinkReading) -> Iterator[Sample]:
+        peer = (link.peer,)
+        yield catalogue.LINK_UP, (link.peer, self._worker), float(link.up)
+        yield catalogue.RENEWAL_AGE, (link.peer, self._worker), link.renewal_age
+        yield catalogue.LINK_OPENED, peer, link.opened
+        yield catalogue.COMMANDS, peer, link.commands
+        yield catalogue.PUSHES, peer, link.pushes
+        yield catalogue.DROPPED, peer, link.dropped
+        yield catalogue.REDECLARED, peer, link.redeclared
+        yield catalogue.HELD_KEYS, peer, link.held_keys
+        yield catalogue.FOLLOWED_TOPICS, peer, link.followed_topics
+
+
+def _first(questions: Iterable[Callable[[], str | None]]) -> str | None:
+    return next((said for ask in questions if (said := ask()) is not None), None)
+
+
+def _distribution(histogram: Histogram) -> Distribution:
+    return Distribution(list(histogram.counts), histogram.total)

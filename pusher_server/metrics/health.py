@@ -1,0 +1,76 @@
+"""Whether to send clients here: judged over the processes of one machine (PROTOCOL §7.11)."""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from pusher_server.metrics.reading import State
+
+#: A loop that was this late lately serves nobody well. Below it, sending clients elsewhere only moves the load.
+LAG_LIMIT = 1.0
+#: Share of the memory above which no further client is asked for, as soketi's `memoryThreshold`.
+MEMORY_LIMIT = 0.85
+#: Files that are kept for others than clients.
+RESERVED_FILES = 64
+
+
+#: By the process's name: what it says of itself; text when it says nothing, such as "starting".
+States = Mapping[str, State | str]
+_Judge = Callable[[State], str | None]
+
+
+class Verdict(Struct, frozen=True):
+    """`text` is for people: one line per process if there are several."""
+
+    good: bool
+    text: str
+
+
+def ready(states: States) -> Verdict:
+    """Whether any process takes clients."""
+    return _any(states, _hindrance)
+
+
+def accepts_traffic(states: States, memory_limit: int) -> Verdict:
+    """As `ready`, and whether there is room for more clients; bytes, 0 = unknown."""
+    used = sum(state.memory for state in states.values() if isinstance(state, State))
+    if memory_limit and used > MEMORY_LIMIT * memory_limit:
+        return Verdict(False, f"{used >> 20} MiB of {memory_limit >> 20} MiB memory in use\n")
+    return _any(states, lambda state: _hindrance(state) or _full(state))
+
+
+def _any(states: States, judge: _Judge) -> Verdict:
+    troubles = {
+        name: state if isinstance(state, str) else judge(state) for name, state in states.items()
+    }
+    good = None in troubles.values()
+    lines = {name: trouble or _condition(states[name]) for name, trouble in troubles.items()}
+    if set(lines.values()) == {"OK"}:
+        return Verdict(good, "OK")
+    if len(lines) == 1:
+        (line,) = lines.values()
+        return Verdict(good, f"{line}\n")
+    return Verdict(good, "".join(f"{name}: {line}\n" for name, line in lines.items()))
+
+
+def _condition(state: State | str) -> str:
+    """Of a process that takes clients: with others out of reach, here is still better than nowhere."""
+    if isinstance(state, State) and state.problem is not None:
+        return f"degraded: {state.problem}"
+    return "OK"
+
+
+def _hindrance(state: State) -> str | None:
+    if state.draining:
+        return "draining"
+    if state.lag >= LAG_LIMIT:
+        return f"overloaded: the event loop was {state.lag:.1f} s late"
+    return state.hindrance
+
+
+def _full(state: State) -> str | None:
+    if 0 < state.max_connections <= state.connections:
+        return f"full: {state.connections} connections"
+    if 0 < state.max_files <= state.open_files + RESERVED_FILES:
+        return f"full: {state.open_files} of {state.max_files} files are open"
+    return None

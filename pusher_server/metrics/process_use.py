@@ -1,0 +1,82 @@
+"""What this process takes of its machine. Linux tells all of it; elsewhere some of it stays 0."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+_OWN_FILES = "/proc/self/fd"
+_STARTED = time.time()
+#: cgroup v2, then v1: the limit of a container, in bytes or `max`.
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+class ProcessUse(Struct, frozen=True):
+    """Bytes, seconds, numbers of files, Unix time."""
+
+    memory: int
+    cpu_seconds: float
+    open_files: int
+    max_files: int
+    started: float
+
+
+def own_use() -> ProcessUse:
+    """Of this process, now. Some 20 µs on Linux 6.2 or newer; before, 4 ms with 10,000 open files."""
+    return ProcessUse(
+        memory=_memory(),
+        cpu_seconds=time.process_time(),
+        open_files=_open_files(),
+        max_files=_max_files(),
+        started=_STARTED,
+    )
+
+
+def memory_limit() -> int:
+    """What all processes here may take: the container's limit, else the machine's memory; 0 unknown."""
+    found = []
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for path in _LIMITS:
+        try:
+            text = Path(path).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            found.append(int(text))
+    return min((each for each in found if each > 0), default=0)
+
+
+def _memory() -> int:
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return _highest_memory()
+
+
+def _highest_memory() -> int:
+    """The most there ever was, where nobody tells what there is now."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return highest * (1 if sys.platform == "darwin" else 1024)  # macOS tells it in bytes
+
+
+def _open_files() -> int:
+    try:
+        return os.stat(_OWN_FILES).st_size or len(os.listdir(_OWN_FILES))
+    except OSError:
+        return 0
+
+
+def _max_files() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 0
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

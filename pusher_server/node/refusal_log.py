@@ -1,0 +1,69 @@
+"""One line about refused subscriptions, for whoever wonders why nothing arrives; the same line not too often.
+
+A reconnecting crowd with a wrong secret is refused thousands of times a minute, and says one thing.
+"""
+
+import logging
+from collections.abc import Callable
+
+from pusher_server.protocol.channel_name import kind_of
+from pusher_server.protocol.errors import SubscriptionRefused
+
+logger = logging.getLogger("pusher_server.node")
+
+#: Seconds between two lines about the same app, kind of channel and reason.
+INTERVAL = 60.0
+#: Apps may be many. What is remembered is bounded, at the price of a line too many.
+KEPT = 10_000
+
+#: Beginning of what the client was told -> what may be said of it, and what to check. Signed texts and digests
+#: stay out: a digest that is wrong here may be right elsewhere.
+_AUTH = (
+    (
+        "Invalid signature",
+        "the backend's PUSHER_APP_SECRET is not this app's, or another socket_id was signed",
+    ),
+    ("Invalid key", "the backend's PUSHER_APP_KEY is none of this app's keys"),
+    ("Auth info required", "the client sent no auth: its authEndpoint, and what that answers"),
+    ("The connection is not signed in", "the client has to sign in as that user first"),
+)
+_OTHER = {
+    "LimitReached": "the app's limits (docs/configuration.md)",
+    "InvalidChannel": "the channel's name; lenient_channel_names allows more characters",
+    "InvalidData": "the channel_data that the backend's auth endpoint answers: it needs a user_id",
+}
+
+
+class RefusalLog:
+    """`clock` gives seconds that only rise."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        #: App, kind of channel, reason -> until when it is not said again, and how often it was not.
+        self._quiet: dict[tuple[str, str, str], tuple[float, int]] = {}
+
+    def refused(self, app_id: str, refusal: SubscriptionRefused) -> None:
+        """Say it, or count it for the next line about it."""
+        reason, check = _explained(refusal)
+        key = (app_id, kind_of(refusal.channel), check)
+        now = self._clock()
+        until, suppressed = self._quiet.get(key, (now, 0))
+        if now < until:
+            self._quiet[key] = (until, suppressed + 1)
+            return
+        if len(self._quiet) >= KEPT:
+            self._quiet.clear()
+        self._quiet[key] = (now + INTERVAL, 0)
+        fields: dict[str, object] = {"app": app_id, "channel": refusal.channel, "reason": reason}
+        if suppressed:
+            fields["as_before"] = suppressed
+        logger.warning("subscription refused; check %s", check, extra=fields)
+
+
+def _explained(refusal: SubscriptionRefused) -> tuple[str, str]:
+    if refusal.kind == "AuthError":
+        for start, check in _AUTH:
+            if refusal.message.startswith(start):
+                return start, check
+        return "not authorized", "what the backend's auth endpoint answers"
+    return refusal.message, _OTHER[refusal.kind]

@@ -1,0 +1,74 @@
+"""The operations listener of this machine: its socket, and what it is fed with (DESIGN §16.17)."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Iterator
+
+from pusher_server.cluster.stores import Stores
+from pusher_server.config import OperationsSettings
+from pusher_server.errors import ConfigError
+from pusher_server.metrics.gathering import LinkReading
+from pusher_server.metrics.listener import Listener
+from pusher_server.metrics.operations import Operations
+from pusher_server.metrics.team import Team
+
+logger = logging.getLogger("pusher_server.server")
+
+_DEFAULT = OperationsSettings()
+_BACKLOG = 64
+
+
+def operations_listener(settings: OperationsSettings, team: Team, *, port: int) -> Listener | None:
+    """Bound, and not yet served; None when there is to be none. `port` is the clients' one.
+
+    A second server on this machine finds the default address taken: that is said, and no reason not to start.
+    Any other address was chosen by somebody who counts on it: raises ConfigError.
+    """
+    if not settings.enabled:
+        return None
+    try:
+        bound = _bound(settings)
+    except ConfigError as error:
+        if (settings.host, settings.port) != (_DEFAULT.host, _DEFAULT.port):
+            raise
+        logger.warning("no metrics and health on the operations listener: %s", error)
+        return None
+    return Listener(Operations(settings, team, port=port), bound)
+
+
+def link_readings(stores: Stores | None) -> Iterator[LinkReading]:
+    """The state of each link of the cluster; nothing when this process is alone."""
+    for each in () if stores is None else stores.attachments:
+        stats = each.link.stats
+        yield LinkReading(
+            peer=each.link.peer,
+            up=each.problem is None,
+            opened=stats.opened,
+            renewal_age=max(0.0, asyncio.get_running_loop().time() - each.renewed_at),
+            commands=stats.commands,
+            pushes=stats.pushes,
+            dropped=stats.dropped,
+            redeclared=stats.redeclared,
+            held_keys=len(each.holdings),
+            followed_topics=len(each.followings),
+        )
+
+
+def _bound(settings: OperationsSettings) -> socket.socket:
+    """A socket that listens already, so that of two servers only one has it. Raises ConfigError."""
+    where = f"{settings.host}:{settings.port}"
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            problem = f"{where} is in use; choose another port, or set operations.enabled = false"
+            raise ConfigError("operations.port", problem) from None
+        problem = f"cannot listen on {where}: {error.strerror}"
+        raise ConfigError("operations.host", problem) from None
+    bound.setblocking(False)
+    return bound

@@ -1,0 +1,10 @@
+"""The plain world; tests with other settings make their own."""
+
+import pytest
+
+from tests.unit.node.world import World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()

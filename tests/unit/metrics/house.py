@@ -1,0 +1,53 @@
+"""A world whose node is counted, and what a reading of it says."""
+
+from pusher_server.metrics.catalogue import Metric
+from pusher_server.metrics.counting import COUNTED
+from pusher_server.metrics.gathering import Gathering, LinkReading
+from pusher_server.metrics.lag import LagWatch
+from pusher_server.metrics.reading import Distribution, Reading, State
+from tests.unit.node.world import World
+
+
+class Counted:
+    """`links` are what the cluster's are said to be."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.links: list[LinkReading] = []
+        self.hindrance: str | None = None
+        self.problem: str | None = None
+        self.lag = LagWatch(world.clock, 0.25)
+        self.gathering = Gathering(
+            world.node,
+            worker="1",
+            lag=self.lag,
+            links=lambda: self.links,
+            max_connections=0,
+            clock=world.clock,
+            hindrances=[lambda: self.hindrance],
+            problems=[lambda: self.problem],
+        )
+        world.node.observe(self.gathering.counting.observe, *COUNTED)
+
+    def value(self, metric: Metric, *labels: str) -> float:
+        """One number; 0 where nothing has happened."""
+        found = dict(self.gathering.read().numbers.get(metric.name, []))
+        return found.get(labels, 0)
+
+
+def reading(
+    node: str = "a",
+    *,
+    state: State | None = None,
+    histogram: list[int] | None = None,
+    **numbers: dict[tuple[str, ...], float],
+) -> Reading:
+    """What a process says; `numbers` by the ends of metrics' names."""
+    return Reading(
+        node=node,
+        state=state or State(),
+        numbers={f"pusher_server_{name}": list(each.items()) for name, each in numbers.items()},
+        histograms={
+            "pusher_server_event_loop_lag_seconds": Distribution(histogram or [0] * 12, 1.5)
+        },
+    )

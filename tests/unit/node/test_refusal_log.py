@@ -1,0 +1,79 @@
+"""Refused subscriptions in the log: once in a while, with what to check, without what must not be told."""
+
+import logging
+
+import pytest
+
+from pusher_server.node.refusal_log import INTERVAL, RefusalLog
+from pusher_server.protocol.errors import SubscriptionRefused
+from tests.fakes import FakeClock
+
+DIGEST = "0" * 64
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def log(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> RefusalLog:
+    caplog.set_level(logging.WARNING, "pusher_server.node")
+    return RefusalLog(clock)
+
+
+def wrong_signature(channel: str) -> SubscriptionRefused:
+    text = f"Invalid signature: Expected HMAC SHA256 hex digest of 1.2:{channel}, but got {DIGEST}"
+    return SubscriptionRefused(channel, text)
+
+
+def test_a_line_names_app_channel_reason_and_what_to_check(
+    log: RefusalLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.refused("7", wrong_signature("private-orders.1"))
+    (record,) = caplog.records
+    assert "PUSHER_APP_SECRET" in record.getMessage()
+    fields = vars(record)
+    assert (fields["app"], fields["channel"]) == ("7", "private-orders.1")
+    assert fields["reason"] == "Invalid signature"
+    assert DIGEST not in str(fields)
+
+
+def test_a_storm_is_one_line_and_then_a_number(
+    log: RefusalLog, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The channel may be any of the same kind."""
+    for n in range(1_000):
+        log.refused("7", wrong_signature(f"private-orders.{n}"))
+    assert len(caplog.records) == 1
+    clock.advance(INTERVAL)
+    log.refused("7", wrong_signature("private-orders.1"))
+    assert vars(caplog.records[1])["as_before"] == 999
+    clock.advance(INTERVAL)
+    log.refused("7", wrong_signature("private-orders.1"))
+    assert "as_before" not in vars(caplog.records[2])
+
+
+def test_another_app_kind_of_channel_or_reason_has_a_line_of_its_own(
+    log: RefusalLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    for app, refusal in (
+        ("7", wrong_signature("private-a")),
+        ("8", wrong_signature("private-a")),
+        ("7", wrong_signature("presence-a")),
+        ("7", SubscriptionRefused("private-a", "Invalid key in subscription auth data: 'x'")),
+        ("7", SubscriptionRefused("private-a", "Too many", kind="LimitReached", status=4100)),
+        ("7", SubscriptionRefused("#a", "Invalid channel name", kind="InvalidChannel", status=400)),
+    ):
+        log.refused(app, refusal)
+    assert len(caplog.records) == 6
+
+
+def test_what_is_remembered_is_bounded(
+    log: RefusalLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pusher_server.node.refusal_log.KEPT", 10)
+    for app in range(100):
+        log.refused(str(app), wrong_signature("private-a"))
+        assert len(log._quiet) <= 10
+    assert len(caplog.records) == 100

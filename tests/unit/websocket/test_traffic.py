@@ -1,0 +1,33 @@
+"""What a client's connection counts, against the bytes that went over it."""
+
+from pusher_server.protocol.errors import Code
+from pusher_server.signals import ConnectionRefused, MessageRefused
+from tests.unit.websocket.house import GREETING, House, message
+
+
+async def test_bytes_and_messages_both_ways() -> None:
+    """All that the client sent and got, but the handshake."""
+    house = House()
+    client = house.client()
+    said = [message("pusher:ping", {}), message("pusher:subscribe", {"channel": "a"})]
+    client.feed(*said)
+    traffic = house.space.traffic
+    assert traffic.messages_received == 2
+    assert traffic.bytes_received == sum(map(len, said))
+    assert traffic.replies == 3  # established, pong, succeeded
+    assert traffic.bytes_sent == len(client.transport.written) - len(GREETING)
+
+
+async def test_refusals_are_told_with_their_codes() -> None:
+    """To an app where there is one: a key that is no app's has none, a disabled app has itself."""
+    house = House()
+    house.client("/app/nobody?protocol=7")
+    house.client(f"/app/{house.world.app.keys[0].key}?protocol=4")
+    client = house.client()
+    client.feed(message("pusher:subscribe", "nonsense"))
+    told = house.world.told(ConnectionRefused, MessageRefused)
+    assert told == [
+        ConnectionRefused(app_id="", code=Code.UNKNOWN_APP),
+        ConnectionRefused(app_id="1", code=Code.UNSUPPORTED_PROTOCOL),
+        MessageRefused(app_id="1", code=Code.RECONNECT),
+    ]
