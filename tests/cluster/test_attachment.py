@@ -5,15 +5,24 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pusher_server.cluster import attachment
+from pusher_server.cluster.broker import SharedBroker
 from pusher_server.cluster.roster import SharedRoster
-from pusher_server.cluster.store import Renew
+from pusher_server.cluster.store import Publish, Renew
 from pusher_server.cluster.stores import Stores
-from pusher_server.interfaces import members_topic
+from pusher_server.cluster.wire import address_of, encode_message
+from pusher_server.interfaces import (
+    ClusterMessage,
+    EventMessage,
+    Topic,
+    channel_topic,
+    members_topic,
+)
 from tests.contract.conditions import eventually
 from tests.contract.stores import LEASE, UNDO_WINDOW, Ear, MemoryBench
 from tests.fakes import FakeListener
 
 TOPIC = members_topic("1", "presence-x")
+CHANNEL = channel_topic("1", "news")
 
 
 class Node:
@@ -66,3 +75,28 @@ async def test_clients_are_not_told_that_they_themselves_were_taken_for_dead(
     assert (await node.roster.snapshot(TOPIC)).entries == {"here": b""}
     _, snapshot, _ = node.listener.snapshots[-1]
     assert "here" in snapshot.entries
+
+
+async def test_a_listener_that_fails_hurts_nobody(
+    bench: MemoryBench, node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next message is told, and the link goes on."""
+    broker = SharedBroker(node.stores, lambda: bench.now)
+    await node.stores.home.ready()
+    await broker.subscribe(CHANNEL)
+    heard = node.listener.on_message
+
+    def fail_once(topic: Topic, message: ClusterMessage) -> None:
+        node.listener.on_message = heard  # type: ignore[method-assign]  # once
+        raise ValueError("a fault of ours")
+
+    node.listener.on_message = fail_once  # type: ignore[method-assign]  # a listener of its own
+    other = Ear(bench.link())
+    await other.link.open()
+    messages = [EventMessage(payload=b"%d" % number, event_id=number) for number in range(2)]
+    for message in messages:
+        await other.do(Publish(address_of(CHANNEL), encode_message("two.1", message)))
+    await eventually(lambda: node.listener.messages == [(CHANNEL, messages[1])])
+    assert [record.message for record in caplog.records] == ["a push could not be taken in"]
+    assert node.stores.problem is None
+    caplog.clear()  # what it asserts is no fault

@@ -427,26 +427,6 @@ async def test_open_says_why_it_fails(tmp_path: Path, monkeypatch: pytest.Monkey
     server.close()
 
 
-async def test_a_listener_that_fails_hurts_nobody(
-    machine: Machine, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The next push is told."""
-    link, heard = await machine.link()
-    other, _ = await machine.link()
-    await link.call(Subscribe(NEWS))
-
-    def fail_once(address: str, body: bytes) -> None:
-        del heard.on_push  # type: ignore[attr-defined]
-        raise ValueError("a fault of ours")
-
-    heard.on_push = fail_once  # type: ignore[method-assign]
-    other.publish(Publish(NEWS, b"1"))
-    other.publish(Publish(NEWS, b"2"))
-    await eventually(lambda: heard.pushes == [(NEWS, b"2")])
-    assert warnings(caplog) == ["a push could not be taken in"]
-    caplog.clear()  # what it asserts is no fault
-
-
 async def test_a_command_that_fails_is_refused_and_the_order_holds(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
