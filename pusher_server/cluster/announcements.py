@@ -61,17 +61,6 @@ class Announcements:
         if self._unsure.pop(place, None) is None:
             self._leaving[place] = (now + self._undo_window, node)
 
-    def never_told(self, place: Place, heir: str | None) -> None:
-        """The node that caused the join of a key lost its name before it heard of it.
-
-        `heir` is a node that holds the key, too: it announces the join. Without one nobody was told of the
-        key at all.
-        """
-        if heir is None:
-            self._leaving.pop(place, None)
-        else:
-            self._unsure[place] = heir
-
     def mourn(self, place: Place, now: float) -> None:
         """A leave that this memory has not seen, unless it is known."""
         if place not in self._leaving and place not in self._announced:

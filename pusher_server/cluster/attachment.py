@@ -125,8 +125,6 @@ class Attachment(StoreListener, Tallies):
         self.followings.stop()
         self.holdings.leave()
         if self.link.is_open and self.holder:
-            # All that this node has caused is known to it: no heir has to announce it.
-            await self.link.call(Renew(self.holder, self._confirmed, {}))
             while (await self.link.call(Retire(self.holder, self._confirmed))).more:
                 pass
 

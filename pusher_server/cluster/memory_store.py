@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from pusher_server.cluster.announcements import Announcements
-from pusher_server.cluster.leases import Lease
+from pusher_server.cluster.announcements import Announcements, Place
 from pusher_server.cluster.store import (
     SWEEP,
     AnyCommand,
     Count,
+    Due,
     Enter,
     Entered,
     Fenced,
@@ -73,6 +73,21 @@ class _Topic:
         self.n = n
 
 
+class _Lease:
+    """A live holder."""
+
+    __slots__ = ("batch", "due", "held", "tallies", "until")
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        #: (address, key), in the order of joining; an ordered dict because it is emptied from its front.
+        self.held: OrderedDict[Place, None] = OrderedDict()
+        self.tallies: dict[str, int] = {}
+        #: What it was given to settle and has not confirmed, and that batch's number.
+        self.due: list[Due] = []
+        self.batch = 0
+
+
 class MemoryStore:
     """`push` is called inside the command that causes it, before the answer."""
 
@@ -82,7 +97,7 @@ class MemoryStore:
         self._lease = lease
         self._undo_window = undo_window
         self._heard = float("-inf")
-        self._leases: dict[str, Lease] = {}
+        self._leases: dict[str, _Lease] = {}
         self._topics: dict[str, _Topic] = {}
         #: Where a topic starts counting: past every topic that has ended, so that no version comes twice.
         self._floor = 0
@@ -139,7 +154,7 @@ class MemoryStore:
 
     # Leases
 
-    def _live(self, holder: str, now: float) -> Lease:
+    def _live(self, holder: str, now: float) -> _Lease:
         lease = self._leases.get(holder)
         if lease is None or lease.until <= now:
             raise Fenced
@@ -160,7 +175,7 @@ class MemoryStore:
             self._take_back(before, command.confirmed, now, node)
         if command.epoch not in ("", self._epoch):
             self._announcements.doubt(now)
-        self._leases[command.holder] = Lease(now + self._lease)
+        self._leases[command.holder] = _Lease(now + self._lease)
         rivals = [
             each
             for each, lease in self._leases.items()
@@ -168,7 +183,7 @@ class MemoryStore:
         ]
         return Entered(self._epoch, rivals)
 
-    def _take_back(self, lease: Lease, confirmed: int, now: float, node: str) -> None:
+    def _take_back(self, lease: _Lease, confirmed: int, now: float, node: str) -> None:
         """What was handed out and not announced is due again."""
         if lease.batch > confirmed:
             places = [(due.address, due.key) for due in lease.due]
@@ -181,7 +196,6 @@ class MemoryStore:
         self._hear(now)
         lease = self._live(command.holder, now)
         lease.until = now + self._lease
-        lease.fresh.clear()
         lease.tallies = command.tallies
         if command.confirmed >= lease.batch:
             self._announcements.confirm(lease.due)
@@ -230,14 +244,10 @@ class MemoryStore:
         self._take_back(lease, confirmed, now, node_of(holder))
         return Retired(more=self._release_some(holder, lease, now))
 
-    def _release_some(self, holder: str, lease: Lease, now: float) -> bool:
+    def _release_some(self, holder: str, lease: _Lease, now: float) -> bool:
         """Whether there are more; when not, the holder is forgotten."""
         for address, key in list(islice(lease.held, SWEEP)):
             self._let_go(lease, holder, address, key, now)
-            if (address, key) in lease.fresh:
-                entry = self._entries(address).get(key)
-                heir = None if entry is None else min(map(node_of, entry.holders))
-                self._announcements.never_told((address, key), heir)
         if lease.held:
             return True
         self._take_back(lease, 0, now, node_of(holder))
@@ -261,10 +271,6 @@ class MemoryStore:
             return self._begin(command, lease, now)
         node = node_of(holder)
         ours = all(node_of(each) == node for each in entry.holders)
-        if ours:  # it is told so, and knows what it has announced
-            for each in entry.holders:
-                if each in self._leases:
-                    self._leases[each].fresh.discard((address, key))
         is_news = command.tell and entry.value != command.value
         entry.value = entry.holders[holder] = command.value
         lease.held[address, key] = None
@@ -277,7 +283,7 @@ class MemoryStore:
         unsure = self._announcements.is_unsure((address, key))
         return Tracked(self._topics[address].n, False, False, ours, unsure)
 
-    def _begin(self, command: Track, lease: Lease, now: float) -> Tracked:
+    def _begin(self, command: Track, lease: _Lease, now: float) -> Tracked:
         address, key = place = command.address, command.key
         topic = self._topics.get(address)
         if topic is None:
@@ -290,14 +296,12 @@ class MemoryStore:
         returned, unsure = self._announcements.joined(
             place, node_of(command.holder), now, again=command.again
         )
-        if not returned:
-            lease.fresh.add(place)
         self._tell(
             address, key, entry.value, topic.n, command.holder, first=first, returned=returned
         )
         return Tracked(topic.n, True, returned, False, unsure)
 
-    def _let_go(self, lease: Lease, holder: str, address: str, key: str, now: float) -> Released:
+    def _let_go(self, lease: _Lease, holder: str, address: str, key: str, now: float) -> Released:
         lease.held.pop((address, key), None)
         topic = self._topics.get(address)
         entry = None if topic is None else topic.entries.get(key)

@@ -435,41 +435,6 @@ async def test_what_a_dead_node_was_given_another_is_given(join: Join, bench: Be
     assert found == ["k"]
 
 
-async def test_who_holds_it_too_announces_what_its_first_holder_never_heard_of(
-    join: Join,
-) -> None:
-    """The first one's link was lost with the answer, and it holds the key no longer."""
-    one, other = await join("one.1.1"), await join("other.1.1")
-    await one.do(Track("one.1.1", A, "k", ""))
-    await other.do(Track("other.1.1", A, "k", ""))
-    await one.enter("one.1.2", succeeds="one.1.1")
-    await one.do(Retire("one.1.1"))
-    assert (await other.renew()).due == [Due(A, "k", held=True)]
-
-
-async def test_what_nobody_was_told_of_needs_no_farewell(join: Join, bench: Bench) -> None:
-    one = await join("one.1.1")
-    await one.do(Track("one.1.1", A, "k", ""))
-    await one.enter("one.1.2", succeeds="one.1.1")
-    await one.do(Retire("one.1.1"))
-    await bench.wait(UNDO_WINDOW + 0.1)
-    assert (await one.renew()).due == []
-
-
-async def test_what_its_node_heard_of_later_is_its_own_to_announce(
-    join: Join, bench: Bench
-) -> None:
-    one = await join("one.1.1")
-    await one.do(Track("one.1.1", A, "k", ""))
-    await one.enter("one.1.2", succeeds="one.1.1")
-    assert (await one.do(Track("one.1.2", A, "k", ""))).ours
-    await one.do(Retire("one.1.1"))
-    assert (await one.renew()).due == []
-    await let_go(one, "k")
-    await bench.wait(UNDO_WINDOW + 0.1)
-    assert (await one.renew()).due == [Due(A, "k")]
-
-
 # Mourning
 
 
@@ -571,7 +536,6 @@ async def test_what_a_dead_node_held_is_released_once_and_comes_due(
     await hold(dead, "only", "v")
     await hold(dead, "both")
     await hold(one, "both")
-    await dead.renew()
     swept: dict[str, int] = {}
     due: list[str] = []
     confirmed = {one.holder: 0, other.holder: 0}
@@ -624,7 +588,6 @@ async def test_retiring_releases_in_steps_and_fences(join: Join, bench: Bench) -
     one, other = await join("one.1.1"), await join("other.1.1")
     count = SWEEP + 1
     await asyncio.gather(*(hold(one, f"k{number}") for number in range(count)))
-    await one.renew()
     await other.do(Subscribe(A))
     assert (await other.do(Retire(one.holder))).more
     with pytest.raises(Fenced):

@@ -70,34 +70,13 @@ local function let_go(holder, address, key)
   return n, entry[2]
 end
 
--- The node that caused the join lost its name before it heard of it: another that holds the key, too, announces
--- it; without one nobody was told of the key at all.
-local function never_told(place, address, key)
-  local packed = redis.call('HGET', at('t:' .. address), key)
-  if not packed then
-    redis.call('ZREM', LEAVING, place)
-    redis.call('HDEL', CAUSES, place)
-    return
-  end
-  local heir
-  for other in pairs(cmsgpack.unpack(packed)[3]) do
-    local node = node_of(other)
-    heir = (not heir or node < heir) and node or heir
-  end
-  redis.call('HSET', UNSURE, place, heir)
-end
-
 -- Up to SWEEP keys of a holder whose lease has ended; when there are no more, it is forgotten.
 -- Answers how many, and whether there are more.
 local function release_some(holder)
   local index = at('i:' .. holder)
   local places = redis.call('ZRANGE', index, 0, SWEEP - 1)
   for _, place in ipairs(places) do
-    local address, key = parts_of(place)
-    let_go(holder, address, key)
-    if redis.call('SISMEMBER', at('f:' .. holder), place) == 1 then
-      never_told(place, address, key)
-    end
+    let_go(holder, parts_of(place))
   end
   if redis.call('EXISTS', index) == 1 then
     return #places, true
@@ -108,7 +87,6 @@ local function release_some(holder)
   end
   redis.call('HDEL', DUE, holder)
   redis.call('HDEL', TALLIES, holder)
-  redis.call('DEL', at('f:' .. holder))
   redis.call('ZREM', LEASES, holder)
   return #places, false
 end

@@ -5,7 +5,6 @@ if not is_live(holder) then
   return fenced()
 end
 redis.call('ZADD', LEASES, now + LEASE, holder)
-redis.call('DEL', at('f:' .. holder))
 
 local tallies = {}
 for i = 3, #ARGV, 2 do

@@ -11,7 +11,6 @@
 --   causes     hash     place that is leaving -> the node that has let it go
 --   settled    zset     place -> until when it is remembered that its leave was settled
 --   given      set      places whose leave is in a node's hands
---   f:HOLDER   set      places that it came to hold since its last renewal, as news
 --   unsure     hash     place -> the node that holds it: until `unsure_until` in world, perhaps no news
 --   due        hash     holder -> [batch, [address, key, held, ...]]: given to announce, not confirmed
 --   tallies    hash     holder -> {name = number}

@@ -15,11 +15,6 @@ if packed then
       ours = 0
     end
   end
-  if ours == 1 then -- it is told so, and knows what it has announced
-    for other in pairs(entry[3]) do
-      redis.call('SREM', at('f:' .. other), place)
-    end
-  end
   if entry[3][holder] == nil then
     redis.call('ZADD', index, 'NX', redis.call('HINCRBY', WORLD, 'seq', 1), place)
   end
@@ -58,9 +53,6 @@ end
 if unsure then
   redis.call('HSET', UNSURE, place, node_of(holder))
   returned = true
-end
-if not returned then
-  redis.call('SADD', at('f:' .. holder), place)
 end
 tell(address, key, value, n, holder, true, held == 0, returned)
 return {n, 1, returned and 1 or 0, 0, unsure and 1 or 0}
