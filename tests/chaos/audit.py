@@ -236,7 +236,17 @@ class Audit:
             if loss.faults and not loss.same_process:
                 continue
             where = "its own node" if loss.same_process else "another node, while no fault was on"
-            text = f"{publication.name} to {publication.channel} never came to {loss.stay.socket}"
+            stay = loss.stay
+            text = (
+                f"{publication.name} to {publication.channel} never came to {stay.socket}, which asked"
+                f" {publication.sent - stay.asked:.3f} s before it was sent"
+                + (
+                    ""
+                    if stay.granted is None
+                    else f", granted {publication.sent - stay.granted:.3f} s"
+                )
+                + f" before, answered {(publication.answered or 0) - publication.sent:.3f} s later"
+            )
             self.findings.report("lost", publication.sent, f"{when}: {text}, on {where}")
         self._ledger.begin_round()
         self._windows.clear()
