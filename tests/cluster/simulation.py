@@ -195,6 +195,8 @@ class Simulation:
         self.users = [f"u{i}" for i in range(users)]
         self.sockets = count(1)
         self.complaints: list[str] = []
+        #: What observers were told wrongly: apart, because clients never see it.
+        self.wrong_signals: list[str] = []
         self.signals: dict[tuple[str, str], list[str]] = {}
         #: Who came or went last when, and whose signals nobody can be sure of: see `lose_memory`.
         self._touched: dict[str, float] = {}
@@ -238,7 +240,7 @@ class Simulation:
         told = self.signals.setdefault(at, [])
         kind = "+" if isinstance(signal, (MemberAdded, ChannelOccupied)) else "-"
         if told and told[-1] == kind:
-            self.complain(f"signal {type(signal).__name__} of {at} twice in a row")
+            self.wrong_signals.append(f"{type(signal).__name__} of {at} twice in a row")
         told.append(kind)
 
     def touch(self, user_id: str) -> None:
@@ -316,12 +318,14 @@ class Simulation:
             if user_id in self._uncertain:
                 continue
             told = self.signals.get((ROOM, user_id), ["-"])
-            found["wrong signals"] += (told[-1] == "+") is not (user_id in present)
+            if (told[-1] == "+") is not (user_id in present):
+                self.wrong_signals.append(f"{user_id} is left at {told[-1]}")
         for channel in (ROOM, LOBBY):
             if self._uncertain & {channel, ""}:
                 continue
             told = self.signals.get((channel, ""), ["-"])
-            found["wrong signals"] += (told[-1] == "+") is not bool(present)
+            if (told[-1] == "+") is not bool(present):
+                self.wrong_signals.append(f"{channel} is left at {told[-1]}")
         found["complaints"] += len(self.complaints)
         return Counter({what: number for what, number in found.items() if number})
 

@@ -81,8 +81,8 @@ class Faults:
             await self._run.stop(node)
 
 
-async def simulate(seed: int, kinds: tuple[str, ...]) -> str:
-    """What was wrong in one run, or nothing."""
+async def simulate(seed: int, kinds: tuple[str, ...]) -> tuple[str, list[str]]:
+    """What was wrong in one run, or nothing; and what observers were told wrongly."""
     run = Simulation(seed)
     faults = Faults(run, kinds)
     for _ in range(STEPS):
@@ -92,10 +92,10 @@ async def simulate(seed: int, kinds: tuple[str, ...]) -> str:
     await run.settle()
     wrong = run.faults() + await run.answers()
     await run.end()
-    return f"{dict(wrong)} {run.complaints[:5]}" if wrong else ""
+    return f"{dict(wrong)} {run.complaints[:5]}" if wrong else "", run.wrong_signals
 
 
-def outcome(seed: int, kinds: tuple[str, ...]) -> str:
+def outcome(seed: int, kinds: tuple[str, ...]) -> tuple[str, list[str]]:
     """One run in a loop of its own."""
     loop = VirtualLoop()
     try:
@@ -112,14 +112,26 @@ def _quiet_logs() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+#: Where a link can be lost between a change and its answer, a join that is undone before the link is back may
+#: be announced wrongly (docs/clustering.md): so many of a hundred runs, each with some twenty lost links.
+UNSURE = 10
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_at_rest_every_view_is_the_truth(name: str) -> None:
-    wrong = {seed: found for seed in range(SEEDS) if (found := outcome(seed, SCENARIOS[name]))}
-    assert wrong == {}
+    wrong: dict[int, str] = {}
+    unsure: dict[int, list[str]] = {}
+    for seed in range(SEEDS):
+        wrong[seed], unsure[seed] = outcome(seed, SCENARIOS[name])
+    assert {seed: found for seed, found in wrong.items() if found} == {}
+    signals = {seed: found for seed, found in unsure.items() if found}
+    loses_links = {"cut", "away", "frozen"} & set(SCENARIOS[name])
+    assert len(signals) <= (UNSURE * SEEDS // 100 if loses_links else 0), signals
 
 
 def assert_noticed(*kinds: str) -> None:
-    assert any(outcome(seed, kinds) for seed in range(SEEDS)), "the simulation sees nothing wrong"
+    found = (outcome(seed, kinds) for seed in range(SEEDS))
+    assert any(wrong or signals for wrong, signals in found), "the simulation sees nothing wrong"
 
 
 def test_without_versions_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
