@@ -247,7 +247,10 @@ class Audit:
                 )
                 + f" before, answered {(publication.answered or 0) - publication.sent:.3f} s later"
             )
-            self.findings.report("lost", publication.sent, f"{when}: {text}, on {where}")
+            views = (each.view for each in self._clients if each.view is not None)
+            view = next((each for each in views if each.socket_id == stay.socket), None)
+            frames = () if view is None else view.context()
+            self.findings.report("lost", publication.sent, f"{when}: {text}, on {where}", frames)
         self._ledger.begin_round()
         self._windows.clear()
         self._setup.kills.clear()
