@@ -161,12 +161,14 @@ class Client:
         self._link = link
         if not self.is_open:
             link.transport.abort()
+        code = ABNORMAL
         try:
             code = await link.ended
         finally:
             self._link = None
             if self.view is not None:
-                self.view.end()
+                # Who did not read is dropped, and notices only when it reads again.
+                self.view.end(link.stalled_at if code == ABNORMAL else None)
             link.transport.abort()
         return self._after(code)
 
@@ -259,6 +261,8 @@ class _Link(asyncio.Protocol):
         #: The close code.
         self.ended: asyncio.Future[int] = loop.create_future()
         self.stalled = False
+        #: When it stopped reading, until it has read something after that.
+        self.stalled_at: float | None = None
         self.transport = cast(asyncio.Transport, None)
         self._receive = receive
         self._head: bytes | None = b""
@@ -285,6 +289,8 @@ class _Link(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._take, data)
 
     def _take(self, data: bytes) -> None:
+        if not self.stalled:
+            self.stalled_at = None
         for opcode, payload in self._frames.feed(data):
             if self.ended.done():
                 return
@@ -306,6 +312,7 @@ class _Link(asyncio.Protocol):
         if self.stalled or self.transport.is_closing():
             return
         self.stalled = True
+        self.stalled_at = time.monotonic()
         self.transport.pause_reading()
         asyncio.get_running_loop().call_later(seconds, self._resume)
 

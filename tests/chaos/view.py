@@ -90,9 +90,9 @@ class View:
         """`pusher:signin` is on its way."""
         self.user = user
 
-    def end(self) -> None:
-        """The connection is gone."""
-        now = self._clock()
+    def end(self, at: float | None = None) -> None:
+        """The connection is gone, since `at` or now."""
+        now = self._clock() if at is None else at
         for subscription in self.subscriptions.values():
             subscription.stay.ended = now
 
