@@ -246,6 +246,11 @@ class Audit:
                     else f", granted {publication.sent - stay.granted:.3f} s"
                 )
                 + f" before, answered {(publication.answered or 0) - publication.sent:.3f} s later"
+                + (
+                    ""
+                    if stay.ended is None
+                    else f", ended {stay.ended - publication.sent:.3f} s later"
+                )
             )
             views = (each.view for each in self._clients if each.view is not None)
             view = next((each for each in views if each.socket_id == stay.socket), None)
