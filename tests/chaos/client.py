@@ -22,6 +22,8 @@ PATH = f"/app/{KEY}?protocol=7&client=js&version=8.6.0&flash=false"
 #: A node that does not answer the handshake is not asked for longer.
 HANDSHAKE = 2.0
 ABNORMAL = 1006
+#: Seconds in which a client that reads again has read what was left and the end behind it.
+NOTICED = 3.0
 #: So that a broad channel stays below 100 subscribers, above which counts are told every 5 s only.
 MOST_CHANNELS = 5
 
@@ -168,7 +170,7 @@ class Client:
             self._link = None
             if self.view is not None:
                 # Who did not read is dropped, and notices only when it reads again.
-                self.view.end(link.stalled_at if code == ABNORMAL else None)
+                self.view.end(link.unread_since if code == ABNORMAL else None)
             link.transport.abort()
         return self._after(code)
 
@@ -261,8 +263,7 @@ class _Link(asyncio.Protocol):
         #: The close code.
         self.ended: asyncio.Future[int] = loop.create_future()
         self.stalled = False
-        #: When it stopped reading, until it has read something after that.
-        self.stalled_at: float | None = None
+        self._stalled_at = self._resumed_at = 0.0
         self.transport = cast(asyncio.Transport, None)
         self._receive = receive
         self._head: bytes | None = b""
@@ -289,8 +290,6 @@ class _Link(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._take, data)
 
     def _take(self, data: bytes) -> None:
-        if not self.stalled:
-            self.stalled_at = None
         for opcode, payload in self._frames.feed(data):
             if self.ended.done():
                 return
@@ -312,12 +311,20 @@ class _Link(asyncio.Protocol):
         if self.stalled or self.transport.is_closing():
             return
         self.stalled = True
-        self.stalled_at = time.monotonic()
+        self._stalled_at = time.monotonic()
         self.transport.pause_reading()
         asyncio.get_running_loop().call_later(seconds, self._resume)
 
+    @property
+    def unread_since(self) -> float | None:
+        """When it stopped reading, if it has not gone on long enough to have noticed that it was dropped."""
+        if self.stalled or time.monotonic() - self._resumed_at < NOTICED:
+            return self._stalled_at
+        return None
+
     def _resume(self) -> None:
         self.stalled = False
+        self._resumed_at = time.monotonic()
         if not self.transport.is_closing():
             with contextlib.suppress(RuntimeError):
                 self.transport.resume_reading()
