@@ -70,7 +70,9 @@ async def test_clients_are_not_told_that_they_themselves_were_taken_for_dead(
     assert swept.swept, "the node was taken for dead"
     await other.do(Renew("two.1.1", 0, {}))
     before = node.stores.home.holder
+    known = len(node.listener.snapshots)
     await eventually(lambda: node.stores.home.holder != before and node.stores.problem is None)
+    await eventually(lambda: len(node.listener.snapshots) > known)
     assert "-here" not in node.heard(), "it never left for those who are here"
     assert (await node.roster.snapshot(TOPIC)).entries == {"here": b""}
     _, snapshot, _ = node.listener.snapshots[-1]
