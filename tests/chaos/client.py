@@ -93,7 +93,8 @@ class Client:
             self.wanted.discard(channel)
             if view is not None and channel in view.subscriptions:
                 self._send("pusher:unsubscribe", data={"channel": channel})
-                view.unsubscribe(channel)
+                unread_since = None if self._link is None else self._link.unread_since
+                view.unsubscribe(channel, unread_since)
                 self._send("pusher:ping", data={})
         else:
             self.wanted.add(channel)

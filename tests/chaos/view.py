@@ -80,9 +80,13 @@ class View:
         stay = self._ledger.asked(channel, self.socket_id, user, self._clock())
         self.subscriptions[channel] = Subscription(stay, may_be_cached=channel in CACHES)
 
-    def unsubscribe(self, channel: str) -> None:
-        """`pusher:unsubscribe` is on its way, and a ping behind it."""
-        self.subscriptions.pop(channel).stay.ended = self._clock()
+    def unsubscribe(self, channel: str, unread_since: float | None = None) -> None:
+        """`pusher:unsubscribe` is on its way, and a ping behind it.
+
+        What has come since `unread_since` will be read when the stay is over.
+        """
+        stay = self.subscriptions.pop(channel).stay
+        stay.ended = self._clock() if unread_since is None else unread_since
         self._pings += 1
         self._past[channel] = self._pings
 

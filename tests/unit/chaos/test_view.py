@@ -199,3 +199,15 @@ def test_events_to_a_user_may_come_once_the_sign_in_is_through() -> None:
     told.tick(1, "#server-to-user-u1")
     told.success("#server-to-user-u1")
     assert told.found == {}
+
+
+@pytest.mark.parametrize(("unread_since", "lost"), [(None, 1), (0.5, 0)])
+def test_who_leaves_with_events_unread_does_not_miss_them(
+    unread_since: float | None, lost: int
+) -> None:
+    """The client reads them only when its subscription is over."""
+    told = Told().asks(NEWS).success(NEWS)
+    told.now = 5.0
+    told.view.unsubscribe(NEWS, unread_since)
+    told.ledger.published("tick:p:1", NEWS, 1.0).answered = 1.0
+    assert len(told.ledger.settle(10.0, (), {}, {}).losses) == lost
