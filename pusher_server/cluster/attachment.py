@@ -158,14 +158,18 @@ class Attachment(StoreListener, Tallies):
         self._end(Fenced())
 
     def _end(self, trouble: ClusterUnavailable) -> None:
-        self.holdings.leave()
-        self._ready.clear()
+        self._refuse()
         self._trouble = trouble
         self._ended.set()
 
-    def _detach(self, trouble: ClusterUnavailable) -> None:
+    def _refuse(self) -> None:
+        """Questions and commands have no answers until all is declared again."""
         self.holdings.leave()
+        self.followings.detached()
         self._ready.clear()
+
+    def _detach(self, trouble: ClusterUnavailable) -> None:
+        self._refuse()
         if self.problem is None:
             logger.warning("%s is away: %s", self.link.peer, trouble, extra={"node": self.node})
         elif self.problem != str(trouble):

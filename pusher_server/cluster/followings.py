@@ -74,9 +74,12 @@ class Followings:
             replica.waiting.append((n, told))
             await told
 
+    def detached(self) -> None:
+        """Questions have no answers until `attached`."""
+        self._is_attached = False
+
     def lost(self) -> None:
         """The link ended: nothing is known until the next snapshot."""
-        self._is_attached = False
         for replica in self._replicas.values():
             replica.unknown()
 

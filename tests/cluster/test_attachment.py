@@ -1,13 +1,15 @@
 """A node's standing at a store, on the model in memory: what happens when it was taken for dead."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from pusher_server.cluster import attachment
 from pusher_server.cluster.broker import SharedBroker
 from pusher_server.cluster.roster import SharedRoster
-from pusher_server.cluster.store import Publish, Renew
+from pusher_server.cluster.store import Publish, Renew, Snapshot
 from pusher_server.cluster.stores import Stores
 from pusher_server.cluster.wire import address_of, encode_message
 from pusher_server.interfaces import (
@@ -16,6 +18,7 @@ from pusher_server.interfaces import (
     Topic,
     channel_topic,
     members_topic,
+    users_topic,
 )
 from tests.contract.conditions import eventually
 from tests.contract.stores import LEASE, UNDO_WINDOW, Ear, MemoryBench
@@ -23,6 +26,7 @@ from tests.fakes import FakeListener
 
 TOPIC = members_topic("1", "presence-x")
 CHANNEL = channel_topic("1", "news")
+USERS = users_topic("1")
 
 
 class Node:
@@ -77,6 +81,43 @@ async def test_clients_are_not_told_that_they_themselves_were_taken_for_dead(
     assert (await node.roster.snapshot(TOPIC)).entries == {"here": b""}
     _, snapshot, _ = node.listener.snapshots[-1]
     assert "here" in snapshot.entries
+
+
+async def test_what_was_missed_is_asked_for_when_questions_have_answers(
+    bench: MemoryBench, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the lease ended but the link did not: a watcher's question before that is refused, and lost."""
+    monkeypatch.setattr(attachment, "BEAT", 60.0)  # asleep: it does not renew meanwhile
+    home, could_ask = node.stores.home, []
+
+    def on_missed(topic: Topic, *, doubtful: bool) -> None:
+        could_ask.append(home.problem is None)
+
+    node.listener.on_missed = on_missed  # type: ignore[method-assign]  # a listener of its own
+    await node.roster.follow(USERS)
+    call, loop = home.link.call, asyncio.get_running_loop()
+
+    def call_slowly(command: Any) -> Any:
+        """As a store that has to be asked over a network."""
+        answer = call(command)
+        if not isinstance(command, Snapshot):
+            return answer
+        later = loop.create_future()
+        loop.call_soon(answer.add_done_callback, lambda done: later.set_result(done.result()))
+        return later
+
+    home.link.call = call_slowly  # type: ignore[method-assign]  # this link only
+    other = Ear(bench.link())
+    await other.link.open()
+    await other.enter("two.1.1")
+    for _ in range(3):
+        bench.now += LEASE * 0.4
+        await other.do(Renew("two.1.1", 0, {}))
+    before = home.holder
+    could_ask.clear()
+    await eventually(lambda: home.holder != before and home.problem is None)
+    await eventually(lambda: bool(could_ask))
+    assert set(could_ask) == {True}
 
 
 async def test_a_listener_that_fails_hurts_nobody(
