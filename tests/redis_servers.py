@@ -22,7 +22,7 @@ import hiredis
 from tests.serving import free_port
 
 #: Seconds for a server to do what it was told.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
