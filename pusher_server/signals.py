@@ -28,29 +28,33 @@ class ConnectionClosed(Signal, frozen=True, kw_only=True):
     code: int
 
 
-class ChannelOccupied(Signal, frozen=True, kw_only=True):
+class Settled(Signal, frozen=True, kw_only=True):
+    """Something came or went, and it stayed so for as long as it might have been undone.
+
+    `id` is the same however often it is told, should the node that decided it die over it; "" when unknown.
+    """
+
+    id: str = ""
+    channel: str
+
+
+class ChannelOccupied(Settled, frozen=True, kw_only=True):
     """A channel went from no subscriber to one, and this does not undo a recent vacating."""
 
-    channel: str
 
-
-class ChannelVacated(Signal, frozen=True, kw_only=True):
+class ChannelVacated(Settled, frozen=True, kw_only=True):
     """A channel has had no subscriber for the whole undo window (PROTOCOL §8.4)."""
 
-    channel: str
 
-
-class MemberAdded(Signal, frozen=True, kw_only=True):
+class MemberAdded(Settled, frozen=True, kw_only=True):
     """A user's first connection joined a presence channel, and this does not undo a recent leave."""
 
-    channel: str
     user_id: str
 
 
-class MemberRemoved(Signal, frozen=True, kw_only=True):
+class MemberRemoved(Settled, frozen=True, kw_only=True):
     """A user has been gone from a presence channel for the whole undo window."""
 
-    channel: str
     user_id: str
 
 
