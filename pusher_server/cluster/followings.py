@@ -157,7 +157,7 @@ class Followings:
             is_ours = node_of(transition.holder) == self._node
             place = (replica.address, transition.key)
             if transition.held:
-                self._holdings.became_held(place, is_our_news=is_ours and not transition.returned)
+                self._holdings.became_held(place, by_us=is_ours)
             elif self._holdings.keeps(place):
                 replica.reached()
                 return
@@ -169,7 +169,6 @@ class Followings:
                     held=transition.held,
                     version=_version(transition.epoch, transition.n),
                     origin=is_ours,
-                    returned=transition.returned,
                 )
             )
             replica.reached()

@@ -269,8 +269,6 @@ class MemoryStore:
             if 0 < command.limit <= len(entries):
                 raise RosterFull
             return self._begin(command, lease, now)
-        node = node_of(holder)
-        ours = all(node_of(each) == node for each in entry.holders)
         is_news = command.tell and entry.value != command.value
         entry.value = entry.holders[holder] = command.value
         lease.held[address, key] = None
@@ -281,7 +279,7 @@ class MemoryStore:
         if command.again:
             self._announcements.known((address, key))
         unsure = self._announcements.is_unsure((address, key))
-        return Tracked(self._topics[address].n, False, False, ours, unsure)
+        return Tracked(self._topics[address].n, held_now=False, returned=False, unsure=unsure)
 
     def _begin(self, command: Track, lease: _Lease, now: float) -> Tracked:
         address, key = place = command.address, command.key
@@ -293,13 +291,14 @@ class MemoryStore:
         entry.value = entry.holders[command.holder] = command.value
         lease.held[place] = None
         topic.n += 1
-        returned, unsure = self._announcements.joined(
-            place, node_of(command.holder), now, again=command.again
+        returned = self._announcements.joined(
+            place, node_of(command.holder), topic.n, now, again=command.again
         )
         self._tell(
             address, key, entry.value, topic.n, command.holder, first=first, returned=returned
         )
-        return Tracked(topic.n, True, returned, False, unsure)
+        unsure = self._announcements.is_unsure(place)
+        return Tracked(topic.n, held_now=True, returned=returned, unsure=unsure)
 
     def _let_go(self, lease: _Lease, holder: str, address: str, key: str, now: float) -> Released:
         lease.held.pop((address, key), None)
@@ -315,7 +314,7 @@ class MemoryStore:
         if not topic.entries:
             del self._topics[address]
             self._floor = max(self._floor, topic.n)
-        self._announcements.left((address, key), node_of(holder), now)
+        self._announcements.left((address, key), node_of(holder), topic.n, now)
         self._tell(address, key, entry.value, topic.n, holder, held=False)
         return Released(topic.n, entry.value)
 

@@ -110,6 +110,8 @@ class SimulatedLink(StoreLink):
         self.addresses: set[str] = set()
         #: Connecting fails.
         self.is_unreachable = False
+        #: So many of the next pushes get lost.
+        self.holes = 0
         #: Nothing arrives, on either side, until `thaw`.
         self.is_frozen = False
         self._store = store
@@ -184,7 +186,9 @@ class SimulatedLink(StoreLink):
         self._in.carry(lambda: self._reach(deliver))
 
     def hear(self, address: str, body: bytes) -> None:
-        if self._listener is not None:
+        if self.holes:
+            self.holes -= 1
+        elif self._listener is not None:
             self.stats.pushes += 1
             self._listener.on_push(address, body)
 

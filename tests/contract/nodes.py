@@ -158,6 +158,12 @@ class Nodes:
         for each in self.peers:
             await each.renewed()
 
+    def kill(self, peer: Peer) -> None:
+        """It is gone without a word; the store finds out when its lease ends."""
+        self.peers.remove(peer)
+        peer.stores.abandon()
+        peer.link.close()
+
     async def away(self) -> None:
         """The store dies, and everybody notices."""
         await self.store.away()

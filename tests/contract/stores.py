@@ -54,6 +54,9 @@ class Ear:
         self.link = link
         self.holder = holder
         self.entered = Entered("", [])
+        #: The last batch that it was given, and up to which it confirms with each renewal.
+        self.batch = 0
+        self.confirmed = 0
         self.pushes: list[tuple[str, bytes]] = []
         self.lost: list[str] = []
         self._marks = 0
@@ -70,8 +73,10 @@ class Ear:
         async with asyncio.timeout(10):
             return await self.link.call(command)
 
-    async def renew(self, confirmed: int = 0, **tallies: int) -> Renewed:
-        return await self.do(Renew(self.holder, confirmed, tallies))
+    async def renew(self, **tallies: int) -> Renewed:
+        told = await self.do(Renew(self.holder, self.confirmed, tallies))
+        self.batch = max(self.batch, told.batch)
+        return told
 
     async def enter(
         self, holder: str, *, succeeds: str = "", confirmed: int = 0, epoch: str = ""
