@@ -61,7 +61,9 @@ class Attachment(StoreListener, Tallies):
         self.link = link
         self.node = node
         self.interest = Interest(link)
-        self.holdings = Holdings(link, self._on_news, self._fenced, undo_window=undo_window)
+        self.holdings = Holdings(
+            link, self._on_news, self._fenced, lease=lease, undo_window=undo_window
+        )
         self.followings = Followings(link, self.interest, self.holdings, node, lease=lease)
         #: Why the store cannot be asked; None while all is well.
         self.problem: str | None = "not connected yet"

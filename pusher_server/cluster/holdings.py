@@ -9,7 +9,6 @@ from asyncio import Future, get_running_loop
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
 
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.store import Fenced, Mourn, Nothing, Released, Track, Tracked, Untrack
@@ -52,7 +51,7 @@ class News:
 
 
 class Holdings:
-    """`news` hears what answers say, `fenced` that the lease has ended. `undo_window` is in seconds."""
+    """`news` hears what answers say, `fenced` that the lease has ended. Times are in seconds."""
 
     def __init__(
         self,
@@ -60,6 +59,7 @@ class Holdings:
         news: Callable[[News], None],
         fenced: Callable[[], None],
         *,
+        lease: float,
         undo_window: float,
     ) -> None:
         self._link = link
@@ -75,6 +75,9 @@ class Holdings:
         #: Announced by us, released and held by others, since when and in which epoch: they may not have asked
         #: yet whether its join was announced. The oldest first.
         self._passed_on: OrderedDict[Place, tuple[float, str]] = OrderedDict()
+        #: Mourned, since when and in which epoch, lest that memory be lost before it comes due. The oldest first.
+        self._mourned: OrderedDict[Place, tuple[float, str]] = OrderedDict()
+        self._lease = lease
         self._undo_window = undo_window
         #: Held, the join not announced yet, and when the store said so: asked again until it is.
         self._unsure: OrderedDict[Place, float] = OrderedDict()
@@ -101,7 +104,8 @@ class Holdings:
         held = self._held.get(place)
         if held is None:
             held = self._put(place)
-            _, left_in = self._leaving.pop(place, (0.0, ""))
+            _, mourned_in = self._mourned.pop(place, (0.0, ""))
+            _, left_in = self._leaving.pop(place, (0.0, mourned_in))
             held.announced_in = self._untold.pop(place, left_in)
         held.value, held.limit = value, limit
         return self._track(place, held) if self._holder else None
@@ -160,6 +164,7 @@ class Holdings:
         if not held:
             self._leaving.pop(place, None)
             self._passed_on.pop(place, None)
+            self._mourned.pop(place, None)
             if kept is not None:  # held again too late to undo it
                 kept.announced_in = ""
             return
@@ -176,13 +181,13 @@ class Holdings:
 
     def _forget_settled(self, now: float) -> None:
         """What we were not given to announce by now was undone elsewhere; others know what they hold."""
-        while self._passed_on and next(iter(self._passed_on.values()))[0] <= now - 2 * ASK_AGAIN:
-            self._passed_on.popitem(last=False)
-        while self._leaving:
-            place, (since, _) = next(iter(self._leaving.items()))
-            if since > now - self._undo_window - LATE:
-                break
-            del self._leaving[place]
+        for places, seconds in (
+            (self._leaving, self._undo_window + LATE),
+            (self._mourned, self._lease + LATE),
+            (self._passed_on, 2 * ASK_AGAIN),
+        ):
+            while places and next(iter(places.values()))[0] <= now - seconds:
+                places.popitem(last=False)
 
     def _ask_again(self, now: float) -> None:
         while self._unsure and next(iter(self._unsure.values())) <= now - ASK_AGAIN:
@@ -196,13 +201,19 @@ class Holdings:
 
         In the memory that the store still has, its own rules announce it.
         """
-        answers = []
-        left = chain(self._passed_on.items(), self._leaving.items())
-        for place, epoch in {**{place: known[1] for place, known in left}, **self._untold}.items():
+        now, answers = get_running_loop().time(), []
+        known = {
+            place: epoch
+            for places in (self._passed_on, self._mourned, self._leaving)
+            for place, (_, epoch) in places.items()
+        }
+        for place, epoch in {**known, **self._untold}.items():
             if epoch != self._epoch:
                 self._leaving.pop(place, None)
                 self._passed_on.pop(place, None)
+                self._mourned.pop(place, None)
                 if place not in self._held:
+                    self._mourned[place] = (now, self._epoch)
                     answers.append(self._link.call(Mourn(*place)))
         self._untold.clear()
         return answers
@@ -266,7 +277,8 @@ class Holdings:
             self._news(News(place, released.value, released.n, held=False))
 
     def _pass_on(self, place: Place) -> None:
-        _, left_in = self._leaving.pop(place, (0.0, ""))
+        _, mourned_in = self._mourned.pop(place, (0.0, ""))
+        _, left_in = self._leaving.pop(place, (0.0, mourned_in))
         if left_in:
             self._passed_on[place] = (get_running_loop().time(), left_in)
             self._passed_on.move_to_end(place)
