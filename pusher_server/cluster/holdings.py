@@ -75,7 +75,7 @@ class Holdings:
         #: Announced by us, released and held by others, since when and in which epoch: they may not have asked
         #: yet whether its join was announced. The oldest first.
         self._passed_on: OrderedDict[Place, tuple[float, str]] = OrderedDict()
-        #: Mourned, since when and in which epoch, lest that memory be lost before it comes due. The oldest first.
+        #: Mourned, since when and in which epoch: that memory may be lost before it is due. The oldest first.
         self._mourned: OrderedDict[Place, tuple[float, str]] = OrderedDict()
         self._lease = lease
         self._undo_window = undo_window
@@ -104,9 +104,11 @@ class Holdings:
         held = self._held.get(place)
         if held is None:
             held = self._put(place)
-            _, mourned_in = self._mourned.pop(place, (0.0, ""))
-            _, left_in = self._leaving.pop(place, (0.0, mourned_in))
-            held.announced_in = self._untold.pop(place, left_in)
+            known_in = self._untold.pop(place, "")
+            for places in (self._leaving, self._mourned, self._passed_on):
+                _, epoch = places.pop(place, (0.0, ""))
+                known_in = known_in or epoch
+            held.announced_in = known_in
         held.value, held.limit = value, limit
         return self._track(place, held) if self._holder else None
 

@@ -51,6 +51,10 @@ class SimulatedStore:
         for link in self.links:
             link.cut("the store restarted")
 
+    def begin_empty(self) -> None:
+        """It is there again."""
+        self.is_down = False
+
     def execute(
         self, link: "SimulatedLink", command: Any, answer: Callable[[object], None]
     ) -> None:

@@ -30,6 +30,7 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
     "stopped": ("stopped",),
     "killed": ("killed",),
     "store lost": ("store lost",),
+    "store away": ("store away",),
     "holes": ("holes",),
     "everything": ("cut", "holes", "away", "frozen", "stopped", "killed", "store lost"),
 }
@@ -72,6 +73,12 @@ class Faults:
                 loop.call_later(random.random() * 2 * LEASE, node.link.thaw)
             case "store lost" if now > max(self._lost_at, self._ended_at) + 2 * LEASE:
                 self._lost_at = now
+                self._run.lose_memory()
+            case "store away" if now > max(self._lost_at, self._ended_at) + 2 * LEASE:
+                away = random.random() * 2 * LEASE
+                self._lost_at = now + away
+                self._run.store.is_down = True
+                loop.call_later(away, self._run.store.begin_empty)
                 self._run.lose_memory()
             case ("killed" | "stopped") as how if now > self._lost_at + 2 * LEASE:
                 self._ended_at = now
