@@ -68,7 +68,13 @@ class CountMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="coun
     """The subscription count of the channel has changed on the sender, which has declared it before."""
 
 
-ClusterMessage = EventMessage | TerminateMessage | CountMessage
+class AppChangedMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="app"):
+    """The sender has found another value of this app in the database: look, too."""
+
+    app_id: str
+
+
+ClusterMessage = EventMessage | TerminateMessage | CountMessage | AppChangedMessage
 
 
 class CachedEvent(Struct, frozen=True, kw_only=True, array_like=True):

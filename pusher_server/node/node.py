@@ -8,6 +8,7 @@ from pusher_server.hub.channel import Channel
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import (
+    AppChangedMessage,
     AppProvider,
     Broker,
     Census,
@@ -71,6 +72,8 @@ class Node(ClusterListener):
         self.draining = False
         #: Why other nodes cannot be reached, in one line; None while all is well.
         self.problem: Callable[[], str | None] = lambda: None
+        #: Another node says that this app has another value in the database.
+        self.app_changed_elsewhere: Callable[[str], None] = lambda app_id: None
         #: Awaited before what observers were told counts as told for good.
         self.keepers: list[Callable[[], Awaitable[None]]] = []
         self._observers: list[Observer] = []
@@ -193,6 +196,8 @@ class Node(ClusterListener):
         match message:
             case TerminateMessage():
                 self.users.terminate_here(message.app_id, message.user_id)
+            case AppChangedMessage():
+                self.app_changed_elsewhere(message.app_id)
             case EventMessage() if space is not None:
                 self.hub.deliver(
                     space,
