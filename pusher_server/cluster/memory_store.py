@@ -89,14 +89,26 @@ class _Lease:
 
 
 class MemoryStore:
-    """`push` is called inside the command that causes it, before the answer."""
+    """`push` is called inside the command that causes it, before the answer.
 
-    def __init__(self, push: Push, *, epoch: str, lease: float, undo_window: float) -> None:
+    `is_first`: nobody can have known another memory before, so nothing is unsure at the beginning.
+    """
+
+    def __init__(
+        self,
+        push: Push,
+        *,
+        epoch: str,
+        lease: float,
+        undo_window: float,
+        is_first: bool = False,
+    ) -> None:
         self._push = push
         self._epoch = epoch
         self._lease = lease
         self._undo_window = undo_window
         self._heard = float("-inf")
+        self._begins_unsure = not is_first
         self._leases: dict[str, _Lease] = {}
         self._topics: dict[str, _Topic] = {}
         #: Where a topic starts counting: past every topic that has ended, so that no version comes twice.
@@ -173,7 +185,8 @@ class MemoryStore:
         before = self._leases.get(command.succeeds)
         if before is not None:
             self._take_back(before, command.confirmed, now, node)
-        if command.epoch not in ("", self._epoch):
+        if self._begins_unsure or command.epoch not in ("", self._epoch):
+            self._begins_unsure = False
             self._announcements.doubt(now)
         self._leases[command.holder] = _Lease(now + self._lease)
         rivals = [

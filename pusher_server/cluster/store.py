@@ -78,7 +78,8 @@ class Enter(Command[Entered], frozen=True, array_like=True, tag="enter"):
     anew, so that nobody is declared dead for an outage of the store.
 
     `epoch` is the memory that the node knew, or "". Where it differs, memory was lost, and for one lease the
-    store is *unsure* what is news: see `Track`.
+    store is *unsure* what is news: see `Track`. So it is for the first lease of a memory, whoever comes first,
+    unless it can be sure that there was none before.
     """
 
     answer: ClassVar[type] = Entered

@@ -33,6 +33,8 @@ class Setup(ABC):
         self.nodes: list[ServerProcess] = []
         #: Processes killed so far, for signals that were lost with them.
         self.kills: list[Kill] = []
+        #: Processes that were out of everybody's reach for longer than a lease.
+        self.absent: list[int] = []
         self.directory = directory
         self._broken_rule = broken_rule
         self.stack = AsyncExitStack()
@@ -107,7 +109,13 @@ class Setup(ABC):
     async def stop_node(self, target: int, seconds: float) -> None:
         """SIGSTOP for a while."""
         async with self.lock(target):
+            self.away(target, seconds)
             await stopped(self.nodes[target].pid, seconds)
+
+    def away(self, target: int, seconds: float) -> None:
+        """Remember a node that nobody can reach for so long, nor it anybody."""
+        if seconds >= self.timing.lease:
+            self.absent.append(self.nodes[target].pid)
 
     def killed(self, *processes: int, alone: bool = False) -> None:
         """Remember processes that end, in good order or not."""

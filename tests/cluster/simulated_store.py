@@ -46,7 +46,11 @@ class SimulatedStore:
         """Restarted empty."""
         self._epochs += 1
         self.rules = MemoryStore(
-            self._push, epoch=f"{self._epochs:x}", lease=self._lease, undo_window=self._undo_window
+            self._push,
+            epoch=f"{self._epochs:x}",
+            lease=self._lease,
+            undo_window=self._undo_window,
+            is_first=self._epochs == 1,
         )
         for link in self.links:
             link.cut("the store restarted")

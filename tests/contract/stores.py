@@ -25,6 +25,7 @@ from pusher_server.cluster.store import (
     Remember,
     Renew,
     Renewed,
+    Retire,
     Subscribe,
     Unsubscribe,
 )
@@ -116,6 +117,16 @@ class Bench(Protocol):
 
     async def restart_empty(self) -> None:
         """The store loses its memory and all links; it is there again when this returns."""
+
+
+async def past_its_beginning(bench: Bench) -> None:
+    """In its first lease a store is not sure what is news."""
+    ear = Ear(bench.link())
+    await ear.link.open()
+    await ear.enter("zero.0.0")
+    await bench.wait(LEASE + 0.1)
+    await ear.do(Retire(ear.holder))
+    ear.link.close()
 
 
 class MemoryLink(StoreLink):

@@ -36,7 +36,14 @@ from pusher_server.cluster.store import (
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
 from tests.contract.conditions import eventually
-from tests.contract.stores import BENCHES, LEASE, UNDO_WINDOW, Bench, Ear
+from tests.contract.stores import (
+    BENCHES,
+    LEASE,
+    UNDO_WINDOW,
+    Bench,
+    Ear,
+    past_its_beginning,
+)
 
 A = "members:1:presence-a"
 B = "members:1:presence-b"
@@ -47,6 +54,7 @@ Join = Callable[[str], Awaitable[Ear]]
 @pytest.fixture(params=BENCHES)
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     async with request.param() as made:
+        await past_its_beginning(made)
         yield made
 
 
@@ -411,6 +419,24 @@ async def test_after_a_loss_news_wait_until_all_had_time_to_come_back(
     assert await due(one) == "+k"
     assert await announced(one) == ""
     assert not (await one.do(Track(one.holder, A, "k", ""))).unsure
+
+
+async def test_in_its_first_lease_a_store_is_not_sure_who_was_there_before(
+    join: Join, bench: Bench
+) -> None:
+    """A node that is new as well may come back before those who knew another memory."""
+    await bench.restart_empty()
+    one = await join("one.1.1")
+    for key in ("news", "known"):
+        await hold(one, key)
+    assert await due(one) == ""
+    other = await join("")
+    await other.enter("other.1.2", epoch="f00")
+    await other.do(Track(other.holder, A, "known", "", again=True))
+    for _ in range(3):
+        await bench.wait(LEASE / 3 + 0.1)
+        found = await due(one)
+    assert found == "+news"
 
 
 async def test_what_somebody_has_announced_before_is_no_news(join: Join, bench: Bench) -> None:
