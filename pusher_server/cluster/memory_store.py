@@ -305,7 +305,7 @@ class MemoryStore:
         lease.held[place] = None
         topic.n += 1
         returned = self._announcements.joined(
-            place, node_of(command.holder), topic.n, now, again=command.again
+            place, node_of(command.holder), self._version(topic), now, again=command.again
         )
         self._tell(
             address, key, entry.value, topic.n, command.holder, first=first, returned=returned
@@ -327,9 +327,12 @@ class MemoryStore:
         if not topic.entries:
             del self._topics[address]
             self._floor = max(self._floor, topic.n)
-        self._announcements.left((address, key), node_of(holder), topic.n, now)
+        self._announcements.left((address, key), node_of(holder), self._version(topic), now)
         self._tell(address, key, entry.value, topic.n, holder, held=False)
         return Released(topic.n, entry.value)
+
+    def _version(self, topic: _Topic) -> str:
+        return f"{self._epoch}.{topic.n}"
 
     def _tell(
         self,
