@@ -95,6 +95,8 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([ -~\t]*[!-~])?)?")
 #: A host's name: labels of 1 to 63 letters. Resolvers raise errors of their own for any other.
 _HOST = re.compile(r"(?=.{1,253}\Z)\w([\w-]{0,61}\w)?(\.\w([\w-]{0,61}\w)?)*\.?", re.ASCII)
+#: A URL's host, with the brackets of IPv6, and its port.
+_PLACE = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(:\d*)?")
 #: What proxies and servers commonly take.
 _LONGEST_URL = 2_048
 
@@ -147,7 +149,9 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def shown_url(self) -> str:
         """The URL without what may be secret: user and password, query, fragment."""
         parts = urlsplit(self.url)
-        return SplitResult(parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "").geturl()
+        return SplitResult(
+            parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""
+        ).geturl()
 
     def __repr__(self) -> str:
         headers = ", ".join(f"{name}: ***" for name in self.headers)
@@ -174,7 +178,8 @@ def _problem_of_url(url: str) -> str:
         return "is malformed; write it as 'https://example.com:8443/webhooks'"
     if parts.scheme not in ("http", "https"):
         return "is not http:// or https://; write it as 'https://example.com/webhooks'"
-    if port == 0 or not _is_host(host):
+    place = parts.netloc.rpartition("@")[2]
+    if port == 0 or not _PLACE.fullmatch(place) or not _is_host(host):
         return "has no usable host and port; write it as 'https://example.com:8443/webhooks'"
     return ""
 

@@ -10,8 +10,8 @@ def headers(app: App, body: bytes) -> dict[str, str]:
     In this spelling: pusher-php-server looks them up case-sensitively in the array that it is given (PROTOCOL
     §8.1).
 
-    The oldest key signs, as at Pusher. A receiver knows one key, or a few at most: while a rotation lasts, those
-    that have not moved yet go on accepting, and those that have moved can take the old key as an extra token.
+    The oldest key signs, as at Pusher. A receiver knows one key, or a few at most: while a rotation lasts,
+    those that have not moved yet go on accepting, and those that have can take the old key as an extra token.
     Signed with the newest, a rotation would make every receiver refuse from the moment it begins.
     """
     pair = app.keys[-1]

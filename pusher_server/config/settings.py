@@ -194,6 +194,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     #: What the operator should know about how the sources were read; shown once at start.
     notices: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        shown = {
+            name: getattr(self, name) for name in self.__struct_fields__ if name != "defaults"
+        }  # as they were written: their webhooks may hold secrets
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
 
 #: The tables that `[section]` may name, with their structs.
 SECTIONS: dict[str, type[Struct]] = {
