@@ -35,10 +35,15 @@ from pusher_server.server import cluster
 from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen, raise_file_limit
-from pusher_server.server.operations import link_readings, operations_listener
+from pusher_server.server.operations import (
+    link_readings,
+    operations_listener,
+    webhook_readings,
+)
 from pusher_server.server.places import WorkerPlace
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.tls import Certificate
+from pusher_server.webhooks.numbers import Numbers
 from pusher_server.websocket import heartbeat
 from pusher_server.websocket.edge import WebSocketEdge
 
@@ -117,6 +122,7 @@ class Server:
         )
         self._guard = RequestGuard(config.http)
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
+        self._webhook_numbers = Numbers()
         self.gathering = self._gathering()
         self._operations: Listener | None = None
 
@@ -127,6 +133,8 @@ class Server:
             worker="1" if self._place is None else str(self._place.index),
             lag=self._lag,
             links=lambda: link_readings(self._cluster.stores),
+            webhooks=lambda: webhook_readings(self._webhook_numbers),
+            webhook_latency=self._webhook_numbers.latency,
             max_connections=self._config.websocket.max_connections,
             clock=time.time,
             hindrances=[lambda: None if self.node.apps.ready else self._problem()],
