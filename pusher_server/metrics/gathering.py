@@ -36,8 +36,8 @@ class LinkReading(Struct, frozen=True, kw_only=True):
 class WebhookReading(Struct, frozen=True, kw_only=True):
     """One app's webhooks, as this process knows them.
 
-    `waiting` and `oldest` (seconds of the epoch) only if it is the one that delivers them: every process can see
-    what waits, and it would be counted as often.
+    `waiting` and `oldest` (seconds of the epoch) only if it is the one that delivers them: every process can
+    see what waits, and it would be counted as often.
     """
 
     app_id: str

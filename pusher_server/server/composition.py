@@ -122,19 +122,19 @@ class Server:
         )
         self._guard = RequestGuard(config.http)
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
-        self._webhook_numbers = Numbers()
         self.gathering = self._gathering()
         self._operations: Listener | None = None
 
     def _gathering(self) -> Gathering:
         """What metrics and health read; it hears of refusals if somebody will ask."""
+        numbers = Numbers()
         gathering = Gathering(
             self.node,
             worker="1" if self._place is None else str(self._place.index),
             lag=self._lag,
             links=lambda: link_readings(self._cluster.stores),
-            webhooks=lambda: webhook_readings(self._webhook_numbers),
-            webhook_latency=self._webhook_numbers.latency,
+            webhooks=lambda: webhook_readings(numbers),
+            webhook_latency=numbers.latency,
             max_connections=self._config.websocket.max_connections,
             clock=time.time,
             hindrances=[lambda: None if self.node.apps.ready else self._problem()],
