@@ -68,7 +68,13 @@ class CountMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="coun
     """The subscription count of the channel has changed on the sender, which has declared it before."""
 
 
-ClusterMessage = EventMessage | TerminateMessage | CountMessage
+class AppChangedMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="app"):
+    """The sender has found another value of this app in the database: look, too."""
+
+    app_id: str
+
+
+ClusterMessage = EventMessage | TerminateMessage | CountMessage | AppChangedMessage
 
 
 class CachedEvent(Struct, frozen=True, kw_only=True, array_like=True):
@@ -125,8 +131,7 @@ class Version(Struct, frozen=True, order=True):
 class Transition(Struct, frozen=True, kw_only=True):
     """A key became held by its first holder, or was released by its last one, cluster-wide.
 
-    `origin`: this node caused it. `returned`: it was released less than an undo window ago, so
-    clients see both frames but no webhook goes out.
+    `origin`: this node caused it. Clients see it at once; observers hear of what stays so by `on_settled`.
     """
 
     topic: Topic
@@ -135,7 +140,6 @@ class Transition(Struct, frozen=True, kw_only=True):
     held: bool
     version: Version
     origin: bool
-    returned: bool = False
 
 
 class Snapshot(Struct, frozen=True):
@@ -229,10 +233,17 @@ class ClusterListener(Protocol):
         `doubtful` as in `on_snapshot`: what is not found may only be late.
         """
 
-    def on_settled(self, topic: Topic, key: str, *, held: bool) -> None:
-        """A released key's undo window has passed; told to exactly one node in the cluster.
+    def on_settled(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
+        """A key's join is news, or its leave was not undone in time; told to one node in the cluster.
 
-        `held`: instead, a key that became held while the store was unsure turned out to be news.
+        A key's joins and leaves take turns. Should that node end before `kept` has returned, another one is
+        told again, with the same `announcement`, which names it.
+        """
+
+    async def kept(self) -> None:
+        """Return when the end of this process can undo nothing of what `on_settled` has told.
+
+        May be cancelled and called again.
         """
 
 

@@ -228,7 +228,10 @@ class FakeListener:
     def __init__(self) -> None:
         self.messages: list[tuple[Topic, ClusterMessage]] = []
         self.transitions: list[Transition] = []
+        #: Joins and leaves that were announced, and under which ids.
+        self.joined: list[tuple[Topic, str]] = []
         self.settled: list[tuple[Topic, str]] = []
+        self.ids: list[str] = []
         self.snapshots: list[tuple[Topic, Snapshot, bool]] = []
         self.missed: list[Topic] = []
         self.updates: list[tuple[Topic, str, bytes, Version]] = []
@@ -249,6 +252,9 @@ class FakeListener:
     def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
         self.missed.append(topic)
 
-    def on_settled(self, topic: Topic, key: str, *, held: bool) -> None:
-        assert not held
-        self.settled.append((topic, key))
+    def on_settled(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
+        (self.joined if held else self.settled).append((topic, key))
+        self.ids.append(announcement)
+
+    async def kept(self) -> None:
+        """Nothing has to be kept."""

@@ -11,14 +11,12 @@ An event that is lost, doubled or out of order ends the run with status 1, and n
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from benchmarks.load import cluster_cases, cluster_pages, formations, machine, programs, raw
 from benchmarks.load.cluster_cases import HERE, THERE, Case
-from benchmarks.load.compare import PAGES, can_measure
+from benchmarks.load.compare import PAGES, measured
 from benchmarks.load.comparing import by_case
-from benchmarks.load.contestants import CannotStart
 from benchmarks.load.formations import ALONE, Formation
 from benchmarks.load.measuring import IncorrectDelivery, Result, run_client, take_over
 from benchmarks.load.progress import Progress
@@ -134,26 +132,12 @@ def write(out: Path) -> None:
 
 
 def main() -> int:
-    """Measure and write; 1 when a delivery was wrong, 2 when it could not be measured."""
+    """See `measured`."""
     options = read_arguments()
     if options.list:
         print("\n".join(f"{case.name:15} {case.title}" for case in cluster_cases.CASES))
         return 0
-    try:
-        if not options.again:
-            problem = can_measure(options)
-            if problem:
-                raise ValueError(problem)
-            with tempfile.TemporaryDirectory() as directory:
-                run(options, Path(directory))
-        write(options.out)
-    except (CannotStart, programs.BuildFailed, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except IncorrectDelivery as error:
-        print(f"{error}\nNo page is written.", file=sys.stderr)
-        return 1
-    return 0
+    return measured(options, run, write)
 
 
 if __name__ == "__main__":

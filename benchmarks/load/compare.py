@@ -14,6 +14,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.load import (
@@ -209,19 +210,18 @@ def _first_ours(result: Result) -> int:
     return order.index(result.contestant) if result.contestant in order else len(order)
 
 
-def compare(options: argparse.Namespace) -> None:
+def compare(options: argparse.Namespace, directory: Path) -> None:
     """Measure everything that was asked for. Servers that we start are stopped in any case."""
     field: list[Contestant] = []
-    with tempfile.TemporaryDirectory() as directory:
-        try:
-            field = line_up(options, Path(directory))
-            conditions = machine.conditions(soketi="soketi" not in options.without)
-            conditions["effort"] = describe(effort_of(options))
-            lines = raw.RawLines(options.out / RAW, conditions)
-            Comparison(options, field, lines).run()
-        finally:
-            for contestant in field:
-                contestant.stop()
+    try:
+        field = line_up(options, directory)
+        conditions = machine.conditions(soketi="soketi" not in options.without)
+        conditions["effort"] = describe(effort_of(options))
+        lines = raw.RawLines(options.out / RAW, conditions)
+        Comparison(options, field, lines).run()
+    finally:
+        for contestant in field:
+            contestant.stop()
 
 
 def can_measure(options: argparse.Namespace) -> str:
@@ -234,19 +234,23 @@ def can_measure(options: argparse.Namespace) -> str:
     return ""
 
 
-def main() -> int:
-    """Measure and write; 1 when our server was wrong, 2 when it could not be measured."""
-    options = read_arguments()
-    if options.list:
-        print("\n".join(f"{s.name:20} {s.title}" for s in scenarios.SCENARIOS))
-        return 0
+def measured(
+    options: argparse.Namespace,
+    measure_all: Callable[[argparse.Namespace, Path], None],
+    write_pages: Callable[[Path], None],
+) -> int:
+    """Measure with a directory for what is needed, unless the last run is to be written `again`, and write.
+
+    The exit status: 1 when a server was wrong about a delivery, 2 when it could not be measured.
+    """
     try:
         if not options.again:
             problem = can_measure(options)
             if problem:
                 raise ValueError(problem)
-            compare(options)
-        write(options.out)
+            with tempfile.TemporaryDirectory() as directory:
+                measure_all(options, Path(directory))
+        write_pages(options.out)
     except (CannotStart, programs.BuildFailed, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -254,6 +258,15 @@ def main() -> int:
         print(f"{error}\nNo page is written.", file=sys.stderr)
         return 1
     return 0
+
+
+def main() -> int:
+    """See `measured`."""
+    options = read_arguments()
+    if options.list:
+        print("\n".join(f"{s.name:20} {s.title}" for s in scenarios.SCENARIOS))
+        return 0
+    return measured(options, compare, write)
 
 
 if __name__ == "__main__":

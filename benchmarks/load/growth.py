@@ -10,13 +10,12 @@ caches. Writes docs/performance/growth.md and fills the tables of docs/sizing.md
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.load import compare, contestants, kernel, machine, programs, raw, sizing, tables
-from benchmarks.load.contestants import CannotStart, Contestant
+from benchmarks.load.contestants import Contestant
 from benchmarks.load.measuring import IncorrectDelivery, Result, measure
 from benchmarks.load.model import FLOOR, OURS, Column, Effort, Run, Scenario
 from benchmarks.load.progress import Progress
@@ -237,23 +236,9 @@ def write(out: Path) -> None:
 
 
 def main() -> int:
-    """Measure and write; 1 when a server was wrong, 2 when it could not be measured."""
+    """See `compare.measured`."""
     options = compare.read_arguments()
-    try:
-        if not options.again:
-            problem = compare.can_measure(options)
-            if problem:
-                raise ValueError(problem)
-            with tempfile.TemporaryDirectory() as directory:
-                run(options, Path(directory))
-        write(options.out)
-    except (CannotStart, programs.BuildFailed, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except IncorrectDelivery as error:
-        print(f"{error}\nNo page is written.", file=sys.stderr)
-        return 1
-    return 0
+    return compare.measured(options, run, write)
 
 
 if __name__ == "__main__":

@@ -78,19 +78,13 @@ def parse_query(raw: bytes) -> Query:
     Raises AuthenticationError (400) when there are too many parameters to be honest.
     """
     # Splitting by hand: 1.1 µs against 3.5 for urllib's parse_qsl (PERFORMANCE §4).
-    pairs: list[Pair] = []
-    encoded = b"%" in raw
     parts = raw.split(b"&")
     if len(parts) > _PARAMETERS:
         raise AuthenticationError(f"More than {_PARAMETERS} parameters", status=400)
-    for part in parts:
-        if not part:
-            continue
-        name, _, value = part.partition(b"=")
-        if encoded:
-            name, value = unquote_to_bytes(name), unquote_to_bytes(value)
-        pairs.append((name.lower(), value))
-    return Query(raw, pairs)
+    split = [part.partition(b"=") for part in parts if part]
+    if b"%" in raw:
+        split = [(unquote_to_bytes(name), b"", unquote_to_bytes(value)) for name, _, value in split]
+    return Query(raw, [(name.lower(), value) for name, _, value in split])
 
 
 def authorized_app(key: str, named: App | None, owner: App | None) -> App:
@@ -134,11 +128,20 @@ def verify(
         )
     _check_time(query.get(b"auth_timestamp"), now, tolerance)
     sent = query.get(b"auth_signature")
-    text = string_to_sign(method, path, query.pairs)
-    if sent is None or not verifies(secret, text, sent):
-        query = _other_reading(secret, method, path, query, sent, prefix) or _refuse(text, sent)
+    if sent is None or not _holds_as_sent(secret, method, path, query.raw, sent):
+        text = string_to_sign(method, path, query.pairs)
+        if sent is None or not verifies(secret, text, sent):
+            query = _other_reading(secret, method, path, query, sent, prefix) or _refuse(text, sent)
     _check_body(query.get(b"body_md5"), body)
     return query
+
+
+def _holds_as_sent(secret: str, method: str, path: bytes, raw: bytes, sent: bytes) -> bool:
+    """Whether the query is one as most libraries make it: sorted, nothing encoded, the signature last."""
+    signed, mark, last = raw.rpartition(b"&auth_signature=")
+    if not mark or last != sent:
+        return False  # what stands behind the signature would not be signed
+    return verifies(secret, b"%b\n%b\n%b" % (method.encode(), path, signed), sent)
 
 
 def string_to_sign(method: str, path: bytes, pairs: Iterable[Pair]) -> bytes:

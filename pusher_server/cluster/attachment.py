@@ -20,7 +20,13 @@ from pusher_server.cluster.holdings import Holdings, News
 from pusher_server.cluster.interest import Interest
 from pusher_server.cluster.links import StoreLink, StoreListener
 from pusher_server.cluster.store import Enter, Fenced, Renew, Renewed, Retire, id_of, node_of
-from pusher_server.cluster.wire import decode_message, decode_transition, opening_of, topic_of
+from pusher_server.cluster.wire import (
+    announcement_id,
+    decode_message,
+    decode_transition,
+    opening_of,
+    topic_of,
+)
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import ClusterListener, RosterFull, Tallies, Transition, Version
 
@@ -55,7 +61,9 @@ class Attachment(StoreListener, Tallies):
         self.link = link
         self.node = node
         self.interest = Interest(link)
-        self.holdings = Holdings(link, self._on_news, self._fenced, undo_window=undo_window)
+        self.holdings = Holdings(
+            link, self._on_news, self._fenced, lease=lease, undo_window=undo_window
+        )
         self.followings = Followings(link, self.interest, self.holdings, node, lease=lease)
         #: Why the store cannot be asked; None while all is well.
         self.problem: str | None = "not connected yet"
@@ -73,6 +81,8 @@ class Attachment(StoreListener, Tallies):
         #: The name under which this node holds keys, and the store's memory; "" before the first lease.
         self.holder = ""
         self.epoch = ""
+        #: The last batch that was announced, and the last one of which nothing can be lost any more.
+        self._settled = 0
         self._confirmed = 0
         #: When the lease was last renewed, by the loop's clock; 0.0 before that.
         self.renewed_at = 0.0
@@ -184,7 +194,8 @@ class Attachment(StoreListener, Tallies):
         former, self._names = self._names, [*self._names, holder]
         entered = await self.link.call(Enter(holder, before, self._confirmed, self.epoch))
         self._ended.clear()  # what was refused under an old name has been answered by now
-        self.holder, self.epoch, self._confirmed = holder, entered.epoch, 0
+        self.holder, self.epoch = holder, entered.epoch
+        self._settled = self._confirmed = 0
         self._warn_of(entered.rivals)
         self.holdings.enter(holder, entered.epoch)
         await self._in_slices(map(self.interest.restore, self.interest.missing()))
@@ -239,13 +250,17 @@ class Attachment(StoreListener, Tallies):
                 self.on_lost(f"no answer for {self._lease / 2:g} s")
                 raise self._trouble from None
             self._renewed(renewed)
-            if renewed.more or renewed.batch:
-                continue  # a batch is confirmed at once
+            beat = min(BEAT, self._lease / 6)
+            if renewed.batch and await self._kept(beat):
+                self._confirmed = renewed.batch
+                continue  # confirmed at once
+            if renewed.more:
+                continue
             now = asyncio.get_running_loop().time()
             self.interest.tick(now)
             self.holdings.tick(now)
             try:
-                async with asyncio.timeout(min(BEAT, self._lease / 6)):
+                async with asyncio.timeout(beat):
                     await self._ended.wait()
             except TimeoutError:
                 continue
@@ -265,14 +280,36 @@ class Attachment(StoreListener, Tallies):
                         extra={"node": self.node},
                     )
             self._swept.clear()
-        if renewed.batch:
-            for due in renewed.due:
-                self.holdings.settled((due.address, due.key), held=due.held)
-                if self._listener is not None:
-                    self._listener.on_settled(topic_of(due.address), due.key, held=due.held)
-            self._confirmed = renewed.batch
+        if renewed.batch > self._settled:
+            self._settle(renewed)
         for heard in self._heard:
             heard(renewed.elsewhere, renewed.holders)
+
+    def _settle(self, renewed: Renewed) -> None:
+        """Announce a batch. It comes again until it is confirmed, and is announced once."""
+        self._settled = renewed.batch
+        for due in renewed.due:
+            self.holdings.settled((due.address, due.key), held=due.held)
+            if self._listener is not None:
+                self._listener.on_settled(
+                    topic_of(due.address),
+                    due.key,
+                    held=due.held,
+                    announcement=announcement_id(
+                        self.epoch, due.address, due.key, due.n, held=due.held
+                    ),
+                )
+
+    async def _kept(self, seconds: float) -> bool:
+        """Whether what was announced cannot be lost any more; waits so long for it at the most."""
+        if self._listener is None:
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._listener.kept()
+        except TimeoutError:
+            return False
+        return True
 
     def _warn_of(self, rivals: list[str]) -> None:
         """After a crash, the node's own former lease is still there for a while."""
@@ -287,7 +324,7 @@ class Attachment(StoreListener, Tallies):
     def _on_news(self, news: News) -> None:
         """An answer told of a transition; of a topic that is followed, the stream tells it."""
         address, key = news.place
-        if self._listener is None or (self.followings.knows(address) and not news.overtaken):
+        if self._listener is None or self.followings.knows(address):
             return
         self._listener.on_transition(
             Transition(
@@ -297,6 +334,5 @@ class Attachment(StoreListener, Tallies):
                 held=news.held,
                 version=Version(int(self.epoch, 16), news.n),
                 origin=True,
-                returned=news.returned,
             )
         )

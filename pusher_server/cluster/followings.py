@@ -6,14 +6,16 @@ that our lease had ended or that the store lost its memory, and holding it again
 not told that they themselves have left.
 
 What was held when the store lost its memory comes back node by node. Until a lease has passed, a key that a
-snapshot lacks is only doubtful; after that it is gone, and mourned, so that its leave is announced once.
+snapshot lacks is only doubtful; after that it is gone, and mourned, so that its leave is announced once. A key
+that had been held for less than a second was perhaps not announced: who held it knows, and mourns it if it was.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
 
-from pusher_server.cluster.holdings import Holdings
+from pusher_server.cluster.holdings import Holdings, Place
 from pusher_server.cluster.interest import Interest
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.replica import Replica, Verdict
@@ -21,6 +23,9 @@ from pusher_server.cluster.store import Mourn, TopicState, node_of
 from pusher_server.cluster.store import Snapshot as TakeSnapshot
 from pusher_server.cluster.wire import Transitioned, topic_of
 from pusher_server.interfaces import ClusterListener, Snapshot, Transition, Version
+
+#: Seconds in which a join has certainly been announced, if all goes well: two renewals.
+FRESH = 1.0
 
 
 class Followings:
@@ -37,6 +42,9 @@ class Followings:
         self._lease = lease
         self._replicas: dict[str, Replica] = {}
         self._is_attached = False
+        #: Keys that became held, when, the oldest first; and those that were fresh when the store was lost.
+        self._fresh: OrderedDict[Place, float] = OrderedDict()
+        self._perhaps_unannounced: set[Place] = set()
         #: Ends all doubts, and about which memory of the store they are.
         self._doubts: asyncio.TimerHandle | None = None
         self._doubted = ""
@@ -76,6 +84,12 @@ class Followings:
 
     def detached(self) -> None:
         """Questions have no answers until `attached`."""
+        if self._is_attached:
+            if self._doubts is None:
+                self._perhaps_unannounced.clear()
+            self._forget_stale()
+            self._perhaps_unannounced.update(self._fresh)
+            self._fresh.clear()
         self._is_attached = False
 
     def lost(self) -> None:
@@ -132,7 +146,8 @@ class Followings:
             gone = self.listener.on_snapshot(topic, snapshot, doubtful=replica.doubtful)
             if replica.mourns and not replica.doubtful:
                 for key in gone:
-                    self._link.call(Mourn(replica.address, key))
+                    if (replica.address, key) not in self._perhaps_unannounced:
+                        self._link.call(Mourn(replica.address, key))
                 replica.mourns = False
         elif self._is_attached:
             self._missed(replica)
@@ -157,7 +172,10 @@ class Followings:
             is_ours = node_of(transition.holder) == self._node
             place = (replica.address, transition.key)
             if transition.held:
-                self._holdings.became_held(place, is_our_news=is_ours and not transition.returned)
+                self._holdings.became_held(place, by_us=is_ours)
+                self._forget_stale()
+                self._fresh[place] = asyncio.get_running_loop().time()
+                self._fresh.move_to_end(place)
             elif self._holdings.keeps(place):
                 replica.reached()
                 return
@@ -169,7 +187,6 @@ class Followings:
                     held=transition.held,
                     version=_version(transition.epoch, transition.n),
                     origin=is_ours,
-                    returned=transition.returned,
                 )
             )
             replica.reached()
@@ -181,6 +198,11 @@ class Followings:
             topic, value = topic_of(replica.address), transition.value.encode()
             self.listener.on_updated(topic, transition.key, value, version)
         replica.reached()
+
+    def _forget_stale(self) -> None:
+        until = asyncio.get_running_loop().time() - FRESH
+        while self._fresh and next(iter(self._fresh.values())) <= until:
+            self._fresh.popitem(last=False)
 
     def _doubt(self, replica: Replica, epoch: str) -> None:
         """The store has another memory: for a lease, who is missing in it may only be late."""

@@ -1,8 +1,8 @@
 """What this node holds at one store, and how far the store has confirmed it.
 
 The dictionary here is the truth; the store can be told again at any time. A key counts as announced in a
-memory (epoch) of the store once the store has answered: only then will holding it anew, after the store has
-lost its memory, be no news for webhooks.
+memory (epoch) of the store once this node has announced its join, or the store has answered that it was
+announced: only then will holding it anew, after the store has lost its memory, be no news for webhooks.
 """
 
 from asyncio import Future, get_running_loop
@@ -25,38 +25,33 @@ ASK_AGAIN = 1.0
 
 
 class Held:
-    """One key: its value, under which name the store was told, and in which epoch it has answered."""
+    """One key: its value, under which name the store was told, and in which epoch its join was announced."""
 
-    __slots__ = ("announced_in", "holder", "is_let_in", "limit", "unsure_in", "value")
+    __slots__ = ("announced_in", "holder", "is_let_in", "limit", "value")
 
     def __init__(self) -> None:
         self.value = ""
         self.limit = 0
         self.holder = ""
         self.announced_in = ""
-        self.unsure_in = ""
         #: A store has let us have it: it counts towards no limit any more.
         self.is_let_in = False
 
 
 class News:
-    """A transition that this node has caused, as an answer tells it. `overtaken`: over an earlier link."""
+    """A transition that this node has caused, as an answer tells it."""
 
-    __slots__ = ("held", "n", "overtaken", "place", "returned", "value")
+    __slots__ = ("held", "n", "place", "value")
 
-    def __init__(
-        self, place: Place, value: str, n: int, *, held: bool, returned: bool, overtaken: bool
-    ) -> None:
+    def __init__(self, place: Place, value: str, n: int, *, held: bool) -> None:
         self.place = place
         self.value = value
         self.n = n
         self.held = held
-        self.returned = returned
-        self.overtaken = overtaken
 
 
 class Holdings:
-    """`news` hears what answers say, `fenced` that the lease has ended. `undo_window` is in seconds."""
+    """`news` hears what answers say, `fenced` that the lease has ended. Times are in seconds."""
 
     def __init__(
         self,
@@ -64,6 +59,7 @@ class Holdings:
         news: Callable[[News], None],
         fenced: Callable[[], None],
         *,
+        lease: float,
         undo_window: float,
     ) -> None:
         self._link = link
@@ -76,8 +72,14 @@ class Holdings:
         self._untold: dict[Place, str] = {}
         #: Released and told, when and in which epoch: not announced yet, as far as we know. The oldest first.
         self._leaving: OrderedDict[Place, tuple[float, str]] = OrderedDict()
+        #: Announced by us, released and held by others, since when and in which epoch: they may not have asked
+        #: yet whether its join was announced. The oldest first.
+        self._passed_on: OrderedDict[Place, tuple[float, str]] = OrderedDict()
+        #: Mourned, since when and in which epoch: that memory may be lost before it is due. The oldest first.
+        self._mourned: OrderedDict[Place, tuple[float, str]] = OrderedDict()
+        self._lease = lease
         self._undo_window = undo_window
-        #: What the store is unsure of, and when it said so: asked again until it is not.
+        #: Held, the join not announced yet, and when the store said so: asked again until it is.
         self._unsure: OrderedDict[Place, float] = OrderedDict()
         #: Whose name commands carry; "" while none may be sent.
         self._holder = ""
@@ -102,8 +104,11 @@ class Holdings:
         held = self._held.get(place)
         if held is None:
             held = self._put(place)
-            _, left_in = self._leaving.pop(place, (0.0, ""))
-            held.announced_in = self._untold.pop(place, left_in)
+            known_in = self._untold.pop(place, "")
+            for places in (self._leaving, self._mourned, self._passed_on):
+                _, epoch = places.pop(place, (0.0, ""))
+                known_in = known_in or epoch
+            held.announced_in = known_in
         held.value, held.limit = value, limit
         return self._track(place, held) if self._holder else None
 
@@ -142,11 +147,12 @@ class Holdings:
             return None
         return self._track(place, held)
 
-    def became_held(self, place: Place, *, is_our_news: bool) -> None:
+    def became_held(self, place: Place, *, by_us: bool) -> None:
         """The stream tells of it, whether or not an answer arrives."""
-        self._leaving.pop(place, None)  # undone, here or elsewhere
-        if is_our_news:
-            self._announced(place)
+        self._pass_on(place)  # undone, here or elsewhere
+        held = self._held.get(place)
+        if by_us and held is not None and held.holder == self._holder:
+            held.is_let_in = True
 
     def updated(self, place: Place, value: str) -> None:
         """The value given last counts: ours must not undo it when it is declared again."""
@@ -154,18 +160,21 @@ class Holdings:
         if held is not None:
             held.value = value
 
-    def _announced(self, place: Place) -> None:
-        held = self._held.get(place)
-        if held is not None and held.holder == self._holder:
-            held.announced_in = self._epoch
-            held.is_let_in = True
-
     def settled(self, place: Place, *, held: bool) -> None:
-        """Our leave has been announced; or our hold, after the store was unsure of it."""
-        if held:
-            self._announced(place)
-        else:
+        """This node has just announced the join or the leave."""
+        kept = self._held.get(place)
+        if not held:
             self._leaving.pop(place, None)
+            self._passed_on.pop(place, None)
+            self._mourned.pop(place, None)
+            if kept is not None:  # held again too late to undo it
+                kept.announced_in = ""
+            return
+        if kept is None:  # released meanwhile, or another node's: the leave is still to come
+            self._leaving[place] = (get_running_loop().time(), self._epoch)
+            return
+        kept.announced_in = self._epoch
+        self._unsure.pop(place, None)
 
     def tick(self, now: float) -> None:
         """The store has just answered, at `now`."""
@@ -173,12 +182,14 @@ class Holdings:
         self._ask_again(now)
 
     def _forget_settled(self, now: float) -> None:
-        """What the store has not given us to announce by now was undone elsewhere."""
-        while self._leaving:
-            place, (since, _) = next(iter(self._leaving.items()))
-            if since > now - self._undo_window - LATE:
-                break
-            del self._leaving[place]
+        """What we were not given to announce by now was undone elsewhere; others know what they hold."""
+        for places, seconds in (
+            (self._leaving, self._undo_window + LATE),
+            (self._mourned, self._lease + LATE),
+            (self._passed_on, 2 * ASK_AGAIN),
+        ):
+            while places and next(iter(places.values()))[0] <= now - seconds:
+                places.popitem(last=False)
 
     def _ask_again(self, now: float) -> None:
         while self._unsure and next(iter(self._unsure.values())) <= now - ASK_AGAIN:
@@ -192,12 +203,19 @@ class Holdings:
 
         In the memory that the store still has, its own rules announce it.
         """
-        answers = []
-        left = {place: epoch for place, (_, epoch) in self._leaving.items()}
-        for place, epoch in {**left, **self._untold}.items():
+        now, answers = get_running_loop().time(), []
+        known = {
+            place: epoch
+            for places in (self._passed_on, self._mourned, self._leaving)
+            for place, (_, epoch) in places.items()
+        }
+        for place, epoch in {**known, **self._untold}.items():
             if epoch != self._epoch:
                 self._leaving.pop(place, None)
+                self._passed_on.pop(place, None)
+                self._mourned.pop(place, None)
                 if place not in self._held:
+                    self._mourned[place] = (now, self._epoch)
                     answers.append(self._link.call(Mourn(*place)))
         self._untold.clear()
         return answers
@@ -232,25 +250,14 @@ class Holdings:
             case None:
                 tracked = answer.result()
                 held.is_let_in = True
-                # Held by ourselves before, without our knowing: the answer went with a lost link.
-                # What the store was unsure of, its `Due` announces.
-                overtaken = tracked.ours and not held.announced_in and held.unsure_in != epoch
-                if tracked.unsure:
-                    overtaken = False
-                    held.unsure_in = epoch
-                    self._unsure[place] = get_running_loop().time()
-                else:
+                if not tracked.unsure:
                     held.announced_in = epoch
-                if tracked.held_now or overtaken:
-                    news = News(
-                        place,
-                        held.value,
-                        tracked.n,
-                        held=True,
-                        returned=tracked.returned,
-                        overtaken=overtaken,
-                    )
-                    self._news(news)
+                elif tracked.held_now:
+                    held.announced_in = ""
+                if tracked.unsure and self._held.get(place) is held:
+                    self._unsure[place] = get_running_loop().time()
+                if tracked.held_now:
+                    self._news(News(place, held.value, tracked.n, held=True))
             case RosterFull() if self._held.get(place) is held and not held.is_let_in:
                 self._take(place)
             case Fenced():
@@ -265,14 +272,18 @@ class Holdings:
         elif answer.cancelled():
             return
         elif not (released := answer.result()).n:
-            self._leaving.pop(place, None)  # others hold it: this leave is none
+            self._pass_on(place)  # others hold it: this leave is none
         else:
-            if place not in self._held and held.unsure_in != self._epoch:
+            if place not in self._held and held.announced_in == self._epoch:
                 self._leaving.setdefault(place, (get_running_loop().time(), self._epoch))
-            news = News(
-                place, released.value, released.n, held=False, returned=False, overtaken=False
-            )
-            self._news(news)
+            self._news(News(place, released.value, released.n, held=False))
+
+    def _pass_on(self, place: Place) -> None:
+        _, mourned_in = self._mourned.pop(place, (0.0, ""))
+        _, left_in = self._leaving.pop(place, (0.0, mourned_in))
+        if left_in:
+            self._passed_on[place] = (get_running_loop().time(), left_in)
+            self._passed_on.move_to_end(place)
 
     def _could_not_tell(self, place: Place, held: Held) -> None:
         if not held.announced_in:

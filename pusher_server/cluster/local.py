@@ -7,6 +7,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
+from pusher_server.cluster.wire import address_of, announcement_id
 from pusher_server.interfaces import (
     MEMBERS,
     Broker,
@@ -115,8 +116,8 @@ class LocalRoster(Roster):
         self._topics: dict[Topic, _Keys] = {}
         #: Where a topic starts counting: past every topic that has ended, so that no version comes twice.
         self._floor = 0
-        #: Released keys and when their undo window ends, the earliest first.
-        self._leaving: OrderedDict[tuple[Topic, str], float] = OrderedDict()
+        #: Released keys, when their undo window ends (the earliest first), and the version of the release.
+        self._leaving: OrderedDict[tuple[Topic, str], tuple[float, int]] = OrderedDict()
         self._listener: ClusterListener | None = None
 
     def attach(self, listener: ClusterListener) -> None:
@@ -145,8 +146,10 @@ class LocalRoster(Roster):
                 self._listener.on_updated(topic, key, value, self._version(topic))
         if is_new:
             keys.n += 1
-            returned = self._leaving.pop((topic, key), None) is not None
-            self._announce(topic, key, value, held=True, returned=returned)
+            is_undone = self._leaving.pop((topic, key), None) is not None
+            self._tell(topic, key, value, held=True)
+            if not is_undone:
+                self._settle(topic, key, keys.n, held=True)
 
     def untrack(self, topic: Topic, key: str) -> None:
         """Let `key` go."""
@@ -155,8 +158,8 @@ class LocalRoster(Roster):
             return
         value = keys.entries.pop(key)
         keys.n += 1
-        self._leaving[topic, key] = self._clock() + self._undo_window
-        self._announce(topic, key, value, held=False, returned=False)
+        self._leaving[topic, key] = (self._clock() + self._undo_window, keys.n)
+        self._tell(topic, key, value, held=False)
         if not keys.entries:
             del self._topics[topic]
             self._floor = max(self._floor, keys.n)
@@ -199,12 +202,11 @@ class LocalRoster(Roster):
         """Settle what has been released for a whole undo window. Called a few times a second."""
         now = self._clock()
         while self._leaving:
-            (topic, key), until = next(iter(self._leaving.items()))
+            (topic, key), (until, n) = next(iter(self._leaving.items()))
             if until > now:
                 break
             del self._leaving[topic, key]
-            if self._listener is not None:
-                self._listener.on_settled(topic, key, held=False)
+            self._settle(topic, key, n, held=False)
 
     def _entries(self, topic: Topic) -> dict[str, bytes]:
         keys = self._topics.get(topic)
@@ -214,19 +216,16 @@ class LocalRoster(Roster):
         keys = self._topics.get(topic)
         return Version(self._epoch, self._floor if keys is None else keys.n)
 
-    def _announce(
-        self, topic: Topic, key: str, value: bytes, *, held: bool, returned: bool
-    ) -> None:
-        if self._listener is None:
-            return
-        self._listener.on_transition(
-            Transition(
-                topic=topic,
-                key=key,
-                value=value,
-                held=held,
-                version=self._version(topic),
-                origin=True,
-                returned=returned,
+    def _tell(self, topic: Topic, key: str, value: bytes, *, held: bool) -> None:
+        if self._listener is not None:
+            version = self._version(topic)
+            self._listener.on_transition(
+                Transition(
+                    topic=topic, key=key, value=value, held=held, version=version, origin=True
+                )
             )
-        )
+
+    def _settle(self, topic: Topic, key: str, n: int, *, held: bool) -> None:
+        if self._listener is not None:
+            told = announcement_id(f"{self._epoch:x}", address_of(topic), key, n, held=held)
+            self._listener.on_settled(topic, key, held=held, announcement=told)

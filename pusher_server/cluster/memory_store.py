@@ -89,14 +89,26 @@ class _Lease:
 
 
 class MemoryStore:
-    """`push` is called inside the command that causes it, before the answer."""
+    """`push` is called inside the command that causes it, before the answer.
 
-    def __init__(self, push: Push, *, epoch: str, lease: float, undo_window: float) -> None:
+    `is_first`: nobody can have known another memory before, so nothing is unsure at the beginning.
+    """
+
+    def __init__(
+        self,
+        push: Push,
+        *,
+        epoch: str,
+        lease: float,
+        undo_window: float,
+        is_first: bool = False,
+    ) -> None:
         self._push = push
         self._epoch = epoch
         self._lease = lease
         self._undo_window = undo_window
         self._heard = float("-inf")
+        self._begins_unsure = not is_first
         self._leases: dict[str, _Lease] = {}
         self._topics: dict[str, _Topic] = {}
         #: Where a topic starts counting: past every topic that has ended, so that no version comes twice.
@@ -173,7 +185,8 @@ class MemoryStore:
         before = self._leases.get(command.succeeds)
         if before is not None:
             self._take_back(before, command.confirmed, now, node)
-        if command.epoch not in ("", self._epoch):
+        if self._begins_unsure or command.epoch not in ("", self._epoch):
+            self._begins_unsure = False
             self._announcements.doubt(now)
         self._leases[command.holder] = _Lease(now + self._lease)
         rivals = [
@@ -269,8 +282,6 @@ class MemoryStore:
             if 0 < command.limit <= len(entries):
                 raise RosterFull
             return self._begin(command, lease, now)
-        node = node_of(holder)
-        ours = all(node_of(each) == node for each in entry.holders)
         is_news = command.tell and entry.value != command.value
         entry.value = entry.holders[holder] = command.value
         lease.held[address, key] = None
@@ -281,7 +292,7 @@ class MemoryStore:
         if command.again:
             self._announcements.known((address, key))
         unsure = self._announcements.is_unsure((address, key))
-        return Tracked(self._topics[address].n, False, False, ours, unsure)
+        return Tracked(self._topics[address].n, held_now=False, returned=False, unsure=unsure)
 
     def _begin(self, command: Track, lease: _Lease, now: float) -> Tracked:
         address, key = place = command.address, command.key
@@ -293,13 +304,14 @@ class MemoryStore:
         entry.value = entry.holders[command.holder] = command.value
         lease.held[place] = None
         topic.n += 1
-        returned, unsure = self._announcements.joined(
-            place, node_of(command.holder), now, again=command.again
+        returned = self._announcements.joined(
+            place, node_of(command.holder), topic.n, now, again=command.again
         )
         self._tell(
             address, key, entry.value, topic.n, command.holder, first=first, returned=returned
         )
-        return Tracked(topic.n, True, returned, False, unsure)
+        unsure = self._announcements.is_unsure(place)
+        return Tracked(topic.n, held_now=True, returned=returned, unsure=unsure)
 
     def _let_go(self, lease: _Lease, holder: str, address: str, key: str, now: float) -> Released:
         lease.held.pop((address, key), None)
@@ -315,7 +327,7 @@ class MemoryStore:
         if not topic.entries:
             del self._topics[address]
             self._floor = max(self._floor, topic.n)
-        self._announcements.left((address, key), node_of(holder), now)
+        self._announcements.left((address, key), node_of(holder), topic.n, now)
         self._tell(address, key, entry.value, topic.n, holder, held=False)
         return Released(topic.n, entry.value)
 

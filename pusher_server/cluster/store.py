@@ -78,7 +78,8 @@ class Enter(Command[Entered], frozen=True, array_like=True, tag="enter"):
     anew, so that nobody is declared dead for an outage of the store.
 
     `epoch` is the memory that the node knew, or "". Where it differs, memory was lost, and for one lease the
-    store is *unsure* what is news: see `Track`.
+    store is *unsure* what is news: see `Track`. So it is for the first lease of a memory, whoever comes first,
+    unless it can be sure that there was none before.
     """
 
     answer: ClassVar[type] = Entered
@@ -89,11 +90,15 @@ class Enter(Command[Entered], frozen=True, array_like=True, tag="enter"):
 
 
 class Due(Struct, frozen=True, array_like=True):
-    """A leave whose undo window has passed; with `held`, a join that has turned out to be news."""
+    """With `held` a join that is news, else a leave whose undo window has passed.
+
+    `n` is the topic's version in which it happened; 0 for a leave that this memory has not seen.
+    """
 
     address: str
     key: str
     held: bool = False
+    n: int = 0
 
 
 class Renewed(Struct, frozen=True, array_like=True):
@@ -158,15 +163,14 @@ SWEEP = 200
 class Tracked(Struct, frozen=True, array_like=True):
     """`n` is the topic's version with the change in it.
 
-    `held_now`: nobody held the key before. `returned`: that is no news, or not yet. `ours`: before, it was held
-    by predecessors of this node only. `unsure`: whether it is news is still open.
+    `held_now`: nobody held the key before. `returned`: and that is no news. `unsure`: its join has not been
+    announced yet, so nobody may rely on that in another memory of the store.
     """
 
     n: int
     held_now: bool
     returned: bool
-    ours: bool
-    unsure: bool = False
+    unsure: bool
 
 
 class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
@@ -176,10 +180,10 @@ class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
     `limit`: raise RosterFull when that many other keys are held already; 0 is none.
     `again`: this node has announced the key before, in a memory that was lost.
     A transition says `returned`, and is no news, when the key was let go less than an undo window ago, or when
-    `again` is said and its leave has not been announced since. While the store is unsure (`Enter`), a key may
-    have been announced by a node that has not come back yet: the transition says `returned`, and unless
-    somebody says `again` for it, its `Due` comes at the end of that time. The same while the leave is in a
-    node's hands to be announced: once that is confirmed the join is news, and if it never was, it is none.
+    `again` is said and its leave has not been announced since. Every other join is news and due at once, with
+    two exceptions. While the store is unsure (`Enter`), a key may have been announced by a node that has not
+    come back yet: it is due at the end of that time, unless somebody says `again` for it. While the leave is
+    in a node's hands to be announced, it is due once that is confirmed, and none if that never happens.
     Raises Fenced.
     """
 
@@ -203,7 +207,8 @@ class Released(Struct, frozen=True, array_like=True):
 class Untrack(Command[Released], frozen=True, array_like=True, tag="untrack"):
     """Let a key go. The last holder's leave is a transition and due after the undo window. Raises Fenced.
 
-    The leave of a key about which the store is still unsure is not due: nobody has been told of it.
+    It is never due before the join is confirmed. Where the store is not sure yet that the join is news, neither
+    is due: nobody has been told of it.
     """
 
     answer: ClassVar[type] = Released
@@ -215,8 +220,8 @@ class Untrack(Command[Released], frozen=True, array_like=True, tag="untrack"):
 class Mourn(Command[Nothing], frozen=True, array_like=True, tag="mourn"):
     """A key that was held before the store lost its memory did not come back: its leave is due.
 
-    Once: several nodes may say the same. Where somebody holds it, that is no news: it was announced and came
-    back.
+    Once: several nodes may say the same. While the store is unsure (`Enter`), at the end of that time, unless
+    somebody comes back with it. Where somebody holds it, that is no news: it was announced and came back.
     """
 
     answer: ClassVar[type] = Nothing

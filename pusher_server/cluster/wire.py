@@ -5,6 +5,7 @@ a new kind of message has a new tag, which older readers skip. `WIRE` rises only
 then a node ignores the other's messages rather than misread them.
 """
 
+import hashlib
 from functools import lru_cache
 from urllib.parse import quote, unquote
 
@@ -95,6 +96,12 @@ def decode_transition(body: bytes) -> Transitioned | None:
     except msgspec.DecodeError:
         return None
     return found if found.wire == WIRE else None
+
+
+def announcement_id(epoch: str, address: str, key: str, n: int, *, held: bool) -> str:
+    """A name for one announcement, whoever makes it: 16 hex digits."""
+    told = _encode((epoch, address, key, n, held))
+    return hashlib.blake2b(told, digest_size=8).hexdigest()
 
 
 def encode_cached(event: CachedEvent) -> bytes:

@@ -59,6 +59,9 @@ OPERATIONS: tuple[tuple[str, Operation], ...] = (
 
 #: Their answers wait for nothing but counts, and those only if asked for.
 _PUBLICATIONS = (events.trigger, events.trigger_batch)
+#: So many paths of so many bytes at the most are remembered with what they mean.
+_REMEMBERED = 1_024
+_REMEMBERED_BYTES = 256
 
 
 class Route(Struct, frozen=True):
@@ -109,6 +112,8 @@ class Api:
         self._prefix = path_prefix
         self._prefix_bytes = path_prefix.encode()
         self._table = _table()
+        #: What was found lately; most backends ask for the same few paths.
+        self._found: dict[tuple[str, bytes], Target] = {}
 
     async def answer(self, request: ApiRequest) -> ApiResponse:
         """The whole way of a request. Refusals are raised; `errors.answer_to` translates them."""
@@ -153,6 +158,18 @@ class Api:
 
         Raises ApiError: 404 for an unknown path, 405 for a known one with another method.
         """
+        asked = (request.method, request.path)
+        known = self._found.get(asked)
+        if known is not None:
+            return known
+        found = self._find(request)
+        if isinstance(found, Target) and len(request.path) <= _REMEMBERED_BYTES:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[asked] = found
+        return found
+
+    def _find(self, request: ApiRequest) -> Target | Operation:
         path = request.path
         prefix = self._prefix_bytes
         if prefix and (path == prefix or path.startswith(prefix + b"/")):

@@ -1,13 +1,14 @@
 """One node: builds its parts, hears the cluster, emits signals."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 
 from pusher_server.app import App
 from pusher_server.hub.channel import Channel
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import (
+    AppChangedMessage,
     AppProvider,
     Broker,
     Census,
@@ -71,6 +72,10 @@ class Node(ClusterListener):
         self.draining = False
         #: Why other nodes cannot be reached, in one line; None while all is well.
         self.problem: Callable[[], str | None] = lambda: None
+        #: Another node says that this app has another value in the database.
+        self.app_changed_elsewhere: Callable[[str], None] = lambda app_id: None
+        #: Awaited before what observers were told counts as told for good.
+        self.keepers: list[Callable[[], Awaitable[None]]] = []
         self._observers: list[Observer] = []
         #: For kinds that somebody asked for: those, and all who hear everything.
         self._observers_of: dict[type[Signal], list[Observer]] = {}
@@ -191,6 +196,8 @@ class Node(ClusterListener):
         match message:
             case TerminateMessage():
                 self.users.terminate_here(message.app_id, message.user_id)
+            case AppChangedMessage():
+                self.app_changed_elsewhere(message.app_id)
             case EventMessage() if space is not None:
                 self.hub.deliver(
                     space,
@@ -203,16 +210,11 @@ class Node(ClusterListener):
                 self._counts.changed_elsewhere(space, space.channels[name])
 
     def on_transition(self, transition: Transition) -> None:
-        """Clients see a change at once; webhooks only what does not undo a recent leave."""
-        app_id, kind, name = transition.topic
+        """Clients see a change at once."""
+        app_id, kind, _ = transition.topic
         space = self.hub.spaces.get(app_id)
-        announce = transition.origin and transition.held and not transition.returned
         if kind == "members":
             self._member_changed(transition)
-            if announce:
-                self.emit(MemberAdded(app_id=app_id, channel=name, user_id=transition.key))
-        elif kind == "channels" and announce:
-            self.emit(ChannelOccupied(app_id=app_id, channel=transition.key))
         elif kind == "users" and space is not None:
             self.users.changed(space, transition.key, online=transition.held)
 
@@ -253,15 +255,20 @@ class Node(ClusterListener):
         if kind == "users" and space is not None:
             self.users.missed(space, doubtful=doubtful)
 
-    def on_settled(self, topic: Topic, key: str, *, held: bool) -> None:
-        """A leave has not been undone in time, or a join was news after all."""
+    def on_settled(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
+        """Observers hear of a join or a leave once it will not be undone."""
         app_id, kind, name = topic
         if kind == "members":
             member_changed = MemberAdded if held else MemberRemoved
-            self.emit(member_changed(app_id=app_id, channel=name, user_id=key))
+            self.emit(member_changed(app_id=app_id, id=announcement, channel=name, user_id=key))
         elif kind == "channels":
             channel_changed = ChannelOccupied if held else ChannelVacated
-            self.emit(channel_changed(app_id=app_id, channel=key))
+            self.emit(channel_changed(app_id=app_id, id=announcement, channel=key))
+
+    async def kept(self) -> None:
+        """What observers have to keep of what they heard, they have."""
+        for keep in self.keepers:
+            await keep()
 
     def _member_changed(self, transition: Transition) -> None:
         """Idempotent: what a snapshot has told already is not told again."""

@@ -49,7 +49,7 @@ async def _serve(place: BusPlace, end: socket.socket) -> None:
         abandoned.set()
         told.set()
 
-    bus = Bus(lease=place.lease, undo_window=place.undo_window)
+    bus = Bus(lease=place.lease, undo_window=place.undo_window, is_first=place.is_first)
     await loop.create_unix_server(bus.peer, sock=socket.socket(fileno=place.listener))
     leash = await Leash.hold(end, on_word, on_end)
     leash.say(READY)

@@ -22,7 +22,7 @@ from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.hub import Hub
-from pusher_server.interfaces import RateLimiter, Tallies
+from pusher_server.interfaces import CONTROL, AppChangedMessage, RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.limits.shared import SharedRateLimiter
 from pusher_server.metrics.counting import COUNTED
@@ -113,6 +113,7 @@ class Server:
         self.node.problem = self._problem
         if self._live is not None:
             self._live.provider.on_change = self._app_changed
+            self.node.app_changed_elsewhere = self._live.note
         self._edge = WebSocketEdge(
             self.node,
             config.websocket,
@@ -214,7 +215,9 @@ class Server:
         return "; ".join(each for each in told if each is not None) or None
 
     def _app_changed(self, app_id: str, app: App | None) -> None:
-        """The database has another value of an app that is in use."""
+        """The database has another value of an app that is in use; other nodes need not wait for their poll."""
+        # Whoever looks because of this and finds the change says so as well; who finds none says nothing.
+        self._cluster.broker.publish(CONTROL, AppChangedMessage(app_id=app_id))
         closing = self.node.change_app(app_id, app)
         logger.info(
             "an app has changed in the database",

@@ -10,7 +10,7 @@ version is pinned, and `tests/edge/test_uvicorn_contract.py` holds each of them.
 """
 
 import asyncio
-from functools import cache
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -63,9 +63,11 @@ _PIPELINED = 64
 _SHORT_WAY_BYTES = 1_048_576
 
 
-@cache
-def _status_line(status: int) -> bytes:
-    return b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
+@lru_cache(maxsize=64)  # for a second all answers to publications begin alike
+def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Status line and headers, with the empty line behind them."""
+    line = b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
+    return b"".join([line, *(b"%b: %b\r\n" % header for header in headers), b"\r\n"])
 
 
 def _asks_for_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
@@ -110,8 +112,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_upgrade = False
         #: Whether it offers another protocol, which we do not take.
         self._declines = False
-        #: The body of a publication on its short way.
+        #: The body of a publication on its short way; its path, query and content encoding.
         self._publication: bytearray | None = None
+        self._asked = (b"", b"", b"")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         # As uvicorn's, but the addresses are those that the loop knows: uvicorn makes two socket objects to
@@ -207,7 +210,8 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         body, self._publication = bytes(self._publication), None
-        response = self._api.answer_now(self._request(body))
+        path, query, encoding = self._asked
+        response = self._api.answer_now(ApiRequest("POST", path, query, body, encoding))
         if response is not None:
             self._respond(response)
             return
@@ -270,7 +274,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _takes_short_way(self) -> bool:
         """A publication of known, moderate length, and nothing before it waits for its answer."""
-        path = self.url.partition(b"?")[0]
+        path, _, query = self.url.partition(b"?")
         if not (path.startswith(b"/") and path.endswith(_PUBLICATION_PATHS)):
             return False
         if self.access_log or self.flow.write_paused:
@@ -281,13 +285,12 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         if self.cycle is not None and not self.cycle.response_complete:
             return False
-        length = next((value for name, value in self.headers if name == b"content-length"), b"")
-        return length.isdigit() and len(length) < 8 and int(length) <= self._short_way_bytes
-
-    def _request(self, body: bytes) -> ApiRequest:
-        path, _, query = self.url.partition(b"?")
-        encoding = next((value for name, value in self.headers if name == b"content-encoding"), b"")
-        return ApiRequest("POST", path, query, body, encoding)
+        headers = dict(self.headers)
+        length = headers.get(b"content-length", b"")
+        if not (length.isdigit() and len(length) < 8 and int(length) <= self._short_way_bytes):
+            return False
+        self._asked = (path, query, headers.get(b"content-encoding", b""))
+        return True
 
     def _respond(self, response: ApiResponse) -> None:
         """Write the whole answer at once; the connection stays as long as the client wants it."""
@@ -296,10 +299,7 @@ class HttpProtocol(HttpToolsProtocol):
         headers = [*self.server_state.default_headers, *self._api.headers(response)]
         if not keep_alive:
             headers.append((b"connection", b"close"))
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        self.transport.write(
-            b"".join((_status_line(response.status), *lines, b"\r\n", response.body))
-        )
+        self.transport.write(_head(response.status, tuple(headers)) + response.body)
         if keep_alive:
             self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
         else:

@@ -33,7 +33,7 @@ class BusPlace(Struct, frozen=True):
 
     When the supervisor is gone without a word, the bus serves until its workers are gone too, but no longer
     than `linger` seconds, and then removes `path` and `private_directory` ("" when there is none).
-    `loop` is the setting `server.loop`.
+    `loop` is the setting `server.loop`. `is_first`: no bus of this supervisor has run before.
     """
 
     listener: int
@@ -44,3 +44,4 @@ class BusPlace(Struct, frozen=True):
     linger: float
     loop: str
     log: LogSettings
+    is_first: bool

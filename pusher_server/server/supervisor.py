@@ -253,6 +253,7 @@ class Supervisor:
             linger=self._config.server.shutdown_grace + 2 * _LAST_SECONDS,
             loop=self._config.server.loop,
             log=self._config.log,
+            is_first=not slot.was_ready,
         )
         return await Child.start(
             slot.state.name, "bus_process", (), place, (listener.fileno(),),

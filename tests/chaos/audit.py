@@ -217,7 +217,10 @@ class Audit:
     def _kills_of_round(self) -> Sequence[Kill]:
         kinds = self._setup.kinds
         alone = any(kinds[window.kind].isolates for window in self._windows)
-        return [replace(kill, alone=kill.alone or alone) for kill in self._setup.kills]
+        killed = [replace(kill, alone=kill.alone or alone) for kill in self._setup.kills]
+        if not any(kinds[window.kind].forgets for window in self._windows):
+            return killed
+        return [*killed, *(Kill(process, alone=True) for process in self._setup.absent)]
 
     def _settle(self, when: str) -> None:
         """What was lost in the round, told apart by the faults that were on."""
@@ -259,6 +262,7 @@ class Audit:
         self._ledger.begin_round()
         self._windows.clear()
         self._setup.kills.clear()
+        self._setup.absent.clear()
 
 
 async def _until(moment: float) -> None:

@@ -18,6 +18,9 @@ class Kind:
     #: What the nodes share is lost or out of reach: a process may know what nobody else does, and when it
     #: ends in the same round, its signals end with it.
     isolates: bool = False
+    #: What the nodes share is lost. Then a node that is away for longer than a lease has come back too late to
+    #: say what it had announced.
+    forgets: bool = False
 
 
 def kinds(timing: Timing) -> dict[str, Kind]:
@@ -30,10 +33,10 @@ def kinds(timing: Timing) -> dict[str, Kind]:
         "node restarted": Kind("SIGTERM of a node, as in a rolling update", 0.0, 1.0),
         "node stopped": Kind("SIGSTOP of a node, shorter than the lease", *short),
         "node stopped past the lease": Kind("SIGSTOP of a node, past the lease", *long),
-        "Redis emptied": Kind("FLUSHALL", *instant, isolates=True),
+        "Redis emptied": Kind("FLUSHALL", *instant, isolates=True, forgets=True),
         "Redis forgets scripts": Kind("SCRIPT FLUSH", *instant),
-        "Redis restarted empty": Kind("kill -9, started anew without data", 0.1, 2.0, True),
-        "Redis away past the lease": Kind("kill -9, started anew much later", *long, True),
+        "Redis restarted empty": Kind("kill -9, started anew without data", 0.1, 2.0, True, True),
+        "Redis away past the lease": Kind("kill -9, started anew much later", *long, True, True),
         "Redis stopped": Kind("SIGSTOP of Redis, shorter than the lease", *short, isolates=True),
         "Redis stopped past the lease": Kind(
             "SIGSTOP of Redis, past the lease", *long, isolates=True
@@ -47,9 +50,11 @@ def kinds(timing: Timing) -> dict[str, Kind]:
         "link half-open": Kind(
             "one node's link to Redis swallows everything", 0.3, lease + 3.0, True
         ),
-        "failover": Kind("the master is lost, its replica takes over", *instant, isolates=True),
+        "failover": Kind(
+            "the master is lost, its replica takes over", *instant, isolates=True, forgets=True
+        ),
         "resharding": Kind("a slot moves to another master of the Redis Cluster", *instant),
-        "bus killed": Kind("kill -9 of the unix bus", *instant, isolates=True),
+        "bus killed": Kind("kill -9 of the unix bus", *instant, isolates=True, forgets=True),
         "bus stopped": Kind(
             "SIGSTOP of the unix bus, shorter than the lease", *short, isolates=True
         ),
@@ -59,6 +64,6 @@ def kinds(timing: Timing) -> dict[str, Kind]:
         "worker stopped": Kind("SIGSTOP of a worker, shorter than the lease", *short),
         "worker stopped past the lease": Kind("SIGSTOP of a worker, past the lease", *long),
         "supervisor killed": Kind(
-            "kill -9 of the supervisor; all is started again", 0.3, 2.0, True
+            "kill -9 of the supervisor; all is started again", 0.3, 2.0, True, True
         ),
     }

@@ -24,6 +24,7 @@ from pusher_server.signals import (
     EventPublished,
     MemberAdded,
     MemberRemoved,
+    Settled,
     Signal,
 )
 from tests.chaos import broken_rules
@@ -53,7 +54,9 @@ class SignalWriter:
         fields = _FIELDS.get(type(signal))
         if fields is not None:
             names = [getattr(signal, name) for name in fields]
-            line = [round(time.monotonic(), 4), os.getpid(), type(signal).__name__, *names]
+            told = signal.id if isinstance(signal, Settled) else ""
+            kind = type(signal).__name__
+            line = [round(time.monotonic(), 4), os.getpid(), kind, told, *names]
             os.write(self._file, json.dumps(line).encode() + b"\n")
 
 

@@ -94,6 +94,7 @@ class OnSingle(_OnRedis):
     def _link(self, mode: Mode) -> Fault:
         async def fault(target: int, seconds: float) -> None:
             async with self.lock(f"link {target}"):
+                self.away(target, seconds)
                 self._proxies[target].set(mode)
                 await asyncio.sleep(seconds)
                 self._proxies[target].set("pass")

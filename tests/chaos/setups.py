@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -13,7 +12,7 @@ from typing import Any
 
 from tests.chaos.faults import Kind, kinds
 from tests.chaos.nodes import ServerProcess
-from tests.chaos.signal_log import NEVER, Kill
+from tests.chaos.signal_log import Kill
 from tests.chaos.world import Address, Timing, settings
 
 #: Does a fault to the node (its number) for so many seconds, and returns when it is over.
@@ -34,6 +33,8 @@ class Setup(ABC):
         self.nodes: list[ServerProcess] = []
         #: Processes killed so far, for signals that were lost with them.
         self.kills: list[Kill] = []
+        #: Processes that were out of everybody's reach for longer than a lease.
+        self.absent: list[int] = []
         self.directory = directory
         self._broken_rule = broken_rule
         self.stack = AsyncExitStack()
@@ -99,7 +100,7 @@ class Setup(ABC):
         """As an operator does: SIGTERM, the end, a new start."""
         async with self.lock(target):
             node = self.nodes[target]
-            self.ends(node.pid)
+            self.killed(node.pid)
             await node.stop()
             await asyncio.sleep(seconds)
             node.spawn()
@@ -108,16 +109,17 @@ class Setup(ABC):
     async def stop_node(self, target: int, seconds: float) -> None:
         """SIGSTOP for a while."""
         async with self.lock(target):
+            self.away(target, seconds)
             await stopped(self.nodes[target].pid, seconds)
 
-    def killed(self, *processes: int, alone: bool = False) -> None:
-        """Remember it; before the signal is sent, so that what ends with it ends later."""
-        now = time.monotonic()
-        self.kills += [Kill(now, process, alone) for process in processes]
+    def away(self, target: int, seconds: float) -> None:
+        """Remember a node that nobody can reach for so long, nor it anybody."""
+        if seconds >= self.timing.lease:
+            self.absent.append(self.nodes[target].pid)
 
-    def ends(self, process: int) -> None:
-        """In good order: what it owes, it tells or leaves to others."""
-        self.kills.append(Kill(NEVER, process))
+    def killed(self, *processes: int, alone: bool = False) -> None:
+        """Remember processes that end, in good order or not."""
+        self.kills += [Kill(process, alone) for process in processes]
 
     def lock(self, target: int | str) -> asyncio.Lock:
         """For faults that must not overlap: those of one node, or of one thing that all share."""

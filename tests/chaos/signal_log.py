@@ -1,4 +1,7 @@
-"""The signals that all processes wrote down, and whether each happened exactly once."""
+"""The signals that all processes wrote down, and whether each happened exactly once.
+
+One with an id that was there before is the same one: a receiver of webhooks drops it, and so is done here.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,10 +19,6 @@ _BEGINS = {
 }
 #: Two processes may write down in another order what happened within this time.
 SWAP = 0.5
-#: A signal that its process owed when it was killed, or had just made and not yet confirmed.
-OWED = 1.0
-
-NEVER = float("-inf")
 
 #: (channel,) or (channel, user).
 Key = tuple[str, ...]
@@ -36,12 +35,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Kill:
-    """A process was killed, or ended in good order (`at` is NEVER: it owed nothing, unless it was `alone`).
+    """A process ended. `alone`: what nodes share was lost or out of reach in the same round."""
 
-    `alone`: what nodes share was lost or out of reach in the same round.
-    """
-
-    at: float
     process: int
     alone: bool = False
 
@@ -56,6 +51,7 @@ class SignalLog:
         self._offset = 0
         self._known: dict[Key, bool] = {}
         self._new: dict[Key, list[Record]] = {}
+        self._ids: set[str] = set()
 
     def read(self) -> None:
         """Take in what is new; a line that is not whole yet is left for later."""
@@ -67,12 +63,15 @@ class SignalLog:
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in whole.splitlines():
-            at, process, kind, *names = json.loads(line)
+            at, process, kind, told, *names = json.loads(line)
             if kind == "ConnectionOpened":
                 self.process_of_socket[names[0]] = process
             elif kind == "EventPublished":
                 self.process_of_event[names[1], names[0]] = process
+            elif told in self._ids:
+                continue
             elif not names[0].startswith("#"):
+                self._ids.add(told)
                 record = Record(at, process, _BEGINS[kind])
                 self._new.setdefault(tuple(names), []).append(record)
 
@@ -94,23 +93,14 @@ class SignalLog:
         return [record for record in self._new.get(key, []) if begin <= record.at <= end]
 
     def excused(self, key: Key, ledger: Ledger, kills: Sequence[Kill]) -> bool:
-        """Whether the process that owed or made a signal of this key was killed just then."""
-        for kill in kills:
-            if any(
-                r.process == kill.process and 0 <= kill.at - r.at <= OWED
-                for r in self._new.get(key, [])
-            ):
-                return True
-            for stay in ledger.stays(key[0]):
-                if self.process_of_socket.get(stay.socket) != kill.process:
-                    continue
-                if len(key) == 2 and stay.user != key[1]:
-                    continue
-                # What ended later ended with the process: its leaves are for the others to tell.
-                moments = [t for t in (stay.asked, stay.granted, stay.ended) if t is not None]
-                if kill.alone or any(0 <= kill.at - t <= OWED for t in moments):
-                    return True
-        return False
+        """Whether a process that ended alone may have been the only one to know of this key."""
+        return any(
+            self.process_of_socket.get(stay.socket) == kill.process
+            and (len(key) == 1 or stay.user == key[1])
+            for kill in kills
+            if kill.alone
+            for stay in ledger.stays(key[0])
+        )
 
     def begin_round(self, truth: Truth) -> None:
         """From here on the truth is what the signals have said."""

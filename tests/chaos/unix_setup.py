@@ -62,7 +62,7 @@ class OnUnix(Setup):
     async def _end_worker(self, target: int, seconds: float) -> None:
         async with self.lock("processes"):
             pid = await self._one("worker_process", target)
-            self.ends(pid)
+            self.killed(pid)
             os.kill(pid, signal.SIGTERM)
 
     async def _stop_worker(self, target: int, seconds: float) -> None:

@@ -43,14 +43,14 @@ class Timing:
     """Seconds. Short, so that a minute sees many faults."""
 
     lease: float = 3.0
-    undo: float = 1.0
+    undo: float = 3.0
     #: How long a subscribe may wait for the cluster before the client is sent away with 4100.
     wait: float = 3.0
     #: pusher-js waits one second before it connects again.
     backoff: float = 1.0
     #: After this, everything must be at rest: a lease runs out, its leaves settle, clients are back. Twice
     #: the back-off and the wait, because a client may meet two nodes that are not ready again.
-    rest: float = 3.0 + 1.0 + 2 * (1.0 + 3.0) + 3.0
+    rest: float = 3.0 + 3.0 + 2 * (1.0 + 3.0) + 3.0
 
 
 def settings(timing: Timing) -> dict[str, Any]:

@@ -46,10 +46,18 @@ class SimulatedStore:
         """Restarted empty."""
         self._epochs += 1
         self.rules = MemoryStore(
-            self._push, epoch=f"{self._epochs:x}", lease=self._lease, undo_window=self._undo_window
+            self._push,
+            epoch=f"{self._epochs:x}",
+            lease=self._lease,
+            undo_window=self._undo_window,
+            is_first=self._epochs == 1,
         )
         for link in self.links:
             link.cut("the store restarted")
+
+    def begin_empty(self) -> None:
+        """It is there again."""
+        self.is_down = False
 
     def execute(
         self, link: "SimulatedLink", command: Any, answer: Callable[[object], None]
@@ -110,6 +118,8 @@ class SimulatedLink(StoreLink):
         self.addresses: set[str] = set()
         #: Connecting fails.
         self.is_unreachable = False
+        #: So many of the next pushes get lost.
+        self.holes = 0
         #: Nothing arrives, on either side, until `thaw`.
         self.is_frozen = False
         self._store = store
@@ -184,7 +194,9 @@ class SimulatedLink(StoreLink):
         self._in.carry(lambda: self._reach(deliver))
 
     def hear(self, address: str, body: bytes) -> None:
-        if self._listener is not None:
+        if self.holes:
+            self.holes -= 1
+        elif self._listener is not None:
             self.stats.pushes += 1
             self._listener.on_push(address, body)
 

@@ -20,7 +20,7 @@ from tests.cluster.simulation import LEASE, SimulatedNode, Simulation
 from tests.cluster.virtual_loop import VirtualLoop
 
 SEEDS = 400 if os.environ.get("HYPOTHESIS_PROFILE") == "full" else 25
-STEPS = 120
+STEPS = 160
 
 SCENARIOS: dict[str, tuple[str, ...]] = {
     "quiet": (),
@@ -30,7 +30,9 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
     "stopped": ("stopped",),
     "killed": ("killed",),
     "store lost": ("store lost",),
-    "everything": ("cut", "away", "frozen", "stopped", "killed", "store lost"),
+    "store away": ("store away",),
+    "holes": ("holes",),
+    "everything": ("cut", "holes", "away", "frozen", "stopped", "killed", "store lost"),
 }
 
 
@@ -56,6 +58,8 @@ class Faults:
         match random.choice(self._kinds):
             case "cut":
                 node.link.cut("cut")
+            case "holes":
+                node.link.holes = random.randint(1, 40)
             case "away" if now > self._lost_at + 2 * LEASE:
                 self._ended_at = now
                 node.link.is_unreachable = True
@@ -69,6 +73,12 @@ class Faults:
                 loop.call_later(random.random() * 2 * LEASE, node.link.thaw)
             case "store lost" if now > max(self._lost_at, self._ended_at) + 2 * LEASE:
                 self._lost_at = now
+                self._run.lose_memory()
+            case "store away" if now > max(self._lost_at, self._ended_at) + 2 * LEASE:
+                away = random.random() * 2 * LEASE
+                self._lost_at = now + away
+                self._run.store.is_down = True
+                loop.call_later(away, self._run.store.begin_empty)
                 self._run.lose_memory()
             case ("killed" | "stopped") as how if now > self._lost_at + 2 * LEASE:
                 self._ended_at = now
@@ -112,21 +122,11 @@ def _quiet_logs() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-#: Where a link can be lost between a change and its answer, a join that is undone before the link is back may
-#: be announced wrongly (docs/clustering.md): so many of a hundred runs, each with some twenty lost links.
-UNSURE = 10
-
-
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_at_rest_every_view_is_the_truth(name: str) -> None:
-    wrong: dict[int, str] = {}
-    unsure: dict[int, list[str]] = {}
-    for seed in range(SEEDS):
-        wrong[seed], unsure[seed] = outcome(seed, SCENARIOS[name])
-    assert {seed: found for seed, found in wrong.items() if found} == {}
-    signals = {seed: found for seed, found in unsure.items() if found}
-    loses_links = {"cut", "away", "frozen"} & set(SCENARIOS[name])
-    assert len(signals) <= (UNSURE * SEEDS // 100 if loses_links else 0), signals
+    """And observers were told of every join and leave once, in turns."""
+    found = {seed: outcome(seed, SCENARIOS[name]) for seed in range(SEEDS)}
+    assert {seed: wrong for seed, wrong in found.items() if any(wrong)} == {}
 
 
 def assert_noticed(*kinds: str) -> None:
@@ -137,7 +137,7 @@ def assert_noticed(*kinds: str) -> None:
 def test_without_versions_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every transition is taken for the next one."""
     monkeypatch.setattr(Replica, "judge", lambda self, transition: Verdict.TELL)
-    assert_noticed("cut")
+    assert_noticed("holes")
 
 
 def test_without_snapshots_after_a_lost_link_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from pusher_server.cluster.roster import SharedRoster
 from pusher_server.cluster.stores import Stores
 from pusher_server.interfaces import Topic, Transition
 from tests.contract.conditions import eventually
-from tests.contract.stores import RedisBench, running_redis
+from tests.contract.stores import Bench, RedisBench, past_its_beginning, running_redis
 from tests.contract.unix_bench import UnixBench, unix
 from tests.fakes import FakeListener
 from tests.redis_topologies import SingleRedis
@@ -33,17 +33,11 @@ GRAIN = 0.001
 _NOWHERE: Topic = ("", "members", "nowhere")
 
 
-class Store(Protocol):
+class Store(Bench, Protocol):
     """What nodes share, its clock and its accidents."""
 
     #: Its time in seconds.
     now: float
-
-    def link(self) -> StoreLink:
-        """Another link, not open yet."""
-
-    async def wait(self, seconds: float) -> None:
-        """Time passes for it."""
 
     async def away(self) -> None:
         """It dies."""
@@ -158,6 +152,12 @@ class Nodes:
         for each in self.peers:
             await each.renewed()
 
+    def kill(self, peer: Peer) -> None:
+        """It is gone without a word; the store finds out when its lease ends."""
+        self.peers.remove(peer)
+        peer.stores.abandon()
+        peer.link.close()
+
     async def away(self) -> None:
         """The store dies, and everybody notices."""
         await self.store.away()
@@ -173,6 +173,7 @@ class Nodes:
 
 @asynccontextmanager
 async def _nodes_on(store: Store) -> AsyncIterator[Nodes]:
+    await past_its_beginning(store)
     nodes, beat = Nodes(store), attachment.BEAT
     attachment.BEAT = BEAT
     try:

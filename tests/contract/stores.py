@@ -25,6 +25,7 @@ from pusher_server.cluster.store import (
     Remember,
     Renew,
     Renewed,
+    Retire,
     Subscribe,
     Unsubscribe,
 )
@@ -54,6 +55,9 @@ class Ear:
         self.link = link
         self.holder = holder
         self.entered = Entered("", [])
+        #: The last batch that it was given, and up to which it confirms with each renewal.
+        self.batch = 0
+        self.confirmed = 0
         self.pushes: list[tuple[str, bytes]] = []
         self.lost: list[str] = []
         self._marks = 0
@@ -70,8 +74,10 @@ class Ear:
         async with asyncio.timeout(10):
             return await self.link.call(command)
 
-    async def renew(self, confirmed: int = 0, **tallies: int) -> Renewed:
-        return await self.do(Renew(self.holder, confirmed, tallies))
+    async def renew(self, **tallies: int) -> Renewed:
+        told = await self.do(Renew(self.holder, self.confirmed, tallies))
+        self.batch = max(self.batch, told.batch)
+        return told
 
     async def enter(
         self, holder: str, *, succeeds: str = "", confirmed: int = 0, epoch: str = ""
@@ -111,6 +117,16 @@ class Bench(Protocol):
 
     async def restart_empty(self) -> None:
         """The store loses its memory and all links; it is there again when this returns."""
+
+
+async def past_its_beginning(bench: Bench) -> None:
+    """In its first lease a store is not sure what is news."""
+    ear = Ear(bench.link())
+    await ear.link.open()
+    await ear.enter("zero.0.0")
+    await bench.wait(LEASE + 0.1)
+    await ear.do(Retire(ear.holder))
+    ear.link.close()
 
 
 class MemoryLink(StoreLink):

@@ -36,7 +36,14 @@ from pusher_server.cluster.store import (
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
 from tests.contract.conditions import eventually
-from tests.contract.stores import BENCHES, LEASE, UNDO_WINDOW, Bench, Ear
+from tests.contract.stores import (
+    BENCHES,
+    LEASE,
+    UNDO_WINDOW,
+    Bench,
+    Ear,
+    past_its_beginning,
+)
 
 A = "members:1:presence-a"
 B = "members:1:presence-b"
@@ -47,6 +54,7 @@ Join = Callable[[str], Awaitable[Ear]]
 @pytest.fixture(params=BENCHES)
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     async with request.param() as made:
+        await past_its_beginning(made)
         yield made
 
 
@@ -75,9 +83,29 @@ async def let_go(ear: Ear, key: str, address: str = A) -> Released:
     return await ear.do(Untrack(ear.holder, address, key))
 
 
-async def settled(ear: Ear, confirmed: int = 0) -> list[str]:
-    """The keys that this renewal gives to announce."""
-    return [each.key for each in (await ear.renew(confirmed)).due]
+async def due(ear: Ear) -> str:
+    """What the next renewal gives to announce, as `+key` and `-key`."""
+    told = (await ear.renew()).due
+    return " ".join(f"{'+' if each.held else '-'}{each.key}" for each in told)
+
+
+async def announced(ear: Ear) -> str:
+    """The same, once what came before is confirmed."""
+    ear.confirmed = ear.batch
+    return await due(ear)
+
+
+async def quiet(ear: Ear) -> None:
+    """All that is due is announced and confirmed."""
+    while await announced(ear):
+        pass
+
+
+async def stay(ear: Ear, *keys: str, address: str = A) -> None:
+    """Hold the keys, with their joins announced."""
+    for key in keys:
+        await hold(ear, key, address=address)
+    await quiet(ear)
 
 
 # Holding and letting go
@@ -87,9 +115,9 @@ async def test_the_first_hold_is_a_transition_and_the_last_leave_is_one(join: Jo
     one, other = await join("one.1.1"), await join("other.1.1")
     await other.do(Subscribe(A))
     first = await one.do(Track(one.holder, A, "k", "v"))
-    assert (first.held_now, first.returned, first.ours) == (True, False, False)
+    assert (first.held_now, first.returned) == (True, False)
     second = await other.do(Track(other.holder, A, "k", "w"))
-    assert (second.n, second.held_now, second.ours) == (first.n, False, False)
+    assert (second.n, second.held_now) == (first.n, False)
     assert await let_go(one, "k") == Released(0, "")
     assert await let_go(other, "k") == Released(first.n + 1, "w")
     await other.heard(A, "+k -k")
@@ -104,7 +132,7 @@ async def test_a_repeat_changes_the_value_and_makes_no_transition(join: Join) ->
     await one.do(Subscribe(A))
     await hold(one, "k", "v")
     repeated = await one.do(Track(one.holder, A, "k", "newer"))
-    assert (repeated.held_now, repeated.ours) == (False, True)
+    assert not repeated.held_now
     await one.heard(A, "+k")
     assert (await one.do(Snapshot(A))).entries == {"k": "newer"}
     assert (await one.do(Lookup(A, ["k"]))).found == {"k": {"one.1.1": "newer"}}
@@ -166,17 +194,6 @@ async def test_a_limit_counts_other_keys_and_is_decided_at_once(join: Join) -> N
         assert not (await each.do(Track(each.holder, A, held, "", limit=2))).held_now
 
 
-async def test_ours_is_what_only_our_own_predecessors_hold(join: Join) -> None:
-    before, after, other = await join("one.1.1"), await join("one.1.2"), await join("other.1.1")
-    await hold(before, "k")
-    await hold(before, "shared")
-    await hold(other, "shared")
-    assert (await after.do(Track(after.holder, A, "k", ""))).ours
-    assert not (await after.do(Track(after.holder, A, "shared", ""))).ours
-    restarted = await join("one.2.1")
-    assert not (await restarted.do(Track(restarted.holder, A, "k", ""))).ours
-
-
 async def test_letting_go_what_one_does_not_hold_is_nothing(join: Join) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await hold(other, "k")
@@ -210,23 +227,77 @@ async def test_keys_and_values_may_be_any_text(join: Join) -> None:
     await one.heard(A, " ".join([f"{sign}{text}" for sign in "+-" for text in texts]))
 
 
-# Leaves that may be undone
+# Joins, and leaves that may be undone
+
+
+async def test_a_join_is_due_once_to_who_has_caused_it(join: Join) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    tracked = await one.do(Track(one.holder, A, "k", ""))
+    await hold(other, "k")
+    assert await due(other) == ""  # who has caused it is alive, and will announce it
+    told = await one.renew()
+    assert (told.due, told.batch) == ([Due(A, "k", held=True, n=tracked.n)], 1)
+    assert await announced(one) == await due(other) == ""
+
+
+async def test_joins_come_due_in_their_order(join: Join) -> None:
+    one = await join("one.1.1")
+    keys = [f"k{number * 7 % 20}" for number in range(20)]
+    for key in keys:
+        await hold(one, key)
+    assert await due(one) == " ".join(f"+{key}" for key in keys)
+
+
+async def test_a_join_whose_answer_was_lost_is_due_all_the_same(join: Join) -> None:
+    """To the successor, which tells the store again what it holds."""
+    one = await join("one.1.1")
+    await hold(one, "k")
+    after = await join("")
+    await after.enter("one.1.2", succeeds="one.1.1")
+    assert (await after.do(Track(after.holder, A, "k", ""))).unsure
+    await after.do(Retire("one.1.1"))
+    assert await due(after) == "+k"
+    assert await announced(after) == ""
+    assert not (await after.do(Track(after.holder, A, "k", ""))).unsure
+
+
+async def test_nobody_relies_on_a_join_before_it_is_announced(join: Join) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    first = await one.do(Track(one.holder, A, "k", ""))
+    assert (first.held_now, first.returned, first.unsure) == (True, False, True)
+    assert (await other.do(Track(other.holder, A, "k", ""))).unsure
+    assert await due(one) == "+k"
+    assert (await other.do(Track(other.holder, A, "k", ""))).unsure
+    assert await announced(one) == ""
+    assert not (await other.do(Track(other.holder, A, "k", ""))).unsure
 
 
 async def test_a_leave_is_due_once_when_its_undo_window_has_passed(
     join: Join, bench: Bench
 ) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
+    await stay(one, "k")
+    left = await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW - 0.1)
+    assert await due(one) == ""
+    await bench.wait(0.2)
+    assert await due(other) == ""  # who has caused it is alive, and will announce it
+    told = await one.renew()
+    assert told.due == [Due(A, "k", n=left.n)]
+    assert await due(other) == ""
+    assert await announced(one) == ""
+
+
+async def test_a_short_stay_is_announced_whole_and_in_its_order(join: Join, bench: Bench) -> None:
+    """The leave waits for the join to be confirmed, however late that is."""
+    one = await join("one.1.1")
     await hold(one, "k")
     await let_go(one, "k")
-    await bench.wait(UNDO_WINDOW - 0.1)
-    assert await settled(one) == []
-    await bench.wait(0.2)
-    assert await settled(other) == []  # who has caused it is alive, and will announce it
-    told = await one.renew()
-    assert (told.due, told.batch) == ([Due(A, "k")], 1)
-    assert await settled(other) == []
-    assert await settled(one, confirmed=1) == []
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await due(one) == "+k"
+    assert await due(one) == "+k"
+    assert await announced(one) == "-k"
+    assert await announced(one) == ""
 
 
 async def test_a_return_within_the_window_is_told_and_the_leave_is_undone(
@@ -234,24 +305,39 @@ async def test_a_return_within_the_window_is_told_and_the_leave_is_undone(
 ) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await other.do(Subscribe(A))
-    await hold(one, "k")
+    await stay(one, "k")
     await let_go(one, "k")
     back = await other.do(Track(other.holder, A, "k", ""))
-    assert (back.held_now, back.returned) == (True, True)
+    assert (back.held_now, back.returned, back.unsure) == (True, True, False)
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert await settled(one) == await settled(other) == []
+    assert await due(one) == await due(other) == ""
     await other.heard(A, "+k -k +k")
     assert [each.returned for each in other.transitions(A)] == [False, False, True]
 
 
-async def test_after_the_window_a_hold_is_new(join: Join, bench: Bench) -> None:
-    one = await join("one.1.1")
+async def test_a_return_before_the_join_was_announced_leaves_one_join(
+    join: Join, bench: Bench
+) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
     await hold(one, "k")
     await let_go(one, "k")
+    back = await other.do(Track(other.holder, A, "k", ""))
+    assert (back.returned, back.unsure) == (True, True)
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert await settled(one) == ["k"]
-    assert await settled(one, confirmed=1) == []
+    assert await due(other) == ""
+    assert await due(one) == "+k"
+    assert await announced(one) == await due(other) == ""
+
+
+async def test_after_the_window_a_hold_is_new(join: Join, bench: Bench) -> None:
+    one = await join("one.1.1")
+    await stay(one, "k")
+    await let_go(one, "k")
+    await bench.wait(UNDO_WINDOW + 0.1)
+    assert await due(one) == "-k"
+    assert await announced(one) == ""
     assert not (await one.do(Track(one.holder, A, "k", ""))).returned
+    assert await due(one) == "+k"
 
 
 async def test_while_a_leave_is_being_announced_a_hold_waits_for_it(
@@ -259,27 +345,28 @@ async def test_while_a_leave_is_being_announced_a_hold_waits_for_it(
 ) -> None:
     """Else its join could be announced before that leave."""
     one, other = await join("one.1.1"), await join("other.1.1")
-    await hold(one, "k")
+    await stay(one, "k")
     await let_go(one, "k")
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert await settled(one) == ["k"]
+    assert await due(one) == "-k"
     assert (await other.do(Track(other.holder, A, "k", ""))).unsure
-    assert (await other.renew()).due == []
-    assert (await one.renew(confirmed=1)).due == []
-    assert (await other.renew()).due == [Due(A, "k", held=True)]
+    assert await due(other) == ""
+    assert await announced(one) == ""
+    assert await due(other) == "+k"
 
 
 async def test_a_leave_that_was_never_announced_is_undone_by_a_hold(
     join: Join, bench: Bench
 ) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
-    await hold(one, "k")
+    await stay(one, "k")
+    confirmed = one.batch
     await let_go(one, "k")
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert await settled(one) == ["k"]
+    assert await due(one) == "-k"
     assert (await other.do(Track(other.holder, A, "k", ""))).unsure
-    await other.do(Retire("one.1.1", confirmed=0))
-    assert (await other.renew()).due == []
+    await other.do(Retire("one.1.1", confirmed))
+    assert await due(other) == ""
     assert not (await other.do(Track(other.holder, A, "k", ""))).unsure
 
 
@@ -287,21 +374,23 @@ async def test_again_says_that_a_key_has_returned(join: Join) -> None:
     one = await join("one.1.1")
     await one.do(Subscribe(A))
     told = await one.do(Track(one.holder, A, "k", "", again=True))
-    assert (told.held_now, told.returned) == (True, True)
+    assert (told.held_now, told.returned, told.unsure) == (True, True, False)
     await one.heard(A, "+k")
     assert one.transitions(A)[0].returned
+    assert await due(one) == ""
 
 
 async def test_again_counts_for_nothing_when_the_leave_was_announced(
     join: Join, bench: Bench
 ) -> None:
     one = await join("one.1.1")
-    await hold(one, "k")
+    await stay(one, "k")
     await let_go(one, "k")
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert await settled(one) == ["k"]
-    assert await settled(one, confirmed=1) == []
+    assert await due(one) == "-k"
+    assert await announced(one) == ""
     assert not (await one.do(Track(one.holder, A, "k", "", again=True))).returned
+    assert await due(one) == "+k"
 
 
 # After a loss of memory
@@ -319,16 +408,35 @@ async def test_after_a_loss_news_wait_until_all_had_time_to_come_back(
 ) -> None:
     one, other = await doubting(join)
     told = await one.do(Track(one.holder, A, "k", ""))
-    assert (told.held_now, told.returned, told.unsure) == (True, True, True)
-    assert (await one.renew()).due == (await other.renew()).due == []
+    assert (told.held_now, told.returned, told.unsure) == (True, False, True)
+    assert await due(one) == await due(other) == ""
     await bench.wait(LEASE / 3)
     await one.renew(), await other.renew()
     await bench.wait(LEASE / 3)
     await one.renew(), await other.renew()
     await bench.wait(LEASE / 3 + 0.1)
-    assert (await other.renew()).due == []
-    assert (await one.renew()).due == [Due(A, "k", held=True)]
+    assert await due(other) == ""
+    assert await due(one) == "+k"
+    assert await announced(one) == ""
     assert not (await one.do(Track(one.holder, A, "k", ""))).unsure
+
+
+async def test_in_its_first_lease_a_store_is_not_sure_who_was_there_before(
+    join: Join, bench: Bench
+) -> None:
+    """A node that is new as well may come back before those who knew another memory."""
+    await bench.restart_empty()
+    one = await join("one.1.1")
+    for key in ("news", "known"):
+        await hold(one, key)
+    assert await due(one) == ""
+    other = await join("")
+    await other.enter("other.1.2", epoch="f00")
+    await other.do(Track(other.holder, A, "known", "", again=True))
+    for _ in range(3):
+        await bench.wait(LEASE / 3 + 0.1)
+        found = await due(one)
+    assert found == "+news"
 
 
 async def test_what_somebody_has_announced_before_is_no_news(join: Join, bench: Bench) -> None:
@@ -338,7 +446,7 @@ async def test_what_somebody_has_announced_before_is_no_news(join: Join, bench: 
     assert not (await one.do(Track(one.holder, A, "k", ""))).unsure
     for _ in range(4):
         await bench.wait(LEASE / 3)
-        assert (await one.renew()).due == (await other.renew()).due == []
+        assert await due(one) == await due(other) == ""
 
 
 async def test_who_mourns_what_came_back_says_that_it_is_no_news(join: Join) -> None:
@@ -348,23 +456,22 @@ async def test_who_mourns_what_came_back_says_that_it_is_no_news(join: Join) -> 
     assert not (await one.do(Track(one.holder, A, "k", ""))).unsure
 
 
-async def test_of_what_was_no_news_yet_the_leave_is_none(join: Join, bench: Bench) -> None:
+async def test_of_what_may_be_no_news_the_leave_is_none(join: Join, bench: Bench) -> None:
     one, _ = await doubting(join)
     assert (await one.do(Track(one.holder, A, "k", ""))).unsure
     assert (await let_go(one, "k")).n > 0
     for _ in range(4):
         await bench.wait(LEASE / 3)
-        assert (await one.renew()).due == []
+        assert await due(one) == ""
 
 
 async def test_leaves_come_due_in_their_order(join: Join, bench: Bench) -> None:
     one = await join("one.1.1")
     keys = [f"k{number * 7 % 20}" for number in range(20)]
-    for key in keys:
-        await hold(one, key)
+    await stay(one, *keys)
     await asyncio.gather(*(let_go(one, key) for key in keys))
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert await settled(one) == keys
+    assert await due(one) == " ".join(f"-{key}" for key in keys)
 
 
 async def test_a_batch_has_an_end_and_the_next_one_goes_on(join: Join, bench: Bench) -> None:
@@ -372,67 +479,70 @@ async def test_a_batch_has_an_end_and_the_next_one_goes_on(join: Join, bench: Be
     one = await join("one.1.1")
     keys = [f"k{number:04}" for number in range(AT_ONCE + 10)]
     await asyncio.gather(*(hold(one, key) for key in keys))
-    await asyncio.gather(*(let_go(one, key) for key in keys))
-    await bench.wait(UNDO_WINDOW + 0.1)
-    first = await settled(one)
-    assert len(first) == AT_ONCE
-    assert first + await settled(one, confirmed=1) == keys
-    assert await settled(one, confirmed=2) == []
+    for sign in "+-":
+        first = (await due(one)).split()
+        assert len(first) == AT_ONCE
+        assert first + (await announced(one)).split() == [f"{sign}{key}" for key in keys]
+        assert await announced(one) == ""
+        if sign == "+":
+            await asyncio.gather(*(let_go(one, key) for key in keys))
+            await bench.wait(UNDO_WINDOW + 0.1)
 
 
 async def test_a_batch_is_given_again_until_it_is_confirmed(join: Join, bench: Bench) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
-    for key in ("a", "b"):
-        await hold(one, key)
-    await let_go(one, "a")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await hold(one, "a")
     first = await one.renew()
-    assert (first.batch, first.due) == (1, [Due(A, "a")])
-    await let_go(one, "b")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    assert (first.batch, [each.key for each in first.due]) == (1, ["a"])
+    await hold(one, "b")
     await other.renew()  # keeps the store from thinking that all were silent
     again = await one.renew()
-    assert (again.batch, again.due) == (1, [Due(A, "a")])
-    confirmed = await one.renew(confirmed=1)
-    assert (confirmed.batch, confirmed.due) in [(0, []), (2, [Due(A, "b")])]
+    assert (again.batch, again.due) == (1, first.due)
+    one.confirmed = 1
+    confirmed = await one.renew()
+    assert (confirmed.batch, [each.key for each in confirmed.due]) == (2, ["b"])
 
 
 async def test_what_a_predecessor_did_not_confirm_is_due_again(join: Join, bench: Bench) -> None:
     one = await join("one.1.1")
-    await hold(one, "k")
-    await let_go(one, "k")
+    await stay(one, "a", "b", "c")
+    confirmed = one.batch
+    for key in "ab":
+        await let_go(one, key)
+    await hold(one, "d")
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert await settled(one) == ["k"]
+    assert await due(one) == "+d -a -b"
     after = await join("")
-    await after.enter("one.1.2", succeeds="one.1.1", confirmed=0)
-    assert await settled(after) == ["k"]
-    assert await settled(one) == []
+    await after.enter("one.1.2", succeeds="one.1.1", confirmed=confirmed)
+    assert await due(after) == "+d -a -b"
+    assert await due(one) == ""
 
 
 async def test_what_a_predecessor_confirmed_in_time_is_settled(join: Join, bench: Bench) -> None:
     one = await join("one.1.1")
-    await hold(one, "k")
+    await stay(one, "k")
     await let_go(one, "k")
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert (await one.renew()).batch == 1
+    assert await due(one) == "-k"
     after = await join("")
-    await after.enter("one.1.2", succeeds="one.1.1", confirmed=1)
-    assert await settled(after) == []
+    await after.enter("one.1.2", succeeds="one.1.1", confirmed=one.batch)
+    assert await due(after) == ""
     await after.do(Retire("one.1.1"))
-    assert await settled(after) == []
+    assert await due(after) == ""
 
 
 async def test_what_a_dead_node_was_given_another_is_given(join: Join, bench: Bench) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
-    await hold(one, "k")
+    await stay(one, "k")
     await let_go(one, "k")
+    await hold(one, "new")
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert await settled(one) == ["k"]
+    assert await due(one) == "+new -k"
     found: list[str] = []
-    for _ in range(4):
+    for _ in range(6):
         await bench.wait(LEASE / 3)
-        found += await settled(other, confirmed=len(found))
-    assert found == ["k"]
+        found += (await announced(other)).split()
+    assert found == ["+new", "-k", "-new"]
 
 
 # Mourning
@@ -442,42 +552,53 @@ async def test_mourning_makes_a_leave_due_at_once_and_once(join: Join, bench: Be
     one, other = await join("one.1.1"), await join("other.1.1")
     for each in (one, other):
         await each.do(Mourn(A, "k"))
-    told = await one.renew()
-    assert told.due == [Due(A, "k")]
+    assert await due(one) == "-k"
     await other.do(Mourn(A, "k"))
-    assert await settled(other) == []
-    assert await settled(one, confirmed=told.batch) == []
+    assert await due(other) == ""
+    assert await announced(one) == ""
 
 
 async def test_what_is_held_or_leaving_is_not_mourned(join: Join, bench: Bench) -> None:
     one = await join("one.1.1")
-    for key in ("held", "leaving"):
-        await hold(one, key)
+    await stay(one, "held", "leaving")
     await let_go(one, "leaving")
     for key in ("held", "leaving"):
         await one.do(Mourn(A, key))
-    assert await settled(one) == []
+    assert await due(one) == ""
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert await settled(one) == ["leaving"]
+    assert await due(one) == "-leaving"
 
 
 async def test_a_mourned_key_that_comes_back_before_it_was_told_has_returned(join: Join) -> None:
     one = await join("one.1.1")
     await one.do(Mourn(A, "k"))
     assert (await one.do(Track(one.holder, A, "k", ""))).returned
-    assert await settled(one) == []
+    assert await due(one) == ""
+
+
+async def test_what_is_mourned_after_a_loss_leaves_only_if_nobody_comes_back_with_it(
+    join: Join, bench: Bench
+) -> None:
+    one, other = await doubting(join)
+    for key in ("gone", "back"):
+        await one.do(Mourn(A, key))
+    assert await due(one) == ""
+    await bench.wait(LEASE / 2)
+    await other.renew()
+    assert (await other.do(Track(other.holder, A, "back", "", again=True))).returned
+    await bench.wait(LEASE / 2 + 0.1)
+    assert await due(one) + await due(other) == "-gone"
 
 
 async def test_a_key_can_be_mourned_anew_after_it_was_held(join: Join, bench: Bench) -> None:
     one = await join("one.1.1")
     await one.do(Mourn(A, "k"))
-    told = await one.renew()
-    assert told.due == [Due(A, "k")]
-    assert await settled(one, confirmed=told.batch) == []
-    await hold(one, "k")
+    assert await due(one) == "-k"
+    assert await announced(one) == ""
+    await stay(one, "k")
     await let_go(one, "k")
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert await settled(one, confirmed=told.batch) == ["k"]
+    assert await due(one) == "-k"
 
 
 # Leases
@@ -536,19 +657,20 @@ async def test_what_a_dead_node_held_is_released_once_and_comes_due(
     await hold(dead, "only", "v")
     await hold(dead, "both")
     await hold(one, "both")
+    for each in (dead, one):
+        await quiet(each)
     swept: dict[str, int] = {}
-    due: list[str] = []
-    confirmed = {one.holder: 0, other.holder: 0}
+    left: list[str] = []
     for _ in range(5):
         await bench.wait(LEASE / 3)
         for each in (one, other):
-            told = await each.renew(confirmed[each.holder])
-            confirmed[each.holder] = max(told.batch, confirmed[each.holder])
-            due += [at.key for at in told.due]
+            each.confirmed = each.batch
+            told = await each.renew()
+            left += [at.key for at in told.due if not at.held]
             for holder, count in told.swept.items():
                 swept[holder] = swept.get(holder, 0) + count
     assert swept == {"dead.1.1": 2}
-    assert due == ["only"]
+    assert left == ["only"]
     await one.heard(A, "+only +both -only")
     assert one.transitions(A)[-1].holder == "dead.1.1"
     assert (await one.do(Lookup(A, ["both"]))).found == {"both": {"one.1.1": ""}}
@@ -563,11 +685,11 @@ async def test_a_large_dead_node_is_swept_in_steps(join: Join, bench: Bench) -> 
         await bench.wait(LEASE / 3)
         await one.renew()
     await bench.wait(LEASE / 2)
-    steps = [await one.renew(1_000)]
+    steps = [await one.renew()]
     while steps[-1].more:
-        steps.append(await one.renew(1_000))
+        steps.append(await one.renew())
     assert [each.swept["dead.1.1"] for each in steps] == [SWEEP, SWEEP, 1]
-    assert (await one.renew(1_000)).swept == {}
+    assert (await one.renew()).swept == {}
     await one.heard(A, " ".join(f"-k{number}" for number in range(count)))
     assert await one.do(Count(A)) == 0
 
@@ -596,8 +718,10 @@ async def test_retiring_releases_in_steps_and_fences(join: Join, bench: Bench) -
     assert not (await other.do(Retire(one.holder))).more
     await other.heard(A, " ".join(f"-k{number}" for number in range(count)))
     assert (await other.renew()).holders == 1
+    keys = [f"k{number}" for number in range(count)]
+    assert await due(other) == " ".join(f"+{key}" for key in keys)
     await bench.wait(UNDO_WINDOW + 0.1)
-    assert len(await settled(other)) == count
+    assert await announced(other) == " ".join(f"-{key}" for key in keys)
 
 
 async def test_a_successor_takes_keys_over_without_a_transition(join: Join) -> None:

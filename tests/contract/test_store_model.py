@@ -100,7 +100,8 @@ def comparable(answer: Any) -> Any:
     if kind == "Entered":
         found[1].sort()
     if kind == "Renewed":
-        found[2].sort(key=lambda due: (not due[2], due if due[2] else ()))
+        # Of several mourned ones, none was first.
+        found[2].sort(key=lambda due: (not due[2], not due[3], () if due[3] else due))
     if kind == "TopicState":
         found[2] = list(found[2].items())
     return kind, found

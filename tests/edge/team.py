@@ -70,7 +70,10 @@ def processes_of(parent: int) -> dict[str, int]:
     found = {}
     for tasks in Path(f"/proc/{parent}/task").glob("*/children"):
         for number in tasks.read_text().split():
-            words = Path(f"/proc/{number}/cmdline").read_text().split("\0")
+            try:
+                words = Path(f"/proc/{number}/cmdline").read_text().split("\0")
+            except FileNotFoundError:  # ended since
+                continue
             if "pusher_server.server.bus_process" in words:
                 found["bus"] = int(number)
             elif "pusher_server.server.worker_process" in words:

@@ -126,7 +126,7 @@ async def test_answers_come_in_the_order_of_the_questions(machine: Machine) -> N
     )
     epoch = machine.bus.epoch
     assert answers[0] == Entered(epoch, [])
-    assert answers[1] == Tracked(1, held_now=True, returned=False, ours=False)
+    assert answers[1] == Tracked(1, held_now=True, returned=False, unsure=True)
     assert isinstance(answers[2], Fenced)
     assert isinstance(answers[3], RosterFull)
     assert answers[4:] == [1, TopicState(epoch, 1, {"u1": "one"})]

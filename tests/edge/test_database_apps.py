@@ -15,6 +15,7 @@ from tests.edge import signed, wire
 from tests.edge.inprocess import APP_ID, KEY, SECRET
 from tests.edge.processes import reload, rewrite
 from tests.edge.wire import QUERY, Address, Wire
+from tests.redis_servers import RedisServer
 from tests.serving import RunningServer
 
 #: Within which a change has taken effect, and no test waits longer.
@@ -32,10 +33,20 @@ class AnsweringServer(RunningServer):
 
 @asynccontextmanager
 async def running(
-    directory: Path, table: AppTable, *, workers: int = 1
+    directory: Path,
+    table: AppTable,
+    *,
+    workers: int = 1,
+    redis: str = "",
+    poll_interval: float | None = None,
 ) -> AsyncIterator[RunningServer]:
     """A server of the apps of a table, which ends as it should."""
-    settings = {"server": {"shutdown_grace": 0.0, "workers": workers}, "database": table.tree}
+    database = dict(table.tree)
+    if poll_interval is not None:
+        database["poll_interval"] = poll_interval
+    settings = {"server": {"shutdown_grace": 0.0, "workers": workers}, "database": database}
+    if redis:
+        settings["cluster"] = {"redis": {"url": redis}}
     server = AnsweringServer(directory, settings)
     await asyncio.to_thread(server.start)
     try:
@@ -154,6 +165,35 @@ async def test_clients_of_all_workers_are_closed(table: AppTable, tmp_path: Path
             ]
             command(server, "disable", APP_ID)
             await asyncio.gather(*[closed_within(each, 4003, SECONDS) for each in clients])
+
+
+async def test_a_node_that_has_not_looked_yet_hears_of_a_change_from_one_that_has(
+    tmp_path: Path,
+) -> None:
+    """One polls every tenth of a second, the other one once an hour."""
+    redis = RedisServer()
+    await asyncio.to_thread(redis.start)
+    try:
+        async with made("sqlite", "own", tmp_path, None) as table:
+            await table.insert([ROW])
+            url = f"redis://{redis.host}:{redis.port}"
+            (tmp_path / "one").mkdir()
+            (tmp_path / "two").mkdir()
+            async with (
+                running(tmp_path / "one", table, redis=url, poll_interval=0.1) as looks,
+                running(tmp_path / "two", table, redis=url, poll_interval=3_600) as waits,
+            ):
+                await ready(looks)
+                await ready(waits)
+                async with (
+                    wire.connected(Address(port=looks.port), KEY) as near,
+                    wire.connected(Address(port=waits.port), KEY) as far,
+                ):
+                    await table.update(APP_ID, "enabled", table.switch(False))
+                    await closed_within(near, 4003, SECONDS)
+                    await closed_within(far, 4003, SECONDS)
+    finally:
+        await asyncio.to_thread(redis.close)
 
 
 async def test_keys_are_rotated_by_command(table: AppTable, tmp_path: Path) -> None:

@@ -83,17 +83,29 @@ def _pid_behind(transport: asyncio.Transport) -> int | None:
 
 
 class Bus:
-    """Serves connections that `peer` makes; its loop is the running one, its clock too unless given."""
+    """Serves connections that `peer` makes; its loop is the running one, its clock too unless given.
+
+    `is_first`: these workers had no bus before.
+    """
 
     def __init__(
-        self, *, lease: float, undo_window: float, clock: Callable[[], float] | None = None
+        self,
+        *,
+        lease: float,
+        undo_window: float,
+        is_first: bool = False,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.epoch = new_epoch()
         self.peers: set[Peer] = set()
         self._loop = asyncio.get_running_loop()
         self._clock = clock or self._loop.time
         self._store = MemoryStore(
-            self._push, epoch=self.epoch, lease=lease, undo_window=undo_window
+            self._push,
+            epoch=self.epoch,
+            lease=lease,
+            undo_window=undo_window,
+            is_first=is_first,
         )
         self._interest: dict[bytes, set[Peer]] = {}
         #: Who publishes at the moment, without asking for an answer: it does not get its own back.

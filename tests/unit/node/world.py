@@ -22,7 +22,7 @@ from pusher_server.node.publishing import ApiEvent
 from pusher_server.protocol.channel_name import parse_channel_name, user_channel
 from pusher_server.protocol.messages import ClientEvent, SignIn, Subscribe, Unsubscribe
 from pusher_server.protocol.text import string_literal
-from pusher_server.signals import ConnectionClosed, ConnectionOpened, Signal
+from pusher_server.signals import ConnectionClosed, ConnectionOpened, Settled, Signal
 from tests.fakes import FakeCallSoon, FakeClock, FakeConnection
 
 KEY, SECRET = "key", "secret"
@@ -244,11 +244,13 @@ class World:
     # What observers see
 
     def told(self, *kinds: type[Signal]) -> list[Signal]:
-        """The signals so far, of these kinds or all but those of connections."""
-        if kinds:
-            return [each for each in self.signals if isinstance(each, kinds)]
-        boring = (ConnectionOpened, ConnectionClosed)
-        return [each for each in self.signals if not isinstance(each, boring)]
+        """The signals so far, of these kinds or all but those of connections; without their ids."""
+        boring = () if kinds else (ConnectionOpened, ConnectionClosed)
+        return [
+            structs.replace(each, id="") if isinstance(each, Settled) else each
+            for each in self.signals
+            if isinstance(each, kinds or Signal) and not isinstance(each, boring)
+        ]
 
 
 def sign(connection: FakeConnection, channel: str, data: str | None = None) -> str:

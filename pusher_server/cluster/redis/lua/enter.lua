@@ -7,7 +7,7 @@ if not epoch or world[2] ~= run then
   -- Empty, restarted or another server after a failover: what we know may have gone back, and what was
   -- written by the other's clock means nothing by ours.
   epoch = fresh
-  redis.call('HSET', WORLD, 'epoch', epoch, 'run', run, 'tick', now, 'heard', now, 'unsure_until', 0)
+  redis.call('HSET', WORLD, 'epoch', epoch, 'run', run, 'tick', now, 'heard', now, 'unsure_until', now + LEASE)
   all_leases_anew()
   for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, now + UNDO, '+inf')) do
     redis.call('ZADD', LEAVING, now + UNDO, place)

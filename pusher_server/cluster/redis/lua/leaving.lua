@@ -1,4 +1,4 @@
--- Leaves: letting keys go, and what is due. Stands after store.lua.
+-- Letting keys go, and what is due. Stands after store.lua.
 
 -- A moment of its own for each leave, so that those of one script keep their order.
 local function after(wait)
@@ -7,34 +7,41 @@ local function after(wait)
   return tick + wait
 end
 
+-- What stands first in a sorted set has this score; `otherwise` when there is nothing.
+local function first_score(set, otherwise)
+  local first = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
+  return tonumber(first[2] or otherwise)
+end
+
 -- Due at once, before what is due already, unless its leave is under way.
-local function due_first(place, node)
-  local first = redis.call('ZRANGE', LEAVING, 0, 0, 'WITHSCORES')
-  local moment = math.min(now, first[2] and tonumber(first[2]) - 1 or now)
+local function due_first(place, node, n)
+  local moment = math.min(now, first_score(LEAVING, now + 1) - 1)
   if redis.call('ZADD', LEAVING, 'NX', moment, place) == 1 then
-    redis.call('HSET', CAUSES, place, node)
+    redis.call('HSET', LEAVES, place, cmsgpack.pack({node, n}))
   end
 end
 
--- It was given to a node to announce, which did not do it.
+-- It was given to a node to announce, which did not do it. From the last to the first, each before the rest.
 local function give_back(due, node)
-  for i = 1, #due, 3 do
-    local place = place_of(due[i], due[i + 1])
-    redis.call('SREM', GIVEN, place)
-    if due[i + 2] == 1 then
-      redis.call('HSET', UNSURE, place, node)
-    elseif redis.call('HEXISTS', at('t:' .. due[i]), due[i + 1]) == 1 then
-      redis.call('HDEL', UNSURE, place) -- undone, and nobody was told
+  for i = #due - 3, 1, -4 do
+    local address, key, held, n = due[i], due[i + 1], due[i + 2], due[i + 3]
+    local place = place_of(address, key)
+    redis.call('HDEL', GIVEN, place)
+    if held == 1 then
+      redis.call('ZADD', JOINING, first_score(JOINING, 0) - 1, place)
+      redis.call('HSET', JOINS, place, cmsgpack.pack({node, n, false}))
+    elseif redis.call('HEXISTS', at('t:' .. address), key) == 1 then
+      drop_unsure(place) -- undone, and nobody was told
     else
-      due_first(place, node)
+      due_first(place, node, n)
     end
   end
 end
 
 -- It was announced.
 local function confirm(due)
-  for i = 1, #due, 3 do
-    redis.call('SREM', GIVEN, place_of(due[i], due[i + 1]))
+  for i = 1, #due, 4 do
+    redis.call('HDEL', GIVEN, place_of(due[i], due[i + 1]))
   end
 end
 
@@ -62,9 +69,9 @@ local function let_go(holder, address, key)
     redis.call('HDEL', VERSIONS, address)
     redis.call('HSET', WORLD, 'floor', math.max(floor, n))
   end
-  if redis.call('HDEL', UNSURE, place) == 0 then -- what nobody was told of needs no farewell
+  if not drop_unsure(place) then -- what nobody may have been told of needs no farewell
     redis.call('ZADD', LEAVING, after(UNDO), place)
-    redis.call('HSET', CAUSES, place, node_of(holder))
+    redis.call('HSET', LEAVES, place, cmsgpack.pack({node_of(holder), n}))
   end
   tell(address, key, entry[2], n, holder, false, false, false)
   return n, entry[2]

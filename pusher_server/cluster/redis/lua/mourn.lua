@@ -2,8 +2,15 @@
 local address, key = unpack(ARGV)
 local place = place_of(address, key)
 if redis.call('HEXISTS', at('t:' .. address), key) == 1 then
-  redis.call('HDEL', UNSURE, place)
+  drop_unsure(place)
 elseif not redis.call('ZSCORE', LEAVING, place) and not redis.call('ZSCORE', SETTLED, place) then
-  due_first(place, '')
+  -- While nobody can be sure who holds the key, others may come back with it, and undo the leave.
+  local unsure_until = tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0)
+  if now < unsure_until then
+    redis.call('ZADD', LEAVING, unsure_until, place)
+    redis.call('HSET', LEAVES, place, cmsgpack.pack({'', 0}))
+  else
+    due_first(place, '', 0)
+  end
 end
 return 0

@@ -32,7 +32,7 @@ end
 
 -- What a node has caused is its own to announce; what nobody alive has caused is anybody's.
 local function is_ours(cause)
-  return not cause or cause == node or not alive[cause]
+  return cause == node or not alive[cause]
 end
 
 local given = redis.call('HGET', DUE, holder)
@@ -46,28 +46,34 @@ if confirmed >= batch then
   due = {}
 end
 if #due == 0 then
-  local function hand_out(place, held)
+  local function hand_out(place, held, n)
+    redis.call('HSET', GIVEN, place, held)
     local address, key = parts_of(place)
-    due[#due + 1], due[#due + 2], due[#due + 3] = address, key, held
-  end
-  if now >= tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0) then
-    local unsure = redis.call('HGETALL', UNSURE)
-    for i = 1, #unsure, 2 do
-      local is_given = redis.call('SISMEMBER', GIVEN, unsure[i]) == 1
-      if #due < 3 * AT_ONCE and is_ours(unsure[i + 1]) and not is_given then
-        redis.call('HDEL', UNSURE, unsure[i])
-        hand_out(unsure[i], 1)
-      end
+    for _, each in ipairs({address, key, held, n}) do
+      due[#due + 1] = each
     end
   end
+  local function is_given(place)
+    return redis.call('HEXISTS', GIVEN, place) == 1
+  end
   -- Those of others stand between ours, until they take them: not all are looked at.
+  local is_open = now < tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0)
+  for _, place in ipairs(redis.call('ZRANGE', JOINING, 0, 2 * AT_ONCE - 1)) do
+    local cause, n, unsure = unpack(cmsgpack.unpack(redis.call('HGET', JOINS, place)))
+    if #due < 4 * AT_ONCE and is_ours(cause) and not is_given(place) and not (unsure and is_open) then
+      redis.call('ZREM', JOINING, place)
+      redis.call('HDEL', JOINS, place)
+      hand_out(place, 1, n)
+    end
+  end
   for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, '-inf', now, 'LIMIT', 0, 2 * AT_ONCE)) do
-    if #due < 3 * AT_ONCE and is_ours(redis.call('HGET', CAUSES, place)) then
+    local cause, n = unpack(cmsgpack.unpack(redis.call('HGET', LEAVES, place)))
+    local waits = is_given(place) or redis.call('HEXISTS', JOINS, place) == 1
+    if #due < 4 * AT_ONCE and is_ours(cause) and not waits then
       redis.call('ZREM', LEAVING, place)
-      redis.call('HDEL', CAUSES, place)
+      redis.call('HDEL', LEAVES, place)
       redis.call('ZADD', SETTLED, now + REMEMBERED * LEASE, place)
-      redis.call('SADD', GIVEN, place)
-      hand_out(place, 0)
+      hand_out(place, 0, n)
     end
   end
   redis.call('ZREMRANGEBYSCORE', SETTLED, '-inf', now)

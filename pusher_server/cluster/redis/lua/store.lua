@@ -7,12 +7,14 @@
 --   i:HOLDER   zset     places that it holds, in the order of joining
 --   t:ADDRESS  hash     key -> [order, value last given, {holder = value}]
 --   versions   hash     address -> n, while the topic has keys
+--   joining    zset     place -> its turn: the join is to be announced
+--   joins      hash     place that is joining -> [node that caused it, n, unsure]; unsure: perhaps no news,
+--                       not before `unsure_until` in world
 --   leaving    zset     place -> when its leave is due
---   causes     hash     place that is leaving -> the node that has let it go
+--   leaves     hash     place that is leaving -> [node that caused it, n]
 --   settled    zset     place -> until when it is remembered that its leave was settled
---   given      set      places whose leave is in a node's hands
---   unsure     hash     place -> the node that holds it: until `unsure_until` in world, perhaps no news
---   due        hash     holder -> [batch, [address, key, held, ...]]: given to announce, not confirmed
+--   given      hash     place whose join ("1") or leave ("0") is in a node's hands
+--   due        hash     holder -> [batch, [address, key, held, n, ...]]: given to announce, not confirmed
 --   tallies    hash     holder -> {name = number}
 --   c:ADDRESS  string   what is remembered, with a time to live
 -- A place is an address and a key in one string. Numbers stay below 2^53, so that Lua keeps them exact.
@@ -23,7 +25,7 @@ end
 
 local WORLD, LEASES, VERSIONS = at('world'), at('leases'), at('versions')
 local LEAVING, SETTLED, DUE, TALLIES = at('leaving'), at('settled'), at('due'), at('tallies')
-local CAUSES, UNSURE, GIVEN = at('causes'), at('unsure'), at('given')
+local JOINING, JOINS, LEAVES, GIVEN = at('joining'), at('joins'), at('leaves'), at('given')
 
 local time = clock()
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -58,4 +60,15 @@ local function tell(address, key, value, n, holder, held, first, returned, updat
   epoch = epoch or redis.call('HGET', WORLD, 'epoch') or ''
   local body = cmsgpack.pack({WIRE, epoch, n, key, value, held, first, returned, holder, updated or false})
   redis.call(PUBLISH, at(address), body)
+end
+
+-- Whether there was a join that may be no news: forgotten now.
+local function drop_unsure(place)
+  local join = redis.call('HGET', JOINS, place)
+  if not join or not cmsgpack.unpack(join)[3] then
+    return false
+  end
+  redis.call('HDEL', JOINS, place)
+  redis.call('ZREM', JOINING, place)
+  return true
 end

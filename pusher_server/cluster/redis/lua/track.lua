@@ -3,18 +3,19 @@ local holder, address, key, value, limit, again, told = unpack(ARGV)
 if not is_live(holder) then
   return fenced()
 end
+
+-- 1 while nobody may rely on the join having been announced.
+local function unsure(place)
+  local is_waiting = redis.call('HEXISTS', JOINS, place) == 1 or redis.call('HGET', GIVEN, place) == '1'
+  return is_waiting and 1 or 0
+end
+
 local topic = at('t:' .. address)
 local packed = redis.call('HGET', topic, key)
 local index, place = at('i:' .. holder), place_of(address, key)
 
 if packed then
   local entry = cmsgpack.unpack(packed)
-  local node, ours = node_of(holder), 1
-  for other in pairs(entry[3]) do
-    if node_of(other) ~= node then
-      ours = 0
-    end
-  end
   if entry[3][holder] == nil then
     redis.call('ZADD', index, 'NX', redis.call('HINCRBY', WORLD, 'seq', 1), place)
   end
@@ -25,10 +26,9 @@ if packed then
     tell(address, key, value, redis.call('HINCRBY', VERSIONS, address, 1), holder, true, false, false, true)
   end
   if again == '1' then
-    redis.call('HDEL', UNSURE, place)
+    drop_unsure(place)
   end
-  local unsure = redis.call('HEXISTS', UNSURE, place)
-  return {tonumber(redis.call('HGET', VERSIONS, address)), 0, 0, ours, unsure}
+  return {tonumber(redis.call('HGET', VERSIONS, address)), 0, 0, unsure(place)}
 end
 
 local held = redis.call('HLEN', topic)
@@ -40,19 +40,17 @@ local n = redis.call('HGET', VERSIONS, address) or redis.call('HGET', WORLD, 'fl
 n = tonumber(n) + 1
 redis.call('HSET', VERSIONS, address, n)
 redis.call('HSET', topic, key, cmsgpack.pack({n, value, {[holder] = value}}))
-redis.call('ZADD', index, redis.call('HINCRBY', WORLD, 'seq', 1), place)
+local turn = redis.call('HINCRBY', WORLD, 'seq', 1)
+redis.call('ZADD', index, turn, place)
 local announced_gone = redis.call('ZREM', SETTLED, place) == 1
 local returned = redis.call('ZREM', LEAVING, place) == 1
-redis.call('HDEL', CAUSES, place)
+redis.call('HDEL', LEAVES, place)
 returned = returned or (again == '1' and not announced_gone)
-local unsure = false
 if not returned then
-  unsure = redis.call('SISMEMBER', GIVEN, place) == 1
+  local maybe_no_news = redis.call('HEXISTS', GIVEN, place) == 1
     or (not announced_gone and now < tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0))
-end
-if unsure then
-  redis.call('HSET', UNSURE, place, node_of(holder))
-  returned = true
+  redis.call('ZADD', JOINING, turn, place)
+  redis.call('HSET', JOINS, place, cmsgpack.pack({node_of(holder), n, maybe_no_news}))
 end
 tell(address, key, value, n, holder, true, held == 0, returned)
-return {n, 1, returned and 1 or 0, 0, unsure and 1 or 0}
+return {n, 1, returned and 1 or 0, unsure(place)}
