@@ -60,7 +60,10 @@ class Deliverer:
             async with asyncio.timeout(seconds):
                 await self._shared.outbox.release(self._worker)
         except (OutboxUnavailable, TimeoutError) as error:
-            logger.warning("claims on webhooks could not be released: %s", error or "time-out")
+            logger.warning(
+                "claims on webhooks could not be released (%s); they run out",
+                str(error) or "time-out",
+            )
 
     async def _claim(self) -> None:
         while True:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from pusher_server.app import App, Webhook
-from pusher_server.config import WebhookSettings
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import AppProvider
 from pusher_server.webhooks.ledger import Ledger
@@ -27,13 +26,18 @@ _AFTER_FAULT = 60.0
 
 
 class Delivering(Struct, frozen=True, kw_only=True):
-    """What all deliveries share. `wall` gives seconds of the epoch; `slots` bounds all requests together."""
+    """What all deliveries share.
+
+    `batch_events` and `batch_window` (seconds) are for webhooks that batch. `slots` bounds all requests
+    together. `wall` gives seconds of the epoch.
+    """
 
     outbox: Outbox
     apps: AppProvider
     send: Send
+    batch_events: int
+    batch_window: float
     ledger: Ledger
-    settings: WebhookSettings
     numbers: Numbers
     log: TargetLog
     slots: asyncio.Semaphore

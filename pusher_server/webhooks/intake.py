@@ -2,8 +2,8 @@
 
 `observe` runs inside whatever has happened, a client event among others, so it neither waits nor asks anybody.
 What it has decided stands in memory until the outbox has it: for milliseconds as a rule, for as long as the
-outbox is away otherwise, up to a bound. An app that is not in use on this node, whose leave this node was told to
-announce, is looked up in between.
+outbox is away otherwise, up to a bound. An app that is not in use on this node, which was told to announce a
+leave there, is looked up in between.
 """
 
 import asyncio
@@ -48,8 +48,8 @@ class _Undecided:
 class Intake:
     """`current` gives an app's value if it is in use on this node; `outbox` opens it on first use.
 
-    `event_prefix` is unique among all processes there ever were. `wall` gives seconds of the epoch. `on_kept` is
-    told of which apps something new waits.
+    `event_prefix` is unique among all processes there ever were. `wall` gives seconds of the epoch. `on_kept`
+    is told of which apps something new waits.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class Intake:
         return bool(batch)
 
     async def _decided(self) -> dict[int, Decision | None]:
-        """The next of what waits, by number; None: nobody wants it. Leaves out apps that cannot be looked up."""
+        """The next of what waits, by number; None: nobody wants it. Without apps that cannot be looked up."""
         found: dict[int, Decision | None] = {}
         stuck: set[str] = set()
         for number, waiting in list(self._waiting.items()):

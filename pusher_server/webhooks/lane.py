@@ -76,7 +76,7 @@ class Lane:
         self._woken.set()
 
     def cancel(self) -> None:
-        """End at once: the app is no longer ours. What is in flight may arrive, and be sent again by another."""
+        """End at once: the app is no longer ours. What is in flight may arrive, and another sends it again."""
         self._expiry.cancel()
         self._task.cancel()
         for flight in self._flights:
@@ -143,11 +143,11 @@ class Lane:
         return True
 
     def _shape(self, app: App | None) -> None:
-        settings = self._shared.settings
+        shared = self._shared
         for webhook_id, target in self._targets.items():
             webhook = webhook_of(app, webhook_id)
             if webhook is not None and webhook.batch:
-                target.queue.shape(settings.batch_events, settings.batch_window)
+                target.queue.shape(shared.batch_events, shared.batch_window)
             else:
                 target.queue.shape(1, 0.0)
 

@@ -109,9 +109,7 @@ class Missing:
             signal = _signal(presence, held=held)
             decision = decision_of(signal, app, self._intake.new_id(), self._wall())
         if decision is None:
-            decision = Decision(
-                app_id=presence.app_id, entries=(), presence=presence, held=held
-            )
+            decision = Decision(app_id=presence.app_id, entries=(), presence=presence, held=held)
         self._intake.decide(structs.replace(decision, only_if_believed=not held))
 
 

@@ -20,7 +20,7 @@ KEPT = 200
 _READ = 1_024
 #: Seconds that an answer's body may take once its status is known: the status is what counts.
 _BODY_TIMEOUT = 1.0
-#: Below the 5 s after which Node's servers close idle connections: we close first, and no request is lost to it.
+#: Below the 5 s after which Node's servers close idle connections: we close first, so no request is lost.
 _KEEP_ALIVE = 4.0
 _IDLE_CONNECTIONS = 100
 
@@ -84,7 +84,7 @@ def _client(context: ssl.SSLContext) -> httpx.AsyncClient:
         verify=context,
         trust_env=False,  # a proxy of the environment is for others
         follow_redirects=False,
-        timeout=None,  # noqa: S113 - ours is for the whole request
+        timeout=None,  # ours is for the whole request
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         limits=httpx.Limits(
             max_connections=None,  # the deliverer has bounds of its own
@@ -117,7 +117,9 @@ def explained(error: BaseException) -> str:
                 " certificate (or SSL_CERT_FILE), or set verify = false to try things out"
             )
         if isinstance(cause, ssl.SSLError):
-            return f"no TLS with it ({cause.reason or 'handshake failed'}); is it https at that port?"
+            return (
+                f"no TLS with it ({cause.reason or 'handshake failed'}); is it https at that port?"
+            )
         if isinstance(cause, socket.gaierror):
             return "its host's name cannot be resolved; check the url"
         if isinstance(cause, ConnectionRefusedError):

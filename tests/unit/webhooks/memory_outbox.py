@@ -25,7 +25,7 @@ class MemoryOutbox(Outbox):
         self.waiting: dict[str, dict[str, Entry]] = {}
         self.believes: dict[Presence, None] = {}
         self.finished: list[tuple[str, Entry]] = []
-        self.graves: dict[str, dict[str, Dead]] = {}
+        self.graves: dict[str, dict[tuple[str, str], Dead]] = {}
         self.attempts: list[tuple[str, Attempt]] = []
         #: App -> worker and until when.
         self.claims: dict[str, tuple[str, float]] = {}
@@ -94,9 +94,8 @@ class MemoryOutbox(Outbox):
         for position in positions:
             entry = self.waiting[app_id].pop(position, None)
             if entry is not None:
-                self.graves.setdefault(app_id, {})[entry.id] = Dead(
-                    entry=entry, at=at, reason=reason
-                )
+                grave = Dead(entry=entry, at=at, reason=reason)
+                self.graves.setdefault(app_id, {})[entry.id, entry.webhook] = grave
 
     async def record(self, app_id: str, attempt: Attempt) -> None:
         self._check()
@@ -118,7 +117,7 @@ class MemoryOutbox(Outbox):
     async def resend(self, app_id: str, ids: Sequence[str] | None = None) -> int:
         self._check()
         graves = self.graves.get(app_id, {})
-        found = [graves.pop(each) for each in list(graves) if ids is None or each in ids]
+        found = [graves.pop(each) for each in list(graves) if ids is None or each[0] in ids]
         for each in found:
             self._put(app_id, each.entry)
         return len(found)

@@ -1,6 +1,7 @@
 """The queue of one webhook: order per channel, pauses, batches, room; and over random histories."""
 
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -81,7 +82,7 @@ def test_what_failed_is_due_after_pauses_that_double_and_a_last_time_before_it_i
         assert pause is not None
         assert queue.next(now + pause - 0.001) is None
         now += pause
-    pauses = [later - earlier - 0.5 for earlier, later in zip(begun, begun[1:], strict=False)]
+    pauses = [later - earlier - 0.5 for earlier, later in pairwise(begun)]
     assert pauses[:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert begun[-1] == LAST_ATTEMPT
     assert len(begun) == 11
@@ -186,7 +187,9 @@ CHANNELS = st.sampled_from("abcdef")
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("offer"), CHANNELS),
-        st.tuples(st.just("send"), st.sampled_from(["done", "failed", "silent", "postpone", "drop"])),
+        st.tuples(
+            st.just("send"), st.sampled_from(["done", "failed", "silent", "postpone", "drop"])
+        ),
         st.tuples(st.just("take"), st.integers(1, 4)),
         st.tuples(st.just("wait"), st.floats(0.0, 100.0)),
     ),
