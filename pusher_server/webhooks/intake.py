@@ -118,9 +118,10 @@ class Intake:
 
     async def close(self, seconds: float) -> None:
         """Keep what waits, for no longer than `seconds`."""
-        if self._keeping is not None:
-            await asyncio.wait([self._keeping], timeout=seconds)
-            self._keeping.cancel()
+        keeping = self._keeping
+        if keeping is not None:
+            await asyncio.wait([keeping], timeout=seconds)
+            keeping.cancel()
         if self._waiting:
             logger.error("%d webhook events were not kept and are lost", len(self._waiting))
 

@@ -60,9 +60,10 @@ class Ledger:
 
     async def close(self, seconds: float) -> None:
         """Write what is owed, for no longer than `seconds`."""
-        if self._writing is not None:
-            await asyncio.wait([self._writing], timeout=seconds)
-            self._writing.cancel()
+        writing = self._writing
+        if writing is not None:
+            await asyncio.wait([writing], timeout=seconds)
+            writing.cancel()
 
     def _begin(self) -> None:
         if self._writing is None:

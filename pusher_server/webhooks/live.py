@@ -1,4 +1,4 @@
-"""Webhooks of one process, put together: signals in, requests out.
+"""Webhooks as a running server has them, put together: signals in, requests out.
 
 Nothing is opened, and no file made, before there is a reason to: an app that has webhooks, an event that one of
 them wants, or what an earlier run has left behind. What cannot be opened is tried again; until then events
@@ -69,7 +69,7 @@ class _Open(Struct, frozen=True):
     missing: "asyncio.Task[None]"
 
 
-class Webhooks:
+class LiveWebhooks:
     """`current` gives an app's value if it is in use on this node; `worker` is unique among all processes."""
 
     def __init__(
