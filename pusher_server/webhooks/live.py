@@ -80,7 +80,6 @@ class LiveWebhooks:
         current: Callable[[str], App | None],
         apps: AppProvider,
         roster: Roster,
-        numbers: Numbers,
         worker: str,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -88,14 +87,15 @@ class LiveWebhooks:
         self._terms = terms
         self._apps = apps
         self._roster = roster
-        self._numbers = numbers
+        #: What became of events, for metrics.
+        self.numbers = Numbers()
         self._worker = worker
         self._wall = wall
         self._intake = Intake(
             current,
             apps,
             self._outbox,
-            numbers,
+            self.numbers,
             event_prefix=worker,
             wall=wall,
             on_kept=self._on_kept,
@@ -186,7 +186,7 @@ class LiveWebhooks:
             batch_events=terms.batch_events,
             batch_window=terms.batch_window,
             ledger=Ledger(outbox),
-            numbers=self._numbers,
+            numbers=self.numbers,
             log=TargetLog(loop.time),
             slots=asyncio.Semaphore(SLOTS),
             wall=self._wall,

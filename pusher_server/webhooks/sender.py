@@ -4,7 +4,6 @@ Whatever the target does, it ends within the time-out, takes little memory, and 
 """
 
 import asyncio
-import logging
 import socket
 import ssl
 from collections.abc import Sequence
@@ -23,10 +22,6 @@ _BODY_TIMEOUT = 1.0
 #: Below the 5 s after which Node's servers close idle connections: we close first, so no request is lost.
 _KEEP_ALIVE = 4.0
 _IDLE_CONNECTIONS = 100
-
-# httpx writes whole URLs at INFO, httpcore headers at DEBUG, and both may hold credentials.
-logging.getLogger("httpx").setLevel(logging.WARNING)
-logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
 class Sender(Send):

@@ -52,7 +52,7 @@ class TestExample:
     def test_every_setting_appears_in_it_with_its_default(self) -> None:
         tree = complete_example()
         config = msgspec.json.decode(msgspec.json.encode(Config()))
-        sections = ("server", "websocket", "http", "operations", "log", "cluster")
+        sections = ("server", "websocket", "http", "operations", "log", "cluster", "webhooks")
         defaults = msgspec.json.decode(msgspec.json.encode(load(None, {}, {}).apps[0]))
         for own in ("id", "keys", "name"):
             del defaults[own]
