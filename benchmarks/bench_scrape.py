@@ -16,6 +16,7 @@ from itertools import count
 from pusher_server.app import App, AppKey
 from pusher_server.apps.static import StaticApps
 from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
+from pusher_server.histogram import DELIVERY_BOUNDS, Histogram
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.hub import Hub
 from pusher_server.hub.space import AppSpace
@@ -78,7 +79,14 @@ def _gathering(apps: int, connections: int) -> Gathering:
     )
     lag = LagWatch(clock, 0.25)
     gathering = Gathering(
-        node, worker="1", lag=lag, links=lambda: (), max_connections=0, clock=time.time
+        node,
+        worker="1",
+        lag=lag,
+        links=lambda: (),
+        webhooks=lambda: (),
+        webhook_latency=Histogram(DELIVERY_BOUNDS),
+        max_connections=0,
+        clock=time.time,
     )
     node.observe(gathering.counting.observe, *COUNTED)
     for n in range(connections):

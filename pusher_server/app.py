@@ -3,10 +3,14 @@
 An app that changes is a new `App`; whoever keeps per-app state swaps the value (DESIGN §16.8).
 """
 
+import hashlib
+import ipaddress
 import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, get_args
+from urllib.parse import SplitResult, urlsplit
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 #: A host or a glob, or an IPv6 address without brackets; no scheme, no port.
 _ORIGIN = re.compile(r"\A([A-Za-z0-9*?._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*)\Z")
@@ -59,10 +63,142 @@ STRICT_LIMITS: dict[str, int] = {
 }
 
 
-class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A tenant: credentials, switches and limits.
+#: What webhooks tell (PROTOCOL §8.2).
+EventType = Literal[
+    "channel_occupied",
+    "channel_vacated",
+    "member_added",
+    "member_removed",
+    "client_event",
+    "cache_miss",
+    "subscription_count",
+]
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
-    `keys[0]` is the newest and signs; all of them verify.
+#: Says which events a request carries, so that a receiver can drop repeats.
+EVENT_IDS_HEADER = "X-Pusher-Server-Event-Ids"
+#: What a webhook cannot set, because every request has its own.
+_OUR_HEADERS = (
+    "Connection",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Type",
+    "Host",
+    "Transfer-Encoding",
+    "X-Pusher-Key",
+    "X-Pusher-Signature",
+    EVENT_IDS_HEADER,
+)
+
+#: RFC 9110 §5.6.2 and §5.5; values without ASCII's controls, and none beyond ASCII.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"([!-~]([ -~\t]*[!-~])?)?")
+#: A host's name: labels of 1 to 63 letters. Resolvers raise errors of their own for any other.
+_HOST = re.compile(r"(?=.{1,253}\Z)\w([\w-]{0,61}\w)?(\.\w([\w-]{0,61}\w)?)*\.?", re.ASCII)
+#: A URL's host, with the brackets of IPv6, and its port.
+_PLACE = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(:\d*)?")
+#: What proxies and servers commonly take.
+_LONGEST_URL = 2_048
+
+
+class WebhookFilter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which channels a webhook is told about: those whose names begin and end so; "" is every name."""
+
+    channel_name_starts_with: str = ""
+    channel_name_ends_with: str = ""
+
+
+class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an app's owner wants to be told what happens, and of what.
+
+    Its URL and headers may carry credentials, so only `shown_url` may be shown.
+    """
+
+    url: str
+    #: Empty: all of them.
+    event_types: tuple[EventType, ...] = ()
+    #: Sent with each request besides our own.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    filter: WebhookFilter = WebhookFilter()
+    #: Events that come at the same time may share a request.
+    batch: bool = False
+    #: Check the certificate of an `https` URL.
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        problem = _problem_of_url(self.url)
+        if problem:
+            raise ValueError(f"url {problem}")
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"headers has {name!r}, which HTTP does not allow as a name")
+            if name.lower() in map(str.lower, _OUR_HEADERS):
+                raise ValueError(f"headers has {name!r}, which the server sets itself; remove it")
+            if not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(
+                    f"headers has a value for {name!r} that HTTP does not allow; write printable ASCII"
+                    " without line breaks, and no blanks around it"
+                )
+
+    @property
+    def id(self) -> str:
+        """Names the target: webhooks of one app with the same URL are one. 12 hex digits."""
+        return hashlib.sha256(self.url.encode()).hexdigest()[:12]
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without what may be secret: user and password, query, fragment."""
+        parts = urlsplit(self.url)
+        return SplitResult(
+            parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""
+        ).geturl()
+
+    def __repr__(self) -> str:
+        headers = ", ".join(f"{name}: ***" for name in self.headers)
+        return (
+            f"Webhook(url={self.shown_url!r}, event_types={self.event_types!r}, headers={{{headers}}},"
+            f" filter={self.filter!r}, batch={self.batch!r}, verify={self.verify!r})"
+        )
+
+
+def _problem_of_url(url: str) -> str:
+    """Why nothing can be sent there, without the URL, which may hold secrets; "" when it can."""
+    if not url:
+        return "is empty; write it as 'https://example.com/webhooks'"
+    if not url.isascii():
+        return "has characters beyond ASCII; write the host as xn--… and the rest percent-encoded"
+    if not url.isprintable() or " " in url:
+        return "has a blank or a control character; write them percent-encoded"
+    if len(url) > _LONGEST_URL:
+        return f"is longer than {_LONGEST_URL} characters; write a shorter one"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:  # brackets of IPv6, ports beyond 65535
+        return "is malformed; write it as 'https://example.com:8443/webhooks'"
+    if parts.scheme not in ("http", "https"):
+        return "is not http:// or https://; write it as 'https://example.com/webhooks'"
+    place = parts.netloc.rpartition("@")[2]
+    if port == 0 or not _PLACE.fullmatch(place) or not _is_host(host):
+        return "has no usable host and port; write it as 'https://example.com:8443/webhooks'"
+    return ""
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an address or may be a name."""
+    if ":" in host or re.fullmatch(r"[\d.]+", host):
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return True
+    return bool(_HOST.fullmatch(host))
+
+
+class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A tenant: credentials, switches, limits and webhooks.
+
+    `keys[0]` is the newest and the last one the oldest, which signs webhooks; all of them verify.
     """
 
     id: str
@@ -98,6 +234,8 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     #: Close code when `limits.connections` is reached: 4004 as Pusher, 4100 as soketi.
     over_quota_code: Literal[4004, 4100] = 4004
     limits: AppLimits = AppLimits()
+    #: Who is told what happens; two with the same URL are one target.
+    webhooks: tuple[Webhook, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.id:

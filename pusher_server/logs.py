@@ -48,6 +48,9 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         logger.setLevel(logging.NOTSET)
     # At DEBUG it writes whole messages, signatures included.
     logging.getLogger("websockets").setLevel(max(level, logging.INFO))
+    # The URLs and headers of webhooks, which these two write at INFO and DEBUG, may hold credentials.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(
         logging.INFO if settings.access else logging.CRITICAL + 1
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from pusher_server.app import App
-from pusher_server.apps.schemas import FoundApp, StoredApp, askable
+from pusher_server.apps.schemas import FoundApp, askable
 from pusher_server.errors import ClusterUnavailable, ConfigError
 from pusher_server.interfaces import AppProvider
 
@@ -65,7 +65,7 @@ class CachedApps(AppProvider):
         self._source = source
         self._clock = clock
         self._unknown_seconds = unknown_seconds
-        self._known: dict[str, StoredApp] = {}
+        self._known: dict[str, App] = {}
         #: Key -> id. Only for keys that were asked for: then every row that has it was seen.
         self._owner: dict[str, str] = {}
         #: Name -> when it may be asked for again, the oldest first.
@@ -98,20 +98,15 @@ class CachedApps(AppProvider):
         if owner is None and askable(key):
             await self._ask(("key", key))
             owner = self._owner.get(key)
-        return None if owner is None else self._known[owner].app
+        return None if owner is None else self._known[owner]
 
     async def by_id(self, app_id: str) -> App | None:
         """The app of this id."""
-        stored = self._known.get(app_id)
-        if stored is None and askable(app_id):
+        app = self._known.get(app_id)
+        if app is None and askable(app_id):
             await self._ask(("id", app_id))
-            stored = self._known.get(app_id)
-        return None if stored is None else stored.app
-
-    def webhooks_of(self, app_id: str) -> object:
-        """The parsed `webhooks` of a known app, None when there are none."""
-        stored = self._known.get(app_id)
-        return None if stored is None else stored.webhooks
+            app = self._known.get(app_id)
+        return app
 
     def forget_unknown(self) -> None:
         """Something was added: whoever was not there may be there now."""
@@ -203,25 +198,25 @@ class CachedApps(AppProvider):
         self._trouble = None
         self._problem, self._answered_once, self._pause_until = None, True, 0.0
         for each in found:
-            if each.stored is not None:
-                self._take(each.id, each.stored)
+            if each.app is not None:
+                self._take(each.id, each.app)
         return found
 
-    def _take(self, app_id: str, stored: StoredApp) -> None:
+    def _take(self, app_id: str, app: App) -> None:
         before = self._known.get(app_id)
-        if before == stored:
+        if before == app:
             return
-        self._known[app_id] = stored
+        self._known[app_id] = app
         if before is None:
             return
-        for pair in before.app.keys:
-            if stored.app.secret_of(pair.key) is None and self._owner.get(pair.key) == app_id:
+        for pair in before.keys:
+            if app.secret_of(pair.key) is None and self._owner.get(pair.key) == app_id:
                 del self._owner[pair.key]
-        self.on_change(app_id, stored.app)
+        self.on_change(app_id, app)
 
     def _forget(self, app_id: str) -> None:
         gone = self._known.pop(app_id)
-        for pair in gone.app.keys:
+        for pair in gone.keys:
             if self._owner.get(pair.key) == app_id:
                 del self._owner[pair.key]
         self.on_change(app_id, None)
@@ -230,7 +225,7 @@ class CachedApps(AppProvider):
         """Whose these keys are; `found` has every app that has one of them, in the order of ids."""
         owners: Mapping[str, list[str]] = {key: [] for key in keys}
         for each in found:
-            for pair in () if each.stored is None else each.stored.app.keys:
+            for pair in () if each.app is None else each.app.keys:
                 if pair.key in owners:
                     owners[pair.key].append(each.id)
         for key, ids in owners.items():

@@ -13,15 +13,17 @@ from msgspec import Struct
 
 from pusher_server.app import App, AppLimits
 from pusher_server.apps.columns import Kind, as_text, reads
+from pusher_server.apps.webhook_column import read_column
 from pusher_server.config import DatabaseSettings
 from pusher_server.config.apps import read_app
+from pusher_server.config.problems import Table
 from pusher_server.errors import ConfigError, PusherServerError
 
 #: Longer keys and ids are nobody's: it is the width of these columns in all three tables.
 LONGEST_NAME = 255
 #: Without these there is no app.
 REQUIRED = ("id", "key", "secret")
-#: Kept beside the app, for whoever sends webhooks.
+#: The one column that holds a structure.
 WEBHOOKS = "webhooks"
 
 _IDENTITY = {
@@ -50,18 +52,18 @@ class RowRefused(PusherServerError):
         self.column = column
 
 
-class StoredApp(Struct, frozen=True):
-    """What a row says. `webhooks` is the parsed JSON of that column, None when there is none."""
+class ReadRow(Struct, frozen=True):
+    """What a row says: the app, and a line for each webhook of it that cannot be used."""
 
     app: App
-    webhooks: object = None
+    left_out: tuple[str, ...] = ()
 
 
 class FoundApp(Struct, frozen=True):
-    """A row that was asked for; `stored` is None when it was refused, which the log says."""
+    """A row that was asked for; `app` is None when it was refused, which the log says."""
 
     id: str
-    stored: StoredApp | None
+    app: App | None
 
 
 class Layout(Struct, frozen=True):
@@ -73,19 +75,31 @@ class Layout(Struct, frozen=True):
     #: Settings whose columns the table must have: without these there is no app, or the operator named them.
     required: tuple[str, ...] = REQUIRED
 
-    def read(self, row: Mapping[str, object], defaults: Mapping[str, object]) -> StoredApp:
+    def read(self, row: Mapping[str, object], defaults: Mapping[str, object]) -> ReadRow:
         """The app in a row: column -> value; columns may be missing. Raises RowRefused."""
         given = self._given(row)
         app_id = str(given["id"])
-        webhooks = given.pop(WEBHOOKS, None)
+        webhooks, left_out = self._webhooks(row)
         table = _as_apps_table(given)
+        if webhooks is not None:
+            table[WEBHOOKS] = webhooks
         try:
-            return StoredApp(read_app(table, "row", defaults), webhooks)
+            app = read_app(table, "row", defaults)
         except ConfigError as error:
             setting = error.setting.removeprefix("row").removeprefix(".")
-            column = self.columns.get(setting)
-            name = setting if column is None else column.name
-            raise RowRefused(app_id, name, error.problem) from None
+            raise RowRefused(app_id, self._name(setting), error.problem) from None
+        lines = [str(RowRefused(app_id, self._name(WEBHOOKS), problem)) for problem in left_out]
+        return ReadRow(app, tuple(lines))
+
+    def _name(self, setting: str) -> str:
+        """The column's name, or the setting's when no column has it."""
+        column = self.columns.get(setting)
+        return setting if column is None else column.name
+
+    def _webhooks(self, row: Mapping[str, object]) -> tuple[list[Table] | None, list[str]]:
+        """As `read_column`."""
+        value = row.get(self._name(WEBHOOKS)) if WEBHOOKS in self.columns else None
+        return (None, []) if value is None else read_column(value)
 
     def _given(self, row: Mapping[str, object]) -> dict[str, object]:
         """Setting -> value, of the columns that are not NULL."""
@@ -93,7 +107,7 @@ class Layout(Struct, frozen=True):
         app_id = as_text(row.get(self.columns["id"].name) or "").rstrip(" ")
         for setting, column in self.columns.items():
             value = row.get(column.name)
-            if value is None:
+            if value is None or setting == WEBHOOKS:
                 continue
             try:
                 given[setting] = reads(column.kind, value)

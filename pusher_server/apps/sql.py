@@ -16,6 +16,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pusher_server.app import App
 from pusher_server.apps.columns import as_text
 from pusher_server.apps.database import PATIENCE
 from pusher_server.apps.schemas import FoundApp, Layout, RowRefused
@@ -207,20 +208,26 @@ class SqlStore:
         before = self._read.get(app_id)
         if before is not None and before[0] == row:
             return before[1]
+        found = FoundApp(app_id, self._app_in(row))
+        self._read[app_id] = (row, found)
+        return found
+
+    def _app_in(self, row: Row) -> App | None:
+        """Says what is wrong with the row; None when that is too much."""
         try:
-            stored = self.layout.read(row, self._defaults)
-            if any(pair.secret in self.published for pair in stored.app.keys):
+            read = self.layout.read(row, self._defaults)
+            if any(pair.secret in self.published for pair in read.app.keys):
                 raise RowRefused(
-                    app_id,
+                    read.app.id,
                     self.layout.columns["secret"].name,
                     "is the published example's, which works on loopback only; give it one of its own",
                 )
         except RowRefused as refused:
             logger.error("a row of %s is refused: %s", self.layout.table, refused)
-            stored = None
-        found = FoundApp(app_id, stored)
-        self._read[app_id] = (row, found)
-        return found
+            return None
+        for line in read.left_out:
+            logger.error("a row of %s has an unusable webhook: %s", self.layout.table, line)
+        return read.app
 
     def _tell_missing(self, columns: Collection[str]) -> None:
         """Columns of the preset that the table does without; said once."""

@@ -3,12 +3,12 @@
 import os
 import secrets
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from pusher_server.cli import apps_shown as shown
 from pusher_server.cli import config_file
 from pusher_server.errors import ConfigError
 
@@ -24,7 +24,7 @@ _NOT_SET = {
     "secret": "`apps rotate` makes a new key with its secret",
     "previous_key": "`apps rotate` keeps the key until now",
     "previous_secret": "`apps rotate` keeps the key until now",
-    "webhooks": "it is JSON; change it in the database",
+    "webhooks": "they are a structure; write [[apps.webhooks]] in the file, or JSON in the database",
 }
 
 _config = click.option(
@@ -67,7 +67,7 @@ def list_apps(named: Path | None, as_json: bool) -> None:
     """List all apps with their keys."""
     found = _open(named).all()
     if as_json:
-        _print_json([_brief(app) for app in found])
+        shown.print_json([shown.brief(app) for app in found])
         return
     for app in found:
         keys = ", ".join(pair.key for pair in app.keys)
@@ -82,7 +82,7 @@ def list_apps(named: Path | None, as_json: bool) -> None:
 @_json
 def show(app_id: str, named: Path | None, reveal: bool, as_json: bool) -> None:
     """Show one app: its own settings and those it has by default."""
-    _show(_existing(_open(named), app_id), reveal=reveal, as_json=as_json)
+    shown.print_app(_existing(_open(named), app_id), reveal=reveal, as_json=as_json)
 
 
 @apps.command("add")
@@ -113,7 +113,7 @@ def add(
         raise click.ClickException(f"there is an app {app_id!r} already")
     secret = sys.stdin.readline().strip() if secret_stdin else secrets.token_hex(20)
     store.add(app_id, key or secrets.token_hex(10), _to_write(store, secret, reveal), wanted)
-    _show(_existing(store, app_id), reveal=reveal, as_json=as_json)
+    shown.print_app(_existing(store, app_id), reveal=reveal, as_json=as_json)
 
 
 @apps.command("set")
@@ -130,7 +130,7 @@ def set_(app_id: str, settings: tuple[str, ...], named: Path | None, as_json: bo
     store = _open(named)
     _existing(store, app_id)
     store.change(app_id, _parse(settings))
-    _show(_existing(store, app_id), reveal=False, as_json=as_json)
+    shown.print_app(_existing(store, app_id), reveal=False, as_json=as_json)
 
 
 @apps.command("disable")
@@ -169,7 +169,7 @@ def rotate(app_id: str, named: Path | None, reveal: bool, as_json: bool) -> None
     _existing(store, app_id)
     secret = _to_write(store, secrets.token_hex(20), reveal)
     store.rotate(app_id, secrets.token_hex(10), secret)
-    _show(_existing(store, app_id), reveal=reveal, as_json=as_json)
+    shown.print_app(_existing(store, app_id), reveal=reveal, as_json=as_json)
 
 
 @apps.command("remove")
@@ -252,48 +252,3 @@ def _parse(settings: tuple[str, ...]) -> dict[str, object]:
         except ValueError as error:
             raise click.ClickException(f"{setting} {error}") from None
     return parsed
-
-
-def _brief(app: "App") -> dict[str, object]:
-    keys = [pair.key for pair in app.keys]
-    return {"id": app.id, "name": app.name, "enabled": app.enabled, "keys": keys}
-
-
-def _as_json(app: "App", *, reveal: bool) -> dict[str, Any]:
-    import msgspec
-
-    tree: dict[str, Any] = msgspec.to_builtins(app)
-    if not reveal:
-        tree["keys"] = [{"key": pair["key"]} for pair in tree["keys"]]
-    return tree
-
-
-def _show(app: "App", *, reveal: bool, as_json: bool) -> None:
-    tree = _as_json(app, reveal=reveal)
-    if as_json:
-        _print_json(tree)
-        return
-    keys, limits = tree.pop("keys"), tree.pop("limits")
-    lines: Mapping[str, object] = {
-        "id": tree.pop("id"),
-        **{f"key {number}": pair["key"] for number, pair in enumerate(keys, 1)},
-        **{f"secret {n}": pair["secret"] for n, pair in enumerate(keys, 1) if reveal},
-        **tree,
-        **{f"limits.{name}": value for name, value in limits.items()},
-    }
-    for name, value in lines.items():
-        click.echo(f"{name}: {_in_words(value)}")
-    if not reveal:
-        click.echo(f"(`pusher-server apps show {app.id} --reveal` prints secrets)")
-
-
-def _in_words(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _print_json(tree: object) -> None:
-    import json
-
-    click.echo(json.dumps(tree, ensure_ascii=False, indent=2))

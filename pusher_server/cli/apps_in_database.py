@@ -27,7 +27,7 @@ class DatabaseApps:
 
         async def read(editor: "AppEditor") -> list["App"]:
             found = await editor.store.all()
-            return [each.stored.app for each in found if each.stored is not None]
+            return [each.app for each in found if each.app is not None]
 
         return self._do(read)
 
@@ -35,8 +35,8 @@ class DatabaseApps:
         """The app of this id."""
 
         async def read(editor: "AppEditor") -> "App | None":
-            found = [each.stored for each in await editor.store.find(ids=[app_id])]
-            return found[0].app if found and found[0] is not None else None
+            found = await editor.store.find(ids=[app_id])
+            return found[0].app if found else None
 
         return self._do(read)
 

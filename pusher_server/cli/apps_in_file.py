@@ -117,8 +117,11 @@ class FileApps:
         """The line that has the setting, in its own table or dotted."""
         place = self._table(app_id)
         for n, (index, table) in enumerate(self._tables, 1):
-            name = setting.removeprefix(f"{table}.") if table else setting
-            if index == place and re.match(rf"\s*{re.escape(name)}\s*=", self._lines[n - 1]):
+            prefix = f"{table}." if table else ""
+            if index != place or not setting.startswith(prefix):
+                continue
+            name = re.escape(setting.removeprefix(prefix))
+            if re.match(rf"\s*{name}\s*=", self._lines[n - 1]):
                 return n
         return None
 

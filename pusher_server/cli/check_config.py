@@ -69,4 +69,6 @@ def _app_line(app: "App") -> str:
     marks = [
         word for word, holds in (("strict", app.strict), ("disabled", not app.enabled)) if holds
     ]
+    if app.webhooks:
+        marks.append("webhooks to " + " and ".join(each.shown_url for each in app.webhooks))
     return f"app {app.id}{label}: key {keys}" + "".join(f", {mark}" for mark in marks)

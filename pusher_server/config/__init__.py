@@ -15,6 +15,7 @@ from pusher_server.config.settings import (
     OperationsSettings,
     ServerSettings,
     TlsSettings,
+    WebhookSettings,
     WebsocketSettings,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "PublishedCredentials",
     "ServerSettings",
     "TlsSettings",
+    "WebhookSettings",
     "WebsocketSettings",
     "example_text",
     "load",

@@ -6,7 +6,7 @@ its own table.
 
 from collections.abc import Collection, Iterable, Mapping
 
-from pusher_server.app import STRICT_LIMITS, App
+from pusher_server.app import STRICT_LIMITS, App, Webhook
 from pusher_server.config.problems import Table, check_names, to_struct
 from pusher_server.errors import ConfigError
 
@@ -100,6 +100,12 @@ def read_app(table: object, path: str, defaults: Table, elsewhere: Collection[st
     if not app.strict:
         return app
     return to_struct({**merged, "limits": {**STRICT_LIMITS, **limits}}, App, path, origins={})
+
+
+def read_webhook(table: Table, path: str) -> Webhook:
+    """One webhook, as in an `[[apps.webhooks]]` table. Raises ConfigError, whose setting begins with `path`."""
+    check_names(table, Webhook, path, elsewhere=())
+    return to_struct(table, Webhook, path, origins={})
 
 
 def _limits(table: Table) -> Table:

@@ -15,6 +15,7 @@ from pusher_server.app import App
 from pusher_server.config import apps as app_tables
 from pusher_server.config.problems import (
     check_names,
+    item_of,
     kind_at,
     settings_in,
     subtable_of,
@@ -180,6 +181,10 @@ def _apply_environment(tree: Tree, environ: Mapping[str, str]) -> dict[str, str]
         kind = _kind_of(steps)
         if kind is None or subtable_of(kind) is not None:
             raise ConfigError(variable, _why_unknown(steps))
+        if subtable_of(item_of(kind)) is not None:
+            raise ConfigError(
+                variable, "a list of tables has no room in a variable; use a config file"
+            )
         value = environ[variable]
         _put(tree, steps, _split(value) if get_origin(kind) is tuple else value)
         origins[setting] = f"from the variable {variable}"

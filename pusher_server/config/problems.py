@@ -8,7 +8,7 @@ import difflib
 import re
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -77,6 +77,19 @@ def check_names(
         below = subtable_of(fields.get(name))
         if below is not None:
             check_names(value, below, f"{path}.{name}", elsewhere=elsewhere)
+        below = subtable_of(item_of(fields.get(name)))
+        if below is not None:
+            _check_list(value, below, f"{path}.{name}", elsewhere)
+
+
+def _check_list(value: object, struct: type[Struct], path: str, elsewhere: Collection[str]) -> None:
+    """As `check_names`, for a list of tables. What is no list or no table is left to `to_struct`."""
+    if isinstance(value, Mapping):
+        header = re.sub(r"\[\d+\]", "", path)
+        raise ConfigError(path, f"expected a list of tables; write [[{header}]] above each")
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(item, Mapping):
+            check_names(item, struct, f"{path}[{index}]", elsewhere=elsewhere)
 
 
 def unknown(name: str, path: str, known: Collection[str], elsewhere: Collection[str]) -> str:
@@ -92,12 +105,27 @@ def unknown(name: str, path: str, known: Collection[str], elsewhere: Collection[
 
 
 def kind_at(struct: type[Struct], steps: Sequence[str]) -> object | None:
-    """The type of the setting that `steps` lead to from `struct`, None when there is none."""
+    """The type of the setting that `steps` lead to from `struct`, None when there is none.
+
+    A step into a list or a table of free names is written as msgspec does: `name[0]`, `name[...]`.
+    """
     kind: object = struct
     for step in steps:
+        name, inside, _ = step.partition("[")
         table = subtable_of(kind)
-        kind = fields_of(table).get(step) if table is not None else None
+        kind = fields_of(table).get(name) if table is not None else None
+        if inside:
+            kind = item_of(kind)
     return kind
+
+
+def item_of(kind: object) -> object | None:
+    """The type of a list's items, or of a free table's values, None for any other type."""
+    if typing.get_origin(kind) is tuple:
+        return cast(object, typing.get_args(kind)[0])
+    if typing.get_origin(kind) in (dict, Mapping):
+        return cast(object, typing.get_args(kind)[1])
+    return None
 
 
 def to_struct(table: Table, struct: type[T], path: str, *, origins: Mapping[str, str]) -> T:

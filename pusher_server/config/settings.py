@@ -172,6 +172,21 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return f"DatabaseSettings(url=***, preset={self.preset!r}, table={self.table!r})"
 
 
+class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[webhooks]`: how all apps' webhooks are kept and sent; which there are is the apps' own."""
+
+    outbox: str = "pusher-server-webhooks.sqlite"
+    timeout: Annotated[float, Meta(gt=0, le=60)] = 10.0
+    batch_window: Annotated[float, Meta(ge=0, le=10)] = 0.05
+    batch_events: Annotated[int, Meta(ge=1, le=1_000)] = 100
+
+    def __post_init__(self) -> None:
+        if not self.outbox:
+            raise ValueError(
+                "outbox is empty; name a file, such as 'pusher-server-webhooks.sqlite'"
+            )
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything there is to set. `server.py` hands each component its branch, never the tree."""
 
@@ -181,6 +196,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     operations: OperationsSettings = field(default_factory=OperationsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     #: `[defaults]` is already merged into these.
     apps: tuple[App, ...] = ()
@@ -194,6 +210,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     #: What the operator should know about how the sources were read; shown once at start.
     notices: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        shown = {
+            name: getattr(self, name) for name in self.__struct_fields__ if name != "defaults"
+        }  # as they were written: their webhooks may hold secrets
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
 
 #: The tables that `[section]` may name, with their structs.
 SECTIONS: dict[str, type[Struct]] = {
@@ -203,5 +225,6 @@ SECTIONS: dict[str, type[Struct]] = {
     "operations": OperationsSettings,
     "log": LogSettings,
     "cluster": ClusterSettings,
+    "webhooks": WebhookSettings,
     "database": DatabaseSettings,
 }

@@ -13,8 +13,9 @@ pass count as old as that pass.
 from collections import deque
 from collections.abc import Callable
 
+from pusher_server.histogram import Histogram
 from pusher_server.hub.channel import Channel
-from pusher_server.hub.traffic import LATENCY_BOUNDS, Histogram
+from pusher_server.hub.traffic import LATENCY_BOUNDS
 
 #: Subscribers written to before other channels, and the loop itself, get a turn: about 1 ms.
 CHUNK = 200

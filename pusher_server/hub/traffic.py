@@ -4,35 +4,10 @@ A broadcast is counted once, by the number of its recipients. Nothing is counted
 here is computed that nobody asks for.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from pusher_server.histogram import Histogram
 
 #: Upper bounds in seconds: a quiet server writes within 1 ms, one that is at its limit takes seconds.
 LATENCY_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-
-
-class Histogram:
-    """How many values were up to each of `bounds`, each value in one place; the last place has no bound."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = tuple(bounds)
-        self.counts = [0] * (len(self.bounds) + 1)
-        #: The sum of all values.
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def observe_since(self, times: Iterable[float], now: float) -> None:
-        """Count how long ago each of `times` was."""
-        counts, bounds = self.counts, self.bounds
-        for time in times:
-            counts[bisect_left(bounds, now - time)] += 1
-            self.total += now - time
 
 
 class AppTraffic:

@@ -12,12 +12,16 @@ PREFIX = "pusher_server_"
 
 
 class Metric(Struct, frozen=True):
-    """`name` as it is exported, without the suffixes of histograms."""
+    """`name` as it is exported, without the suffixes of histograms.
+
+    `largest`: of several processes' values the largest counts, not their sum.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram", "info"]
     help: str
     labels: tuple[str, ...] = ()
+    largest: bool = False
 
 
 def _counter(name: str, text: str, *labels: str) -> Metric:
@@ -76,6 +80,33 @@ REQUESTS_REFUSED = _counter(
 )  # fmt: skip
 RATE_LIMITED = _counter(
     "rate_limited", "What exceeded a rate: publish, read, client_event.", "app", "rate"
+)
+
+WEBHOOKS_WAITING = _gauge(
+    "webhooks_waiting",
+    "Events that are decided and not yet delivered, one for each webhook.",
+    "app",
+)
+WEBHOOKS_OLDEST = Metric(
+    PREFIX + "webhooks_oldest_age_seconds",
+    "gauge",
+    "Time since the oldest of them was decided; 0 when none waits.",
+    ("app",),
+    largest=True,
+)
+WEBHOOK_ATTEMPTS = _counter("webhook_attempts", "Requests to webhooks.", "app")
+WEBHOOK_FAILURES = _counter(
+    "webhook_failed_attempts", "Requests to webhooks that no 2xx answered.", "app"
+)
+WEBHOOK_EVENTS = _counter("webhook_events_delivered", "Events that a webhook accepted.", "app")
+WEBHOOK_DEAD = _counter("webhook_dead_letters", "Events given up, and kept.", "app")
+WEBHOOK_DROPPED = _counter(
+    "webhook_events_dropped", "Events lost because the outbox could not keep them.", "app"
+)
+WEBHOOK_LATENCY = Metric(
+    PREFIX + "webhook_delivery_seconds",
+    "histogram",
+    "Time from an event's decision to its acceptance by a webhook.",
 )
 
 LOOP_LAG = Metric(

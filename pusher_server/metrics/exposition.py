@@ -15,13 +15,18 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from pusher_server import __version__
+from pusher_server.histogram import DELIVERY_BOUNDS
 from pusher_server.hub.traffic import LATENCY_BOUNDS
 from pusher_server.metrics import catalogue
 from pusher_server.metrics.catalogue import CATALOGUE, Metric
 from pusher_server.metrics.lag import LAG_BOUNDS
 from pusher_server.metrics.reading import Distribution, Labels, Sums
 
-_BOUNDS = {catalogue.LATENCY.name: LATENCY_BOUNDS, catalogue.LOOP_LAG.name: LAG_BOUNDS}
+_BOUNDS = {
+    catalogue.LATENCY.name: LATENCY_BOUNDS,
+    catalogue.LOOP_LAG.name: LAG_BOUNDS,
+    catalogue.WEBHOOK_LATENCY.name: DELIVERY_BOUNDS,
+}
 
 #: soketi's name -> ours. All of soketi's are gauges or counters without `_total`, so their type is left open.
 SOKETI: dict[str, Metric] = {

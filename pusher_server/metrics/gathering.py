@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from pusher_server.hub.traffic import Histogram
+from pusher_server.histogram import Histogram
 from pusher_server.metrics import catalogue
 from pusher_server.metrics.catalogue import Metric
 from pusher_server.metrics.counting import Counting
@@ -33,6 +33,23 @@ class LinkReading(Struct, frozen=True, kw_only=True):
     followed_topics: int
 
 
+class WebhookReading(Struct, frozen=True, kw_only=True):
+    """One app's webhooks, as this process knows them.
+
+    `waiting` and `oldest` (seconds of the epoch) only if it is the one that delivers them: every process can
+    see what waits, and it would be counted as often.
+    """
+
+    app_id: str
+    waiting: int
+    oldest: float | None
+    attempts: int
+    failures: int
+    delivered: int
+    dead: int
+    dropped: int
+
+
 class Gatherer(Protocol):
     """Whatever can be read."""
 
@@ -42,6 +59,8 @@ class Gatherer(Protocol):
 
 class Gathering(Gatherer):
     """One process. `worker` is its name among its machine's; the callables are asked at each reading.
+
+    `clock` gives seconds of the epoch. `webhook_latency` is from decided to delivered.
 
     `hindrances` say why no client should come, `problems` what is wrong besides; None while all is well.
     """
@@ -53,6 +72,8 @@ class Gathering(Gatherer):
         worker: str,
         lag: LagWatch,
         links: Callable[[], Iterable[LinkReading]],
+        webhooks: Callable[[], Iterable[WebhookReading]],
+        webhook_latency: Histogram,
         max_connections: int,
         clock: Callable[[], float],
         hindrances: Iterable[Callable[[], str | None]] = (),
@@ -62,6 +83,8 @@ class Gathering(Gatherer):
         self._worker = worker
         self._lag = lag
         self._links = links
+        self._webhooks = webhooks
+        self._webhook_latency = webhook_latency
         self._max_connections = max_connections
         self._clock = clock
         self._hindrances = tuple(hindrances)
@@ -80,6 +103,7 @@ class Gathering(Gatherer):
             numbers=numbers,
             histograms={
                 catalogue.LATENCY.name: _distribution(self._node.hub.traffic.latency),
+                catalogue.WEBHOOK_LATENCY.name: _distribution(self._webhook_latency),
                 catalogue.LOOP_LAG.name: _distribution(self._lag.histogram),
             },
         )
@@ -110,6 +134,9 @@ class Gathering(Gatherer):
         yield catalogue.STARTED, worker, use.started
         for link in self._links():
             yield from self._link_samples(link)
+        now = self._clock()
+        for app in self._webhooks():
+            yield from _webhook_samples(app, now)
 
     def _app_samples(self) -> Iterator[Sample]:
         hub = self._node.hub
@@ -144,6 +171,18 @@ class Gathering(Gatherer):
         yield catalogue.REDECLARED, peer, link.redeclared
         yield catalogue.HELD_KEYS, peer, link.held_keys
         yield catalogue.FOLLOWED_TOPICS, peer, link.followed_topics
+
+
+def _webhook_samples(app: WebhookReading, now: float) -> Iterator[Sample]:
+    labels = (app.app_id,)
+    yield catalogue.WEBHOOKS_WAITING, labels, app.waiting
+    age = 0.0 if app.oldest is None else max(0.0, now - app.oldest)
+    yield catalogue.WEBHOOKS_OLDEST, labels, age
+    yield catalogue.WEBHOOK_ATTEMPTS, labels, app.attempts
+    yield catalogue.WEBHOOK_FAILURES, labels, app.failures
+    yield catalogue.WEBHOOK_EVENTS, labels, app.delivered
+    yield catalogue.WEBHOOK_DEAD, labels, app.dead
+    yield catalogue.WEBHOOK_DROPPED, labels, app.dropped
 
 
 def _first(questions: Iterable[Callable[[], str | None]]) -> str | None:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from pusher_server.hub.traffic import Histogram
+from pusher_server.histogram import Histogram
 
 #: Upper bounds in seconds. A turn with a full chunk takes 1 ms; one second is a server that nobody can use.
 LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

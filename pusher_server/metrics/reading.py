@@ -59,6 +59,12 @@ class Sums:
         for labels, value in samples:
             sums[labels] = sums.get(labels, 0) + value
 
+    def add_largest(self, name: str, samples: Iterable[tuple[Labels, float]]) -> None:
+        """As `add`, where the largest counts."""
+        sums = self.numbers.setdefault(name, {})
+        for labels, value in samples:
+            sums[labels] = max(sums.get(labels, value), value)
+
     def add_histogram(self, name: str, other: Distribution) -> None:
         """All histograms of one name have the same bounds."""
         found = self.histograms.get(name)

@@ -92,7 +92,10 @@ async def _reading(process: Asked) -> Reading | None:
 
 def _add(sums: Sums, reading: Reading, *, gauges: bool) -> None:
     for name, samples in reading.numbers.items():
-        if gauges or catalogue.BY_NAME[name].kind == "counter":
+        metric = catalogue.BY_NAME[name]
+        if gauges and metric.largest:
+            sums.add_largest(name, samples)
+        elif gauges or metric.kind == "counter":
             sums.add(name, samples)
     for name, distribution in reading.histograms.items():
         sums.add_histogram(name, distribution)

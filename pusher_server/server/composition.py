@@ -31,11 +31,15 @@ from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.team import alone
 from pusher_server.node.node import Node
-from pusher_server.server import cluster
+from pusher_server.server import cluster, webhooks
 from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen, raise_file_limit
-from pusher_server.server.operations import link_readings, operations_listener
+from pusher_server.server.operations import (
+    link_readings,
+    operations_listener,
+    webhook_readings,
+)
 from pusher_server.server.places import WorkerPlace
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.tls import Certificate
@@ -69,16 +73,7 @@ class Server:
         self._place = place
         self._apps = StaticApps(config.apps)
         #: There when the apps come from a database; the file's are none then.
-        self._live = (
-            LiveApps(
-                config.database,
-                config.defaults,
-                time.monotonic,
-                published=() if config.server.is_local else published_secrets(),
-            )
-            if config.database.url
-            else None
-        )
+        self._live = _apps_of_database(config)
         self._closing: set[asyncio.Task[None]] = set()
         self._certificate = (
             Certificate(config.server.tls) if config.server.tls.certificate else None
@@ -109,6 +104,7 @@ class Server:
         if self._live is not None:
             self._live.provider.on_change = self._app_changed
             self.node.app_changed_elsewhere = self._live.note
+        self._webhooks = webhooks.attach(config, self.node, self._cluster.roster)
         self._edge = WebSocketEdge(
             self.node,
             config.websocket,
@@ -123,11 +119,14 @@ class Server:
 
     def _gathering(self) -> Gathering:
         """What metrics and health read; it hears of refusals if somebody will ask."""
+        numbers = self._webhooks.numbers
         gathering = Gathering(
             self.node,
             worker="1" if self._place is None else str(self._place.index),
             lag=self._lag,
             links=lambda: link_readings(self._cluster.stores),
+            webhooks=lambda: webhook_readings(numbers),
+            webhook_latency=numbers.latency,
             max_connections=self._config.websocket.max_connections,
             clock=time.time,
             hindrances=[lambda: None if self.node.apps.ready else self._problem()],
@@ -159,9 +158,10 @@ class Server:
             cluster=self._cluster,
             tick=self._tick,
             reload=self.reload,
+            starting=self.begin,
             started=lambda: self.on_started(self._report(address, file_limit)),
+            stopped=self.end,
             supervised=self._place is not None,
-            stopped=None if self._live is None else self._live.close,
             operations=self._operations,
         )
         try:
@@ -169,6 +169,16 @@ class Server:
         finally:
             if config.server.unix_socket and self._place is None:
                 Path(config.server.unix_socket).unlink(missing_ok=True)
+
+    def begin(self) -> None:
+        """What runs beside the clients, before the first of them. In the running loop."""
+        self._webhooks.start(expected=webhooks.are_expected(self._config))
+
+    async def end(self) -> None:
+        """After the last client."""
+        await self._webhooks.stop()
+        if self._live is not None:
+            await self._live.close()
 
     def drain(self) -> None:
         """Send the clients away, then end."""
@@ -199,11 +209,13 @@ class Server:
         if self._live is not None:
             self._live.use_defaults(config.defaults)
         self._config = structs.replace(self._config, apps=config.apps, defaults=config.defaults)
+        if webhooks.are_expected(config):
+            self._webhooks.expect()
         self._close_gently(closing)
 
     def _problem(self) -> str | None:
         """What `/ready` says besides; None when nothing is wrong."""
-        told = [self._cluster.problem, self.node.apps.problem]
+        told = [self._cluster.problem, self.node.apps.problem, self._webhooks.problem]
         return "; ".join(each for each in told if each is not None) or None
 
     def _app_changed(self, app_id: str, app: App | None) -> None:
@@ -281,6 +293,18 @@ def _call_soon(callback: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(callback)
 
 
+def _apps_of_database(config: Config) -> LiveApps | None:
+    """None when they stand in the file."""
+    if not config.database.url:
+        return None
+    return LiveApps(
+        config.database,
+        config.defaults,
+        time.monotonic,
+        published=() if config.server.is_local else published_secrets(),
+    )
+
+
 def _limiter(config: Config, tallies: Tallies | None) -> RateLimiter:
     if tallies is None or not config.cluster.shared_rates:
         return LocalRateLimiter(time.monotonic)
@@ -296,5 +320,5 @@ def _node_id(config: Config, place: WorkerPlace | None) -> str:
 
 
 def _changed_sections(before: Config, after: Config) -> list[str]:
-    names = ("server", "websocket", "http", "operations", "log", "cluster", "database")
+    names = ("server", "websocket", "http", "operations", "log", "cluster", "webhooks", "database")
     return [name for name in names if getattr(before, name) != getattr(after, name)]

@@ -30,7 +30,9 @@ _FAREWELL = 2.0
 
 
 class DrainingServer(uvicorn.Server):
-    """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP, `stopped` at the end.
+    """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP.
+
+    `starting` is called in the loop before the first client, `stopped` after the last one.
 
     `supervised`: signals may come several times for one wish, from a terminal and from the supervisor, so a
     repeated one ends nothing at once.
@@ -46,9 +48,10 @@ class DrainingServer(uvicorn.Server):
         grace: float,
         tick: Callable[[float], None],
         reload: Callable[[], None],
+        starting: Callable[[], None],
         started: Callable[[], None],
+        stopped: Callable[[], Awaitable[None]],
         supervised: bool = False,
-        stopped: Callable[[], Awaitable[None]] | None = None,
         operations: Listener | None = None,
     ) -> None:
         super().__init__(config)
@@ -60,6 +63,7 @@ class DrainingServer(uvicorn.Server):
         self._grace = grace
         self._tick = tick
         self._reload = reload
+        self._starting = starting
         self._announce = started
         self._stopped = stopped
         self._draining: asyncio.Task[None] | None = None
@@ -67,6 +71,7 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Listen, then keep what exists now out of the garbage collector's way."""
+        self._starting()
         self._cluster.start()
         await super().startup(sockets=sockets)
         if self._operations is not None:
@@ -82,8 +87,7 @@ class DrainingServer(uvicorn.Server):
         """After the last client, let the other nodes know, and whatever else holds connections."""
         await super().shutdown(sockets=sockets)
         await self._cluster.stop()
-        if self._stopped is not None:
-            await self._stopped()
+        await self._stopped()
         if self._operations is not None:
             await self._operations.close()
 

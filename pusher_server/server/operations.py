@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pusher_server.cluster.stores import Stores
 from pusher_server.config import OperationsSettings
 from pusher_server.errors import ConfigError
-from pusher_server.metrics.gathering import LinkReading
+from pusher_server.metrics.gathering import LinkReading, WebhookReading
 from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.operations import Operations
 from pusher_server.metrics.team import Team
+from pusher_server.webhooks.numbers import Numbers
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -53,6 +54,21 @@ def link_readings(stores: Stores | None) -> Iterator[LinkReading]:
             redeclared=stats.redeclared,
             held_keys=len(each.holdings),
             followed_topics=len(each.followings),
+        )
+
+
+def webhook_readings(numbers: Numbers) -> Iterator[WebhookReading]:
+    """What became of each app's events, as far as this process knows."""
+    for app_id, app in numbers.apps.items():
+        yield WebhookReading(
+            app_id=app_id,
+            waiting=app.waiting,
+            oldest=app.oldest,
+            attempts=app.attempts,
+            failures=app.failures,
+            delivered=app.delivered,
+            dead=app.dead,
+            dropped=app.dropped,
         )
 
 

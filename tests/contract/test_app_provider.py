@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pusher_server.app import STRICT_LIMITS, App, AppKey, AppLimits
+from pusher_server.app import STRICT_LIMITS, App, AppKey, AppLimits, Webhook
 from pusher_server.apps.cached import CachedApps
 from pusher_server.apps.static import StaticApps
 from pusher_server.interfaces import AppProvider
@@ -30,6 +30,10 @@ APPS = (
         cache_ttl=7,
         watchlist=True,
         limits=AppLimits(**{**STRICT_LIMITS, "connections": 5, "presence_members": 3}),
+        webhooks=(
+            Webhook(url="http://127.0.0.1/hook", headers={"X-Tenant": "1"}, batch=True),
+            Webhook(url="https://example.com/", event_types=("member_added",), verify=False),
+        ),
     ),
     App(id="2", keys=(AppKey(key="other", secret="s3"),), enabled=False),
 )
@@ -54,6 +58,7 @@ SOKETI_APPS = (
             event_data_bytes=10_240,
             batch_events=5,
         ),
+        webhooks=(Webhook(url="http://127.0.0.1/hook"),),
     ),
     App(
         id="2",
@@ -80,6 +85,11 @@ LARAVEL_APPS = (
         client_events="off",
     ),
 )
+
+OUR_WEBHOOKS = """[
+    {"url": "http://127.0.0.1/hook", "headers": {"X-Tenant": "1"}, "batch": true},
+    {"url": "https://example.com/", "event_types": ["member_added"], "verify": false}
+]"""
 
 SOKETI_ROWS: list[dict[str, object]] = [
     {
@@ -133,6 +143,7 @@ async def fill(table: AppTable) -> tuple[App, ...]:
             shop |= {"previous_key": "old", "previous_secret": "s2", "client_events": "off"}
             shop |= {"allowed_origins": "example.com, *.example.org", "cache_ttl": 7}
             shop |= {"watchlist": on, "max_connections": 5, "max_presence_members": 3}
+            shop |= {"webhooks": OUR_WEBHOOKS}
             other = {"id": "2", "key": "other", "secret": "s3", "enabled": table.switch(False)}
             await table.insert([shop, other])
             return APPS

@@ -1,6 +1,7 @@
 """Tables as operators really have them: other types, twins, slips. What is wrong with a row ends there."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from pusher_server.app import Webhook
 from pusher_server.apps.cached import CachedApps
 from pusher_server.apps.editing import AppEditor, EditRefused
 from pusher_server.config import published_secrets
@@ -47,15 +49,16 @@ async def test_a_bad_row_is_said_once_and_the_others_are_served(
     async with table.store() as store:
         for _ in range(3):
             found = await store.all()
-        usable = {each.id: each.stored for each in found if each.stored is not None}
-        assert sorted(usable) == ["1", "6"]
-        assert usable["6"].app.limits.connections == 0
-        assert usable["6"].webhooks == [{"url": "http://x"}]
+        usable = {each.id: each.app for each in found if each.app is not None}
+        assert sorted(usable) == ["1", "3", "6"]
+        assert usable["6"].limits.connections == 0
+        assert usable["6"].webhooks == (Webhook(url="http://x"),)
+        assert usable["3"].webhooks == ()
         apps = CachedApps(store, time.monotonic, unknown_seconds=1)
         assert await apps.by_key("negative") is None
         assert await apps.by_key("good") is not None
     said = [record.getMessage() for record in caplog.records]
-    assert [line.partition(" is refused: ")[2].partition(":")[0] for line in said] == [
+    assert [re.split(r" is refused: | webhook: ", line)[1].partition(":")[0] for line in said] == [
         "app '2', column 'max_connections'",
         "app '3', column 'webhooks'",
         "app '4', column 'secret'",
@@ -71,7 +74,7 @@ async def test_a_published_secret_is_refused_where_others_reach_us(
     await table.insert([row("1", "k") | {"secret": "app-secret"}])
     async with table.store() as store:
         store.published = published_secrets()
-        assert [each.stored for each in await store.all()] == [None]
+        assert [each.app for each in await store.all()] == [None]
     assert "app '1', column 'secret': is the published example's" in caplog.text
 
 
@@ -79,11 +82,11 @@ async def test_a_mended_row_is_taken(table: AppTable) -> None:
     """And a row that goes wrong again is said again."""
     await table.insert([row("1", "k", max_connections=-7)])
     async with table.store() as store:
-        assert [each.stored for each in await store.find(ids=["1"])] == [None]
+        assert [each.app for each in await store.find(ids=["1"])] == [None]
         await table.update("1", "max_connections", 7)
         (found,) = await store.find(keys=["k"])
-        assert found.stored is not None
-        assert found.stored.app.limits.connections == 7
+        assert found.app is not None
+        assert found.app.limits.connections == 7
 
 
 async def test_a_key_of_two_rows_belongs_to_the_first_id(
@@ -148,9 +151,9 @@ async def test_numbers_that_sqlite_makes_of_texts(tmp_path: Path) -> None:
         await table.insert([{"id": "12345", "key": "67890", "secret": "13579", "name": "1"}])
         async with table.store() as store:
             (found,) = await store.find(keys=["67890"])
-            assert found.stored is not None
-            assert found.stored.app.id == "12345"
-            assert found.stored.app.keys[0].secret == "13579"
+            assert found.app is not None
+            assert found.app.id == "12345"
+            assert found.app.keys[0].secret == "13579"
             assert await store.find(ids=["12345"]) == [found]
 
 
@@ -164,8 +167,8 @@ async def test_a_row_may_hold_bits(mariadb: MariaServer, tmp_path: Path) -> None
         await table.insert([{"id": "A", "key": "K", "secret": "s", "enabled": 0}])
         async with table.store() as store:
             (found,) = await store.find(keys=["K"])
-            assert found.stored is not None
-            assert not found.stored.app.enabled
+            assert found.app is not None
+            assert not found.app.enabled
             apps = CachedApps(store, time.monotonic, unknown_seconds=1)
             assert await apps.by_key("k") is None
             assert await apps.by_key("K") is not None
@@ -226,9 +229,9 @@ async def test_every_table_is_written_to(
             await editor.add({"id": "2", "key": "k", "secret": "s"})
         await editor.change("1", {"client_events": "off", "limits.connections": 6})
         (found,) = await store.find(ids=["1"])
-        assert found.stored is not None
-        assert found.stored.app.client_events == "off"
-        assert found.stored.app.limits.connections == 6
+        assert found.app is not None
+        assert found.app.client_events == "off"
+        assert found.app.limits.connections == 6
         if preset == "own":
             await editor.rotate("1", "new", "t")
             assert [each.id for each in await store.find(keys=["new", "k"])] == ["1"]
@@ -241,8 +244,8 @@ async def test_every_table_is_written_to(
         else:
             await editor.change("1", {"enabled": False})
             (found,) = await store.find(ids=["1"])
-            assert found.stored is not None
-            assert not found.stored.app.enabled
+            assert found.app is not None
+            assert not found.app.enabled
         with pytest.raises(EditRefused, match="app '1' has no key 'unheard-of'"):
             await editor.remove_key("1", "unheard-of")
         if preset == "soketi":
@@ -267,5 +270,5 @@ async def test_a_table_with_two_more_columns_rotates(mariadb: MariaServer, tmp_p
             await editor.add({"id": "1", "key": "k", "secret": "s"})
             await editor.rotate("1", "new", "t")
             (found,) = await store.find(keys=["k"])
-            assert found.stored is not None
-            assert [pair.key for pair in found.stored.app.keys] == ["new", "k"]
+            assert found.app is not None
+            assert [pair.key for pair in found.app.keys] == ["new", "k"]

@@ -87,7 +87,9 @@ async def serving(
         grace=config.server.shutdown_grace,
         tick=server._tick,
         reload=server.reload,
+        starting=server.begin,
         started=listening.set,
+        stopped=server.end,
     )
     server._uvicorn_server = uvicorn
     address = Address(port=sockets[0].getsockname()[1])

@@ -146,6 +146,14 @@ class TestCheckConfig:
             "app shop (Shop): key shop-key, strict",
         ]
 
+    def test_it_says_where_webhooks_go_without_secrets(self, tmp_path: Path) -> None:
+        file = tmp_path / "hooks.toml"
+        app = '[[apps]]\nid = "1"\nkey = "k"\nsecret = "s"\n'
+        file.write_text(app + '[[apps.webhooks]]\nurl = "https://me:hush@example.com/a?b=hush"\n')
+        output = call("check-config", str(file)).output
+        assert "app 1: key k, webhooks to https://example.com/a\n" in output
+        assert "hush" not in output
+
     def test_without_a_file_it_checks_the_usual_one_if_there_is_one(self, tmp_path: Path) -> None:
         assert "embedded defaults" in call("check-config").output
         (tmp_path / config_file.USUAL_NAME).write_text(APP)

@@ -29,6 +29,16 @@ id = "2"
 keys = [{ key = "new", secret = "hush" }, { key = "old", secret = "hush" }]
 limits.connections = 7
 
+[[apps.webhooks]]
+url = "https://me:hush@example.com/hook?token=hush"
+batch = true
+
+[apps.webhooks.headers]
+name = "hush"
+
+[apps.webhooks.filter]
+channel_name_starts_with = "presence-"
+
 [log]
 level = "info"
 """
@@ -193,6 +203,32 @@ def test_what_cannot_be_done_is_one_line(
     assert len(json.loads(in_database("list", "--json").stdout)) == 1
 
 
+def test_secrets_of_webhooks_are_shown_only_if_asked_for(in_file: Command) -> None:
+    """In JSON, too."""
+    (hidden,) = json.loads(in_file("show", "2", "--json").stdout)["webhooks"]
+    assert (hidden["url"], hidden["headers"]) == ("https://example.com/hook", {"name": "***"})
+    (revealed,) = shown(in_file, "2")["webhooks"]  # type: ignore[misc]
+    assert revealed["url"] == "https://me:hush@example.com/hook?token=hush"
+    assert revealed["headers"] == {"name": "hush"}
+    assert revealed["id"] == hidden["id"]
+
+
+def test_webhooks_in_the_database_are_shown(in_database: Command, tmp_path: Path) -> None:
+    """Those that can be used; the others are logged."""
+    import sqlite3
+
+    in_database("add", "7")
+    connection = sqlite3.connect(tmp_path / "apps.db")
+    column = '[{"url": "http://x/hook"}, {"url": "x"}]'
+    connection.execute("UPDATE pusher_apps SET webhooks = ?", (column,))
+    connection.commit()
+    connection.close()
+    assert [each["url"] for each in shown(in_database, "7")["webhooks"]] == [  # type: ignore[attr-defined]
+        "http://x/hook"
+    ]
+    assert "http://x/hook" in in_database("set", "7", "cache_ttl=5").output
+
+
 def test_a_refused_row_is_named_and_the_others_are_listed(
     in_database: Command, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -215,6 +251,11 @@ def test_apps_of_a_file_are_shown_alike(in_file: Command) -> None:
     assert "cache_ttl: 60\n" in printed
     assert "hush" not in printed
     assert "secret 1: hush\n" in in_file("show", "1", "--reveal").output
+    printed = in_file("show", "2").output
+    assert "webhooks[0].filter.channel_name_starts_with: presence-\n" in printed
+    assert "webhooks[0].url: https://example.com/hook\n" in printed
+    assert "webhooks[0].headers.name: ***\n" in printed
+    assert "hush" not in printed
     assert "nothing has to be created" in in_file("init").output
 
 
@@ -229,11 +270,12 @@ def test_apps_of_a_file_are_shown_alike(in_file: Command) -> None:
         (("set", "1", "limits.connections=6"), "Line 12: write `connections = 6` instead"),
         (("set", "1", "limits.watchlist=6"), "After line 11 write `watchlist = 6`."),
         (("set", "2", "limits.connections=6"), "Line 17: write `limits.connections = 6` instead"),
+        (("set", "2", "name=kiosk"), 'After line 14 write `name = "kiosk"`.'),
         (("set", "2", "limits.watchlist=6"), "After line 14 write `limits.watchlist = 6`."),
         (("rotate", "2"), "in front of the other keys."),
         (("rotate", "1"), "Line 7: instead of `key` and `secret` write `keys = [{ key ="),
         (("remove", "1", "--yes"), "Delete lines 5 to 12."),
-        (("remove", "2", "--yes"), "Delete lines 14 to 17."),
+        (("remove", "2", "--yes"), "Delete lines 14 to 27."),
         (("remove", "2", "--key", "old", "--yes"), "Line 16: take the key old with its secret out"),
         (("add", "3", "name=kiosk"), '[[apps]]\nid = "3"\n'),
     ],

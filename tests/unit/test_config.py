@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pusher_server.app import App, AppLimits
+from pusher_server.app import App, AppLimits, Webhook
 from pusher_server.config import Config, PublishedCredentials, ServerSettings, example_text, load
 from pusher_server.errors import ConfigError
 
@@ -52,7 +52,7 @@ class TestExample:
     def test_every_setting_appears_in_it_with_its_default(self) -> None:
         tree = complete_example()
         config = msgspec.json.decode(msgspec.json.encode(Config()))
-        sections = ("server", "websocket", "http", "operations", "log", "cluster")
+        sections = ("server", "websocket", "http", "operations", "log", "cluster", "webhooks")
         defaults = msgspec.json.decode(msgspec.json.encode(load(None, {}, {}).apps[0]))
         for own in ("id", "keys", "name"):
             del defaults[own]
@@ -146,6 +146,15 @@ class TestApps:
         (app,) = read(f'[[apps]]\nid = "x"\nkeys = [{pairs}]\n').apps
         assert [pair.key for pair in app.keys] == ["new", "old"]
 
+    def test_webhooks_of_its_own_replace_the_defaults(self, read: Read) -> None:
+        defaults = '[[defaults.webhooks]]\nurl = "https://example.com/all"\n'
+        (app,) = read(defaults + APP).apps
+        assert app.webhooks == (Webhook(url="https://example.com/all"),)
+        (app,) = read(defaults + HOOK + GOOD_URL + HOOK_2 + 'url = "http://x"\n').apps
+        assert [each.url for each in app.webhooks] == ["https://example.com/hook", "http://x"]
+        (app,) = read(defaults + APP + "webhooks = []\n").apps
+        assert app.webhooks == ()
+
     def test_a_byte_order_mark_is_no_error(self, read: Read) -> None:
         assert read("\ufeff" + APP).apps[0].id == "shop"
 
@@ -204,6 +213,10 @@ class TestPublishedCredentials:
         assert not load(None, CREDENTIALS, {"server.host": "::"}).server.is_local
 
 
+HOOK = APP + "[[apps.webhooks]]\n"
+HOOK_2 = "[[apps.webhooks]]\n"
+GOOD_URL = 'url = "https://example.com/hook"\n'
+
 #: text, the setting that must be named, a part of what must be said about it
 WRONG_FILES = [
     ("[server]\nprot = 1\n" + APP, "server.prot", "did you mean `server.port`?"),
@@ -243,6 +256,30 @@ WRONG_FILES = [
     ('[[apps]]\nid = "x"\nkeys = []\n', "apps[0]", "needs a key and a secret"),
     (APP + "over_quota_code = 4000\n", "apps[0].over_quota_code", "one of 4004, 4100; got 4000"),
     (APP + "[apps.limits]\nconnections = -1\n", "apps[0].limits.connections", "write 0 for"),
+    (HOOK + "ulr = 1\n", "apps[0].webhooks[0].ulr", "did you mean `apps[0].webhooks[0].url`?"),
+    (HOOK + 'url = "ftp://x"\n', "apps[0].webhooks[0].url", "not http:// or https://"),
+    (HOOK + GOOD_URL + HOOK_2, "apps[0].webhooks[1]", "missing setting `url`"),
+    (HOOK + GOOD_URL + HOOK_2 + 'url = ""\n', "apps[0].webhooks[1].url", "url is empty"),
+    (
+        HOOK + GOOD_URL + 'event_types = ["member_added", "x"]\n',
+        "apps[0].webhooks[0].event_types[1]",
+        "expected one of channel_occupied, channel_vacated, member_added",
+    ),
+    (
+        HOOK + GOOD_URL + 'headers = { Host = "x" }\n',
+        "apps[0].webhooks[0].headers",
+        "'Host', which the server sets itself",
+    ),
+    (HOOK + GOOD_URL + "headers = { A = 1 }\n", "apps[0].webhooks[0].headers[...]", "text in"),
+    (
+        HOOK + GOOD_URL + "[apps.webhooks.filter]\nstarts = 1\n",
+        "apps[0].webhooks[0].filter.starts",
+        "known here: channel_name_ends_with, channel_name_starts_with",
+    ),
+    (APP + "[apps.webhooks]\n" + GOOD_URL, "apps[0].webhooks", "write [[apps.webhooks]] above"),
+    (APP + 'webhooks = ["http://x"]\n', "apps[0].webhooks[0]", "expected a table"),
+    (APP + "[[defaults.webhooks]]\nulr = 1\n", "defaults.webhooks[0].ulr", "webhooks[0].url`?"),
+    ("[[defaults.webhooks]]\nurl = 'x'\n" + APP, "defaults.webhooks[0].url", "not http://"),
     (APP + APP, "apps[1].id", "'shop' is already the id of apps[0]"),
     (APP + APP.replace('"shop"', '"b"'), "apps[1].key", "'shop-key' is already a key of apps[0]"),
 ]
@@ -268,6 +305,7 @@ class TestMistakes:
             ("DEFAULTS__ID", "1", "PUSHER_SERVER__DEFAULTS__ID", "sets nothing"),
             ("APPS__0__ID", "1", "PUSHER_SERVER__APPS__0__ID", "PUSHER_APP_ID"),
             ("QQ__WW", "1", "PUSHER_SERVER__QQ__WW", "default-config"),
+            ("DEFAULTS__WEBHOOKS", "x", "PUSHER_SERVER__DEFAULTS__WEBHOOKS", "use a config file"),
             ("SERVER__PORT", "x", "server.port", "the variable PUSHER_SERVER__SERVER__PORT"),
             ("DEFAULTS__LIMITS__WATCHLIST", "-1", "defaults.limits.watchlist", "the variable"),
         ],
@@ -313,3 +351,9 @@ class TestMistakes:
         with pytest.raises(ConfigError) as caught:
             read(APP + APP)
         assert "shop-secret" not in str(caught.value)
+
+    def test_secrets_of_webhooks_are_not_shown(self, read: Read) -> None:
+        hook = 'url = "https://me:hush@example.com/?token=hush"\nheaders = { A = "hush" }\n'
+        shown = repr(read(f"[[defaults.webhooks]]\n{hook}{HOOK}{hook}"))
+        assert "https://example.com/" in shown
+        assert "hush" not in shown

@@ -6,11 +6,12 @@ from collections.abc import Collection, Coroutine
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from pusher_server.app import App, AppKey
+from pusher_server.app import App, AppKey, Webhook
 from pusher_server.apps import cached
 from pusher_server.apps.cached import CachedApps
-from pusher_server.apps.schemas import FoundApp, StoredApp
+from pusher_server.apps.schemas import FoundApp
 from pusher_server.errors import ClusterUnavailable, ConfigError
 from pusher_server.websocket.mailbox import advance
 from tests.fakes import FakeClock
@@ -28,7 +29,7 @@ class FakeSource:
     """A table, and a record of the questions; `hold` keeps answers back, `error` is raised instead."""
 
     def __init__(self, *apps: App) -> None:
-        self.apps = {each.id: StoredApp(each) for each in apps}
+        self.apps = {each.id: each for each in apps}
         self.refused: set[str] = set()
         self.asked: list[tuple[set[str], set[str]]] = []
         self.error: Exception | None = None
@@ -45,9 +46,9 @@ class FakeSource:
         if self.error is not None:
             raise self.error
         return [
-            FoundApp(app_id, None if app_id in self.refused else stored)
-            for app_id, stored in sorted(self.apps.items())
-            if app_id in ids or any(stored.app.secret_of(key) for key in keys)
+            FoundApp(app_id, None if app_id in self.refused else each)
+            for app_id, each in sorted(self.apps.items())
+            if app_id in ids or any(each.secret_of(key) for key in keys)
         ]
 
 
@@ -87,7 +88,7 @@ async def test_a_cold_key_costs_one_question_and_a_known_one_none(
     apps: CachedApps, source: FakeSource
 ) -> None:
     for _ in range(3):
-        assert await apps.by_key("k1") == source.apps["1"].app
+        assert await apps.by_key("k1") == source.apps["1"]
     assert source.asked == [({"k1"}, set())]
 
 
@@ -113,7 +114,7 @@ async def test_a_lookup_may_begin_outside_a_task_and_be_given_up(
 
     asyncio.get_running_loop().call_soon(start)
     await asyncio.sleep(0)
-    assert await apps.by_id("1") == source.apps["1"].app
+    assert await apps.by_id("1") == source.apps["1"]
     assert source.asked == [(set(), {"1"})]
 
 
@@ -127,7 +128,7 @@ async def test_who_asks_for_the_same_shares_the_answer(
     source.may_answer.set()
     answers = await asyncio.gather(*lookups, return_exceptions=True)
     assert isinstance(answers[0], asyncio.CancelledError)
-    assert answers[1:] == [source.apps["1"].app] * 49
+    assert answers[1:] == [source.apps["1"]] * 49
     assert source.asked == [({"k1"}, set())]
 
 
@@ -174,7 +175,7 @@ async def test_an_unknown_key_is_asked_for_again_after_a_while(
     apps: CachedApps, source: FakeSource, clock: FakeClock
 ) -> None:
     assert await apps.by_key("k3") is None
-    source.apps["3"] = StoredApp(app("3", "k3"))
+    source.apps["3"] = app("3", "k3")
     clock.advance(UNKNOWN_SECONDS - 0.1)
     assert await apps.by_key("k3") is None
     assert len(source.asked) == 1
@@ -184,7 +185,7 @@ async def test_an_unknown_key_is_asked_for_again_after_a_while(
 
 async def test_an_addition_ends_what_was_unknown(apps: CachedApps, source: FakeSource) -> None:
     assert await apps.by_key("k3") is None
-    source.apps["3"] = StoredApp(app("3", "k3"))
+    source.apps["3"] = app("3", "k3")
     apps.forget_unknown()
     assert await apps.by_key("k3") is not None
 
@@ -202,7 +203,7 @@ async def test_a_changed_app_is_told_once(
     await apps.by_key("k2")
     await apps.refresh()
     assert told == []
-    source.apps["1"] = StoredApp(app("1", "k1", enabled=False))
+    source.apps["1"] = app("1", "k1", enabled=False)
     await apps.refresh()
     await apps.refresh()
     assert told == [("1", app("1", "k1", enabled=False))]
@@ -214,7 +215,7 @@ async def test_a_look_up_that_finds_a_newer_row_tells_it_too(
 ) -> None:
     """Else the next poll would find nothing new."""
     await apps.by_key("k1")
-    source.apps["1"] = StoredApp(app("1", "k1", "k1-new"))
+    source.apps["1"] = app("1", "k1", "k1-new")
     await apps.by_key("k1-new")
     assert told == [("1", app("1", "k1", "k1-new"))]
 
@@ -222,12 +223,14 @@ async def test_a_look_up_that_finds_a_newer_row_tells_it_too(
 async def test_webhooks_that_change_are_told(
     apps: CachedApps, source: FakeSource, told: list[tuple[str, App | None]]
 ) -> None:
+    """They are part of the app."""
     await apps.by_key("k1")
-    assert apps.webhooks_of("1") is None
-    source.apps["1"] = StoredApp(app("1", "k1"), [{"url": "http://x"}])
+    changed = structs.replace(app("1", "k1"), webhooks=(Webhook(url="http://x"),))
+    source.apps["1"] = changed
     await apps.refresh()
-    assert told == [("1", app("1", "k1"))]
-    assert apps.webhooks_of("1") == [{"url": "http://x"}]
+    await apps.refresh()
+    assert told == [("1", changed)]
+    assert await apps.by_id("1") == changed
 
 
 async def test_a_deleted_app_is_gone_with_its_keys(
@@ -247,8 +250,8 @@ async def test_a_removed_key_finds_nothing_and_may_move(
     apps: CachedApps, source: FakeSource
 ) -> None:
     await apps.by_key("k2-old")
-    source.apps["2"] = StoredApp(app("2", "k2"))
-    source.apps["3"] = StoredApp(app("3", "k2-old"))
+    source.apps["2"] = app("2", "k2")
+    source.apps["3"] = app("3", "k2-old")
     await apps.refresh()
     found = await apps.by_key("k2-old")
     assert found is not None
@@ -271,7 +274,7 @@ async def test_of_two_rows_with_one_key_the_first_id_has_it(
     apps: CachedApps, source: FakeSource, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whichever was asked for before; one line says so."""
-    source.apps["3"] = StoredApp(app("3", "k1"))
+    source.apps["3"] = app("3", "k1")
     assert await apps.by_id("3") == app("3", "k1")
     for _ in range(2):
         found = await apps.by_key("k1")
@@ -347,7 +350,7 @@ async def test_many_known_apps_are_read_in_pieces(
     source: FakeSource, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cached, "REFRESH_BATCH", 2)
-    source.apps = {str(n): StoredApp(app(str(n), f"k{n}")) for n in range(5)}
+    source.apps = {str(n): app(str(n), f"k{n}") for n in range(5)}
     apps = CachedApps(source, clock, unknown_seconds=UNKNOWN_SECONDS)
     for number in range(5):
         await apps.by_id(str(number))

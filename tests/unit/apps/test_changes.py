@@ -8,7 +8,7 @@ import pytest
 from pusher_server.app import App, AppKey
 from pusher_server.apps.cached import CachedApps
 from pusher_server.apps.changes import BUSY, LONGEST_PAUSE, PRECAUTION, ChangeWatcher
-from pusher_server.apps.schemas import FoundApp, StoredApp
+from pusher_server.apps.schemas import FoundApp
 from pusher_server.errors import ClusterUnavailable
 from tests.fakes import FakeClock
 
@@ -33,7 +33,7 @@ class FakeSource:
         if self.error is not None:
             raise self.error
         apps = [App(id=each, keys=(AppKey(key=f"k{each}", secret="s"),)) for each in ("1", "2")]
-        return [FoundApp(each.id, StoredApp(each)) for each in apps if each.id in ids]
+        return [FoundApp(each.id, each) for each in apps if each.id in ids]
 
 
 class FakeAnnouncer:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pusher_server.app import App, AppKey, AppLimits
+from pusher_server.app import App, AppKey, AppLimits, Webhook, WebhookFilter
 from pusher_server.apps.schemas import Layout, RowRefused, askable, layout, plain_kinds
 from pusher_server.config import DatabaseSettings
 from pusher_server.errors import ConfigError
@@ -32,7 +32,6 @@ def test_a_row_of_nulls_is_an_app_with_the_servers_defaults(name: str) -> None:
     nulls = {column.name: None for column in table.columns.values()}
     defaults = {"client_events": "off", "limits": {"connections": 9}}
     found = table.read({**nulls, **ROW}, defaults)
-    assert found.webhooks is None
     assert found.app == App(
         id="1",
         keys=(AppKey(key="k", secret="s"),),
@@ -48,7 +47,7 @@ def test_our_table_has_a_column_for_every_setting() -> None:
     names = {field.name for field in msgspec.structs.fields(App)} - {"keys", "limits"}
     names |= {f"max_{field.name}" for field in msgspec.structs.fields(AppLimits)}
     assert columns >= names
-    extra = {"key", "secret", "previous_key", "previous_secret", "webhooks"}
+    extra = {"key", "secret", "previous_key", "previous_secret"}
     assert columns - names - extra == set()
 
 
@@ -66,10 +65,42 @@ def test_strict_brings_its_limits_below_those_of_the_row() -> None:
     assert app.limits.event_data_bytes == 10_240
 
 
-def test_webhooks_are_kept_beside_the_app() -> None:
-    """Parsed, for whoever sends them."""
-    found = preset("soketi").read({**ROW, "webhooks": '[{"url": "http://x"}]'}, {})
-    assert found.webhooks == [{"url": "http://x"}]
+@pytest.mark.parametrize("name", ["own", "soketi"])
+def test_webhooks_are_part_of_the_app(name: str) -> None:
+    """With soketi's names, which are ours."""
+    column = """[{"url": "https://example.com/hook", "headers": {"X-Tenant": "7"}, "lambda_function": null,
+        "event_types": ["channel_occupied", "member_added"],
+        "filter": {"channel_name_starts_with": "presence-"}}]"""
+    found = preset(name).read({**ROW, "webhooks": column}, {})
+    assert found.app.webhooks == (
+        Webhook(
+            url="https://example.com/hook",
+            headers={"X-Tenant": "7"},
+            event_types=("channel_occupied", "member_added"),
+            filter=WebhookFilter(channel_name_starts_with="presence-"),
+        ),
+    )
+    assert found.left_out == ()
+
+
+@pytest.mark.parametrize("column", [None, "", "null"])
+def test_without_webhooks_of_its_own_an_app_has_the_defaults(column: object) -> None:
+    """And none with an empty list."""
+    defaults = {"webhooks": [{"url": "http://x"}]}
+    assert preset("own").read({**ROW, "webhooks": column}, defaults).app.webhooks == (
+        Webhook(url="http://x"),
+    )
+    assert preset("own").read({**ROW, "webhooks": "[]"}, defaults).app.webhooks == ()
+
+
+def test_the_column_of_webhooks_can_be_called_otherwise() -> None:
+    """Its lines name it."""
+    table = preset("own", columns={"webhooks": "hooks"})
+    found = table.read({**ROW, "hooks": '[{"url": "http://x"}, 7]'}, {})
+    assert found.app.webhooks == (Webhook(url="http://x"),)
+    assert found.left_out == (
+        "app '1', column 'hooks': webhooks[1]: expected an object with a `url`; this webhook is left out",
+    )
 
 
 def test_the_operator_renames_columns() -> None:
@@ -121,7 +152,6 @@ def test_a_column_for_no_setting_is_a_mistake(columns: dict[str, Any], said: str
             {"allowed_origins": "https://x"},
             "app '1', column 'allowed_origins': allowed_origins has",
         ),
-        ({"webhooks": "{"}, "app '1', column 'webhooks': is not valid JSON"),
         ({"secret": ""}, "app '1', column 'secret': is empty"),
         ({"key": None}, "app '1', column 'key': is empty"),
         ({"key": "two words"}, "app '1', column 'key': write 1 to 255 ASCII characters"),
@@ -150,4 +180,4 @@ def test_what_no_row_can_have_is_not_asked_for(text: str) -> None:
 def test_every_kind_of_setting_has_a_form() -> None:
     """A new field of `App` shows up here, or takes more than one column."""
     fields = {field.name for field in msgspec.structs.fields(App)}
-    assert fields - set(plain_kinds()) <= {"keys", "limits", "webhooks"}
+    assert fields - set(plain_kinds()) <= {"keys", "limits"}

@@ -1,19 +1,22 @@
 """A world whose node is counted, and what a reading of it says."""
 
+from pusher_server.histogram import DELIVERY_BOUNDS, Histogram
 from pusher_server.metrics.catalogue import Metric
 from pusher_server.metrics.counting import COUNTED
-from pusher_server.metrics.gathering import Gathering, LinkReading
+from pusher_server.metrics.gathering import Gathering, LinkReading, WebhookReading
 from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.reading import Distribution, Reading, State
 from tests.unit.node.world import World
 
 
 class Counted:
-    """`links` are what the cluster's are said to be."""
+    """`links` and `webhooks` are what the cluster's and the apps' are said to be."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.links: list[LinkReading] = []
+        self.webhooks: list[WebhookReading] = []
+        self.webhook_latency = Histogram(DELIVERY_BOUNDS)
         self.hindrance: str | None = None
         self.problem: str | None = None
         self.lag = LagWatch(world.clock, 0.25)
@@ -22,6 +25,8 @@ class Counted:
             worker="1",
             lag=self.lag,
             links=lambda: self.links,
+            webhooks=lambda: self.webhooks,
+            webhook_latency=self.webhook_latency,
             max_connections=0,
             clock=world.clock,
             hindrances=[lambda: self.hindrance],

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from pusher_server.metrics import catalogue
-from pusher_server.metrics.gathering import LinkReading
+from pusher_server.metrics.gathering import LinkReading, WebhookReading
 from pusher_server.metrics.reading import Reading
 from pusher_server.protocol.errors import SubscriptionRefused
 from tests.unit.metrics.house import Counted
@@ -79,6 +79,45 @@ def test_links_are_told_with_their_names(world: World, counted: Counted) -> None
     assert counted.value(catalogue.FOLLOWED_TOPICS, "redis") == 17
     read = counted.gathering.read()  # as a worker tells its supervisor
     assert msgspec.json.decode(msgspec.json.encode(read), type=Reading).numbers == read.numbers
+
+
+def test_webhooks_are_told_by_app(world: World, counted: Counted) -> None:
+    """The age of the oldest is that of the moment, so it grows while nobody delivers."""
+    counted.webhooks = [
+        WebhookReading(
+            app_id="1",
+            waiting=3,
+            oldest=world.clock() - 7,
+            attempts=11,
+            failures=5,
+            delivered=9,
+            dead=2,
+            dropped=1,
+        ),
+        WebhookReading(
+            app_id="2",
+            waiting=0,
+            oldest=None,
+            attempts=1,
+            failures=0,
+            delivered=1,
+            dead=0,
+            dropped=0,
+        ),
+    ]
+    assert counted.value(catalogue.WEBHOOKS_WAITING, "1") == 3
+    assert counted.value(catalogue.WEBHOOKS_OLDEST, "1") == 7
+    assert counted.value(catalogue.WEBHOOK_ATTEMPTS, "1") == 11
+    assert counted.value(catalogue.WEBHOOK_FAILURES, "1") == 5
+    assert counted.value(catalogue.WEBHOOK_EVENTS, "1") == 9
+    assert counted.value(catalogue.WEBHOOK_DEAD, "1") == 2
+    assert counted.value(catalogue.WEBHOOK_DROPPED, "1") == 1
+    assert counted.value(catalogue.WEBHOOKS_OLDEST, "2") == 0
+    world.clock.advance(5)
+    assert counted.value(catalogue.WEBHOOKS_OLDEST, "1") == 12
+    counted.webhook_latency.observe(0.03)
+    found = counted.gathering.read().histograms[catalogue.WEBHOOK_LATENCY.name]
+    assert found.counts[:2] == [0, 1]
 
 
 def test_the_process_is_there_with_its_own_numbers(world: World, counted: Counted) -> None:

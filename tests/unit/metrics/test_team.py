@@ -48,6 +48,23 @@ async def test_counters_gauges_and_histograms_are_added_up() -> None:
     assert total(snapshot, catalogue.WORKERS_UNANSWERED) == 0
 
 
+async def test_of_ages_the_largest_counts() -> None:
+    """Two workers may tell of one app's webhooks while it changes hands; what waits is of both."""
+    one = reading("a", webhooks_oldest_age_seconds={("1",): 9}, webhooks_waiting={("1",): 2})
+    two = reading(
+        "b",
+        webhooks_oldest_age_seconds={("1",): 4, ("2",): 0},
+        webhooks_waiting={("1",): 1, ("2",): 0},
+    )
+    for order in ([one, two], [two, one]):
+        found = await Team(
+            lambda order=order: [process(each.node, each) for each in order]  # type: ignore[misc]
+        ).snapshot()
+        assert total(found, catalogue.WEBHOOKS_OLDEST, "1") == 9
+        assert total(found, catalogue.WEBHOOKS_OLDEST, "2") == 0
+        assert total(found, catalogue.WEBHOOKS_WAITING, "1") == 3
+
+
 async def test_a_replaced_worker_does_not_make_counters_fall() -> None:
     """They go on from what its predecessor was last heard to have; its gauges are gone with it."""
     now = [

@@ -1,0 +1,40 @@
+"""The webhooks of a process: what they are told, what they need, and when they begin."""
+
+from pusher_server.app import App
+from pusher_server.config import Config
+from pusher_server.interfaces import Roster
+from pusher_server.node.node import Node
+from pusher_server.webhooks.live import LiveWebhooks, Terms
+from pusher_server.webhooks.opening import FileOpening
+from pusher_server.webhooks.payloads import TOLD
+
+
+def attach(config: Config, node: Node, roster: Roster) -> LiveWebhooks:
+    """They hear what happens on the node, and the cluster waits until they have kept it. Nothing is opened."""
+
+    def in_use(app_id: str) -> App | None:
+        space = node.hub.spaces.get(app_id)
+        return None if space is None else space.app
+
+    webhooks = LiveWebhooks(
+        FileOpening(config.webhooks.outbox),
+        Terms(
+            timeout=config.webhooks.timeout,
+            batch_events=config.webhooks.batch_events,
+            batch_window=config.webhooks.batch_window,
+            lease=config.cluster.lease,
+            undo_window=config.cluster.undo_window,
+        ),
+        current=in_use,
+        apps=node.apps,
+        roster=roster,
+        worker=node.node_id,
+    )
+    node.observe(webhooks.observe, *TOLD)
+    node.keepers.append(webhooks.kept)
+    return webhooks
+
+
+def are_expected(config: Config) -> bool:
+    """Whether an app of the file has webhooks; those of a database are known when they are used."""
+    return any(app.webhooks for app in config.apps)

@@ -1,0 +1,160 @@
+"""One attempt: look up whom it concerns, make or take the body, send it, and say what became of it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from pusher_server.app import App, Webhook
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.interfaces import AppProvider
+from pusher_server.webhooks.ledger import Ledger
+from pusher_server.webhooks.numbers import Numbers
+from pusher_server.webhooks.outbox import Attempt, Outbox
+from pusher_server.webhooks.requests import headers_of, signed_body
+from pusher_server.webhooks.sending import Answer, Send
+from pusher_server.webhooks.target_log import TargetLog
+from pusher_server.webhooks.target_queue import TOO_OLD, Parcel, TargetQueue
+
+logger = logging.getLogger("pusher_server.webhooks")
+
+#: Seconds until the next attempt to look up an app while its store is away.
+PAUSE = 1.0
+#: After a fault of ours, which the next attempt is likely to meet again.
+_AFTER_FAULT = 60.0
+
+
+class Delivering(Struct, frozen=True, kw_only=True):
+    """What all deliveries share.
+
+    `batch_events` and `batch_window` (seconds) are for webhooks that batch. `slots` bounds all requests
+    together. `wall` gives seconds of the epoch.
+    """
+
+    outbox: Outbox
+    apps: AppProvider
+    send: Send
+    batch_events: int
+    batch_window: float
+    ledger: Ledger
+    numbers: Numbers
+    log: TargetLog
+    slots: asyncio.Semaphore
+    wall: Callable[[], float]
+
+
+def webhook_of(app: App | None, webhook_id: str) -> Webhook | None:
+    """The webhook as its app has it now: of several with the same URL the first. None: nobody wants it."""
+    if app is None or not app.enabled:
+        return None
+    return next((each for each in app.webhooks if each.id == webhook_id), None)
+
+
+def why_unwanted(app: App | None) -> str:
+    """Why `webhook_of` has found none."""
+    if app is None:
+        return "their app does not exist any more"
+    if not app.enabled:
+        return "their app is disabled"
+    return "their webhook was removed from the app"
+
+
+class Flight:
+    """An attempt with `parcel`, which `queue` has given out."""
+
+    def __init__(
+        self, shared: Delivering, app_id: str, webhook_id: str, queue: TargetQueue, parcel: Parcel
+    ) -> None:
+        self._shared = shared
+        self._app_id = app_id
+        self._webhook_id = webhook_id
+        self._queue = queue
+        self._parcel = parcel
+        self._clock = asyncio.get_running_loop().time
+
+    async def fly(self) -> bool:
+        """The whole attempt. Whether the parcel's fate is decided; else the queue has it again."""
+        try:
+            async with self._shared.slots:
+                return await self._attempt()
+        except ClusterUnavailable as error:
+            logger.debug("app %s cannot be looked up: %s", self._app_id, error)
+            self._queue.postpone(self._parcel, self._clock() + PAUSE)
+            return False
+        except Exception:  # ours; the parcel must neither be lost nor block its channels for ever
+            logger.exception("an attempt to deliver a webhook failed", extra={"app": self._app_id})
+            self._queue.postpone(self._parcel, self._clock() + _AFTER_FAULT)
+            return False
+
+    async def _attempt(self) -> bool:
+        shared, parcel = self._shared, self._parcel
+        app = await shared.apps.by_id(self._app_id)
+        webhook = webhook_of(app, self._webhook_id)
+        if app is None or webhook is None:
+            self._drop(why_unwanted(app))
+            return True
+        now = self._clock()
+        if parcel.body is None:
+            entries = [each.entry for each in parcel.pendings]
+            parcel.body, parcel.made_at = signed_body(app, entries, shared.wall()), now
+        elif now >= parcel.made_at + TOO_OLD:
+            self._queue.drop(parcel, now)
+            self._bury(webhook, parcel.last_reason)
+            return True
+        parcel.attempts += 1
+        at = shared.wall()
+        answer = await shared.send(webhook, parcel.body.content, headers_of(webhook, parcel.body))
+        return self._conclude(webhook, answer, at)
+
+    def _conclude(self, webhook: Webhook, answer: Answer, at: float) -> bool:
+        shared, parcel, now = self._shared, self._parcel, self._clock()
+        numbers = shared.numbers.of(self._app_id)
+        numbers.attempts += 1
+        if answer.is_success:
+            self._queue.done(parcel, now)
+            outcome = "delivered"
+            numbers.delivered += len(parcel.pendings)
+            shared.numbers.latency.observe_since(
+                (each.entry.decided_at for each in parcel.pendings), shared.wall()
+            )
+            shared.ledger.finish(self._app_id, parcel.positions)
+            shared.log.delivered(self._app_id, webhook)
+        else:
+            numbers.failures += 1
+            parcel.last_reason = answer.reason
+            again = self._queue.failed(parcel, now, silent=answer.status == 0)
+            outcome = "retry" if again else "dead"
+            shared.log.failed(self._app_id, webhook, answer.reason)
+            if not again:
+                self._bury(webhook, answer.reason)
+        shared.ledger.record(self._app_id, self._line(webhook, answer, at, outcome))
+        return outcome != "retry"
+
+    def _line(self, webhook: Webhook, answer: Answer, at: float, outcome: str) -> Attempt:
+        entries = [each.entry for each in self._parcel.pendings]
+        return Attempt(
+            at=at,
+            webhook=webhook.id,
+            url=webhook.shown_url,
+            ids=tuple(entry.id for entry in entries),
+            events=tuple(entry.event for entry in entries),
+            number=self._parcel.attempts,
+            status=answer.status,
+            took=answer.took,
+            outcome=outcome,
+            answer=answer.text,
+        )
+
+    def _bury(self, webhook: Webhook, reason: str) -> None:
+        shared, positions = self._shared, self._parcel.positions
+        shared.numbers.of(self._app_id).dead += len(positions)
+        shared.ledger.bury(self._app_id, positions, reason, shared.wall())
+        shared.log.buried(self._app_id, webhook, len(positions), reason)
+
+    def _drop(self, why: str) -> None:
+        """Nobody wants it any more."""
+        positions = self._parcel.positions
+        self._queue.drop(self._parcel, self._clock())
+        self._shared.ledger.finish(self._app_id, positions)
+        self._shared.log.unwanted(self._app_id, self._webhook_id, len(positions), why)

@@ -1,0 +1,235 @@
+"""From signals to kept events: who wants what is decided at once, the outbox keeps it a moment later.
+
+`observe` runs inside whatever has happened, a client event among others, so it neither waits nor asks anybody.
+What it has decided stands in memory until the outbox has it: for milliseconds as a rule, for as long as the
+outbox is away otherwise, up to a bound. An app that is not in use on this node, which was told to announce a
+leave there, is looked up in between.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from itertools import count
+
+from pusher_server.app import App
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.interfaces import AppProvider
+from pusher_server.signals import Settled, Signal
+from pusher_server.webhooks.deciding import decision_of
+from pusher_server.webhooks.numbers import Numbers
+from pusher_server.webhooks.outbox import Decision, Outbox, OutboxUnavailable
+
+logger = logging.getLogger("pusher_server.webhooks")
+
+#: Decisions that are appended at once.
+AT_ONCE = 500
+#: Bytes of events in memory; beyond them the oldest go, and are counted.
+MOST_BYTES = 67_108_864
+#: What a decision takes besides its events.
+_OVERHEAD = 1_024
+#: Seconds between attempts while the outbox or the apps are away.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+#: Seconds between two lines about events that were dropped.
+DROP_INTERVAL = 60.0
+
+
+class _Undecided:
+    """A signal of an app that is not in use here: who wants it has to be looked up. It has its id already."""
+
+    __slots__ = ("app_id", "at", "event_id", "signal")
+
+    def __init__(self, signal: Signal, event_id: str, at: float) -> None:
+        self.app_id = signal.app_id
+        self.signal = signal
+        self.event_id = event_id
+        self.at = at
+
+
+class Intake:
+    """`current` gives an app's value if it is in use on this node; `outbox` opens it on first use.
+
+    `event_prefix` is unique among all processes there ever were. `wall` gives seconds of the epoch. `on_kept`
+    is told of which apps something new waits.
+    """
+
+    def __init__(
+        self,
+        current: Callable[[str], App | None],
+        apps: AppProvider,
+        outbox: Callable[[], Awaitable[Outbox]],
+        numbers: Numbers,
+        *,
+        event_prefix: str,
+        wall: Callable[[], float],
+        on_kept: Callable[[Collection[str]], None],
+    ) -> None:
+        self._current = current
+        self._apps = apps
+        self._outbox = outbox
+        self._numbers = numbers
+        self._event_prefix = event_prefix
+        self._event_numbers = count(1)
+        self._wall = wall
+        self._on_kept = on_kept
+        #: What is not kept yet, in order, by number.
+        self._waiting: dict[int, Decision | _Undecided] = {}
+        self._last = 0
+        self._bytes = 0
+        self._keeping: asyncio.Task[None] | None = None
+        #: Those who wait until everything up to a number is kept.
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._problem: str | None = None
+        self._dropped = 0
+        self._may_say_dropped_at = float("-inf")
+
+    @property
+    def problem(self) -> str | None:
+        """Why events cannot be kept, in one line; None while all is well."""
+        return self._problem
+
+    def observe(self, signal: Signal) -> None:
+        """See `Observer`. Called in the loop."""
+        app = self._current(signal.app_id)
+        if app is not None and not app.webhooks:
+            return
+        event_id = signal.id if isinstance(signal, Settled) else ""
+        event_id = event_id or self.new_id()
+        if app is None:
+            self._put(_Undecided(signal, event_id, self._wall()))
+        else:
+            decision = decision_of(signal, app, event_id, self._wall())
+            if decision is not None:
+                self._put(decision)
+
+    def decide(self, decision: Decision) -> None:
+        """Keep what was decided elsewhere, after everything observed so far."""
+        self._put(decision)
+
+    def new_id(self) -> str:
+        """An event id that no other event has, in any process."""
+        return f"{self._event_prefix}-{next(self._event_numbers):x}"
+
+    async def kept(self) -> None:
+        """Return once everything observed so far is kept, or was dropped for want of memory."""
+        if self._waiting:
+            kept = asyncio.get_running_loop().create_future()
+            self._waiters.append((self._last, kept))
+            await kept
+
+    async def close(self, seconds: float) -> None:
+        """Keep what waits, for no longer than `seconds`."""
+        keeping = self._keeping
+        if keeping is not None:
+            await asyncio.wait([keeping], timeout=seconds)
+            keeping.cancel()
+        if self._waiting:
+            logger.error("%d webhook events were not kept and are lost", len(self._waiting))
+
+    def _put(self, waiting: Decision | _Undecided) -> None:
+        self._last += 1
+        self._waiting[self._last] = waiting
+        self._bytes += _cost(waiting)
+        if self._bytes > MOST_BYTES:
+            self._drop()
+        if self._keeping is None:
+            self._keeping = asyncio.get_running_loop().create_task(self._keep())
+
+    def _drop(self) -> None:
+        """Make room: the oldest goes. Its fate is known then, so nobody waits for it."""
+        while self._bytes > MOST_BYTES:
+            oldest = self._waiting.pop(next(iter(self._waiting)))
+            self._bytes -= _cost(oldest)
+            entries = len(oldest.entries) if isinstance(oldest, Decision) else 1
+            self._numbers.of(oldest.app_id).dropped += entries
+            self._dropped += entries
+        self._release()
+        now = asyncio.get_running_loop().time()
+        if now >= self._may_say_dropped_at:
+            self._may_say_dropped_at = now + DROP_INTERVAL
+            logger.error(
+                "%d webhook events were dropped: the outbox is away, and no more fit into memory",
+                self._dropped,
+            )
+            self._dropped = 0
+
+    async def _keep(self) -> None:
+        """Append what waits, batch by batch, until nothing does."""
+        pause = FIRST_PAUSE
+        try:
+            while self._waiting:
+                try:
+                    is_done = await self._keep_some()
+                except OutboxUnavailable as error:
+                    is_done = False
+                    self._note_problem(str(error))
+                except Exception:  # ours; what waits must not be forgotten over it
+                    is_done = False
+                    logger.exception("keeping webhook events failed")
+                pause = FIRST_PAUSE if is_done else pause
+                if not is_done:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
+        finally:
+            self._keeping = None
+
+    async def _keep_some(self) -> bool:
+        """Append a batch. False when some of it has to wait for the apps. Raises OutboxUnavailable."""
+        batch = await self._decided()
+        decisions = [each for each in batch.values() if each is not None]
+        if decisions:
+            outbox = await self._outbox()
+            await outbox.append(decisions)
+            self._note_problem(None)
+        for number in batch:
+            gone = self._waiting.pop(number, None)  # None: dropped meanwhile
+            self._bytes -= 0 if gone is None else _cost(gone)
+        self._release()
+        if decisions:
+            self._on_kept({each.app_id for each in decisions})
+        return bool(batch)
+
+    async def _decided(self) -> dict[int, Decision | None]:
+        """The next of what waits, by number; None: nobody wants it. Without apps that cannot be looked up."""
+        found: dict[int, Decision | None] = {}
+        stuck: set[str] = set()
+        for number, waiting in list(self._waiting.items()):
+            if len(found) == AT_ONCE:
+                break
+            if waiting.app_id in stuck:
+                continue
+            if isinstance(waiting, Decision):
+                found[number] = waiting
+                continue
+            try:
+                app = await self._apps.by_id(waiting.app_id)
+            except ClusterUnavailable:
+                stuck.add(waiting.app_id)
+                continue
+            found[number] = (
+                None
+                if app is None
+                else decision_of(waiting.signal, app, waiting.event_id, waiting.at)
+            )
+        return found
+
+    def _release(self) -> None:
+        """Tell those whose events are all kept."""
+        oldest = next(iter(self._waiting), self._last + 1)
+        for number, kept in self._waiters:
+            if number < oldest and not kept.done():
+                kept.set_result(None)
+        self._waiters = [(number, kept) for number, kept in self._waiters if not kept.done()]
+
+    def _note_problem(self, problem: str | None) -> None:
+        if problem is not None and self._problem is None:
+            logger.error("webhook events cannot be kept, and wait in memory: %s", problem)
+        elif problem is None and self._problem is not None:
+            logger.info("webhook events are kept again")
+        self._problem = problem
+
+
+def _cost(waiting: Decision | _Undecided) -> int:
+    entries: Iterable[str] = (
+        (entry.event for entry in waiting.entries) if isinstance(waiting, Decision) else ()
+    )
+    return _OVERHEAD + sum(map(len, entries))

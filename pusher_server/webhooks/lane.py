@@ -1,0 +1,222 @@
+"""One app whose events this process delivers, for as long as it has the claim.
+
+A lane reads what waits, page by page, and sorts it into a queue per webhook; each queue says what may be sent
+next. A webhook that takes nothing fills its queue and no more: what is beyond stays in the outbox and is read
+again for it later, while the lane reads on for the others.
+"""
+
+import asyncio
+import logging
+
+from pusher_server.app import App
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.webhooks.flight import Delivering, Flight, webhook_of, why_unwanted
+from pusher_server.webhooks.outbox import OutboxUnavailable, Pending
+from pusher_server.webhooks.target_queue import Parcel, TargetQueue
+
+logger = logging.getLogger("pusher_server.webhooks")
+
+#: Entries that are read at once.
+PAGE = 200
+#: Seconds until the next attempt while the outbox or the apps cannot be read, or nothing can be written.
+PAUSE = 1.0
+
+
+class _Target:
+    """One webhook's queue, and from where to read again for it; None when nothing was left out."""
+
+    __slots__ = ("queue", "resume_after")
+
+    def __init__(self) -> None:
+        self.queue = TargetQueue()
+        self.resume_after: str | None = None
+
+
+class Lane:
+    """Runs until `cancel`, or until `until`, in seconds of the running loop's clock."""
+
+    def __init__(self, app_id: str, shared: Delivering, until: float) -> None:
+        self.app_id = app_id
+        #: When this process last appended something.
+        self.woken_at = float("-inf")
+        self._shared = shared
+        self._loop = asyncio.get_running_loop()
+        self._targets: dict[str, _Target] = {}
+        #: Positions that were read and are in a queue.
+        self._here: set[str] = set()
+        #: Everything up to this position was read; whether there may be more.
+        self._read_to = ""
+        self._more = True
+        self._woken = asyncio.Event()
+        self._flights: set[asyncio.Task[None]] = set()
+        self._is_closing = False
+        self._until = until
+        self._expiry = self._loop.call_at(until, self._expire)
+        self._task = self._loop.create_task(self._run())
+
+    @property
+    def is_over(self) -> bool:
+        """It has ended."""
+        return self._task.done()
+
+    def extend(self, until: float) -> None:
+        """The claim holds for longer."""
+        self._until = until
+        self._expiry.cancel()
+        self._expiry = self._loop.call_at(until, self._expire)
+
+    def wake(self) -> None:
+        """Something new waits."""
+        self.woken_at = self._loop.time()
+        self.look()
+
+    def look(self) -> None:
+        """Something new may wait."""
+        self._more = True
+        self._woken.set()
+
+    def cancel(self) -> None:
+        """End at once: the app is no longer ours. What is in flight may arrive, and another sends it again."""
+        self._expiry.cancel()
+        self._task.cancel()
+        for flight in self._flights:
+            flight.cancel()
+
+    async def close(self, seconds: float) -> None:
+        """Begin nothing more, and wait for what is in flight, for no longer than `seconds`."""
+        self._is_closing = True
+        if self._flights:
+            await asyncio.wait(self._flights, timeout=seconds)
+        self.cancel()
+
+    def _expire(self) -> None:
+        logger.warning(
+            "a claim on webhooks was not renewed in time; another process may go on with them",
+            extra={"app": self.app_id},
+        )
+        self.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                self._woken.clear()
+                can_read = await self._read()
+                self._send()
+                if not can_read or not self._has_more():
+                    await self._wait(can_read=can_read)
+        except Exception:  # ours; the next claim begins anew
+            logger.exception("delivering webhooks failed", extra={"app": self.app_id})
+            self.cancel()
+
+    async def _wait(self, *, can_read: bool) -> None:
+        """Until somebody wakes us, a flight ends or something is due."""
+        now = self._loop.time()
+        pauses = [each.queue.pause(now) for each in self._targets.values()]
+        if self._shared.ledger.is_full:
+            pauses = [PAUSE]
+        elif not can_read:
+            pauses.append(PAUSE)
+        due = [each for each in pauses if each is not None]
+        timer = self._loop.call_later(min(due), self._woken.set) if due else None
+        await self._woken.wait()
+        if timer is not None:
+            timer.cancel()
+
+    # Reading
+
+    def _has_more(self) -> bool:
+        return self._more or any(map(_is_hungry, self._targets.values()))
+
+    async def _read(self) -> bool:
+        """A page, and one for a webhook that had to be left out. False when it cannot be done now."""
+        try:
+            app = await self._shared.apps.by_id(self.app_id)
+            self._shape(app)
+            if self._more:
+                await self._read_on(app)
+            for webhook_id, target in self._targets.items():
+                if _is_hungry(target):
+                    await self._resume(app, webhook_id, target)
+        except (OutboxUnavailable, ClusterUnavailable) as error:
+            logger.debug("webhook events of app %s cannot be read: %s", self.app_id, error)
+            return False
+        return True
+
+    def _shape(self, app: App | None) -> None:
+        shared = self._shared
+        for webhook_id, target in self._targets.items():
+            webhook = webhook_of(app, webhook_id)
+            if webhook is not None and webhook.batch:
+                target.queue.shape(shared.batch_events, shared.batch_window)
+            else:
+                target.queue.shape(1, 0.0)
+
+    async def _read_on(self, app: App | None) -> None:
+        self._more = False  # before reading: what is appended meanwhile sets it again
+        try:
+            page = await self._shared.outbox.pending(self.app_id, self._read_to, PAGE)
+        except BaseException:
+            self._more = True
+            raise
+        self._more = self._more or len(page) == PAGE
+        for pending in page:
+            webhook_id = pending.entry.webhook
+            target = self._targets.get(webhook_id)
+            if target is None:
+                target = self._targets[webhook_id] = _Target()
+                self._shape(app)
+            if target.resume_after is None and not self._take(app, target, pending):
+                target.resume_after = self._read_to
+            self._read_to = pending.position
+
+    async def _resume(self, app: App | None, webhook_id: str, target: _Target) -> None:
+        before = target.resume_after or ""
+        page = await self._shared.outbox.pending(self.app_id, before, PAGE)
+        for pending in page:
+            if pending.entry.webhook == webhook_id and not self._take(app, target, pending):
+                target.resume_after = before
+                return
+            before = pending.position
+        target.resume_after = before if len(page) == PAGE else None
+
+    def _take(self, app: App | None, target: _Target, pending: Pending) -> bool:
+        """Put an entry into its queue, once; False when there is no room."""
+        position, entry = pending.position, pending.entry
+        if position in self._here or self._shared.ledger.owes(self.app_id, position):
+            return True
+        if webhook_of(app, entry.webhook) is None:
+            self._shared.ledger.finish(self.app_id, [position])
+            self._shared.log.unwanted(self.app_id, entry.webhook, 1, why_unwanted(app))
+            return True
+        if not target.queue.offer(pending, self._loop.time()):
+            return False
+        self._here.add(position)
+        return True
+
+    # Sending
+
+    def _send(self) -> None:
+        now = self._loop.time()
+        if self._is_closing or now >= self._until:
+            return
+        for webhook_id, target in self._targets.items():
+            while not self._shared.ledger.is_full:
+                parcel = target.queue.next(now)
+                if parcel is None:
+                    break
+                flight = self._loop.create_task(self._fly(webhook_id, target.queue, parcel))
+                self._flights.add(flight)
+                flight.add_done_callback(self._landed)
+
+    async def _fly(self, webhook_id: str, queue: TargetQueue, parcel: Parcel) -> None:
+        if await Flight(self._shared, self.app_id, webhook_id, queue, parcel).fly():
+            self._here.difference_update(parcel.positions)
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        self._woken.set()
+
+
+def _is_hungry(target: _Target) -> bool:
+    """There is something for it in the outbox, and room for it here."""
+    return target.resume_after is not None and target.queue.has_room

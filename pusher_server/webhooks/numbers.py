@@ -1,0 +1,53 @@
+"""What became of events, by app: plain numbers for metrics to read.
+
+Counts only rise. What waits in the outbox is that of all nodes, so each process tells only of the apps that it
+has claimed: then the sum over processes is right.
+"""
+
+from collections.abc import Collection, Mapping
+
+from pusher_server.histogram import DELIVERY_BOUNDS, Histogram
+from pusher_server.webhooks.outbox import Backlog
+
+
+class AppNumbers:
+    """One app's."""
+
+    __slots__ = ("attempts", "dead", "delivered", "dropped", "failures", "oldest", "waiting")
+
+    def __init__(self) -> None:
+        #: Requests, and those of them that no 2xx answered.
+        self.attempts = 0
+        self.failures = 0
+        #: Entries: accepted by their webhook, given up, lost because the outbox could not keep them.
+        self.delivered = 0
+        self.dead = 0
+        self.dropped = 0
+        #: Entries that wait, if the app is ours to deliver; the oldest in seconds of the epoch.
+        self.waiting = 0
+        self.oldest: float | None = None
+
+
+class Numbers:
+    """Of all apps, and how long it took from decided to delivered."""
+
+    def __init__(self) -> None:
+        self.apps: dict[str, AppNumbers] = {}
+        self.latency = Histogram(DELIVERY_BOUNDS)
+
+    def of(self, app_id: str) -> AppNumbers:
+        """The app's numbers, made on first use."""
+        found = self.apps.get(app_id)
+        if found is None:
+            found = self.apps[app_id] = AppNumbers()
+        return found
+
+    def note_backlog(self, backlog: Mapping[str, Backlog], claimed: Collection[str]) -> None:
+        """What the outbox says of all apps, and those that this process has claimed."""
+        for numbers in self.apps.values():
+            numbers.waiting, numbers.oldest = 0, None
+        for app_id in claimed:
+            found = backlog.get(app_id)
+            if found is not None:
+                numbers = self.of(app_id)
+                numbers.waiting, numbers.oldest = found.pending, found.oldest

@@ -1,0 +1,84 @@
+"""What operators hear of webhooks: when one begins to fail, when it is back, what was given up.
+
+A dead target is tried thousands of times, and says one thing. Nothing here shows what a URL may hide.
+"""
+
+import logging
+from collections.abc import Callable
+
+from pusher_server.app import Webhook
+
+logger = logging.getLogger("pusher_server.webhooks")
+
+#: Seconds between two lines of one kind about the same webhook.
+INTERVAL = 60.0
+#: Webhooks may be many. What is remembered is bounded, at the price of a line too many.
+KEPT = 10_000
+
+
+class TargetLog:
+    """`clock` gives seconds that only rise. Webhooks are named by app and `Webhook.id`."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        #: Those that were said to fail, with their attempts since that failed.
+        self._failing: dict[tuple[str, str], int] = {}
+        #: Webhook and kind of line -> until when it is not said again, and what was counted since.
+        self._quiet: dict[tuple[str, str, str], tuple[float, int]] = {}
+
+    def failed(self, app_id: str, webhook: Webhook, why: str) -> None:
+        """An attempt has failed."""
+        place = (app_id, webhook.id)
+        if place in self._failing:
+            self._failing[place] += 1
+            return
+        if self._may_say((*place, "failing"), 1):
+            self._failing[place] = 1
+            logger.warning(
+                "a webhook does not take its events (%s); they wait and are sent again",
+                why,
+                extra={"app": app_id, "url": webhook.shown_url},
+            )
+
+    def delivered(self, app_id: str, webhook: Webhook) -> None:
+        """An attempt went well."""
+        failed = self._failing.pop((app_id, webhook.id), 0) if self._failing else 0
+        if failed:
+            logger.info(
+                "a webhook takes its events again",
+                extra={"app": app_id, "url": webhook.shown_url, "failed_attempts": failed},
+            )
+
+    def buried(self, app_id: str, webhook: Webhook, events: int, why: str) -> None:
+        """Events were given up after all attempts."""
+        counted = self._may_say((app_id, webhook.id, "dead"), events)
+        if counted:
+            logger.error(
+                "webhook events were given up (%s); `pusher-server webhooks dead` lists them",
+                why,
+                extra={"app": app_id, "url": webhook.shown_url, "events": counted},
+            )
+
+    def unwanted(self, app_id: str, webhook_id: str, events: int, why: str) -> None:
+        """Events were dropped because nobody is there who wants them."""
+        counted = self._may_say((app_id, webhook_id, "unwanted"), events)
+        if counted:
+            logger.warning(
+                "webhook events are not sent: %s",
+                why,
+                extra={"app": app_id, "webhook": webhook_id, "events": counted},
+            )
+
+    def _may_say(self, key: tuple[str, str, str], amount: int) -> int:
+        """What was counted since the last line, if it is time for one, else 0."""
+        now = self._clock()
+        until, counted = self._quiet.get(key, (now, 0))
+        counted += amount
+        if now < until:
+            self._quiet[key] = (until, counted)
+            return 0
+        if len(self._quiet) >= KEPT:
+            self._quiet.clear()
+            self._failing.clear()
+        self._quiet[key] = (now + INTERVAL, 0)
+        return counted

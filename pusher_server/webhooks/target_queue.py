@@ -1,0 +1,201 @@
+"""What waits for one webhook, and what may be sent to it next (pure: time is an argument, in seconds).
+
+The rules, which `tests/unit/webhooks/test_target_queue.py` checks over random histories:
+
+- Entries of a channel leave in the order in which they were offered. A channel has at most one parcel open:
+  from `next` until `done`, `drop` or a `failed` that was the last. Other channels do not wait for it.
+- A parcel that failed is due again after 1 s, 2 s, … 60 s, counted from the end of the attempt, and a last time
+  just before its body would be too old (PROTOCOL §8.4). A parcel that is due goes before a new one.
+- At most `WIDTH` parcels fly at once, and a single one while the target gives no answer: what hangs keeps
+  little of what is shared.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+from pusher_server.webhooks.outbox import Pending
+from pusher_server.webhooks.requests import SignedBody
+
+#: Requests to one webhook at a time.
+WIDTH = 4
+#: Parcels that were tried and are to be tried again, of one webhook.
+MOST_OPEN = 256
+#: Seconds between attempts: the first, and the longest.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+#: Seconds from the making of a body to its last attempt; Python's validator refuses what is 300 s old.
+LAST_ATTEMPT = 289.0
+#: From then on it is not sent any more, should its turn have come late.
+TOO_OLD = 290.0
+#: Bytes of events that are kept here; what is beyond stays in the outbox until there is room.
+ROOM = 2_097_152
+#: What an entry takes besides its event.
+_OVERHEAD = 1_024
+
+
+class Parcel:
+    """Entries that share one request, and what has been tried.
+
+    Whoever makes the attempts counts them; `body` and `made_at` are set at the first one.
+    """
+
+    __slots__ = ("attempts", "body", "channels", "last_reason", "made_at", "pendings")
+
+    def __init__(self, pendings: Sequence[Pending]) -> None:
+        self.pendings = pendings
+        self.channels = {each.entry.channel for each in pendings}
+        self.attempts = 0
+        self.body: SignedBody | None = None
+        self.made_at = 0.0
+        #: Why the last attempt went wrong.
+        self.last_reason = ""
+
+    @property
+    def positions(self) -> list[str]:
+        """Of its entries."""
+        return [each.position for each in self.pendings]
+
+
+class TargetQueue:
+    """An event per request until `shape` says otherwise."""
+
+    def __init__(self) -> None:
+        self._batch_events = 1
+        self._batch_window = 0.0
+        #: By channel, what is in no parcel yet, numbered in the order of offering; none is empty.
+        self._waiting: dict[str, deque[tuple[int, Pending]]] = {}
+        self._numbers = count()
+        #: Of those channels the ones without an open parcel, first come first served.
+        self._ready: dict[str, None] = {}
+        #: When the next parcel has been gathered for long enough.
+        self._ripe_at = 0.0
+        self._busy: set[str] = set()
+        self._open = 0
+        self._flying = 0
+        #: When it is due, a number against ties, the parcel.
+        self._again: list[tuple[float, int, Parcel]] = []
+        self._room = ROOM
+        #: The last attempt got no answer at all.
+        self._is_silent = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it is worth reading more for it."""
+        return self._room >= ROOM / 2
+
+    def shape(self, batch_events: int, batch_window: float) -> None:
+        """How many events the next parcels may hold, and for how many seconds they are gathered."""
+        self._batch_events, self._batch_window = batch_events, batch_window
+
+    def offer(self, pending: Pending, now: float) -> bool:
+        """One more entry, later than all before; False when there is no room."""
+        if self._room <= 0:
+            return False
+        self._room -= _cost(pending)
+        channel = pending.entry.channel
+        self._waiting.setdefault(channel, deque()).append((next(self._numbers), pending))
+        if channel not in self._busy:
+            if not self._ready:
+                self._ripe_at = now + self._batch_window
+            self._ready[channel] = None
+        return True
+
+    def next(self, now: float) -> Parcel | None:
+        """What is to be sent now; None when nothing is."""
+        if self._flying >= (1 if self._is_silent else WIDTH):
+            return None
+        if self._again and self._again[0][0] <= now:
+            _, _, parcel = heapq.heappop(self._again)
+        elif self._may_begin() and (now >= self._ripe_at or self._is_full()):
+            parcel = self._gathered(now)
+        else:
+            return None
+        self._flying += 1
+        return parcel
+
+    def pause(self, now: float) -> float | None:
+        """Seconds after which `next` may have something, if nothing happens until then; None: never."""
+        if self._flying >= (1 if self._is_silent else WIDTH):
+            return None
+        moments = [self._again[0][0]] if self._again else []
+        if self._may_begin():
+            moments.append(now if self._is_full() else self._ripe_at)
+        return max(0.0, min(moments) - now) if moments else None
+
+    def done(self, parcel: Parcel, now: float) -> None:
+        """The target has taken it."""
+        self._is_silent = False
+        self._landed(parcel, now)
+
+    def drop(self, parcel: Parcel, now: float) -> None:
+        """It is not to be tried again: its turn came too late, or nobody wants it any more."""
+        self._landed(parcel, now)
+
+    def failed(self, parcel: Parcel, now: float, *, silent: bool) -> bool:
+        """The target has not taken it, or (`silent`) not even answered. Whether it is to be tried again."""
+        self._is_silent = silent
+        last = parcel.made_at + LAST_ATTEMPT
+        if now >= last:
+            self._landed(parcel, now)
+            return False
+        pause = min(FIRST_PAUSE * 2.0 ** min(parcel.attempts - 1, 16), LONGEST_PAUSE)
+        self._put_back(parcel, min(now + pause, last))
+        return True
+
+    def postpone(self, parcel: Parcel, until: float) -> None:
+        """It could not be tried; that was not the target's fault."""
+        self._put_back(parcel, until)
+
+    def _may_begin(self) -> bool:
+        return bool(self._ready) and self._open < MOST_OPEN
+
+    def _is_full(self) -> bool:
+        """Whether there is enough for a whole parcel."""
+        if self._batch_events == 1:
+            return True
+        found = 0
+        for channel in self._ready:
+            found += len(self._waiting[channel])
+            if found >= self._batch_events:
+                return True
+        return False
+
+    def _gathered(self, now: float) -> Parcel:
+        """A new parcel of what is ready, in the order in which it was offered."""
+        numbered = sorted(self._taken(), key=lambda each: each[0])
+        parcel = Parcel([pending for _, pending in numbered])
+        self._busy |= parcel.channels
+        self._open += 1
+        self._ripe_at = now  # what is left has waited long enough
+        return parcel
+
+    def _taken(self) -> Iterator[tuple[int, Pending]]:
+        left = self._batch_events
+        while left and self._ready:
+            channel = next(iter(self._ready))
+            del self._ready[channel]
+            waiting = self._waiting[channel]
+            while left and waiting:
+                left -= 1
+                yield waiting.popleft()
+            if not waiting:
+                del self._waiting[channel]
+
+    def _put_back(self, parcel: Parcel, due: float) -> None:
+        self._flying -= 1
+        heapq.heappush(self._again, (due, next(self._numbers), parcel))
+
+    def _landed(self, parcel: Parcel, now: float) -> None:
+        self._flying -= 1
+        self._open -= 1
+        self._busy -= parcel.channels
+        self._room += sum(map(_cost, parcel.pendings))
+        for channel in parcel.channels:
+            if channel in self._waiting:
+                self._ripe_at = now  # it has waited for as long as the parcel was open
+                self._ready[channel] = None
+
+
+def _cost(pending: Pending) -> int:
+    return _OVERHEAD + len(pending.entry.event)

@@ -1,0 +1,237 @@
+"""From signals to the outbox: order, what waits, what is dropped, who is told."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+
+import pytest
+from msgspec import structs
+
+from pusher_server.app import App
+from pusher_server.signals import CacheMissed, ChannelOccupied, ChannelVacated, ClientEventSent
+from pusher_server.webhooks import intake as module
+from pusher_server.webhooks.intake import Intake
+from pusher_server.webhooks.numbers import Numbers
+from pusher_server.webhooks.outbox import Decision, Outbox, OutboxUnavailable
+from tests.unit.webhooks.memory_outbox import MemoryOutbox
+from tests.unit.webhooks.world import EPOCH, Apps, an_app, hook, simulate
+
+APP, PLAIN = an_app("1", hook("a")), an_app("2")
+
+
+class Scene:
+    """An intake, its outbox, and the apps in use on this node. Within `simulate`."""
+
+    def __init__(self, *in_use: App, known: Collection[App] = ()) -> None:
+        loop = asyncio.get_running_loop()
+        self.in_use = {app.id: app for app in in_use}
+        self.apps = Apps([*in_use, *known])
+        self.outbox = MemoryOutbox(loop.time)
+        self.numbers = Numbers()
+        self.woken: list[Collection[str]] = []
+        self.opened = 0
+        self.intake = Intake(
+            self.in_use.get,
+            self.apps,
+            self.open,
+            self.numbers,
+            event_prefix="node",
+            wall=lambda: EPOCH + loop.time(),
+            on_kept=self.woken.append,
+        )
+
+    async def open(self) -> Outbox:
+        self.opened += 1
+        if self.outbox.trouble:
+            raise OutboxUnavailable(self.outbox.trouble)
+        return self.outbox
+
+    def miss(self, channel: str, app: App = APP) -> None:
+        self.intake.observe(CacheMissed(app_id=app.id, channel=channel))
+
+    @property
+    def decisions(self) -> list[Decision]:
+        return [each for batch in self.outbox.appended for each in batch]
+
+    @property
+    def channels(self) -> list[str]:
+        return [entry.channel for each in self.decisions for entry in each.entries]
+
+
+def test_events_are_kept_in_order_under_ids_of_their_own() -> None:
+    async def play() -> None:
+        scene = Scene(APP)
+        scene.miss("a")
+        scene.intake.observe(ChannelOccupied(app_id="1", channel="b", id="told"))
+        scene.miss("c")
+        await scene.intake.kept()
+        assert scene.channels == ["a", "b", "c"]
+        ids = [entry.id for each in scene.decisions for entry in each.entries]
+        assert ids == ["node-1", "told", "node-2"]
+        assert scene.woken == [{"1"}]
+        assert scene.decisions[0].entries[0].decided_at == EPOCH
+
+    simulate(play)
+
+
+def test_an_app_without_webhooks_costs_nothing_and_opens_nothing() -> None:
+    async def play() -> None:
+        scene = Scene(PLAIN)
+        before = len(asyncio.all_tasks())
+        scene.miss("a", PLAIN)
+        assert len(asyncio.all_tasks()) == before
+        await scene.intake.kept()
+        assert not scene.opened
+
+    simulate(play)
+
+
+def test_an_app_that_is_not_in_use_here_is_looked_up() -> None:
+    async def play() -> None:
+        scene = Scene(known=[APP, PLAIN])
+        scene.intake.observe(ChannelVacated(app_id="1", channel="a"))
+        scene.intake.observe(ChannelVacated(app_id="2", channel="b"))
+        scene.intake.observe(ChannelVacated(app_id="nobody", channel="c"))
+        await scene.intake.kept()
+        assert scene.channels == ["a"]
+
+    simulate(play)
+
+
+def test_while_apps_cannot_be_looked_up_others_go_on_and_the_order_stays() -> None:
+    async def play() -> None:
+        unknown = an_app("3", hook("b"))
+        scene = Scene(APP, known=[unknown])
+        scene.apps.is_away = True
+        scene.intake.observe(ChannelVacated(app_id="3", channel="first"))
+        scene.in_use["3"] = unknown
+        scene.miss("second", unknown)
+        waiting = asyncio.create_task(scene.intake.kept())
+        scene.miss("a")
+        await asyncio.sleep(60.0)
+        assert scene.channels == ["a"]
+        assert not waiting.done()
+        scene.apps.is_away = False
+        await waiting
+        assert scene.channels == ["a", "first", "second"]
+
+    simulate(play)
+
+
+def test_while_the_outbox_is_away_events_wait_and_it_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def play() -> None:
+        scene = Scene(APP)
+        scene.outbox.trouble = "disk full"
+        for name in "abc":
+            scene.miss(name)
+            await asyncio.sleep(20.0)
+        assert scene.intake.problem == "disk full"
+        waiting = asyncio.create_task(scene.intake.kept())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        scene.outbox.trouble = ""
+        await waiting
+        assert scene.channels == ["a", "b", "c"]
+        assert scene.intake.problem is None
+
+    with caplog.at_level(logging.INFO):
+        simulate(play)
+    assert [record.message for record in caplog.records] == [
+        "webhook events cannot be kept, and wait in memory: disk full",
+        "webhook events are kept again",
+    ]
+
+
+def test_kept_waits_for_what_was_before_it_and_may_be_given_up() -> None:
+    async def play() -> None:
+        scene = Scene(APP)
+        scene.outbox.trouble = "away"
+        scene.miss("a")
+        impatient = asyncio.create_task(scene.intake.kept())
+        await asyncio.sleep(1.0)
+        impatient.cancel()
+        scene.outbox.trouble = ""
+        await scene.intake.kept()
+        assert scene.channels == ["a"]
+        assert impatient.cancelled()
+
+    simulate(play)
+
+
+def test_what_fits_into_memory_no_more_is_dropped_oldest_first_and_counted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 100_000)
+
+    async def play() -> None:
+        scene = Scene(APP)
+        scene.outbox.trouble = "away"
+        scene.miss("first")
+        waiting = asyncio.create_task(scene.intake.kept())
+        await asyncio.sleep(0)
+        for number in range(20):
+            scene.intake.observe(
+                ClientEventSent(
+                    app_id="1",
+                    channel=f"c{number}",
+                    event="client-e",
+                    data="x" * 10_000,
+                    socket_id="1.2",
+                    user_id=None,
+                )
+            )
+        await asyncio.sleep(0)
+        assert waiting.done(), "what is lost cannot be waited for"
+        scene.outbox.trouble = ""
+        await scene.intake.kept()
+        assert scene.channels == [f"c{number}" for number in range(11, 20)]
+        assert scene.numbers.of("1").dropped == 12
+
+    with caplog.at_level(logging.ERROR):
+        simulate(play)
+    assert sum("were dropped" in record.message for record in caplog.records) == 1
+
+
+def test_many_are_appended_together() -> None:
+    async def play() -> None:
+        scene = Scene(APP)
+        for number in range(module.AT_ONCE + 1):
+            scene.miss(f"c{number}")
+        await scene.intake.kept()
+        assert [len(batch) for batch in scene.outbox.appended] == [module.AT_ONCE, 1]
+
+    simulate(play)
+
+
+def test_what_was_decided_elsewhere_comes_after_what_was_observed() -> None:
+    async def play() -> None:
+        scene = Scene(APP)
+        scene.miss("a")
+        decision = Decision(app_id="1", entries=(), only_if_believed=True)
+        scene.intake.decide(decision)
+        await scene.intake.kept()
+        assert scene.decisions[1] == structs.replace(decision)
+        assert scene.intake.new_id() != scene.intake.new_id()
+
+    simulate(play)
+
+
+def test_at_the_end_what_waits_is_kept_for_a_bounded_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def play() -> None:
+        scene = Scene(APP)
+        scene.miss("a")
+        await scene.intake.close(3.0)
+        assert scene.channels == ["a"]
+        scene.outbox.trouble = "away"
+        scene.miss("b")
+        began = asyncio.get_running_loop().time()
+        await scene.intake.close(3.0)
+        assert asyncio.get_running_loop().time() - began == pytest.approx(3.0)
+
+    with caplog.at_level(logging.ERROR):
+        simulate(play)
+    assert caplog.records[-1].message == "1 webhook events were not kept and are lost"

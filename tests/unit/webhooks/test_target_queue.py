@@ -1,0 +1,260 @@
+"""The queue of one webhook: order per channel, pauses, batches, room; and over random histories."""
+
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pusher_server.webhooks import target_queue
+from pusher_server.webhooks.outbox import Entry, Pending
+from pusher_server.webhooks.target_queue import (
+    LAST_ATTEMPT,
+    MOST_OPEN,
+    ROOM,
+    WIDTH,
+    Parcel,
+    TargetQueue,
+)
+
+
+def pending(number: int, channel: str = "a", event: str = "{}") -> Pending:
+    entry = Entry(
+        id=f"e{number}", webhook="w", channel=channel, event=event, decided_at=float(number)
+    )
+    return Pending(f"{number:06}", entry)
+
+
+def filled(*channels: str, now: float = 0.0) -> TargetQueue:
+    queue = TargetQueue()
+    for number, channel in enumerate(channels):
+        assert queue.offer(pending(number, channel), now)
+    return queue
+
+
+def ids(parcel: Parcel | None) -> list[str]:
+    assert parcel is not None
+    return [each.entry.id for each in parcel.pendings]
+
+
+def attempt(queue: TargetQueue, now: float) -> Parcel:
+    """Take the next one and note the attempt, as a flight does."""
+    parcel = queue.next(now)
+    assert parcel is not None
+    if not parcel.attempts:
+        parcel.made_at = now
+    parcel.attempts += 1
+    return parcel
+
+
+def test_events_of_a_channel_leave_one_after_the_other() -> None:
+    queue = filled("a", "a", "b")
+    first, other = queue.next(0.0), queue.next(0.0)
+    assert ids(first) == ["e0"]
+    assert ids(other) == ["e2"]
+    assert queue.next(0.0) is None
+    assert first is not None
+    queue.done(first, 0.1)
+    assert ids(queue.next(0.1)) == ["e1"]
+
+
+def test_so_many_at_once_and_no_more() -> None:
+    queue = filled(*(f"c{number}" for number in range(WIDTH + 1)))
+    flying = [queue.next(0.0) for _ in range(WIDTH)]
+    assert queue.next(0.0) is None
+    assert queue.pause(0.0) is None
+    assert flying[0] is not None
+    queue.done(flying[0], 1.0)
+    assert ids(queue.next(1.0)) == [f"e{WIDTH}"]
+
+
+def test_what_failed_is_due_after_pauses_that_double_and_a_last_time_before_it_is_too_old() -> None:
+    queue = filled("a", "a")
+    now, begun = 0.0, []
+    while True:
+        parcel = attempt(queue, now)
+        begun.append(now)
+        now += 0.5
+        if not queue.failed(parcel, now, silent=False):
+            break
+        pause = queue.pause(now)
+        assert pause is not None
+        assert queue.next(now + pause - 0.001) is None
+        now += pause
+    pauses = [later - earlier - 0.5 for earlier, later in pairwise(begun)]
+    assert pauses[:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert begun[-1] == LAST_ATTEMPT
+    assert len(begun) == 11
+    assert ids(queue.next(now)) == ["e1"], "what waited behind it goes on"
+
+
+def test_other_channels_do_not_wait_for_one_that_fails() -> None:
+    queue = filled("a", "b", "a")
+    assert queue.failed(attempt(queue, 0.0), 0.0, silent=False)
+    other = attempt(queue, 0.0)
+    assert ids(other) == ["e1"]
+    queue.done(other, 0.0)
+    assert queue.next(0.5) is None
+    assert ids(queue.next(1.0)) == ["e0"]
+
+
+def test_a_target_that_gives_no_answer_is_asked_one_thing_at_a_time() -> None:
+    queue = filled("a", "b", "c")
+    assert queue.failed(attempt(queue, 0.0), 0.0, silent=True)
+    one = attempt(queue, 0.0)
+    assert queue.next(0.0) is None
+    assert queue.failed(one, 0.0, silent=False)
+    assert ids(queue.next(0.0)) == ["e2"]
+
+
+def test_what_could_not_be_tried_loses_no_attempt() -> None:
+    queue = filled("a")
+    parcel = queue.next(0.0)
+    assert parcel is not None
+    queue.postpone(parcel, 5.0)
+    assert queue.next(4.9) is None
+    assert queue.next(5.0) is parcel
+    assert parcel.attempts == 0
+
+
+def test_what_is_due_goes_before_what_is_new() -> None:
+    queue = filled("a")
+    failed = attempt(queue, 0.0)
+    queue.failed(failed, 0.0, silent=False)
+    queue.offer(pending(7, "b"), 0.5)
+    assert queue.next(1.0) is failed
+
+
+def test_batches_gather_for_a_while_or_until_they_are_full() -> None:
+    queue = TargetQueue()
+    queue.shape(3, 0.05)
+    queue.offer(pending(0, "a"), 1.0)
+    queue.offer(pending(1, "b"), 1.03)
+    assert queue.next(1.04) is None
+    assert queue.pause(1.04) == pytest.approx(0.01)
+    assert ids(queue.next(1.05)) == ["e0", "e1"]
+    for number, channel in enumerate("ccdd", start=2):
+        queue.offer(pending(number, channel), 2.0)
+    assert ids(queue.next(2.0)) == ["e2", "e3", "e4"], "full at once, in order"
+    assert queue.next(2.0) is None, "the rest of `d` waits for its beginning"
+
+
+def test_a_batch_keeps_the_order_of_offering_across_channels() -> None:
+    queue = TargetQueue()
+    queue.shape(10, 0.0)
+    for number, channel in enumerate("abab"):
+        queue.offer(pending(number, channel), 0.0)
+    assert ids(queue.next(0.0)) == ["e0", "e1", "e2", "e3"]
+
+
+def test_what_waited_behind_a_batch_need_not_be_gathered_again() -> None:
+    queue = TargetQueue()
+    queue.shape(10, 0.05)
+    queue.offer(pending(0), 0.0)
+    parcel = attempt(queue, 0.05)
+    queue.offer(pending(1), 0.06)
+    assert queue.next(0.2) is None
+    queue.done(parcel, 0.2)
+    assert ids(queue.next(0.2)) == ["e1"]
+
+
+def test_no_more_than_there_is_room_for() -> None:
+    queue = TargetQueue()
+    assert queue.has_room
+    large = "x" * (ROOM // 4)
+    taken = [queue.offer(pending(number, f"c{number}", large), 0.0) for number in range(5)]
+    assert taken == [True, True, True, True, False]
+    assert not queue.has_room
+    for _ in range(3):
+        queue.done(attempt(queue, 0.0), 0.0)
+    assert queue.has_room
+
+
+def test_parcels_that_wait_for_another_attempt_are_bounded() -> None:
+    queue = filled(*(f"c{number}" for number in range(MOST_OPEN + 1)))
+    for _ in range(MOST_OPEN):
+        assert queue.failed(attempt(queue, 0.0), 0.0, silent=False)
+    assert queue.next(0.0) is None
+    queue.done(attempt(queue, 1.0), 1.0)
+    while (parcel := queue.next(1.0)) is not None:
+        parcel.attempts += 1
+        queue.done(parcel, 1.0)
+    assert queue.pause(1.0) is None, "everything was sent"
+
+
+CHANNELS = st.sampled_from("abcdef")
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("offer"), CHANNELS),
+        st.tuples(
+            st.just("send"), st.sampled_from(["done", "failed", "silent", "postpone", "drop"])
+        ),
+        st.tuples(st.just("take"), st.integers(1, 4)),
+        st.tuples(st.just("wait"), st.floats(0.0, 100.0)),
+    ),
+    max_size=80,
+)
+
+
+@given(steps=STEPS, batch=st.sampled_from([1, 3]))
+def test_in_every_history_channels_keep_their_order_and_nothing_is_lost_or_doubled(
+    steps: list[tuple[str, object]], batch: int
+) -> None:
+    """What leaves for good, whatever became of it before, is what was offered, channel by channel."""
+    queue = TargetQueue()
+    queue.shape(batch, 0.05 if batch > 1 else 0.0)
+    now, number = 0.0, 0
+    offered: dict[str, list[str]] = defaultdict(list)
+    over: dict[str, list[str]] = defaultdict(list)
+    flying: list[Parcel] = []
+
+    def land(parcel: Parcel, how: str) -> None:
+        is_over = True
+        if how == "done":
+            queue.done(parcel, now)
+        elif how == "drop":
+            queue.drop(parcel, now)
+        elif how == "postpone":
+            queue.postpone(parcel, now + 1.0)
+            is_over = False
+        else:
+            is_over = not queue.failed(parcel, now, silent=how == "silent")
+        if is_over:
+            for each in parcel.pendings:
+                over[each.entry.channel].append(each.entry.id)
+
+    def take() -> None:
+        parcel = queue.next(now)
+        if parcel is not None:
+            if not parcel.attempts:
+                parcel.made_at = now
+            parcel.attempts += 1
+            flying.append(parcel)
+        busy = [channel for each in flying for channel in each.channels]
+        assert len(busy) == len(set(busy)), "a channel is in one parcel at a time"
+        assert len(flying) <= WIDTH
+
+    for step, value in steps:
+        if step == "offer":
+            channel = str(value)
+            assert queue.offer(pending(number, channel), now)
+            offered[channel].append(f"e{number}")
+            number += 1
+        elif step == "take":
+            for _ in range(int(str(value))):
+                take()
+        elif step == "send" and flying:
+            land(flying.pop(0), str(value))
+        elif step == "wait":
+            now += float(str(value))
+    while flying or queue.pause(now) is not None:
+        now += queue.pause(now) or 0.0
+        take()
+        if flying:
+            land(flying.pop(), "done")
+    assert over == offered
+
+
+def test_the_last_attempt_is_before_a_body_is_too_old() -> None:
+    assert LAST_ATTEMPT < target_queue.TOO_OLD < 300
