@@ -56,7 +56,7 @@ def init(named: Path | None) -> None:
 
     Tables of soketi and laravel-websockets are left as they are. Running it again does no harm.
     """
-    for line in _open(named).init():
+    for line in open_apps(named).init():
         click.echo(line)
 
 
@@ -65,7 +65,7 @@ def init(named: Path | None) -> None:
 @_json
 def list_apps(named: Path | None, as_json: bool) -> None:
     """List all apps with their keys."""
-    found = _open(named).all()
+    found = open_apps(named).all()
     if as_json:
         shown.print_json([shown.brief(app) for app in found])
         return
@@ -82,7 +82,7 @@ def list_apps(named: Path | None, as_json: bool) -> None:
 @_json
 def show(app_id: str, named: Path | None, reveal: bool, as_json: bool) -> None:
     """Show one app: its own settings and those it has by default."""
-    shown.print_app(_existing(_open(named), app_id), reveal=reveal, as_json=as_json)
+    shown.print_app(_existing(open_apps(named), app_id), reveal=reveal, as_json=as_json)
 
 
 @apps.command("add")
@@ -107,7 +107,7 @@ def add(
     \b
     pusher-server apps add 7 name=kiosk client_events=off limits.connections=100
     """
-    store = _open(named)
+    store = open_apps(named)
     wanted = _parse(settings)
     if store.one(app_id) is not None:
         raise click.ClickException(f"there is an app {app_id!r} already")
@@ -127,7 +127,7 @@ def set_(app_id: str, settings: tuple[str, ...], named: Path | None, as_json: bo
     \b
     pusher-server apps set 7 strict=true allowed_origins=example.com,*.example.com
     """
-    store = _open(named)
+    store = open_apps(named)
     _existing(store, app_id)
     store.change(app_id, _parse(settings))
     shown.print_app(_existing(store, app_id), reveal=False, as_json=as_json)
@@ -138,7 +138,7 @@ def set_(app_id: str, settings: tuple[str, ...], named: Path | None, as_json: bo
 @_config
 def disable(app_id: str, named: Path | None) -> None:
     """Close an app's connections with 4003 and let nobody in."""
-    store = _open(named)
+    store = open_apps(named)
     _existing(store, app_id)
     store.change(app_id, {"enabled": False})
     click.echo(f"app {app_id} is disabled")
@@ -149,7 +149,7 @@ def disable(app_id: str, named: Path | None) -> None:
 @_config
 def enable(app_id: str, named: Path | None) -> None:
     """Let clients in again."""
-    store = _open(named)
+    store = open_apps(named)
     _existing(store, app_id)
     store.change(app_id, {"enabled": True})
     click.echo(f"app {app_id} is enabled")
@@ -165,7 +165,7 @@ def rotate(app_id: str, named: Path | None, reveal: bool, as_json: bool) -> None
 
     Once backends and clients have moved, end the old key: `pusher-server apps remove ID --key KEY`.
     """
-    store = _open(named)
+    store = open_apps(named)
     _existing(store, app_id)
     secret = _to_write(store, secrets.token_hex(20), reveal)
     store.rotate(app_id, secrets.token_hex(10), secret)
@@ -179,7 +179,7 @@ def rotate(app_id: str, named: Path | None, reveal: bool, as_json: bool) -> None
 @_config
 def remove(app_id: str, key: str | None, yes: bool, named: Path | None) -> None:
     """Remove an app, or one of its keys; the connections that use it are closed with 4001."""
-    store = _open(named)
+    store = open_apps(named)
     app = _existing(store, app_id)
     what = f"app {app_id}" if key is None else f"key {key} of app {app_id}"
     if key is not None and app.secret_of(key) is None:
@@ -193,7 +193,7 @@ def remove(app_id: str, key: str | None, yes: bool, named: Path | None) -> None:
     click.echo(f"{what} is removed")
 
 
-def _open(named: Path | None) -> "FileApps | DatabaseApps":
+def open_apps(named: Path | None) -> "FileApps | DatabaseApps":
     """Where the configuration has its apps."""
     from pusher_server.config import load
 

@@ -8,6 +8,7 @@ from pusher_server.cli.check_config import check_config
 from pusher_server.cli.default_config import default_config
 from pusher_server.cli.serve import serve
 from pusher_server.cli.version import version
+from pusher_server.cli.webhooks import webhooks
 from pusher_server.errors import ConfigError
 
 #: What shells and supervisors take for "called wrongly"; click uses it for its own complaints too.
@@ -42,5 +43,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check_config, apps, default_config, version):
+for command in (serve, check_config, apps, webhooks, default_config, version):
     main.add_command(command)

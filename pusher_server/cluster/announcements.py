@@ -24,7 +24,7 @@ class _Join(Struct):
     """The node that caused it, the topic's version then, and whether it may be no news."""
 
     node: str
-    n: int
+    version: str
     unsure: bool
 
 
@@ -33,7 +33,7 @@ class _Leave(Struct):
 
     due: float
     node: str
-    n: int
+    version: str
 
 
 class Announcements:
@@ -60,7 +60,7 @@ class Announcements:
         """Whether nobody may rely on the join of a held key having been announced."""
         return place in self._joining or self._given.get(place, False)
 
-    def joined(self, place: Place, node: str, n: int, now: float, *, again: bool) -> bool:
+    def joined(self, place: Place, node: str, version: str, now: float, *, again: bool) -> bool:
         """A key became held. Whether that undoes a leave or is known already; else its join is due."""
         announced_gone = self._announced.pop(place, None) is not None
         undone = self._leaving.pop(place, None) is not None
@@ -68,17 +68,17 @@ class Announcements:
             return True
         # A leave in a node's hands: only when that is confirmed, its join is news.
         unsure = place in self._given or (not announced_gone and now < self._unsure_until)
-        self._joining[place] = _Join(node, n, unsure)
+        self._joining[place] = _Join(node, version, unsure)
         return False
 
     def known(self, place: Place) -> None:
         """Somebody has announced the join of this key before."""
         self._drop_unsure(place)
 
-    def left(self, place: Place, node: str, n: int, now: float) -> None:
+    def left(self, place: Place, node: str, version: str, now: float) -> None:
         """A key was released; what nobody may have been told of needs no farewell."""
         if not self._drop_unsure(place):
-            self._leaving[place] = _Leave(now + self._undo_window, node, n)
+            self._leaving[place] = _Leave(now + self._undo_window, node, version)
 
     def mourn(self, place: Place, now: float) -> None:
         """A leave that this memory has not seen, unless it is known.
@@ -88,9 +88,9 @@ class Announcements:
         if place in self._leaving or place in self._announced:
             return
         if now < self._unsure_until:
-            self._leaving[place] = _Leave(self._unsure_until, "", 0)
+            self._leaving[place] = _Leave(self._unsure_until, "", "")
         else:
-            self._leave_first(place, _Leave(now, "", 0))
+            self._leave_first(place, _Leave(now, "", ""))
 
     def take(self, now: float, node: str, alive: Collection[str]) -> list[Due]:
         """What `node` is to announce now: its own, and what was caused by nobody alive."""
@@ -106,7 +106,7 @@ class Announcements:
             ):
                 del self._joining[place]
                 self._given[place] = True
-                found.append(Due(*place, held=True, n=join.n))
+                found.append(Due(*place, held=True, version=join.version))
         # What is mourned may be due before what stands in front of it.
         waiting = list(islice(self._leaving.items(), 2 * AT_ONCE))
         waiting.sort(key=lambda each: each[1].due)
@@ -119,7 +119,7 @@ class Announcements:
                 self._announced[place] = now + REMEMBERED * self._lease
                 self._announced.move_to_end(place)
                 self._given[place] = False
-                found.append(Due(*place, n=leave.n))
+                found.append(Due(*place, version=leave.version))
         while self._announced and next(iter(self._announced.values())) <= now:
             self._announced.popitem(last=False)
         return found
@@ -135,12 +135,12 @@ class Announcements:
             place = (each.address, each.key)
             self._given.pop(place, None)
             if each.held:
-                self._joining[place] = _Join(node, each.n, unsure=False)
+                self._joining[place] = _Join(node, each.version, unsure=False)
                 self._joining.move_to_end(place, last=False)
             elif place in held:
                 self._drop_unsure(place)  # undone, and nobody was told
             elif place not in self._leaving:
-                self._leave_first(place, _Leave(now, node, each.n))
+                self._leave_first(place, _Leave(now, node, each.version))
 
     def _drop_unsure(self, place: Place) -> bool:
         join = self._joining.get(place)

@@ -296,7 +296,7 @@ class Attachment(StoreListener, Tallies):
                     due.key,
                     held=due.held,
                     announcement=announcement_id(
-                        self.epoch, due.address, due.key, due.n, held=due.held
+                        due.address, due.key, due.version or self.epoch, held=due.held
                     ),
                 )
 

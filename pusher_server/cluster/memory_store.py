@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from pusher_server.cluster.announcements import Announcements, Place
+from pusher_server.cluster.scans import PAGE, Scans
 from pusher_server.cluster.store import (
     SWEEP,
     AnyCommand,
@@ -43,11 +44,6 @@ from pusher_server.cluster.store import (
 )
 from pusher_server.cluster.wire import WIRE, Transitioned, encode_transition
 from pusher_server.interfaces import RosterFull
-
-#: Keys in a page of a scan.
-PAGE = 1_000
-#: Scans under way at once; the oldest is forgotten.
-SCANS = 100
 
 #: Who is told: address, body, and nobody is left out.
 Push = Callable[[str, bytes], None]
@@ -117,8 +113,7 @@ class MemoryStore:
         #: Address -> what is remembered, and until when. Cleared of the past whenever it has doubled.
         self._cached: dict[str, tuple[bytes, float]] = {}
         self._cached_bound = PAGE
-        self._scans: OrderedDict[str, list[str]] = OrderedDict()
-        self._scan_count = 0
+        self._scans = Scans()
 
     def execute(self, command: AnyCommand, now: float) -> object:
         """The answer. Raises Fenced, RosterFull. Subscriptions are the caller's: it knows who asks."""
@@ -305,7 +300,7 @@ class MemoryStore:
         lease.held[place] = None
         topic.n += 1
         returned = self._announcements.joined(
-            place, node_of(command.holder), topic.n, now, again=command.again
+            place, node_of(command.holder), self._version(topic), now, again=command.again
         )
         self._tell(
             address, key, entry.value, topic.n, command.holder, first=first, returned=returned
@@ -327,9 +322,12 @@ class MemoryStore:
         if not topic.entries:
             del self._topics[address]
             self._floor = max(self._floor, topic.n)
-        self._announcements.left((address, key), node_of(holder), topic.n, now)
+        self._announcements.left((address, key), node_of(holder), self._version(topic), now)
         self._tell(address, key, entry.value, topic.n, holder, held=False)
         return Released(topic.n, entry.value)
+
+    def _version(self, topic: _Topic) -> str:
+        return f"{self._epoch}.{topic.n}"
 
     def _tell(
         self,
@@ -379,21 +377,9 @@ class MemoryStore:
         return {key: entries[key].holders for key in keys if key in entries}
 
     def _scan(self, command: Scan) -> Page:
-        if command.cursor:
-            # An answer to a scan that is forgotten is empty and the last: the oldest of a hundred.
-            keys = self._scans.pop(command.cursor, [])
-        else:
-            entries = self._entries(command.address)
-            keys = [key for key in reversed(entries) if key.startswith(command.prefix)]
-        page, rest = keys[-PAGE:], keys[:-PAGE]
-        cursor = ""
-        if rest:
-            self._scan_count += 1
-            cursor = str(self._scan_count)
-            self._scans[cursor] = rest
-            if len(self._scans) > SCANS:
-                self._scans.popitem(last=False)
-        return Page(cursor, self._holders(command.address, reversed(page)))
+        entries = self._entries(command.address)
+        cursor, keys = self._scans.page(command.cursor, entries, command.prefix)
+        return Page(cursor, self._holders(command.address, keys))
 
     # The cache channels
 

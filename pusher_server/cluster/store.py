@@ -92,13 +92,14 @@ class Enter(Command[Entered], frozen=True, array_like=True, tag="enter"):
 class Due(Struct, frozen=True, array_like=True):
     """With `held` a join that is news, else a leave whose undo window has passed.
 
-    `n` is the topic's version in which it happened; 0 for a leave that this memory has not seen.
+    `version` is the topic's in which it happened, with the epoch of that time: a replica that takes over goes
+    on with what the master has perhaps handed out already. It is "" for a leave that no memory has seen.
     """
 
     address: str
     key: str
     held: bool = False
-    n: int = 0
+    version: str = ""
 
 
 class Renewed(Struct, frozen=True, array_like=True):

@@ -98,9 +98,9 @@ def decode_transition(body: bytes) -> Transitioned | None:
     return found if found.wire == WIRE else None
 
 
-def announcement_id(epoch: str, address: str, key: str, n: int, *, held: bool) -> str:
+def announcement_id(address: str, key: str, version: str, *, held: bool) -> str:
     """A name for one announcement, whoever makes it: 16 hex digits."""
-    told = _encode((epoch, address, key, n, held))
+    told = _encode((address, key, version, held))
     return hashlib.blake2b(told, digest_size=8).hexdigest()
 
 

@@ -104,7 +104,12 @@ class Server:
         if self._live is not None:
             self._live.provider.on_change = self._app_changed
             self.node.app_changed_elsewhere = self._live.note
-        self._webhooks = webhooks.attach(config, self.node, self._cluster.roster)
+        self._webhooks = webhooks.attach(
+            config,
+            self.node,
+            self._cluster.roster,
+            owner=place.bus if place is not None else f"{os.getpid()}.{secrets.token_hex(8)}",
+        )
         self._edge = WebSocketEdge(
             self.node,
             config.websocket,

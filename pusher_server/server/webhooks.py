@@ -5,19 +5,22 @@ from pusher_server.config import Config
 from pusher_server.interfaces import Roster
 from pusher_server.node.node import Node
 from pusher_server.webhooks.live import LiveWebhooks, Terms
-from pusher_server.webhooks.opening import FileOpening
+from pusher_server.webhooks.opening import opening
 from pusher_server.webhooks.payloads import TOLD
 
 
-def attach(config: Config, node: Node, roster: Roster) -> LiveWebhooks:
-    """They hear what happens on the node, and the cluster waits until they have kept it. Nothing is opened."""
+def attach(config: Config, node: Node, roster: Roster, owner: str) -> LiveWebhooks:
+    """They hear what happens on the node, and the cluster waits until they have kept it. Nothing is opened.
+
+    `owner` names this server on its machine, the same in all its processes.
+    """
 
     def in_use(app_id: str) -> App | None:
         space = node.hub.spaces.get(app_id)
         return None if space is None else space.app
 
     webhooks = LiveWebhooks(
-        FileOpening(config.webhooks.outbox),
+        opening(config.webhooks.outbox, config.cluster.redis, owner),
         Terms(
             timeout=config.webhooks.timeout,
             batch_events=config.webhooks.batch_events,

@@ -1,23 +1,43 @@
-"""Where the outbox is, and how it is opened: a broken file does not keep the server from starting."""
+"""Where the outbox is, and how it is opened: in the cluster's Redis, or in a file of this machine."""
 
-import asyncio
-import logging
-import sqlite3
+import fcntl
+import os
 import time
-from contextlib import suppress
 from pathlib import Path
 
-from pusher_server.webhooks.outbox import OutboxUnavailable
+from pusher_server.config.redis import RedisSettings, parse_url
+from pusher_server.webhooks.outbox import Outbox, OutboxUnavailable
 from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
 
-logger = logging.getLogger("pusher_server.webhooks")
+
+class RedisOpening:
+    """The cluster's Redis, for all its nodes."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._settings = settings
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        return peer_of(self._settings)
+
+    def is_left(self) -> bool:
+        """Nodes that are gone may have left something."""
+        return True
+
+    async def open(self) -> Outbox:
+        """It connects when it is used, and again after an outage."""
+        return _on_redis(self._settings)
 
 
 class FileOpening:
-    """`path` is the setting `webhooks.outbox`."""
+    """`path` is the setting `webhooks.outbox`; `owner` names this server, the same in all its processes."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, owner: str) -> None:
         self._path = Path(path).absolute()
+        self._owner = owner
+        #: Held open as long as the file is ours.
+        self._lock: int | None = None
 
     @property
     def place(self) -> str:
@@ -28,29 +48,67 @@ class FileOpening:
         """Whether there is a file."""
         return self._path.exists()
 
-    async def open(self) -> SqliteOutbox:
-        """Raises OutboxUnavailable."""
-        return await asyncio.to_thread(self._open)
-
-    def _open(self) -> SqliteOutbox:
+    async def open(self) -> Outbox:
+        """Raises OutboxUnavailable, also when another server has the file, and would drop what is not its own."""
         try:
-            return SqliteOutbox(self._path, time.time)
-        except sqlite3.OperationalError as error:
-            raise OutboxUnavailable(self._trouble(str(error))) from None
-        except sqlite3.DatabaseError as error:
-            aside = self._path.with_name(f"{self._path.name}.broken-{int(time.time())}")
-            logger.error(
-                "webhooks.outbox: %s cannot be read (%s); it is kept as %s, and a new one begins",
-                self._path, error, aside.name,
-            )  # fmt: skip
-            with suppress(OSError):
-                self._path.rename(aside)
+            self._own()
+        except OSError as error:
+            raise OutboxUnavailable(
+                f"webhooks.outbox: {self._path}: {error.strerror or error}"
+            ) from error
+        outbox = SqliteOutbox(self._path, clock=time.time)
         try:
-            return SqliteOutbox(self._path, time.time)
-        except sqlite3.Error as error:
-            raise OutboxUnavailable(self._trouble(str(error))) from None
+            await outbox.believed()
+        except OutboxUnavailable:
+            await outbox.close()
+            raise
+        return outbox
 
-    def _trouble(self, why: str) -> str:
-        return (
-            f"webhooks.outbox: {self._path} cannot be used ({why}); name a file that can be written"
-        )
+    def _own(self) -> None:
+        """The first process writes down whose it is; the lock ends with the last one, however that ends."""
+        if self._lock is not None:
+            return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(f"{self._path}.owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if os.pread(lock, 4_096, 0).decode() != self._owner:
+                os.close(lock)
+                raise OutboxUnavailable(
+                    f"webhooks.outbox: {self._path} is another running server's; name another file"
+                ) from None
+        else:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, self._owner.encode(), 0)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        self._lock = lock
+
+
+def peer_of(settings: RedisSettings) -> str:
+    """For operators, without a password."""
+    if settings.sentinels:
+        return f"Redis {settings.sentinel_master!r}"
+    places = parse_url(settings.url).places
+    return "a Redis Cluster" if settings.cluster else f"Redis at {places[0]}"
+
+
+def _on_redis(settings: RedisSettings) -> Outbox:
+    # Imported here: it takes 0.1 s, which servers without Redis need not spend.
+    from pusher_server.webhooks.redis_outbox import RedisOutbox
+
+    return RedisOutbox(settings, peer_of(settings))
+
+
+def look_into(path: str, redis: RedisSettings) -> Outbox | None:
+    """For whoever only asks, beside the server that owns it; None when there is no file."""
+    if redis.is_set:
+        return _on_redis(redis)
+    found = Path(path)
+    return SqliteOutbox(found, clock=time.time) if found.exists() else None
+
+
+def opening(path: str, redis: RedisSettings, owner: str) -> RedisOpening | FileOpening:
+    """Of what the settings name."""
+    return RedisOpening(redis) if redis.is_set else FileOpening(path, owner)

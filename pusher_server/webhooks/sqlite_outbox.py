@@ -1,17 +1,18 @@
-"""An outbox in an SQLite file, shared by the processes of one machine.
+"""An outbox in a file of SQLite: for one process, and for the workers of a machine, which share the file.
 
-One thread per process does the work. What is asked while it writes goes into the next transaction together, so
-a crowd costs few of them. Times in the file are seconds of the epoch: processes share them.
+Everything runs in one thread of its own, so that no disk holds up the event loop. Appends that come while one
+is being written are written together afterwards: one transaction, one `fsync`, however many there are. An
+append that has returned is on the disk; `kill -9` or a power cut loses what had not returned, which is what
+the last few milliseconds had brought (docs/webhooks.md has the numbers).
 """
 
 import asyncio
-import contextlib
 import sqlite3
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
@@ -26,298 +27,315 @@ from pusher_server.webhooks.outbox import (
     Pending,
     Presence,
 )
-
-#: Attempts and dead letters that are kept of each app.
-KEPT_ATTEMPTS, KEPT_DEAD = 500, 10_000
-#: Seconds for which the id of a delivered entry is remembered.
-REMEMBERED = 600.0
-#: Calls in one transaction.
-_TOGETHER = 500
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
-    channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL, UNIQUE (app, id, webhook)
-) STRICT;
-CREATE INDEX IF NOT EXISTS waiting ON entries (app, position);
-CREATE TABLE IF NOT EXISTS delivered (
-    app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL, at REAL NOT NULL,
-    PRIMARY KEY (app, id, webhook)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS oldest ON delivered (at);
-CREATE TABLE IF NOT EXISTS dead (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, entry BLOB NOT NULL, id TEXT NOT NULL,
-    at REAL NOT NULL, reason TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS attempts (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, webhook TEXT NOT NULL, attempt BLOB NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS latest ON attempts (app, number);
-CREATE TABLE IF NOT EXISTS believed (
-    app TEXT NOT NULL, channel TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (app, channel, user)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS claims (app TEXT PRIMARY KEY, worker TEXT NOT NULL, until REAL NOT NULL) STRICT;
-"""
-_ENTRY = "id, webhook, channel, event, decided_at"
+from pusher_server.webhooks.sqlite_file import OutboxFile
 
 T = TypeVar("T")
-_Call = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+
+#: Seconds for which the id of an entry is remembered after it was delivered or given up.
+REMEMBERED = 600.0
+#: Rows removed in one step when something is cut to its bound.
+_STEP = 500
+
+_ENTRY = "id, webhook, channel, event, decided_at"
+_encode = msgspec.json.Encoder().encode
+_attempt = msgspec.json.Decoder(Attempt).decode
 
 
 class SqliteOutbox(Outbox):
-    """`clock` gives seconds of the epoch. Raises sqlite3.Error when the file cannot be used."""
+    """`clock` gives seconds of the epoch; all processes that share the file have the same.
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    `waiting` and `dead_letters` are the most entries of an app that wait or are kept as dead: what is beyond
+    goes, the oldest first, from waiting to dead and from dead away. `log_size` is lines of one webhook.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float],
+        waiting: int = 100_000,
+        dead_letters: int = 1_000,
+        log_size: int = 200,
+    ) -> None:
+        self._file = OutboxFile(path, clock)
         self._clock = clock
-        self._path = path
-        self._db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
-        except BaseException:
-            self._db.close()
-            raise
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
-        self._thread.start()
+        self._waiting = waiting
+        self._dead_letters = dead_letters
+        self._log_size = log_size
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
+        #: Appended and not being written yet, and who waits for it.
+        self._gathered: list[Decision] = []
+        self._waiting_for_it: list[asyncio.Future[None]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    # Deciding
 
     async def append(self, decisions: Sequence[Decision]) -> None:
-        """See `Outbox`."""
-        await self._ask(lambda: self._append(decisions))
+        """Keep what was decided."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gathered += decisions
+        self._waiting_for_it.append(written)
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_gathered())
+        await written
+
+    async def _write_gathered(self) -> None:
+        try:
+            while self._waiting_for_it:
+                decisions, self._gathered = self._gathered, []
+                waiting, self._waiting_for_it = self._waiting_for_it, []
+                error: OutboxUnavailable | None = None
+                try:
+                    await self._run(partial(self._append, decisions))
+                except OutboxUnavailable as failed:
+                    error = failed
+                for future in waiting:
+                    if future.done():
+                        continue  # whoever waited was cancelled
+                    if error is None:
+                        future.set_result(None)
+                    else:
+                        future.set_exception(OutboxUnavailable(str(error)))
+        finally:
+            self._writing = None
+
+    def _append(self, decisions: Iterable[Decision], db: sqlite3.Connection) -> None:
+        grown = set()
+        for decision in decisions:
+            if decision.presence is not None and not _is_news(decision, decision.presence, db):
+                continue
+            for entry in decision.entries:
+                known = db.execute(
+                    "SELECT 1 FROM known WHERE app_id = ? AND id = ? AND webhook = ?",
+                    (decision.app_id, entry.id, entry.webhook),
+                ).fetchone()
+                if known is None:
+                    _put(db, decision.app_id, entry)
+                    grown.add(decision.app_id)
+        for app_id in grown:
+            self._cut_waiting(app_id, db)
+
+    def _cut_waiting(self, app_id: str, db: sqlite3.Connection) -> None:
+        """Too many: the oldest become dead letters."""
+        first, last = db.execute(
+            "SELECT min(position), max(position) FROM pending WHERE app_id = ?", (app_id,)
+        ).fetchone()
+        if first is None or last - first < self._waiting:
+            return  # positions rise by one at least, so there cannot be more
+        (count,) = db.execute("SELECT count(*) FROM pending WHERE app_id = ?", (app_id,)).fetchone()
+        if count > self._waiting:
+            oldest = db.execute(
+                "SELECT position FROM pending WHERE app_id = ? ORDER BY position LIMIT ?",
+                (app_id, count - self._waiting),
+            ).fetchall()
+            reason = f"more than {self._waiting} events waited"
+            self._bury(app_id, [position for (position,) in oldest], reason, self._clock(), db)
+
+    # Delivering
 
     async def claim(self, worker: str, seconds: float) -> list[str]:
-        """See `Outbox`."""
-        return await self._ask(lambda: self._claim(worker, seconds))
+        """Apps that `worker` alone may deliver."""
+        return await self._run(partial(self._claim, worker, seconds))
+
+    def _claim(self, worker: str, seconds: float, db: sqlite3.Connection) -> list[str]:
+        now = self._clock()
+        db.execute(
+            "DELETE FROM claims WHERE until <= ?"
+            " OR (worker = ? AND app_id NOT IN (SELECT app_id FROM pending))",
+            (now, worker),
+        )
+        db.execute(
+            "INSERT OR IGNORE INTO claims (app_id, worker, until)"
+            " SELECT DISTINCT app_id, ?, ? FROM pending",
+            (worker, now + seconds),
+        )
+        db.execute("UPDATE claims SET until = ? WHERE worker = ?", (now + seconds, worker))
+        found = db.execute("SELECT app_id FROM claims WHERE worker = ? ORDER BY app_id", (worker,))
+        return [app_id for (app_id,) in found]
 
     async def release(self, worker: str) -> None:
-        """See `Outbox`."""
-        await self._ask(lambda: self._do("DELETE FROM claims WHERE worker = ?", worker))
+        """Give up all claims."""
+        await self._run(
+            lambda db: db.execute("DELETE FROM claims WHERE worker = ?", (worker,)).rowcount
+        )
 
     async def pending(self, app_id: str, after: str, limit: int) -> list[Pending]:
-        """See `Outbox`."""
-        rows = await self._ask(
-            lambda: self._do(
-                f"SELECT position, {_ENTRY} FROM entries WHERE app = ? AND position > ?"
+        """What waits, in order."""
+
+        def read(db: sqlite3.Connection) -> list[Pending]:
+            rows = db.execute(
+                f"SELECT position, {_ENTRY} FROM pending WHERE app_id = ? AND position > ?"
                 " ORDER BY position LIMIT ?",
-                app_id, int(after or 0), limit,
+                (app_id, int(after or 0), limit),
             )
-        )  # fmt: skip
-        return [Pending(f"{position:018}", Entry(*rest)) for position, *rest in rows]
+            return [Pending(_name(position), Entry(*entry)) for position, *entry in rows]
+
+        return await self._run(read)
 
     async def finish(self, app_id: str, positions: Sequence[str]) -> None:
-        """See `Outbox`."""
-        await self._ask(lambda: self._finish(app_id, positions))
+        """They were delivered."""
+        await self._run(partial(self._finish, app_id, [int(each) for each in positions]))
+
+    def _finish(self, app_id: str, positions: Iterable[int], db: sqlite3.Connection) -> None:
+        now = self._clock()
+        for position in positions:
+            db.execute(
+                "INSERT OR REPLACE INTO known (app_id, id, webhook, at)"
+                " SELECT app_id, id, webhook, ? FROM pending WHERE app_id = ? AND position = ?",
+                (now, app_id, position),
+            )
+            db.execute("DELETE FROM pending WHERE app_id = ? AND position = ?", (app_id, position))
+        db.execute("DELETE FROM known WHERE at <= ?", (now - REMEMBERED,))
 
     async def bury(self, app_id: str, positions: Sequence[str], reason: str, at: float) -> None:
-        """See `Outbox`."""
-        await self._ask(lambda: self._bury(app_id, positions, reason, at))
+        """They were given up."""
+        await self._run(partial(self._bury, app_id, [int(each) for each in positions], reason, at))
+
+    def _bury(
+        self,
+        app_id: str,
+        positions: Sequence[int],
+        reason: str,
+        at: float,
+        db: sqlite3.Connection,
+    ) -> None:
+        for position in positions:
+            db.execute(
+                f"INSERT INTO dead (app_id, {_ENTRY}, at, reason)"
+                f" SELECT app_id, {_ENTRY}, ?, ? FROM pending WHERE app_id = ? AND position = ?",
+                (at, reason, app_id, position),
+            )
+        self._finish(app_id, positions, db)
+        db.execute(
+            "DELETE FROM dead WHERE app_id = ? AND number <="
+            " (SELECT number FROM dead WHERE app_id = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+            (app_id, app_id, self._dead_letters),
+        )
+
+    # Looking at it
 
     async def record(self, app_id: str, attempt: Attempt) -> None:
-        """See `Outbox`."""
-        await self._ask(lambda: self._record(app_id, attempt))
+        """One more line."""
+
+        def write(db: sqlite3.Connection) -> None:
+            key = (app_id, attempt.webhook)
+            db.execute(
+                "INSERT INTO attempts (app_id, webhook, line) VALUES (?, ?, ?)",
+                (*key, _encode(attempt).decode()),
+            )
+            db.execute(
+                "DELETE FROM attempts WHERE app_id = ? AND webhook = ? AND number <= (SELECT number"
+                " FROM attempts WHERE app_id = ? AND webhook = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                (*key, *key, self._log_size),
+            )
+
+        await self._run(write)
 
     async def log(self, app_id: str, webhook: str = "", limit: int = 50) -> list[Attempt]:
-        """See `Outbox`."""
-        rows = await self._ask(
-            lambda: self._do(
-                "SELECT attempt FROM attempts WHERE app = ? AND (? IN ('', webhook))"
+        """The latest attempts."""
+
+        def read(db: sqlite3.Connection) -> list[Attempt]:
+            rows = db.execute(
+                "SELECT line FROM attempts WHERE app_id = ? AND (webhook = ? OR ? = '')"
                 " ORDER BY number DESC LIMIT ?",
-                app_id, webhook, limit,
+                (app_id, webhook, webhook, limit),
             )
-        )  # fmt: skip
-        return [msgspec.json.decode(row, type=Attempt) for (row,) in rows]
+            return [_attempt(line) for (line,) in rows]
+
+        return await self._run(read)
 
     async def dead(self, app_id: str, limit: int = 50) -> list[Dead]:
-        """See `Outbox`."""
-        rows = await self._ask(
-            lambda: self._do(
-                "SELECT entry, at, reason FROM dead WHERE app = ? ORDER BY number DESC LIMIT ?",
-                app_id, limit,
+        """The latest dead letters."""
+
+        def read(db: sqlite3.Connection) -> list[Dead]:
+            rows = db.execute(
+                f"SELECT at, reason, {_ENTRY} FROM dead WHERE app_id = ? ORDER BY number DESC LIMIT ?",
+                (app_id, limit),
             )
-        )  # fmt: skip
-        return [
-            Dead(entry=msgspec.json.decode(entry, type=Entry), at=at, reason=reason)
-            for entry, at, reason in rows
-        ]
+            return [Dead(entry=Entry(*entry), at=at, reason=reason) for at, reason, *entry in rows]
+
+        return await self._run(read)
 
     async def resend(self, app_id: str, ids: Sequence[str] | None = None) -> int:
-        """See `Outbox`."""
-        return await self._ask(lambda: self._resend(app_id, ids))
+        """Dead letters wait again."""
+
+        def move(db: sqlite3.Connection) -> int:
+            rows = db.execute(
+                f"SELECT number, {_ENTRY} FROM dead WHERE app_id = ? ORDER BY number", (app_id,)
+            ).fetchall()
+            moved = 0
+            for number, *columns in rows:
+                entry = Entry(*columns)
+                if ids is None or entry.id in ids:
+                    _put(db, app_id, entry)
+                    db.execute("DELETE FROM dead WHERE number = ?", (number,))
+                    moved += 1
+            return moved
+
+        return await self._run(move)
 
     async def backlog(self) -> dict[str, Backlog]:
-        """See `Outbox`."""
-        return await self._ask(self._backlog)
+        """How much waits, by app."""
+
+        def read(db: sqlite3.Connection) -> dict[str, Backlog]:
+            waiting = db.execute(
+                "SELECT app_id, count(*), min(decided_at) FROM pending GROUP BY app_id"
+            )
+            found = {app_id: Backlog(count, oldest, 0) for app_id, count, oldest in waiting}
+            for app_id, count in db.execute("SELECT app_id, count(*) FROM dead GROUP BY app_id"):
+                known = found.get(app_id, Backlog(0, None, 0))
+                found[app_id] = Backlog(known.pending, known.oldest, count)
+            return found
+
+        return await self._run(read)
 
     async def believed(self) -> list[Presence]:
-        """See `Outbox`."""
-        rows = await self._ask(lambda: self._do("SELECT app, channel, user FROM believed"))
-        return [Presence(*row) for row in rows]
+        """What was announced as there and not as gone."""
+        return await self._run(
+            lambda db: [
+                Presence(*row)
+                for row in db.execute("SELECT app_id, channel, user_id FROM believed")
+            ]
+        )
 
     async def close(self) -> None:
-        """See `Outbox`."""
-        self._calls.put(None)
-        await asyncio.to_thread(self._thread.join)
+        """Write what was appended, and let go of the file."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
+        self._thread.shutdown(wait=False)
 
-    # In the thread
-
-    async def _ask(self, call: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        self._calls.put((call, answer, loop))
-        return cast(T, await answer)
-
-    def _work(self) -> None:
-        while (first := self._calls.get()) is not None:
-            calls: list[_Call] = [first]
-            is_last = False
-            while len(calls) < _TOGETHER and not self._calls.empty():
-                further = self._calls.get()
-                if further is None:
-                    is_last = True
-                    break
-                calls.append(further)
-            self._transact(calls)
-            if is_last:
-                break
-        self._db.close()
-
-    def _transact(self, calls: list[_Call]) -> None:
-        """All or nothing; everybody is told the same."""
-        problem: BaseException | None = None
-        answers: list[Any] = []
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """One transaction in the thread. Raises OutboxUnavailable."""
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            answers = [call() for call, _, _ in calls]
-            self._db.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
-            problem = OutboxUnavailable(f"webhooks.outbox: {self._path}: {error}")
-        except Exception as error:  # ours
-            problem = error
-        if problem is not None and self._db.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-        for index, (_, answer, loop) in enumerate(calls):
-            told = answers[index] if problem is None else problem
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_tell, answer, told)
-
-    def _do(self, statement: str, *values: object) -> list[Any]:
-        return self._db.execute(statement, values).fetchall()
-
-    def _append(self, decisions: Sequence[Decision]) -> None:
-        self._do("DELETE FROM delivered WHERE at < ?", self._clock() - REMEMBERED)
-        for each in decisions:
-            if self._is_news(each):
-                for entry in each.entries:
-                    self._put(each.app_id, entry)
-
-    def _is_news(self, decision: Decision) -> bool:
-        if decision.presence is None:
-            return True
-        if decision.held:
-            return self._changed("INSERT OR IGNORE INTO believed VALUES (?, ?, ?)", decision)
-        was_believed = self._changed(
-            "DELETE FROM believed WHERE app = ? AND channel = ? AND user = ?", decision
-        )
-        return was_believed or not decision.only_if_believed
-
-    def _changed(self, statement: str, decision: Decision) -> bool:
-        presence = decision.presence
-        assert presence is not None
-        return self._db.execute(statement, tuple(presence)).rowcount > 0
-
-    def _put(self, app_id: str, entry: Entry) -> None:
-        known = self._do(
-            "SELECT 1 FROM delivered WHERE app = ? AND id = ? AND webhook = ?",
-            app_id, entry.id, entry.webhook,
-        )  # fmt: skip
-        if not known:
-            self._do(
-                f"INSERT OR IGNORE INTO entries (app, {_ENTRY}) VALUES (?, ?, ?, ?, ?, ?)",
-                app_id, entry.id, entry.webhook, entry.channel, entry.event, entry.decided_at,
-            )  # fmt: skip
-
-    def _claim(self, worker: str, seconds: float) -> list[str]:
-        now = self._clock()
-        rows = self._do(
-            "INSERT INTO claims (app, worker, until) SELECT DISTINCT app, ?, ? FROM entries WHERE true"
-            " ON CONFLICT (app) DO UPDATE SET worker = excluded.worker, until = excluded.until"
-            " WHERE worker = excluded.worker OR until <= ? RETURNING app",
-            worker, now + seconds, now,
-        )  # fmt: skip
-        return [app_id for (app_id,) in rows]
-
-    def _finish(self, app_id: str, positions: Sequence[str]) -> None:
-        for position in positions:
-            rows = self._do(
-                "DELETE FROM entries WHERE app = ? AND position = ? RETURNING id, webhook",
-                app_id, int(position),
-            )  # fmt: skip
-            for row in rows:
-                self._do(
-                    "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?, ?)",
-                    app_id, *row, self._clock(),
-                )  # fmt: skip
-
-    def _bury(self, app_id: str, positions: Sequence[str], reason: str, at: float) -> None:
-        for position in positions:
-            rows = self._do(
-                f"DELETE FROM entries WHERE app = ? AND position = ? RETURNING {_ENTRY}",
-                app_id, int(position),
-            )  # fmt: skip
-            for row in rows:
-                entry = Entry(*row)
-                self._do(
-                    "INSERT INTO dead (app, entry, id, at, reason) VALUES (?, ?, ?, ?, ?)",
-                    app_id, msgspec.json.encode(entry), entry.id, at, reason,
-                )  # fmt: skip
-        self._do(
-            "DELETE FROM dead WHERE app = ?1 AND number <="
-            " (SELECT number FROM dead WHERE app = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
-            app_id, KEPT_DEAD,
-        )  # fmt: skip
-
-    def _record(self, app_id: str, attempt: Attempt) -> None:
-        self._do(
-            "INSERT INTO attempts (app, webhook, attempt) VALUES (?, ?, ?)",
-            app_id, attempt.webhook, msgspec.json.encode(attempt),
-        )  # fmt: skip
-        self._do(
-            "DELETE FROM attempts WHERE app = ?1 AND number <="
-            " (SELECT number FROM attempts WHERE app = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
-            app_id, KEPT_ATTEMPTS,
-        )  # fmt: skip
-
-    def _resend(self, app_id: str, ids: Sequence[str] | None) -> int:
-        rows = self._do("SELECT number, entry FROM dead WHERE app = ? ORDER BY number", app_id)
-        count = 0
-        for number, text in rows:
-            entry = msgspec.json.decode(text, type=Entry)
-            if ids is None or entry.id in ids:
-                count += 1
-                self._put(app_id, entry)
-                self._do("DELETE FROM dead WHERE number = ?", number)
-        return count
-
-    def _backlog(self) -> dict[str, Backlog]:
-        waiting = {
-            app_id: (count, oldest)
-            for app_id, count, oldest in self._do(
-                "SELECT app, count(*), min(decided_at) FROM entries GROUP BY app"
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._file.transact, work
             )
-        }
-        dead = dict(self._do("SELECT app, count(*) FROM dead GROUP BY app"))
-        return {
-            app_id: Backlog(*waiting.get(app_id, (0, None)), dead.get(app_id, 0))
-            for app_id in waiting.keys() | dead.keys()
-        }
+        except RuntimeError as error:  # the thread takes nothing any more
+            raise OutboxUnavailable("the outbox is closed") from error
 
 
-def _tell(answer: "asyncio.Future[Any]", told: Any) -> None:
-    if answer.done():
-        return
-    if isinstance(told, BaseException):
-        answer.set_exception(told)
-    else:
-        answer.set_result(told)
+def _is_news(decision: Decision, presence: Presence, db: sqlite3.Connection) -> bool:
+    """Take note of what the owner believes from here on."""
+    if decision.held:
+        changed = db.execute(
+            "INSERT OR IGNORE INTO believed (app_id, channel, user_id) VALUES (?, ?, ?)", presence
+        )
+        return changed.rowcount > 0
+    changed = db.execute(
+        "DELETE FROM believed WHERE app_id = ? AND channel = ? AND user_id = ?", presence
+    )
+    return changed.rowcount > 0 or not decision.only_if_believed
+
+
+def _put(db: sqlite3.Connection, app_id: str, entry: Entry) -> None:
+    """At the end, unless it waits already."""
+    db.execute(
+        f"INSERT OR IGNORE INTO pending (app_id, {_ENTRY}) VALUES (?, ?, ?, ?, ?, ?)",
+        (app_id, entry.id, entry.webhook, entry.channel, entry.event, entry.decided_at),
+    )
+
+
+def _name(position: int) -> str:
+    """Sorts as text as the number does."""
+    return f"{position:019}"

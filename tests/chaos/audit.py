@@ -209,16 +209,21 @@ class Audit:
         if answered:
             return answered, 0
         self._signals.read()
-        kills = self._kills_of_round()
         signals = list(self._signals.differences(truth))
+        if self._memory_losses() > 1:
+            return [], len(signals)  # nobody promises anything then (docs/clustering.md)
+        kills = self._kills_of_round()
         wrong = [d for key, d in signals if not self._signals.excused(key, self._ledger, kills)]
         return wrong, len(signals) - len(wrong)
+
+    def _memory_losses(self) -> int:
+        return sum(self._setup.forgets(window.kind) for window in self._windows)
 
     def _kills_of_round(self) -> Sequence[Kill]:
         kinds = self._setup.kinds
         alone = any(kinds[window.kind].isolates for window in self._windows)
         killed = [replace(kill, alone=kill.alone or alone) for kill in self._setup.kills]
-        if not any(kinds[window.kind].forgets for window in self._windows):
+        if not self._memory_losses():
             return killed
         return [*killed, *(Kill(process, alone=True) for process in self._setup.absent)]
 

@@ -102,7 +102,15 @@ class OnSingle(_OnRedis):
         return fault
 
 
-class OnSentinel(_OnRedis):
+class _WithReplicas(_OnRedis):
+    """A master that does not answer for long is replaced, and what its replica had not got is lost."""
+
+    def forgets(self, kind: str) -> bool:
+        """Also when masters hang."""
+        return super().forgets(kind) or kind.startswith("Redis stopped")
+
+
+class OnSentinel(_WithReplicas):
     """A master and a replica under three Sentinels."""
 
     def faults(self) -> dict[str, Fault]:
@@ -121,7 +129,7 @@ class OnSentinel(_OnRedis):
             )
 
 
-class OnCluster(_OnRedis):
+class OnCluster(_WithReplicas):
     """A Redis Cluster of three masters with a replica each."""
 
     def faults(self) -> dict[str, Fault]:

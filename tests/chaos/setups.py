@@ -112,6 +112,10 @@ class Setup(ABC):
             self.away(target, seconds)
             await stopped(self.nodes[target].pid, seconds)
 
+    def forgets(self, kind: str) -> bool:
+        """Whether what the nodes share is lost by it."""
+        return self.kinds[kind].forgets
+
     def away(self, target: int, seconds: float) -> None:
         """Remember a node that nobody can reach for so long, nor it anybody."""
         if seconds >= self.timing.lease:

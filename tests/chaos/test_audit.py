@@ -2,9 +2,6 @@
 
 The audit is a program of its own (`make chaos`); here it runs as one, with fixed seeds. What it prints is
 shown when it fails: the seed, the first findings with the frames around them, the table.
-
-Left to `make chaos` are the faults in which a store loses the answer to a join that it executed: until joins
-are confirmed as leaves are, its signal (the later webhook) may then be missing or come twice.
 """
 
 import subprocess
@@ -22,24 +19,9 @@ def audit(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=300)
 
 
-NODE_FAULTS = ("node killed", "node restarted", "node stopped", "node stopped past the lease")
-REDIS_FAULTS = ("Redis forgets scripts",)
-WORKER_FAULTS = (
-    "worker killed",
-    "worker restarted",
-    "worker stopped",
-    "worker stopped past the lease",
-)
-
-
-@pytest.mark.parametrize(
-    ("bus", "seconds", "faults"),
-    [("redis", 25, (*NODE_FAULTS, *REDIS_FAULTS)), ("unix", 20, WORKER_FAULTS)],
-)
-def test_everything_is_right_again_after_every_fault(
-    bus: str, seconds: int, faults: tuple[str, ...]
-) -> None:
-    run = audit("--bus", bus, "--seconds", str(seconds), "--seed", "1", "--faults", *faults)
+@pytest.mark.parametrize(("bus", "seconds"), [("redis", 40), ("unix", 30)])
+def test_everything_is_right_again_after_every_fault(bus: str, seconds: int) -> None:
+    run = audit("--bus", bus, "--seconds", str(seconds), "--seed", "1")
     assert run.returncode == 0, run.stdout + run.stderr
 
 

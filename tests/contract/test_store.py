@@ -236,7 +236,8 @@ async def test_a_join_is_due_once_to_who_has_caused_it(join: Join) -> None:
     await hold(other, "k")
     assert await due(other) == ""  # who has caused it is alive, and will announce it
     told = await one.renew()
-    assert (told.due, told.batch) == ([Due(A, "k", held=True, n=tracked.n)], 1)
+    version = f"{one.entered.epoch}.{tracked.n}"
+    assert (told.due, told.batch) == ([Due(A, "k", held=True, version=version)], 1)
     assert await announced(one) == await due(other) == ""
 
 
@@ -283,7 +284,7 @@ async def test_a_leave_is_due_once_when_its_undo_window_has_passed(
     await bench.wait(0.2)
     assert await due(other) == ""  # who has caused it is alive, and will announce it
     told = await one.renew()
-    assert told.due == [Due(A, "k", n=left.n)]
+    assert told.due == [Due(A, "k", version=f"{one.entered.epoch}.{left.n}")]
     assert await due(other) == ""
     assert await announced(one) == ""
 

@@ -100,6 +100,8 @@ def comparable(answer: Any) -> Any:
     if kind == "Entered":
         found[1].sort()
     if kind == "Renewed":
+        for due in found[2]:
+            due[3] = due[3].rpartition(".")[2]
         # Of several mourned ones, none was first.
         found[2].sort(key=lambda due: (not due[2], not due[3], () if due[3] else due))
     if kind == "TopicState":

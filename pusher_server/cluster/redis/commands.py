@@ -94,8 +94,8 @@ def _renewed(reply: Any) -> ask.Renewed:
         epoch=epoch.decode(),
         batch=batch,
         due=[
-            ask.Due(address.decode(), key.decode(), bool(held), n)
-            for address, key, held, n in zip(*(due[at::4] for at in range(4)), strict=True)
+            ask.Due(address.decode(), key.decode(), bool(held), version.decode())
+            for address, key, held, version in zip(*(due[at::4] for at in range(4)), strict=True)
         ],
         holders=holders,
         elsewhere={name.decode(): count for name, count in zip(sums[::2], sums[1::2], strict=True)},

@@ -8,6 +8,9 @@ if not epoch or world[2] ~= run then
   -- written by the other's clock means nothing by ours.
   epoch = fresh
   redis.call('HSET', WORLD, 'epoch', epoch, 'run', run, 'tick', now, 'heard', now, 'unsure_until', now + LEASE)
+  -- Leaves that were announced may have been followed by joins that a replica had not got yet: who holds a key
+  -- knows better.
+  redis.call('DEL', SETTLED)
   all_leases_anew()
   for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, now + UNDO, '+inf')) do
     redis.call('ZADD', LEAVING, now + UNDO, place)

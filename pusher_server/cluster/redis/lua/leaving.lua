@@ -14,26 +14,26 @@ local function first_score(set, otherwise)
 end
 
 -- Due at once, before what is due already, unless its leave is under way.
-local function due_first(place, node, n)
+local function due_first(place, node, at_version)
   local moment = math.min(now, first_score(LEAVING, now + 1) - 1)
   if redis.call('ZADD', LEAVING, 'NX', moment, place) == 1 then
-    redis.call('HSET', LEAVES, place, cmsgpack.pack({node, n}))
+    redis.call('HSET', LEAVES, place, cmsgpack.pack({node, at_version}))
   end
 end
 
 -- It was given to a node to announce, which did not do it. From the last to the first, each before the rest.
 local function give_back(due, node)
   for i = #due - 3, 1, -4 do
-    local address, key, held, n = due[i], due[i + 1], due[i + 2], due[i + 3]
+    local address, key, held, at_version = due[i], due[i + 1], due[i + 2], due[i + 3]
     local place = place_of(address, key)
     redis.call('HDEL', GIVEN, place)
     if held == 1 then
       redis.call('ZADD', JOINING, first_score(JOINING, 0) - 1, place)
-      redis.call('HSET', JOINS, place, cmsgpack.pack({node, n, false}))
+      redis.call('HSET', JOINS, place, cmsgpack.pack({node, at_version, false}))
     elseif redis.call('HEXISTS', at('t:' .. address), key) == 1 then
       drop_unsure(place) -- undone, and nobody was told
     else
-      due_first(place, node, n)
+      due_first(place, node, at_version)
     end
   end
 end
@@ -71,7 +71,7 @@ local function let_go(holder, address, key)
   end
   if not drop_unsure(place) then -- what nobody may have been told of needs no farewell
     redis.call('ZADD', LEAVING, after(UNDO), place)
-    redis.call('HSET', LEAVES, place, cmsgpack.pack({node_of(holder), n}))
+    redis.call('HSET', LEAVES, place, cmsgpack.pack({node_of(holder), version(n)}))
   end
   tell(address, key, entry[2], n, holder, false, false, false)
   return n, entry[2]

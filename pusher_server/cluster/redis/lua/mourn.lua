@@ -8,9 +8,9 @@ elseif not redis.call('ZSCORE', LEAVING, place) and not redis.call('ZSCORE', SET
   local unsure_until = tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0)
   if now < unsure_until then
     redis.call('ZADD', LEAVING, unsure_until, place)
-    redis.call('HSET', LEAVES, place, cmsgpack.pack({'', 0}))
+    redis.call('HSET', LEAVES, place, cmsgpack.pack({'', ''}))
   else
-    due_first(place, '', 0)
+    due_first(place, '', '')
   end
 end
 return 0

@@ -46,10 +46,10 @@ if confirmed >= batch then
   due = {}
 end
 if #due == 0 then
-  local function hand_out(place, held, n)
+  local function hand_out(place, held, at_version)
     redis.call('HSET', GIVEN, place, held)
     local address, key = parts_of(place)
-    for _, each in ipairs({address, key, held, n}) do
+    for _, each in ipairs({address, key, held, at_version}) do
       due[#due + 1] = each
     end
   end
@@ -59,21 +59,21 @@ if #due == 0 then
   -- Those of others stand between ours, until they take them: not all are looked at.
   local is_open = now < tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0)
   for _, place in ipairs(redis.call('ZRANGE', JOINING, 0, 2 * AT_ONCE - 1)) do
-    local cause, n, unsure = unpack(cmsgpack.unpack(redis.call('HGET', JOINS, place)))
+    local cause, at_version, unsure = unpack(cmsgpack.unpack(redis.call('HGET', JOINS, place)))
     if #due < 4 * AT_ONCE and is_ours(cause) and not is_given(place) and not (unsure and is_open) then
       redis.call('ZREM', JOINING, place)
       redis.call('HDEL', JOINS, place)
-      hand_out(place, 1, n)
+      hand_out(place, 1, at_version)
     end
   end
   for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, '-inf', now, 'LIMIT', 0, 2 * AT_ONCE)) do
-    local cause, n = unpack(cmsgpack.unpack(redis.call('HGET', LEAVES, place)))
+    local cause, at_version = unpack(cmsgpack.unpack(redis.call('HGET', LEAVES, place)))
     local waits = is_given(place) or redis.call('HEXISTS', JOINS, place) == 1
     if #due < 4 * AT_ONCE and is_ours(cause) and not waits then
       redis.call('ZREM', LEAVING, place)
       redis.call('HDEL', LEAVES, place)
       redis.call('ZADD', SETTLED, now + REMEMBERED * LEASE, place)
-      hand_out(place, 0, n)
+      hand_out(place, 0, at_version)
     end
   end
   redis.call('ZREMRANGEBYSCORE', SETTLED, '-inf', now)

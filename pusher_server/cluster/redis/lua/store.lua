@@ -8,13 +8,13 @@
 --   t:ADDRESS  hash     key -> [order, value last given, {holder = value}]
 --   versions   hash     address -> n, while the topic has keys
 --   joining    zset     place -> its turn: the join is to be announced
---   joins      hash     place that is joining -> [node that caused it, n, unsure]; unsure: perhaps no news,
---                       not before `unsure_until` in world
+--   joins      hash     place that is joining -> [node that caused it, version, unsure]; unsure: perhaps no
+--                       news, not before `unsure_until` in world
 --   leaving    zset     place -> when its leave is due
---   leaves     hash     place that is leaving -> [node that caused it, n]
+--   leaves     hash     place that is leaving -> [node that caused it, version]
 --   settled    zset     place -> until when it is remembered that its leave was settled
 --   given      hash     place whose join ("1") or leave ("0") is in a node's hands
---   due        hash     holder -> [batch, [address, key, held, n, ...]]: given to announce, not confirmed
+--   due        hash     holder -> [batch, [address, key, held, version, ...]]: given to announce, not confirmed
 --   tallies    hash     holder -> {name = number}
 --   c:ADDRESS  string   what is remembered, with a time to live
 -- A place is an address and a key in one string. Numbers stay below 2^53, so that Lua keeps them exact.
@@ -55,6 +55,12 @@ local function fenced()
 end
 
 local epoch
+
+-- The version n as it is called when another memory may follow.
+local function version(n)
+  epoch = epoch or redis.call('HGET', WORLD, 'epoch') or ''
+  return epoch .. '.' .. string.format('%.0f', n)
+end
 
 local function tell(address, key, value, n, holder, held, first, returned, updated)
   epoch = epoch or redis.call('HGET', WORLD, 'epoch') or ''

@@ -50,7 +50,7 @@ if not returned then
   local maybe_no_news = redis.call('HEXISTS', GIVEN, place) == 1
     or (not announced_gone and now < tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0))
   redis.call('ZADD', JOINING, turn, place)
-  redis.call('HSET', JOINS, place, cmsgpack.pack({node_of(holder), n, maybe_no_news}))
+  redis.call('HSET', JOINS, place, cmsgpack.pack({node_of(holder), version(n), maybe_no_news}))
 end
 tell(address, key, value, n, holder, true, held == 0, returned)
 return {n, 1, returned and 1 or 0, unsure(place)}

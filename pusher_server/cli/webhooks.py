@@ -1,0 +1,203 @@
+"""`pusher-server webhooks`: what became of events, beside a server that runs or without one."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pusher_server.cli import config_file
+from pusher_server.cli.apps import open_apps
+from pusher_server.cli.apps_shown import print_json
+
+if TYPE_CHECKING:
+    from pusher_server.app import App
+    from pusher_server.config import Config
+    from pusher_server.webhooks.outbox import Attempt, Dead, Outbox
+    from pusher_server.webhooks.trying import Tried
+
+T = TypeVar("T")
+
+_config = click.option(
+    "--config",
+    "named",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Config file.  [default: ./pusher-server.toml if it exists]",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_limit = click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The latest."
+)
+_app_id = click.argument("app_id", metavar="APP")
+
+
+@click.group("webhooks")
+def webhooks() -> None:
+    """See what became of webhook events, send them again, try a webhook."""
+
+
+@webhooks.command("log")
+@_app_id
+@click.option("--url", default="", help="Only of the webhook with this URL.")
+@_limit
+@_config
+@_json
+def log(app_id: str, url: str, limit: int, named: Path | None, as_json: bool) -> None:
+    """List the latest attempts of an app, the newest first."""
+
+    async def read(outbox: "Outbox") -> "list[Attempt]":
+        return await outbox.log(app_id, _webhook_id(url), limit)
+
+    found = _in_outbox(named, read)
+    if as_json:
+        print_json([_builtins(each) for each in found])
+        return
+    for each in found:
+        click.echo(
+            f"{_moment(each.at)}  {each.outcome:9}  {each.status or '-':>3}  {each.took:6.2f} s"
+            f"  attempt {each.number}  {', '.join(each.events)}  {each.url}"
+        )
+        if each.outcome != "delivered" and each.answer:
+            click.echo(f"    {_one_line(each.answer)}")
+    if not found:
+        click.echo("no attempts")
+
+
+@webhooks.command("dead")
+@_app_id
+@_limit
+@_config
+@_json
+def dead(app_id: str, limit: int, named: Path | None, as_json: bool) -> None:
+    """List the events of an app that were given up, the newest first."""
+
+    async def read(outbox: "Outbox") -> "list[Dead]":
+        return await outbox.dead(app_id, limit)
+
+    found = _in_outbox(named, read)
+    if as_json:
+        print_json([_builtins(each) for each in found])
+        return
+    for each in found:
+        click.echo(
+            f"{_moment(each.at)}  {each.entry.id}  {_one_line(each.entry.event)}  {each.reason}"
+        )
+    if not found:
+        click.echo("nothing was given up")
+
+
+@webhooks.command("resend")
+@_app_id
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that was given up.")
+@_config
+def resend(app_id: str, ids: tuple[str, ...], everything: bool, named: Path | None) -> None:
+    """Let events that were given up wait again: by their ids (`webhooks dead`), or all.
+
+    A running server delivers them within a second or two, with new bodies and the ids that they have.
+    """
+    if bool(ids) == everything:
+        raise click.UsageError("name the events by their ids, or write --all")
+
+    async def move(outbox: "Outbox") -> int:
+        return await outbox.resend(app_id, None if everything else ids)
+
+    click.echo(f"waiting again: {_in_outbox(named, move)}")
+
+
+@webhooks.command("test")
+@_app_id
+@click.option("--url", default="", help="Only the webhook with this URL.")
+@_config
+@_json
+def test(app_id: str, url: str, named: Path | None, as_json: bool) -> None:
+    """Send a signed test event to an app's webhooks now; status 1 when one does not take it."""
+    app = open_apps(named).one(app_id)
+    if app is None:
+        raise click.ClickException(f"there is no app {app_id!r}")
+    tried = asyncio.run(_try(app, url, _load(named).webhooks.timeout))
+    if not tried:
+        raise click.ClickException(
+            f"app {app_id!r} has no webhook" + (" with this URL" if url else "")
+        )
+    if as_json:
+        print_json([{"url": each.webhook.shown_url, **_builtins(each.answer)} for each in tried])
+    else:
+        for each in tried:
+            answer = each.answer
+            words = "taken" if answer.is_success else _one_line(answer.reason)
+            click.echo(f"{each.webhook.shown_url}: {words} ({answer.took:.2f} s)")
+    if not all(each.answer.is_success for each in tried):
+        raise click.exceptions.Exit(1)
+
+
+async def _try(app: "App", url: str, patience: float) -> "list[Tried]":
+    from pusher_server.webhooks.sender import Sender
+    from pusher_server.webhooks.trying import try_webhooks
+
+    sender = Sender(patience)
+    try:
+        return await try_webhooks(app, sender, time.time, url=url)
+    finally:
+        await sender.close()
+
+
+def _load(named: Path | None) -> "Config":
+    from pusher_server.config import load
+
+    return load(config_file.choose(named, Path.cwd()), os.environ, {})
+
+
+def _in_outbox(named: Path | None, ask: "Callable[[Outbox], Awaitable[T]]") -> T:
+    """One answer of the outbox that the configuration names; no new file is made for a question."""
+    from pusher_server.webhooks.opening import look_into
+    from pusher_server.webhooks.outbox import OutboxUnavailable
+
+    config = _load(named)
+    outbox = look_into(config.webhooks.outbox, config.cluster.redis)
+    if outbox is None:
+        raise click.ClickException(
+            f"webhooks.outbox: there is no file {config.webhooks.outbox}; a server makes it in the"
+            " directory that it was started in"
+        )
+
+    async def run() -> T:
+        try:
+            return await ask(outbox)
+        finally:
+            await outbox.close()
+
+    try:
+        return asyncio.run(run())
+    except OutboxUnavailable as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _webhook_id(url: str) -> str:
+    from pusher_server.app import Webhook
+
+    return Webhook(url=url).id if url else ""
+
+
+def _builtins(value: object) -> Any:
+    """For JSON; an entry's fields with their names."""
+    import msgspec
+
+    tree = msgspec.to_builtins(value)
+    entry = getattr(value, "entry", None)
+    if entry is not None:
+        tree["entry"] = {name: getattr(entry, name) for name in entry.__struct_fields__}
+    return tree
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
