@@ -67,14 +67,14 @@ async def cutting(request: Request, writer: asyncio.StreamWriter) -> bool:
 
 
 class WebhookTarget:
-    """Listens on a free port, as an async context manager. `answer` may be changed at any time."""
+    """Listens on a port, 0 for a free one, as an async context manager. `answer` may be changed at any time."""
 
     def __init__(
-        self, answer: Answering | None = None, *, tls: ssl.SSLContext | None = None
+        self, answer: Answering | None = None, *, tls: ssl.SSLContext | None = None, port: int = 0
     ) -> None:
         self.answer = answer or with_status(200)
         self.requests: list[Request] = []
-        self.port = 0
+        self.port = port
         self._tls = tls
         self._connections: set[asyncio.Task[None]] = set()
         self._count = 0
@@ -98,7 +98,8 @@ class WebhookTarget:
                     self._heard.clear()
                     await self._heard.wait()
         except TimeoutError:
-            raise AssertionError(f"not within {patience} s; heard {self.requests}") from None
+            heard = [(each.at, each.line, each.ids, each.events) for each in self.requests]
+            raise AssertionError(f"not within {patience} s; heard {heard}") from None
 
     async def heard(self, count: int, patience: float = PATIENCE) -> list[Request]:
         """Return once there were so many requests."""

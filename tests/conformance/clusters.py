@@ -22,14 +22,14 @@ NODES = 2
 @contextmanager
 def one_process(folder: Path) -> Iterator[Listening]:
     """The server as most people run it."""
-    with RunningServer(folder, own_settings()) as server:
+    with RunningServer(folder, own_settings(folder)) as server:
         yield server.host, (server.port,)
 
 
 @contextmanager
 def workers(folder: Path) -> Iterator[Listening]:
     """One port; the kernel spreads the connections."""
-    with RunningServer(folder, own_settings(), workers=NODES) as server:
+    with RunningServer(folder, own_settings(folder), workers=NODES) as server:
         until(partial(_is_attached, server, NODES), "workers on their bus")
         yield server.host, (server.port,)
 
@@ -40,11 +40,9 @@ def on_redis(folder: Path) -> Iterator[Listening]:
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer())
         redis.start()
-        cluster = {"redis": {"url": f"redis://{redis.address}/0"}}
-        servers = [
-            stack.enter_context(RunningServer(folder, {**own_settings(), "cluster": cluster}))
-            for _ in range(NODES)
-        ]
+        settings = own_settings(folder)
+        settings["cluster"]["redis"] = {"url": f"redis://{redis.address}/0"}
+        servers = [stack.enter_context(RunningServer(folder, settings)) for _ in range(NODES)]
         for each in servers:
             until(partial(_is_attached, each, 1), "nodes on their Redis")
         yield servers[0].host, tuple(each.port for each in servers)

@@ -19,7 +19,7 @@ from tests.conformance.target import (
 )
 from tests.serving import RunningServer
 
-ROW = re.compile(r"test_([CSEUH])(\d+)(b?)_")
+ROW = re.compile(r"test_([CSEUHW])(\d+)(b?)_")
 RULE = "conformance rule"
 
 
@@ -46,7 +46,7 @@ def prefixed(target: Target) -> Target:
 def spare(target: Target, tmp_path: Path) -> Iterator[RunningServer]:
     """Another server process, which a test may stop and restart."""
     target.require_own_config()
-    with RunningServer(tmp_path, own_settings()) as server:
+    with RunningServer(tmp_path, own_settings(tmp_path)) as server:
         yield server
 
 
@@ -105,7 +105,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section("Pusher protocol conformance (rows of PROTOCOL §13)")
     for (letter, number, suffix, _), (rule, verdict) in sorted(
-        table.items(), key=lambda line: ("CSEUH".index(line[0][0]), line[0][1:])
+        table.items(), key=lambda line: ("CSEUHW".index(line[0][0]), line[0][1:])
     ):
         terminalreporter.line(f"{letter}{number}{suffix:<2} | {rule:<84} | {verdict}")
     verdicts = [verdict for _, verdict in table.values()]

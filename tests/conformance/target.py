@@ -13,9 +13,12 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.serving import free_port
 
 NEEDS_OUR_CONFIG = "needs our config"
 
@@ -37,6 +40,12 @@ PREFIX = "/ws"
 PONG_TIMEOUT = 1.0
 QUICK_ACTIVITY_TIMEOUT = 1
 
+#: Where the webhooks of our own server's app go: a target that wants everything, and one that chooses.
+WEBHOOK_PORT = free_port()
+EVERYTHING, CHOSEN = "/everything", "/chosen"
+#: Short, because several rows must let it pass.
+UNDO_WINDOW = 1.0
+
 #: Variation -> how its app differs from the defaults.
 VARIATIONS: Mapping[str, Mapping[str, Any]] = {
     "main": {},
@@ -56,6 +65,21 @@ VARIATIONS: Mapping[str, Mapping[str, Any]] = {
     "tls_only": {"tls_only": True},
     "unauthorized": {"authorization_timeout": 1},
     "watchlist": {"watchlist": True},
+    "webhooks": {
+        "subscription_count": True,
+        "webhooks": [
+            {"url": f"http://localhost:{WEBHOOK_PORT}{EVERYTHING}"},
+            {
+                "url": f"http://localhost:{WEBHOOK_PORT}{CHOSEN}",
+                "event_types": ["channel_occupied", "member_added"],
+                "filter": {
+                    "channel_name_starts_with": "presence-",
+                    "channel_name_ends_with": "-chosen",
+                },
+                "batch": True,
+            },
+        ],
+    },
 }
 
 
@@ -67,8 +91,8 @@ def credentials_of(variation: str) -> Credentials:
     return Credentials(str(number), f"key-{variation}", f"secret-{variation}")
 
 
-def own_settings() -> dict[str, Any]:
-    """The config with which our own server is started: one app per variation."""
+def own_settings(folder: Path) -> dict[str, Any]:
+    """The config with which our own server is started: one app per variation. Its files are in `folder`."""
     apps = []
     for variation, switches in VARIATIONS.items():
         app = credentials_of(variation)
@@ -76,6 +100,8 @@ def own_settings() -> dict[str, Any]:
     return {
         "server": {"path_prefix": PREFIX, "shutdown_grace": 2.0},
         "websocket": {"pong_timeout": PONG_TIMEOUT},
+        "cluster": {"undo_window": UNDO_WINDOW},
+        "webhooks": {"outbox": str(folder / "outbox.sqlite")},
         "apps": apps,
     }
 

@@ -10,12 +10,13 @@ ROWS = {
     *(f"U{number}" for number in range(1, 8)),
     "U4b",
     *(f"H{number}" for number in range(1, 14)),
+    *(f"W{number}" for number in range(1, 6)),
 }
 
 
 def test_every_row_of_the_acceptance_list_has_a_test() -> None:
-    """PROTOCOL §13, rows C, S, E, U and H: searching for a row's name finds its tests."""
+    """PROTOCOL §13, rows C, S, E, U, H and W: searching for a row's name finds its tests."""
     found: set[str] = set()
     for path in Path(__file__).parent.rglob("test_*.py"):
-        found |= set(re.findall(r"^async def test_([CSEUH]\d+b?)_", path.read_text("utf-8"), re.M))
+        found |= set(re.findall(r"^async def test_([CSEUHW]\d+b?)_", path.read_text("utf-8"), re.M))
     assert found == ROWS
