@@ -19,6 +19,7 @@ from tests.edge.inprocess import KEY, SECRET, app
 from tests.edge.processes import reload, rewrite
 from tests.edge.team import Team, is_running, processes_of
 from tests.edge.wire import Address, Wire, until
+from tests.redis_servers import RedisServer
 from tests.serving import RunningServer
 from tests.webhook_target import Request, WebhookTarget, cutting, hanging, with_status
 
@@ -311,3 +312,34 @@ async def _killed(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     await until(lambda: not is_running(pid))
+
+
+async def test_what_a_node_on_redis_has_decided_another_delivers_when_it_never_returns(
+    tmp_path: Path,
+) -> None:
+    channels = [f"room-{number}" for number in range(12)]
+    with RedisServer() as redis:
+        await asyncio.to_thread(redis.start)
+        async with WebhookTarget(hanging) as target:
+            given = settings(tmp_path, {"url": target.url})
+            given["cluster"]["redis"] = {"url": f"redis://{redis.address}/0"}
+            first, second = RunningServer(tmp_path, given), RunningServer(tmp_path, given)
+            await asyncio.to_thread(first.start)
+            await until(lambda: "attached to " in first.log, patience=20)
+            async with connected(first) as client:
+                for channel in channels:
+                    await client.join(channel)
+                await target.heard(4)
+                first.kill()
+            in_flight = {event_id for request in target.requests for event_id in request.ids}
+            before = len(target.requests)
+            target.answer = with_status(200)
+            async with second:
+                await target.heard(before + 2 * len(channels), TAKEOVER)
+            after = target.requests[before:]
+            assert Counter(map(told, after)) == Counter(
+                (name, channel)
+                for channel in channels
+                for name in ("channel_occupied", "channel_vacated")
+            )
+            assert in_flight <= {event_id for request in after for event_id in request.ids}
