@@ -1,6 +1,7 @@
 """Webhooks of real server processes, to real targets: what arrives, whatever fails or dies."""
 
 import asyncio
+import json
 import os
 import signal
 import ssl
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 import trustme
 
+from tests.app_tables import made
 from tests.conformance.signing import channel_auth
 from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, SECRET, app
+from tests.edge.inprocess import APP_ID, KEY, SECRET, app
 from tests.edge.processes import reload, rewrite
 from tests.edge.team import Team, is_running, processes_of
 from tests.edge.wire import Address, Wire, until
@@ -343,3 +345,22 @@ async def test_what_a_node_on_redis_has_decided_another_delivers_when_it_never_r
                 for name in ("channel_occupied", "channel_vacated")
             )
             assert in_flight <= {event_id for request in after for event_id in request.ids}
+
+
+async def test_the_webhooks_of_an_app_in_a_database(tmp_path: Path) -> None:
+    """The outbox is opened when such an app is used; a webhook that is added there counts from then on."""
+    async with WebhookTarget() as target, made("sqlite", "own", tmp_path, None) as table:
+        await table.insert([{"id": APP_ID, "key": KEY, "secret": SECRET}])
+        given = settings(tmp_path, database={**table.tree, "poll_interval": 0.1})
+        del given["apps"]
+        async with RunningServer(tmp_path, given) as server, connected(server) as client:
+            await client.join("before")
+            assert not (tmp_path / "outbox").exists()
+            await table.update(APP_ID, "webhooks", json.dumps([{"url": target.url}]))
+            await until(lambda: "an app has changed in the database" in server.log)
+            await client.join("after")
+            (request,) = await target.heard(1)
+            assert told(request) == ("channel_occupied", "after")
+            await table.delete(APP_ID)
+            await client.expect("pusher:error")
+            await until(lambda: "their app does not exist any more" in server.log)
