@@ -18,6 +18,7 @@ import trustme
 from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
 from tests.app_tables import made
 from tests.conformance.signing import channel_auth
+from tests.contract.conditions import eventually
 from tests.edge import signed, wire
 from tests.edge.inprocess import APP_ID, KEY, SECRET, app
 from tests.edge.processes import reload, rewrite
@@ -316,8 +317,11 @@ async def test_after_kill_9_of_all_workers_everything_arrives(tmp_path: Path) ->
 async def decided(path: Path, count: int) -> None:
     """Wait until so many events are kept: workers hear what is decided a moment after it happened."""
     outbox = SqliteOutbox(path, clock=time.time)
-    while (await outbox.backlog())[APP_ID].pending < count:
-        await asyncio.sleep(0.02)
+
+    async def all_of_them() -> bool:
+        return (await outbox.backlog())[APP_ID].pending == count
+
+    await eventually(all_of_them)
     await outbox.close()
 
 
