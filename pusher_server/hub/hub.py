@@ -53,10 +53,14 @@ class Hub:
         self._fanout = Fanout(call_soon, chunk=chunk, clock=clock, latency=self.traffic.latency)
 
     def space(self, app: App) -> AppSpace:
-        """The app's place on this node, made on first use."""
+        """The app's place on this node, made on first use, and with this value from now on.
+
+        An app that was removed may come back under its id as another one.
+        """
         space = self.spaces.get(app.id)
         if space is None:
             space = self.spaces[app.id] = AppSpace(app, self.traffic.of(app.id))
+        space.app = app
         return space
 
     def open(self, connection: Connection) -> None:

@@ -1,7 +1,7 @@
 """An outbox in a file of SQLite: for one process, and for the workers of a machine, which share the file.
 
-Everything runs in one thread of its own, so that no disk holds up the event loop. Appends that come while one
-is being written are written together afterwards: one transaction, one `fsync`, however many there are. An
+Everything runs in one thread of its own, so that no disk holds up the event loop. What is asked while a
+transaction is being written is done together afterwards: one transaction, one `fsync`, however much it is. An
 append that has returned is on the disk; `kill -9` or a power cut loses what had not returned, which is what
 the last few milliseconds had brought (docs/webhooks.md has the numbers).
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -30,11 +30,13 @@ from pusher_server.webhooks.outbox import (
 from pusher_server.webhooks.sqlite_file import OutboxFile
 
 T = TypeVar("T")
+_Work = Callable[[sqlite3.Connection], object]
+_Asked = tuple[_Work, "asyncio.Future[Any]"]
 
 #: Seconds for which the id of an entry is remembered after it was delivered or given up.
 REMEMBERED = 600.0
-#: Rows removed in one step when something is cut to its bound.
-_STEP = 500
+#: Verbs in one transaction at the most.
+_TOGETHER = 500
 
 _ENTRY = "id, webhook, channel, event, decided_at"
 _encode = msgspec.json.Encoder().encode
@@ -63,41 +65,15 @@ class SqliteOutbox(Outbox):
         self._dead_letters = dead_letters
         self._log_size = log_size
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
-        #: Appended and not being written yet, and who waits for it.
-        self._gathered: list[Decision] = []
-        self._waiting_for_it: list[asyncio.Future[None]] = []
-        self._writing: asyncio.Task[None] | None = None
+        #: What is to be done next, in one transaction, and who waits for it.
+        self._gathered: list[_Asked] = []
+        self._working: asyncio.Task[None] | None = None
 
     # Deciding
 
     async def append(self, decisions: Sequence[Decision]) -> None:
         """Keep what was decided."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._gathered += decisions
-        self._waiting_for_it.append(written)
-        if self._writing is None:
-            self._writing = asyncio.get_running_loop().create_task(self._write_gathered())
-        await written
-
-    async def _write_gathered(self) -> None:
-        try:
-            while self._waiting_for_it:
-                decisions, self._gathered = self._gathered, []
-                waiting, self._waiting_for_it = self._waiting_for_it, []
-                error: OutboxUnavailable | None = None
-                try:
-                    await self._run(partial(self._append, decisions))
-                except OutboxUnavailable as failed:
-                    error = failed
-                for future in waiting:
-                    if future.done():
-                        continue  # whoever waited was cancelled
-                    if error is None:
-                        future.set_result(None)
-                    else:
-                        future.set_exception(OutboxUnavailable(str(error)))
-        finally:
-            self._writing = None
+        await self._run(partial(self._append, decisions))
 
     def _append(self, decisions: Iterable[Decision], db: sqlite3.Connection) -> None:
         grown = set()
@@ -299,20 +275,52 @@ class SqliteOutbox(Outbox):
         )
 
     async def close(self) -> None:
-        """Write what was appended, and let go of the file."""
-        if self._writing is not None:
-            await asyncio.gather(self._writing, return_exceptions=True)
+        """Do what was asked, and let go of the file."""
+        if self._working is not None:
+            await asyncio.gather(self._working, return_exceptions=True)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
         self._thread.shutdown(wait=False)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """One transaction in the thread. Raises OutboxUnavailable."""
+        """Done together with what else is asked meanwhile. Raises OutboxUnavailable."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._gathered.append((work, answer))
+        if self._working is None:
+            self._working = loop.create_task(self._work())
+        return cast(T, await answer)
+
+    async def _work(self) -> None:
+        """One transaction after the other, until nothing is asked."""
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._file.transact, work
-            )
-        except RuntimeError as error:  # the thread takes nothing any more
-            raise OutboxUnavailable("the outbox is closed") from error
+            while self._gathered:
+                asked, self._gathered = self._gathered[:_TOGETHER], self._gathered[_TOGETHER:]
+                works = [work for work, _ in asked]
+                found: list[object] | Exception
+                try:
+                    found = await loop.run_in_executor(self._thread, self._transact, works)
+                except RuntimeError:  # the thread takes nothing any more
+                    found = OutboxUnavailable("the outbox is closed")
+                except Exception as error:
+                    found = error
+                _tell([answer for _, answer in asked], found)
+        finally:
+            self._working = None
+
+    def _transact(self, works: Sequence[_Work]) -> list[object]:
+        return self._file.transact(lambda db: [work(db) for work in works])
+
+
+def _tell(answers: Iterable[asyncio.Future[Any]], found: list[object] | Exception) -> None:
+    """All or nothing was done."""
+    for number, answer in enumerate(answers):
+        if answer.done():
+            continue  # whoever waited was cancelled
+        if isinstance(found, Exception):
+            answer.set_exception(type(found)(*found.args))
+        else:
+            answer.set_result(found[number])
 
 
 def _is_news(decision: Decision, presence: Presence, db: sqlite3.Connection) -> bool:

@@ -391,7 +391,7 @@ async def test_a_restart_with_its_memory_is_another_epoch_too(server: RedisServe
     await ear.link.open()
     after = await ear.enter("one.1.2", succeeds="one.1.1")
     assert after.epoch != before.epoch
-    assert (await ear.do(Track("one.1.2", A, "k", ""))).ours
+    assert not (await ear.do(Track("one.1.2", A, "k", ""))).held_now
     ear.link.close()
 
 

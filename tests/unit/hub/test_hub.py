@@ -15,6 +15,13 @@ def test_an_apps_space_is_made_once() -> None:
     assert set(house.hub.spaces) == {"1", "2"}
 
 
+def test_an_app_that_comes_back_as_another_one_counts_as_it_is_now() -> None:
+    house = House()
+    again = App(id=APP.id, keys=(AppKey(key="new", secret="s"),))
+    assert house.hub.space(again) is house.space
+    assert house.space.app is again
+
+
 def test_an_open_connection_is_found_by_its_name() -> None:
     house = House()
     client = house.client("1.1")
