@@ -1,6 +1,5 @@
 """`pusher-server webhooks`: what became of events, beside a server that runs or without one."""
 
-import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -38,7 +37,7 @@ _app_id = click.argument("app_id", metavar="APP")
 
 @click.group("webhooks")
 def webhooks() -> None:
-    """See what became of webhook events, send them again, try a webhook."""
+    """See what became of webhook events, resend them."""
 
 
 @webhooks.command("log")
@@ -120,6 +119,8 @@ def test(app_id: str, url: str, named: Path | None, as_json: bool) -> None:
     app = open_apps(named).one(app_id)
     if app is None:
         raise click.ClickException(f"there is no app {app_id!r}")
+    import asyncio
+
     tried = asyncio.run(_try(app, url, _load(named).webhooks.timeout))
     if not tried:
         raise click.ClickException(
@@ -155,6 +156,8 @@ def _load(named: Path | None) -> "Config":
 
 def _in_outbox(named: Path | None, ask: "Callable[[Outbox], Awaitable[T]]") -> T:
     """One answer of the outbox that the configuration names; no new file is made for a question."""
+    import asyncio
+
     from pusher_server.webhooks.opening import look_into
     from pusher_server.webhooks.outbox import OutboxUnavailable
 

@@ -126,6 +126,7 @@ class Intake:
             logger.error("%d webhook events were not kept and are lost", len(self._waiting))
 
     def _put(self, waiting: Decision | _Undecided) -> None:
+        self._numbers.of(waiting.app_id)  # its counters begin at 0 before anything can be lost
         self._last += 1
         self._waiting[self._last] = waiting
         self._bytes += _cost(waiting)

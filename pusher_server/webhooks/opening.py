@@ -49,7 +49,7 @@ class FileOpening:
         return self._path.exists()
 
     async def open(self) -> Outbox:
-        """Raises OutboxUnavailable, also when another server has the file, and would drop what is not its own."""
+        """Raises OutboxUnavailable, also when another server has the file: it would drop what is not its."""
         try:
             self._own()
         except OSError as error:
@@ -63,6 +63,12 @@ class FileOpening:
             await outbox.close()
             raise
         return outbox
+
+    def give_up(self) -> None:
+        """Others may have the file. The end of the process does it, too."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def _own(self) -> None:
         """The first process writes down whose it is; the lock ends with the last one, however that ends."""

@@ -19,6 +19,7 @@ from tests.edge.inprocess import KEY, SECRET, app
 from tests.edge.processes import reload, rewrite
 from tests.edge.team import Team, is_running, processes_of
 from tests.edge.wire import Address, Wire, until
+from tests.redis_servers import RedisServer
 from tests.serving import RunningServer
 from tests.webhook_target import Request, WebhookTarget, cutting, hanging, with_status
 
@@ -305,6 +306,41 @@ async def test_after_kill_9_of_all_workers_everything_arrives(tmp_path: Path) ->
             for channel in channels
             for name in ("channel_occupied", "channel_vacated")
         )
+
+
+async def test_what_a_node_on_redis_has_decided_another_delivers_when_it_never_returns(
+    tmp_path: Path,
+) -> None:
+    """Occupied from the one, vacated decided by the other, each once."""
+    redis = RedisServer()
+    await asyncio.to_thread(redis.start)
+    channels = [f"room-{number}" for number in range(8)]
+    try:
+        async with WebhookTarget(hanging) as target:
+            cluster = {"redis": {"url": f"redis://{redis.host}:{redis.port}"}}
+            tree = settings(tmp_path, {"url": target.url})
+            tree["cluster"] |= cluster
+            for name in ("dies", "stays"):
+                (tmp_path / name).mkdir()
+            dies = RunningServer(tmp_path / "dies", tree)
+            await asyncio.to_thread(dies.start)
+            async with connected(dies) as client:
+                for channel in channels:
+                    await client.join(channel)
+                await target.heard(4)
+                dies.kill()
+            before = len(target.requests)
+            target.answer = with_status(200)
+            async with RunningServer(tmp_path / "stays", tree):
+                await target.heard(before + 2 * len(channels), TAKEOVER)
+        assert Counter(map(told, target.requests[before:])) == Counter(
+            (name, channel)
+            for channel in channels
+            for name in ("channel_occupied", "channel_vacated")
+        )
+        assert not (tmp_path / "outbox").exists()
+    finally:
+        await asyncio.to_thread(redis.close)
 
 
 async def _killed(pid: int) -> None:

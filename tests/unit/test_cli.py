@@ -109,6 +109,7 @@ class TestSmallCommands:
             "serve",
             "check-config",
             "apps",
+            "webhooks",
             "default-config",
             "version",
         ]

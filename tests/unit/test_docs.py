@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -18,6 +19,7 @@ from pusher_server.apps.schemas import layout
 from pusher_server.cli import banner
 from pusher_server.cli.apps import apps
 from pusher_server.cli.main import main
+from pusher_server.cli.webhooks import webhooks
 from pusher_server.config import (
     DatabaseSettings,
     ServerSettings,
@@ -137,17 +139,17 @@ def test_the_command_line_is_documented() -> None:
     assert found[1].split() == help_text().split()
 
 
-def test_the_apps_commands_are_documented() -> None:
-    """docs/apps.md, as above."""
+@pytest.mark.parametrize("group", [apps, webhooks], ids=["apps", "webhooks"])
+def test_the_commands_of_a_group_are_documented(group: click.Group) -> None:
+    """On the page of the same name, as above."""
     texts = []
-    for name in apps.commands:
+    for name in group.commands:
         run = CliRunner().invoke(
-            main, ["apps", name, "--help"], prog_name="pusher-server", terminal_width=100
+            main, [str(group.name), name, "--help"], prog_name="pusher-server", terminal_width=100
         )
-        texts.append(f"$ pusher-server apps {name} --help\n{run.output}")
-    found = re.search(
-        r"<!-- help: -->\n```text\n(.*?)```\n<!-- end of help -->", read("docs/apps.md"), re.S
-    )
+        texts.append(f"$ pusher-server {group.name} {name} --help\n{run.output}")
+    page = read(f"docs/{group.name}.md")
+    found = re.search(r"<!-- help: -->\n```text\n(.*?)```\n<!-- end of help -->", page, re.S)
     assert found is not None
     assert found[1].split() == "\n".join(texts).split()
 
