@@ -1,4 +1,4 @@
-"""redis-py's client for the settings of `[cluster.redis]`: one server, a master with Sentinels, a Redis Cluster.
+"""redis-py's client for what `[cluster.redis]` says: one server, a master with Sentinels, a Redis Cluster.
 
 The settings mean what they mean for the cluster's own connections, but for two things that redis-py does in its
 way: the system's authorities are trusted besides `ca_certificate`, and of several Sentinels the first that
@@ -68,6 +68,10 @@ class RedisClient:
             raise self._unavailable(f"no answer within {self._patience:g} s") from None
         except (RedisError, RedisClusterException, OSError) as error:
             raise self._unavailable(str(error) or type(error).__name__) from None
+        except (AttributeError, RuntimeError) as error:
+            # redis-py 8.1 on a Redis Cluster: connections are closed under those that use them, when one of
+            # them finds that a replica has taken over.
+            raise self._unavailable(f"the connection was lost ({error})") from None
 
     def _unavailable(self, why: str) -> OutboxUnavailable:
         return OutboxUnavailable(
@@ -104,7 +108,7 @@ def _clients(settings: RedisSettings) -> "tuple[Redis | RedisCluster, Sequence[R
         **login,
     }
     if settings.sentinels:
-        sentinel = Sentinel(
+        sentinel = Sentinel(  # type: ignore[no-untyped-call] # redis-py's
             [(place.host, place.port) for place in settings.sentinel_places],
             sentinel_kwargs={
                 **connection,

@@ -6,6 +6,7 @@ device and inode that another process has set it aside, or that it was removed.
 """
 
 import errno
+import fcntl
 import logging
 import os
 import sqlite3
@@ -17,11 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from pusher_server.webhooks.outbox import OutboxUnavailable
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, where there is one process
-    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger("pusher_server.webhooks")
 
@@ -35,8 +31,6 @@ _BUSY = 5.0
 _CHECKED = 67_108_864
 #: Bytes of the write-ahead log that are kept for the next time.
 _WAL_KEPT = 67_108_864
-#: Seconds for which attempts are kept that nothing pushes out: their webhook may be gone.
-_ATTEMPTS_KEPT = 30 * 86_400.0
 
 _TABLES = """
 CREATE TABLE entries (
@@ -54,7 +48,7 @@ CREATE TABLE dead (
 );
 CREATE INDEX dead_of_app ON dead (app, number);
 CREATE TABLE attempts (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, webhook TEXT NOT NULL, at REAL NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, webhook TEXT NOT NULL,
     attempt BLOB NOT NULL
 );
 CREATE INDEX attempts_at_webhook ON attempts (app, webhook, number);
@@ -134,8 +128,6 @@ class SqliteFile:
                     db = self._begun()
         except (sqlite3.Error, OSError) as error:
             raise OutboxUnavailable(self._trouble(error)) from None
-        with suppress(sqlite3.OperationalError):  # busy or full: another time
-            db.execute("DELETE FROM attempts WHERE at < ?", (self._clock() - _ATTEMPTS_KEPT,))
         return db
 
     def _trouble(self, error: Exception) -> str:
@@ -155,7 +147,7 @@ class SqliteFile:
         return f"webhooks.outbox: {self.path} {what}"
 
     def _make_room(self) -> None:
-        """An empty file that only its owner reads: it holds customers' data. SQLite's own beside it follow it."""
+        """An empty file that only its owner reads: it holds customers' data. SQLite's own beside it follow."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -188,17 +180,19 @@ class SqliteFile:
 
     def _is_outbox(self, db: sqlite3.Connection) -> bool:
         """False if it is empty. Raises OutboxUnavailable when it is not ours to use."""
+        db.execute("BEGIN")  # another process may be making the tables
         (version,) = _row(db, "PRAGMA user_version")
         (application,) = _row(db, "PRAGMA application_id")
         (tables,) = _row(db, "SELECT count(*) FROM sqlite_master")
+        db.execute("COMMIT")
         if application not in (0, _APPLICATION) or (tables and not application):
             raise OutboxUnavailable(
                 f"webhooks.outbox: {self.path} is another program's database; name a file of its own"
             )
         if version > VERSION:
             raise OutboxUnavailable(
-                f"webhooks.outbox: {self.path}: a newer release has made it (version {version} of its tables,"
-                f" this one knows {VERSION}); run that one, or name another file"
+                f"webhooks.outbox: {self.path}: a newer release has made it (version {version} of its"
+                f" tables, this one knows {VERSION}); run that one, or name another file"
             )
         return bool(application)
 
@@ -235,8 +229,8 @@ class SqliteFile:
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
         logger.error(
-            "webhooks.outbox: %s is broken (%s). It is kept as %s, and a new one begins: events that waited in it"
-            " are not sent",
+            "webhooks.outbox: %s is broken (%s). It is kept as %s, and a new one begins: events that"
+            " waited in it are not sent",
             self.path,
             why,
             aside.name,
@@ -247,8 +241,7 @@ class SqliteFile:
         """Alone among the processes that open it. The kernel ends it with the process."""
         lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
             os.close(lock)

@@ -1,9 +1,9 @@
 """An outbox in an SQLite file, for one process or for all the workers of a machine, who open the same file.
 
 What `append` has returned for is on disk (`synchronous = FULL`, write-ahead log): neither `kill -9` nor a power
-cut loses it, if the disk keeps what it says it has. They lose what was decided and not yet appended: a call waits
-`window` seconds for others to share its transaction, then for the disk. What was delivered and not yet finished
-is sent once more.
+cut loses it, if the disk keeps what it says it has. They lose what was decided and not yet appended: a call
+waits `window` seconds for others to share its transaction, then for the disk. What was delivered and not yet
+finished is sent once more.
 
 A file that is broken, at the start or later, is set aside and a new one begun; one that was removed while the
 server runs is begun anew, too.
@@ -28,9 +28,9 @@ from pusher_server.webhooks.sqlite_file import SqliteFile
 from pusher_server.webhooks.sqlite_tables import Bounds, Tables
 from pusher_server.webhooks.sqlite_thread import SqliteThread
 
-#: Seconds in which what is written gathers. With four processes that each append 300 times a second, 99 % of the
-#: calls took less than 42 ms without a window, because each waits for the others' transactions, 8 ms with 5 ms, and
-#: 53 ms with 50 ms. Alone, a call takes 0.3 ms more than the window.
+#: Seconds in which what is written gathers. With four processes that each append 300 times a second, 99 % of
+#: the calls took less than 42 ms without a window, because each waits for the others' transactions, 8 ms with
+#: 5 ms, and 53 ms with 50 ms. Alone, a call takes 0.3 ms more than the window.
 WINDOW = 0.005
 
 

@@ -91,8 +91,8 @@ class Tables:
     def record(self, db: sqlite3.Connection, app_id: str, attempt: Attempt) -> None:
         """The oldest of the webhook beyond the bound goes."""
         db.execute(
-            "INSERT INTO attempts (app, webhook, at, attempt) VALUES (?, ?, ?, ?)",
-            (app_id, attempt.webhook, attempt.at, encode_attempt(attempt)),
+            "INSERT INTO attempts (app, webhook, attempt) VALUES (?, ?, ?)",
+            (app_id, attempt.webhook, encode_attempt(attempt)),
         )
         db.execute(
             "DELETE FROM attempts WHERE app = ?1 AND webhook = ?2 AND number <= (SELECT number FROM attempts"
