@@ -59,11 +59,11 @@ class MemberRemoved(Settled, frozen=True, kw_only=True):
 
 
 class ClientEventSent(Signal, frozen=True, kw_only=True):
-    """A client event was accepted. `data` is the text that was relayed."""
+    """A client event was accepted. `data` is the JSON string literal that was relayed, quotes and all."""
 
     channel: str
     event: str
-    data: str
+    data: bytes
     socket_id: str
     user_id: str | None
 

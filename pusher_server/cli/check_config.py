@@ -53,6 +53,7 @@ def summary(config: "Config", path: Path | None) -> str:
         *(_app_line(app) for app in config.apps),
         *_database_line(config),
         *(f"note: {notice}" for notice in config.notices),
+        *_unresolvable(config),
     ]
     return "\n".join(lines)
 
@@ -61,6 +62,23 @@ def _database_line(config: "Config") -> list[str]:
     if not config.database.url:
         return []
     return [f"apps from the database ({config.database.preset}); `pusher-server apps list` asks it"]
+
+
+def _unresolvable(config: "Config") -> list[str]:
+    """Webhooks whose host this machine cannot find now; the server starts all the same, and goes on trying."""
+    import socket
+    from urllib.parse import urlsplit
+
+    lines = []
+    for app in config.apps:
+        for webhook in app.webhooks:
+            try:
+                socket.getaddrinfo(urlsplit(webhook.url).hostname, None)
+            except OSError:
+                lines.append(
+                    f"warning: app {app.id}: the host of {webhook.shown_url} cannot be resolved here"
+                )
+    return lines
 
 
 def _app_line(app: "App") -> str:

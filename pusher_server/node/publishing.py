@@ -16,7 +16,7 @@ from pusher_server.protocol import events
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
 from pusher_server.protocol.errors import Code, InvalidChannelName, MessageRejected
 from pusher_server.protocol.messages import ClientEvent
-from pusher_server.protocol.text import exceeds, literal_text
+from pusher_server.protocol.text import exceeds
 from pusher_server.signals import ClientEventSent, EventPublished, Signal
 
 
@@ -70,7 +70,7 @@ class Publishing:
                 app_id=connection.space.app.id,
                 channel=message.channel,
                 event=message.event,
-                data=literal_text(message.data),
+                data=message.data,
                 socket_id=connection.socket_id,
                 user_id=user_id,
             )

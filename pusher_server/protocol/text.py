@@ -69,8 +69,3 @@ def literal_length(literal: bytes) -> int:
 def exceeds(literal: bytes, limit: int) -> bool:
     """Whether the text inside is longer than `limit` bytes (0 = no limit); decodes only when it may be."""
     return 0 < limit < len(literal) - 2 and literal_length(literal) > limit
-
-
-def literal_text(literal: bytes) -> str:
-    """The text inside a string literal."""
-    return _string.decode(literal)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from pusher_server.app import EventType, Webhook
 from pusher_server.protocol.channel_name import USER_PREFIX
@@ -72,13 +72,13 @@ def _client_event(signal: ClientEventSent) -> WebhookEvent:
         "client_event",
         signal.channel,
         event=signal.event,
-        data=signal.data,
+        data=Raw(signal.data),
         socket_id=signal.socket_id,
         **member,
     )
 
 
-def _event(name: EventType, channel: str, **rest: str | int) -> WebhookEvent:
+def _event(name: EventType, channel: str, **rest: str | int | Raw) -> WebhookEvent:
     """Keys in the order in which Pusher documents them."""
     text = encode({"name": name, "channel": channel, **rest}).decode()
     return WebhookEvent(name, channel, text)

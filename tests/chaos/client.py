@@ -158,8 +158,7 @@ class Client:
                 await link.upgraded
         except (OSError, TimeoutError):
             around.findings.seen["failed connects"] += 1
-            if link.transport is not None:
-                link.transport.abort()
+            link.give_up()
             return self._elsewhere()
         self._link = link
         if not self.is_open:
@@ -301,6 +300,12 @@ class _Link(asyncio.Protocol):
             elif opcode == frames.CLOSE:
                 self.transport.write(frames.frame(frames.CLOSE, payload[:2]))
                 self._finish(int.from_bytes(payload[:2], "big") if payload else 1005)
+
+    def give_up(self) -> None:
+        """Nothing of it counts any more, not even what has arrived and was not taken in yet."""
+        self._finish(ABNORMAL)
+        if self.transport is not None:
+            self.transport.abort()
 
     def send(self, text: str) -> None:
         """One text frame."""

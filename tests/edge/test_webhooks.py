@@ -1,6 +1,7 @@
 """Webhooks of real server processes, to real targets: what arrives, whatever fails or dies."""
 
 import asyncio
+import json
 import os
 import signal
 import ssl
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 import trustme
 
+from tests.app_tables import made
 from tests.conformance.signing import channel_auth
 from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, SECRET, app
+from tests.edge.inprocess import APP_ID, KEY, SECRET, app
 from tests.edge.processes import reload, rewrite
 from tests.edge.team import Team, is_running, processes_of
 from tests.edge.wire import Address, Wire, until
@@ -308,42 +310,57 @@ async def test_after_kill_9_of_all_workers_everything_arrives(tmp_path: Path) ->
         )
 
 
-async def test_what_a_node_on_redis_has_decided_another_delivers_when_it_never_returns(
-    tmp_path: Path,
-) -> None:
-    """Occupied from the one, vacated decided by the other, each once."""
-    redis = RedisServer()
-    await asyncio.to_thread(redis.start)
-    channels = [f"room-{number}" for number in range(8)]
-    try:
-        async with WebhookTarget(hanging) as target:
-            cluster = {"redis": {"url": f"redis://{redis.host}:{redis.port}"}}
-            tree = settings(tmp_path, {"url": target.url})
-            tree["cluster"] |= cluster
-            for name in ("dies", "stays"):
-                (tmp_path / name).mkdir()
-            dies = RunningServer(tmp_path / "dies", tree)
-            await asyncio.to_thread(dies.start)
-            async with connected(dies) as client:
-                for channel in channels:
-                    await client.join(channel)
-                await target.heard(4)
-                dies.kill()
-            before = len(target.requests)
-            target.answer = with_status(200)
-            async with RunningServer(tmp_path / "stays", tree):
-                await target.heard(before + 2 * len(channels), TAKEOVER)
-        assert Counter(map(told, target.requests[before:])) == Counter(
-            (name, channel)
-            for channel in channels
-            for name in ("channel_occupied", "channel_vacated")
-        )
-        assert not (tmp_path / "outbox").exists()
-    finally:
-        await asyncio.to_thread(redis.close)
-
-
 async def _killed(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     await until(lambda: not is_running(pid))
+
+
+async def test_what_a_node_on_redis_has_decided_another_delivers_when_it_never_returns(
+    tmp_path: Path,
+) -> None:
+    channels = [f"room-{number}" for number in range(12)]
+    with RedisServer() as redis:
+        await asyncio.to_thread(redis.start)
+        async with WebhookTarget(hanging) as target:
+            given = settings(tmp_path, {"url": target.url})
+            given["cluster"]["redis"] = {"url": f"redis://{redis.address}/0"}
+            first, second = RunningServer(tmp_path, given), RunningServer(tmp_path, given)
+            await asyncio.to_thread(first.start)
+            await until(lambda: "attached to " in first.log, patience=20)
+            async with connected(first) as client:
+                for channel in channels:
+                    await client.join(channel)
+                await target.heard(4)
+                first.kill()
+            in_flight = {event_id for request in target.requests for event_id in request.ids}
+            before = len(target.requests)
+            target.answer = with_status(200)
+            async with second:
+                await target.heard(before + 2 * len(channels), TAKEOVER)
+            after = target.requests[before:]
+            assert Counter(map(told, after)) == Counter(
+                (name, channel)
+                for channel in channels
+                for name in ("channel_occupied", "channel_vacated")
+            )
+            assert in_flight <= {event_id for request in after for event_id in request.ids}
+
+
+async def test_the_webhooks_of_an_app_in_a_database(tmp_path: Path) -> None:
+    """The outbox is opened when such an app is used; a webhook that is added there counts from then on."""
+    async with WebhookTarget() as target, made("sqlite", "own", tmp_path, None) as table:
+        await table.insert([{"id": APP_ID, "key": KEY, "secret": SECRET}])
+        given = settings(tmp_path, database={**table.tree, "poll_interval": 0.1})
+        del given["apps"]
+        async with RunningServer(tmp_path, given) as server, connected(server) as client:
+            await client.join("before")
+            assert not (tmp_path / "outbox").exists()
+            await table.update(APP_ID, "webhooks", json.dumps([{"url": target.url}]))
+            await until(lambda: "an app has changed in the database" in server.log)
+            await client.join("after")
+            (request,) = await target.heard(1)
+            assert told(request) == ("channel_occupied", "after")
+            await table.delete(APP_ID)
+            await client.expect("pusher:error")
+            await until(lambda: "their app does not exist any more" in server.log)

@@ -155,6 +155,20 @@ class TestCheckConfig:
         assert "app 1: key k, webhooks to https://example.com/a\n" in output
         assert "hush" not in output
 
+    def test_it_warns_of_a_webhook_whose_host_is_unknown(self, tmp_path: Path) -> None:
+        file = tmp_path / "webhooks.toml"
+        app = '[[apps]]\nid = "1"\nkey = "k"\nsecret = "s"\n'
+        hooks = [
+            f'[[apps.webhooks]]\nurl = "http://{host}/a"\n' for host in ("127.0.0.1", "no.invalid")
+        ]
+        file.write_text(app + "".join(hooks))
+        result = call("check-config", str(file))
+        assert result.exit_code == 0
+        warnings = [line for line in result.output.splitlines() if line.startswith("warning")]
+        assert warnings == [
+            "warning: app 1: the host of http://no.invalid/a cannot be resolved here"
+        ]
+
     def test_without_a_file_it_checks_the_usual_one_if_there_is_one(self, tmp_path: Path) -> None:
         assert "embedded defaults" in call("check-config").output
         (tmp_path / config_file.USUAL_NAME).write_text(APP)

@@ -1,5 +1,6 @@
 """Events of the backend, and client events with all their checks (PROTOCOL §5; rows E1-E7)."""
 
+import json
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ async def test_e1_a_client_event_goes_to_the_others(world: World) -> None:
             app_id="1",
             channel="private-x",
             event="client-x",
-            data='{"on":true}',
+            data=rb'"{\"on\":true}"',
             socket_id=sender.socket_id,
             user_id=None,
         )
@@ -229,4 +230,4 @@ async def test_e7_data_is_relayed_as_text(world: World, data: Any, relayed: str)
     world.client_event(sender, "private-x", data)
     (signal,) = world.told(ClientEventSent)
     assert isinstance(signal, ClientEventSent)
-    assert signal.data == relayed
+    assert json.loads(signal.data) == relayed

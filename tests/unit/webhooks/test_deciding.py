@@ -37,7 +37,12 @@ def decide(signal: Signal, *webhooks: Webhook) -> Decision | None:
         (CacheMissed(app_id="1", channel="c"), None, False),
         (
             ClientEventSent(
-                app_id="1", channel="c", event="client-e", data="x", socket_id="1.2", user_id=None
+                app_id="1",
+                channel="c",
+                event="client-e",
+                data=b'"x"',
+                socket_id="1.2",
+                user_id=None,
             ),
             None,
             False,

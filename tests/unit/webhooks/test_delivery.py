@@ -445,3 +445,49 @@ def test_under_random_answers_nothing_is_lost_or_doubled_and_channels_keep_their
                     assert post.at - appended_at[event_id] < POLL + 1.0
 
     simulate(play)
+
+
+def test_a_body_that_has_become_too_old_is_not_sent_any_more() -> None:
+    """Its turn came too late: the apps could not be looked up for all that time."""
+
+    async def play() -> None:
+        app = an_app("1", hook("a"))
+        world = World(app)
+        world.targets.behaviour = lambda post: (500, 0.0)
+        world.deliverer()
+        await world.append(app, "room")
+        await asyncio.sleep(0.5)
+        world.apps.is_away = True
+        await asyncio.sleep(300.0)
+        world.apps.is_away = False
+        await world.drained(5.0)
+        assert len(world.targets.posts) == 1
+        (dead,) = await world.outbox.dead("1")
+        assert dead.reason == "status 500"
+
+    simulate(play)
+
+
+def test_an_answer_about_claims_that_is_older_than_an_event_ends_nothing() -> None:
+    async def play() -> None:
+        app = an_app("1", hook("a"))
+        world = World(app)
+        world.targets.behaviour = lambda post: (200, 1.0 if "e2" in post.ids else 0.0)
+        claim = world.outbox.claim
+
+        async def slowly(worker: str, seconds: float) -> list[str]:
+            found = await claim(worker, seconds)
+            await asyncio.sleep(0.5)
+            return found
+
+        world.outbox.claim = slowly  # type: ignore[method-assign]
+        await world.append(app, "room")
+        world.deliverer()
+        await asyncio.sleep(
+            0.5 + POLL + 0.2
+        )  # the next question, which finds nothing, is under way
+        await world.append(app, "room")
+        await world.drained(10.0)
+        assert [post.ids for post in world.targets.posts] == [("e1",), ("e2",)]
+
+    simulate(play)

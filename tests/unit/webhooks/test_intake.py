@@ -177,7 +177,7 @@ def test_what_fits_into_memory_no_more_is_dropped_oldest_first_and_counted(
                     app_id="1",
                     channel=f"c{number}",
                     event="client-e",
-                    data="x" * 10_000,
+                    data=b'"%b"' % (b"x" * 10_000),
                     socket_id="1.2",
                     user_id=None,
                 )

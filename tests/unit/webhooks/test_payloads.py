@@ -49,7 +49,7 @@ EVENTS: list[tuple[Signal, str]] = [
             app_id="3",
             channel="presence-foobar",
             event="client-msg",
-            data='{"text":"hi"}',
+            data=json.dumps('{"text":"hi"}').encode(),
             socket_id="1234.1234",
             user_id="10",
         ),
@@ -90,7 +90,7 @@ def test_a_client_event_has_a_user_on_presence_channels_only() -> None:
         app_id="3",
         channel="private-x",
         event="client-typing",
-        data="null",
+        data=b'"null"',
         socket_id="1.2",
         user_id=None,
     )
@@ -121,7 +121,12 @@ def test_nothing_else_is_told(signal: Signal) -> None:
 def test_any_text_comes_back_from_a_receivers_parser(channel: str, data: str) -> None:
     """Lenient names and client events may hold anything."""
     sent = ClientEventSent(
-        app_id="3", channel=f"x{channel}", event=data, data=data, socket_id="1.2", user_id=channel
+        app_id="3",
+        channel=f"x{channel}",
+        event=data,
+        data=json.dumps(data).encode(),
+        socket_id="1.2",
+        user_id=channel,
     )
     (event,) = json.loads(body_of([told(sent).text], 1))["events"]
     assert event == {
@@ -148,6 +153,7 @@ def _signal(event: dict[str, Any]) -> Signal:
     rest = {name: value for name, value in event.items() if name != "name"}
     if kind is ClientEventSent:
         rest.setdefault("user_id", None)
+        rest["data"] = json.dumps(rest["data"], ensure_ascii=False).encode()
     return kind(app_id="3", **rest)
 
 
