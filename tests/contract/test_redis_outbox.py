@@ -5,8 +5,10 @@ import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+import trustme
 from msgspec.structs import replace
 
 from pusher_server.config.redis import RedisSettings
@@ -44,6 +46,47 @@ def decided(number: int, app_id: str = "1", event: str = "{}") -> Decision:
 
 async def waiting(outbox: RedisOutbox) -> list[str]:
     return [each.entry.id for each in await outbox.pending("1", "", 1_000)]
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # connections cut in TLS
+async def test_tls_and_a_password_mean_what_they_mean_for_the_cluster(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    certificate = authority.issue_cert("127.0.0.1")
+    with RedisServer() as server:
+        authority.cert_pem.write_to_path(str(server.folder / "ca.pem"))
+        certificate.cert_chain_pems[0].write_to_path(str(server.folder / "server.pem"))
+        certificate.private_key_pem.write_to_path(str(server.folder / "server.key"))
+        server.options |= {
+            "port": 0,
+            "tls_port": server.port,
+            "tls_cert_file": "server.pem",
+            "tls_key_file": "server.key",
+            "tls_ca_cert_file": "ca.pem",
+            "tls_auth_clients": "no",
+            "requirepass": "hush",
+        }
+        await asyncio.to_thread(server.start)
+        good = RedisSettings(
+            url=f"rediss://:hush@{server.address}", ca_certificate=str(tmp_path / "ca.pem")
+        )
+        for settings in (good, replace(good, ca_certificate="", verify=False)):
+            async with opened(settings) as outbox:
+                await outbox.append([decided(1)])
+                assert await waiting(outbox) == ["id-1"]
+        for settings, problem in (
+            (replace(good, ca_certificate=""), "CERTIFICATE_VERIFY_FAILED"),
+            (replace(good, password="hash"), "invalid username-password pair"),
+            (replace(good, url=f"rediss://{server.address}"), "Authentication required"),
+        ):
+            async with opened(settings) as outbox:
+                with pytest.raises(OutboxUnavailable, match=problem) as caught:
+                    await outbox.append([decided(1)])
+                assert "hush" not in str(caught.value)
+                assert "hash" not in str(caught.value)
+        gc.collect()
 
 
 async def test_a_thousand_apps_need_few_connections(
