@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pusher_server.config import WebhookSettings
 from pusher_server.webhooks.opening import FileOpening
 from pusher_server.webhooks.outbox import Decision, Entry, Outbox, OutboxUnavailable
 from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
@@ -111,15 +112,22 @@ async def test_a_file_that_is_removed_while_it_is_open_is_made_anew(tmp_path: Pa
 
 async def test_a_place_that_is_no_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutboxUnavailable, match=r"webhooks\.outbox: .*"):
-        await FileOpening(str(tmp_path / "file" / "outbox"), "me").open()
+    with pytest.raises(OutboxUnavailable, match=r"webhooks\.outbox: .*; name a file"):
+        await FileOpening(tmp_path / "file" / "outbox", "me", WebhookSettings()).open()
+
+
+async def test_a_name_that_no_file_can_have_is_named(tmp_path: Path) -> None:
+    opening = FileOpening(tmp_path / ("x" * 300), "me", WebhookSettings())
+    assert not opening.is_left()
+    with pytest.raises(OutboxUnavailable, match=r"webhooks\.outbox: .*too long"):
+        await opening.open()
 
 
 async def test_a_file_belongs_to_one_server_and_all_its_workers(tmp_path: Path) -> None:
-    path = str(tmp_path / "outbox")
-    first, worker = FileOpening(path, "server"), FileOpening(path, "server")
+    path, settings = tmp_path / "outbox", WebhookSettings()
+    first, worker = (FileOpening(path, "server", settings) for _ in range(2))
     outboxes = [await first.open(), await worker.open()]
-    stranger = FileOpening(path, "another server")
+    stranger = FileOpening(path, "another server", settings)
     with pytest.raises(OutboxUnavailable, match="another running server's"):
         await stranger.open()
     for each in (first, worker):
