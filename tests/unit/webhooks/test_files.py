@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pusher_server.config import WebhookSettings
+from pusher_server.webhooks import sqlite_file
 from pusher_server.webhooks.opening import FileOpening
 from pusher_server.webhooks.outbox import Decision, Entry, Outbox, OutboxUnavailable
 from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
@@ -240,3 +241,28 @@ async def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
         pass
     with pytest.raises(OutboxUnavailable, match="closed"):
         await outbox.append(DECIDED)
+
+
+async def test_a_file_that_somebody_else_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "_BUSY", 0.05)
+    path = tmp_path / "outbox"
+    async with opened(path) as outbox:
+        await outbox.append(DECIDED)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(OutboxUnavailable, match="locked by another program; let only"):
+                await outbox.append([decided_later()])
+        await outbox.append([decided_later()])
+        assert await waiting(outbox) == ["id", "later"]
+
+
+async def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    async with opened(tmp_path / "outbox") as outbox:
+        await outbox.append(DECIDED)
+        assert isinstance(outbox, SqliteOutbox)
+        await outbox._thread.read(lambda db: db.execute("PRAGMA query_only = 1"))
+        with pytest.raises(OutboxUnavailable, match="cannot be opened and written; name a file"):
+            await outbox.append([decided_later()])
+        assert await waiting(outbox) == ["id"]
