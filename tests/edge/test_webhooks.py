@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import ssl
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 import trustme
 
+from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
 from tests.app_tables import made
 from tests.conformance.signing import channel_auth
+from tests.contract.conditions import eventually
 from tests.edge import signed, wire
 from tests.edge.inprocess import APP_ID, KEY, SECRET, app
 from tests.edge.processes import reload, rewrite
@@ -295,6 +298,7 @@ async def test_after_kill_9_of_all_workers_everything_arrives(tmp_path: Path) ->
             for number, channel in enumerate(channels):
                 await clients[number % 4].join(channel)
             await target.heard(4)
+            await decided(tmp_path / "outbox", len(channels))
             pids = processes_of(team.pid)
             team.kill()
             for pid in pids.values():
@@ -308,6 +312,17 @@ async def test_after_kill_9_of_all_workers_everything_arrives(tmp_path: Path) ->
             for channel in channels
             for name in ("channel_occupied", "channel_vacated")
         )
+
+
+async def decided(path: Path, count: int) -> None:
+    """Wait until so many events are kept: workers hear what is decided a moment after it happened."""
+    outbox = SqliteOutbox(path, clock=time.time)
+
+    async def all_of_them() -> bool:
+        return (await outbox.backlog())[APP_ID].pending == count
+
+    await eventually(all_of_them)
+    await outbox.close()
 
 
 async def _killed(pid: int) -> None:

@@ -185,17 +185,18 @@ def test_two_processes_do_not_send_the_same() -> None:
     simulate(play)
 
 
-def test_a_claim_that_cannot_be_renewed_ends_deliveries_in_time() -> None:
+@pytest.mark.parametrize("away_at", [0.5, 2.0])
+def test_a_claim_that_cannot_be_renewed_ends_deliveries_in_time(away_at: float) -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
         world = World(app)
         world.targets.behaviour = lambda post: (500, 0.0)
         world.deliverer()
         await world.append(app, "room")
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(away_at)
         world.outbox.trouble = "disk full"
         await asyncio.sleep(100.0)
-        assert max(post.at for post in world.targets.posts) <= 2.0 + LEASE
+        assert max(post.at for post in world.targets.posts) <= away_at + LEASE
         world.outbox.trouble = ""
         world.targets.behaviour = lambda post: (200, 0.0)
         await world.drained()
