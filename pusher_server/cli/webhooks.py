@@ -160,13 +160,15 @@ def _in_outbox(named: Path | None, ask: "Callable[[Outbox], Awaitable[T]]") -> T
 
     from pusher_server.webhooks.opening import look_into
     from pusher_server.webhooks.outbox import OutboxUnavailable
+    from pusher_server.webhooks.place import file_of
 
     config = _load(named)
-    outbox = look_into(config.webhooks.outbox, config.cluster.redis)
+    path = file_of(config.webhooks, config.server, os.environ)
+    outbox = look_into(path, config.cluster.redis, config.webhooks)
     if outbox is None:
         raise click.ClickException(
-            f"webhooks.outbox: there is no file {config.webhooks.outbox}; a server makes it in the"
-            " directory that it was started in"
+            f"webhooks.outbox: there is no file {path}; a server makes it for its first app with webhooks."
+            " If its STATE_DIRECTORY or user is another one, set that variable, or name the file in the config"
         )
 
     async def run() -> T:

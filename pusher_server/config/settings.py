@@ -175,15 +175,25 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[webhooks]`: how all apps' webhooks are kept and sent; which there are is the apps' own."""
 
-    outbox: str = "pusher-server-webhooks.sqlite"
+    outbox: str = ""
+    waiting: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
+    dead_letters: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
+    log_size: Annotated[int, Meta(ge=1, le=100_000)] = 200
     timeout: Annotated[float, Meta(gt=0, le=60)] = 10.0
+    retry_first: Annotated[float, Meta(gt=0, le=290)] = 1.0
+    retry_longest: Annotated[float, Meta(gt=0, le=290)] = 60.0
+    #: Python's validator refuses a body that is 300 s old.
+    retry_for: Annotated[float, Meta(gt=0, le=290)] = 290.0
     batch_window: Annotated[float, Meta(ge=0, le=10)] = 0.05
     batch_events: Annotated[int, Meta(ge=1, le=1_000)] = 100
 
     def __post_init__(self) -> None:
-        if not self.outbox:
+        if "\0" in self.outbox:
+            raise ValueError("outbox has a zero byte; name a file")
+        if self.retry_longest < self.retry_first:
             raise ValueError(
-                "outbox is empty; name a file, such as 'pusher-server-webhooks.sqlite'"
+                f"retry_longest is {self.retry_longest:g}, which is less than retry_first"
+                f" ({self.retry_first:g}); write the longest pause between attempts"
             )
 
 

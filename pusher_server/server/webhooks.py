@@ -1,5 +1,7 @@
 """The webhooks of a process: what they are told, what they need, and when they begin."""
 
+import os
+
 from pusher_server.app import App
 from pusher_server.config import Config
 from pusher_server.interfaces import Roster
@@ -7,6 +9,8 @@ from pusher_server.node.node import Node
 from pusher_server.webhooks.live import LiveWebhooks, Terms
 from pusher_server.webhooks.opening import opening
 from pusher_server.webhooks.payloads import TOLD
+from pusher_server.webhooks.place import file_of
+from pusher_server.webhooks.target_queue import Pace
 
 
 def attach(config: Config, node: Node, roster: Roster, owner: str) -> LiveWebhooks:
@@ -20,11 +24,21 @@ def attach(config: Config, node: Node, roster: Roster, owner: str) -> LiveWebhoo
         return None if space is None else space.app
 
     webhooks = LiveWebhooks(
-        opening(config.webhooks.outbox, config.cluster.redis, owner),
+        opening(
+            file_of(config.webhooks, config.server, os.environ),
+            config.cluster.redis,
+            config.webhooks,
+            owner,
+        ),
         Terms(
             timeout=config.webhooks.timeout,
             batch_events=config.webhooks.batch_events,
             batch_window=config.webhooks.batch_window,
+            pace=Pace(
+                first=config.webhooks.retry_first,
+                longest=config.webhooks.retry_longest,
+                good_for=config.webhooks.retry_for,
+            ),
             lease=config.cluster.lease,
             undo_window=config.cluster.undo_window,
         ),

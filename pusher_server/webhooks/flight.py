@@ -15,7 +15,7 @@ from pusher_server.webhooks.outbox import Attempt, Outbox
 from pusher_server.webhooks.requests import headers_of, signed_body
 from pusher_server.webhooks.sending import Answer, Send
 from pusher_server.webhooks.target_log import TargetLog
-from pusher_server.webhooks.target_queue import TOO_OLD, Parcel, TargetQueue
+from pusher_server.webhooks.target_queue import Pace, Parcel, TargetQueue
 
 logger = logging.getLogger("pusher_server.webhooks")
 
@@ -37,6 +37,7 @@ class Delivering(Struct, frozen=True, kw_only=True):
     send: Send
     batch_events: int
     batch_window: float
+    pace: Pace = Pace()
     ledger: Ledger
     numbers: Numbers
     log: TargetLog
@@ -98,7 +99,7 @@ class Flight:
         if parcel.body is None:
             entries = [each.entry for each in parcel.pendings]
             parcel.body, parcel.made_at = signed_body(app, entries, shared.wall()), now
-        elif now >= parcel.made_at + TOO_OLD:
+        elif now >= parcel.made_at + shared.pace.good_for:
             self._queue.drop(parcel, now)
             self._bury(webhook, parcel.last_reason)
             return True

@@ -12,7 +12,7 @@ from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.webhooks.flight import Delivering, Flight, webhook_of, why_unwanted
 from pusher_server.webhooks.outbox import OutboxUnavailable, Pending
-from pusher_server.webhooks.target_queue import Parcel, TargetQueue
+from pusher_server.webhooks.target_queue import Pace, Parcel, TargetQueue
 
 logger = logging.getLogger("pusher_server.webhooks")
 
@@ -27,8 +27,8 @@ class _Target:
 
     __slots__ = ("queue", "resume_after")
 
-    def __init__(self) -> None:
-        self.queue = TargetQueue()
+    def __init__(self, pace: Pace) -> None:
+        self.queue = TargetQueue(pace)
         self.resume_after: str | None = None
 
 
@@ -163,7 +163,7 @@ class Lane:
             webhook_id = pending.entry.webhook
             target = self._targets.get(webhook_id)
             if target is None:
-                target = self._targets[webhook_id] = _Target()
+                target = self._targets[webhook_id] = _Target(self._shared.pace)
                 self._shape(app)
             if target.resume_after is None and not self._take(app, target, pending):
                 target.resume_after = self._read_to

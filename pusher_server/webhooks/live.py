@@ -24,6 +24,7 @@ from pusher_server.webhooks.missing import Missing
 from pusher_server.webhooks.numbers import Numbers
 from pusher_server.webhooks.outbox import Outbox, OutboxUnavailable
 from pusher_server.webhooks.target_log import TargetLog
+from pusher_server.webhooks.target_queue import Pace
 
 if TYPE_CHECKING:
     from pusher_server.webhooks.sender import Sender
@@ -58,6 +59,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     batch_window: float
     lease: float
     undo_window: float
+    pace: Pace = Pace()
 
 
 class _Open(Struct, frozen=True):
@@ -185,6 +187,7 @@ class LiveWebhooks:
             send=self._sender,
             batch_events=terms.batch_events,
             batch_window=terms.batch_window,
+            pace=terms.pace,
             ledger=Ledger(outbox),
             numbers=self.numbers,
             log=TargetLog(loop.time),

@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+from pusher_server.config import WebhookSettings
 from pusher_server.config.redis import RedisSettings, parse_url
 from pusher_server.webhooks.outbox import Outbox, OutboxUnavailable
 from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
@@ -13,13 +14,14 @@ from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
 class RedisOpening:
     """The cluster's Redis, for all its nodes."""
 
-    def __init__(self, settings: RedisSettings) -> None:
+    def __init__(self, redis: RedisSettings, settings: WebhookSettings) -> None:
+        self._redis = redis
         self._settings = settings
 
     @property
     def place(self) -> str:
         """For people."""
-        return peer_of(self._settings)
+        return peer_of(self._redis)
 
     def is_left(self) -> bool:
         """Nodes that are gone may have left something."""
@@ -27,15 +29,16 @@ class RedisOpening:
 
     async def open(self) -> Outbox:
         """It connects when it is used, and again after an outage."""
-        return _on_redis(self._settings)
+        return _on_redis(self._redis, self._settings)
 
 
 class FileOpening:
-    """`path` is the setting `webhooks.outbox`; `owner` names this server, the same in all its processes."""
+    """`owner` names this server, the same in all its processes."""
 
-    def __init__(self, path: str, owner: str) -> None:
-        self._path = Path(path).absolute()
+    def __init__(self, path: Path, owner: str, settings: WebhookSettings) -> None:
+        self._path = path
         self._owner = owner
+        self._settings = settings
         #: Held open as long as the file is ours.
         self._lock: int | None = None
 
@@ -46,7 +49,7 @@ class FileOpening:
 
     def is_left(self) -> bool:
         """Whether there is a file."""
-        return self._path.exists()
+        return _exists(self._path)
 
     async def open(self) -> Outbox:
         """Raises OutboxUnavailable, also when another server has the file: it would drop what is not its."""
@@ -54,9 +57,10 @@ class FileOpening:
             self._own()
         except OSError as error:
             raise OutboxUnavailable(
-                f"webhooks.outbox: {self._path}: {error.strerror or error}"
+                f"webhooks.outbox: {self._path} cannot be made ({error.strerror or error}); name a file"
+                " that the server's user can make"
             ) from error
-        outbox = SqliteOutbox(self._path, clock=time.time)
+        outbox = _in_file(self._path, self._settings)
         try:
             await outbox.believed()
         except OutboxUnavailable:
@@ -100,21 +104,43 @@ def peer_of(settings: RedisSettings) -> str:
     return "a Redis Cluster" if settings.cluster else f"Redis at {places[0]}"
 
 
-def _on_redis(settings: RedisSettings) -> Outbox:
+def look_into(path: Path, redis: RedisSettings, settings: WebhookSettings) -> Outbox | None:
+    """For whoever only asks, beside the server that owns it; None when there is no file."""
+    if redis.is_set:
+        return _on_redis(redis, settings)
+    return _in_file(path, settings) if _exists(path) else None
+
+
+def opening(
+    path: Path, redis: RedisSettings, settings: WebhookSettings, owner: str
+) -> RedisOpening | FileOpening:
+    """In Redis where nodes share one, else in the file."""
+    return RedisOpening(redis, settings) if redis.is_set else FileOpening(path, owner, settings)
+
+
+def _on_redis(redis: RedisSettings, settings: WebhookSettings) -> Outbox:
     # Imported here: it takes 0.1 s, which servers without Redis need not spend.
     from pusher_server.webhooks.redis_outbox import RedisOutbox
 
-    return RedisOutbox(settings, peer_of(settings))
+    return RedisOutbox(
+        redis,
+        peer_of(redis),
+        waiting=settings.waiting,
+        dead_letters=settings.dead_letters,
+        log_size=settings.log_size,
+    )
 
 
-def look_into(path: str, redis: RedisSettings) -> Outbox | None:
-    """For whoever only asks, beside the server that owns it; None when there is no file."""
-    if redis.is_set:
-        return _on_redis(redis)
-    found = Path(path)
-    return SqliteOutbox(found, clock=time.time) if found.exists() else None
+def _in_file(path: Path, settings: WebhookSettings) -> Outbox:
+    return SqliteOutbox(
+        path,
+        clock=time.time,
+        waiting=settings.waiting,
+        dead_letters=settings.dead_letters,
+        log_size=settings.log_size,
+    )
 
 
-def opening(path: str, redis: RedisSettings, owner: str) -> RedisOpening | FileOpening:
-    """Of what the settings name."""
-    return RedisOpening(redis) if redis.is_set else FileOpening(path, owner)
+def _exists(path: Path) -> bool:
+    """False also when we may not look there; `Path.exists` raises an error then."""
+    return os.path.exists(path)

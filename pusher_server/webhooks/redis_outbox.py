@@ -1,21 +1,27 @@
-"""An outbox on the Redis of a cluster: what was appended outlives every node.
+"""An outbox in Redis, for nodes that share one: a single server, a master with Sentinels, a Redis Cluster.
 
-It is as safe as Redis itself: with `appendfsync always` nothing is lost, with the usual `everysec` a crash of
-the server may cost a second, and a failover what the replica had not got (docs/webhooks.md).
+Each app has a stream of what waits and, in the same slot, what belongs to it (`lua/outbox.lua`); scripts do
+what must be one step. `append` returns when Redis has it. Whether it survives Redis itself is Redis's business:
+`appendonly yes` keeps all but the last second over a crash, and a replica that takes over may lack the last
+moments.
 
-Each app has its keys in a slot of its own, changed by scripts (`lua/`). An index names the apps that ever had
-anything; it is written before the entries, so that none is forgotten.
+Nothing is believed here: the roster itself is in Redis, and survives its nodes.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from importlib.resources import files
-from typing import Any, TypeVar
-
-import msgspec
-from redis.exceptions import RedisError
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from pusher_server.config.redis import RedisSettings, parse_url
+from pusher_server.webhooks import redis_scripts
+from pusher_server.webhooks.crowding import Crowding
+from pusher_server.webhooks.encoding import (
+    decode_attempt,
+    decode_entry,
+    encode_attempt,
+    encode_entry,
+)
 from pusher_server.webhooks.outbox import (
     Attempt,
     Backlog,
@@ -23,40 +29,27 @@ from pusher_server.webhooks.outbox import (
     Decision,
     Entry,
     Outbox,
-    OutboxUnavailable,
     Pending,
     Presence,
 )
-from pusher_server.webhooks.redis_client import RedisClient, why
+from pusher_server.webhooks.redis_client import RedisClient
 
-T = TypeVar("T")
-
-#: Milliseconds for which the id of an entry is remembered after it was appended, delivered or given up.
-REMEMBERED = 600_000
-#: Webhooks whose lines are kept, as a bound of what one app can make us keep.
-_LOGGED = 100
-
-_encode = msgspec.json.Encoder().encode
-_entry = msgspec.json.Decoder(Entry).decode
-_attempt = msgspec.json.Decoder(Attempt).decode
-
-
-def _script(name: str) -> str:
-    folder = files(__package__) / "lua"
-    return "#!lua\n" + "".join(
-        (folder / f"{each}.lua").read_text("utf-8") for each in ("outbox", name)
-    )
-
-
-_SCRIPTS = {
-    name: _script(name) for name in ("append", "claim", "release", "finish", "bury", "resend")
-}
+#: Seconds for which the id of an entry is remembered after it was delivered or given up.
+REMEMBERED = 600.0
+#: Seconds for which a webhook's log outlives its last attempt: the webhook may be gone.
+_LOG_KEPT = 30 * 86_400
+#: Apps that one script looks after, where they are all on one server.
+_TOGETHER = 100
+#: Seconds for which an app is looked at after its last event.
+_LOOKED_AT = 600.0
+#: Seconds between two times of leaving out those.
+_TIDY_EVERY = 60.0
 
 
 class RedisOutbox(Outbox):
     """`waiting`, `dead_letters` and `log_size` as in `SqliteOutbox`; `peer` is what operators call this Redis.
 
-    Connects when it is first needed.
+    Connects when it is needed. `clock` gives seconds that only rise.
     """
 
     def __init__(
@@ -67,152 +60,181 @@ class RedisOutbox(Outbox):
         waiting: int = 100_000,
         dead_letters: int = 1_000,
         log_size: int = 200,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises ConfigError when a certificate cannot be used."""
-        self._client = RedisClient(settings)
-        self._redis = self._client.commands
-        self._peer = peer
-        self._base = f"{settings.prefix}:{parse_url(settings.url or 'redis:///').database}:outbox"
+        self._redis = RedisClient(settings, peer)
+        self._scripts = redis_scripts.load()
         self._waiting = waiting
         self._dead_letters = dead_letters
         self._log_size = log_size
-        #: Appends go one after the other: the package has several connections.
+        self._crowding = Crowding(waiting, clock)
+        #: Appends go one after the other: there are several connections.
         self._appending = asyncio.Lock()
-        self._claimed: set[str] = set()
-
-    @property
-    def _index(self) -> str:
-        return f"{{{self._base}}}:apps"
-
-    def _of(self, app_id: str, name: str = "") -> str:
-        """A key of the app; without a name what they all begin with."""
-        base = f"{{{self._base}:{app_id}}}"
-        return f"{base}:{name}" if name else base
+        self._clock = clock
+        self._tidied_at = clock()
+        self._prefix = f"{settings.prefix}:{parse_url(settings.url or 'redis:///').database}:outbox"
+        #: Apps that have, or lately had, something waiting; and those that have dead letters. Each set may be
+        #: elsewhere than its apps, so an app is noted first: then it is never forgotten.
+        self._busy = f"{{{self._prefix}}}:busy"
+        self._graves = f"{{{self._prefix}}}:graves"
 
     async def append(self, decisions: Sequence[Decision]) -> None:
-        """Keep what was decided. What owners believe the roster in Redis knows."""
-        by_app: dict[str, list[str | int | bytes]] = {}
-        for decision in decisions:
-            if decision.only_if_believed:
-                continue
-            for entry in decision.entries:
-                arguments = by_app.setdefault(
-                    decision.app_id, [self._waiting, self._dead_letters, REMEMBERED]
+        """See `Outbox`."""
+        by_app: dict[str, list[Entry]] = {}
+        for each in decisions:
+            if each.entries and not each.only_if_believed:
+                by_app.setdefault(each.app_id, []).extend(each.entries)
+        if by_app:
+            async with self._appending:
+                await self._run("note", [self._busy], *by_app)
+                crowded_out = await asyncio.gather(
+                    *(self._append(app_id, entries) for app_id, entries in by_app.items())
                 )
-                arguments += (entry.id, entry.webhook, _encode(entry))
-        async with self._appending:
-            if by_app:
-                await self._ask(self._redis.sadd(self._index, *by_app))
-            for app_id, arguments in by_app.items():
-                await self._run("append", app_id, *arguments)
+            found = zip(by_app, crowded_out, strict=True)
+            self._crowding.note({app_id: entries for app_id, entries in found if entries})
 
     async def claim(self, worker: str, seconds: float) -> list[str]:
-        """Apps that `worker` alone may deliver."""
-        apps = await self._apps()
-        milliseconds = round(seconds * 1_000)
-        found = await asyncio.gather(
-            *(self._run("claim", app_id, worker, milliseconds) for app_id in apps)
-        )
-        self._claimed = {app_id for app_id, ours in zip(apps, found, strict=True) if ours}
-        return sorted(self._claimed)
+        """See `Outbox`."""
+        apps = await self._noted(self._busy)
+        milliseconds = max(1, round(seconds * 1_000))
+        answers = await self._run_all("claim", apps, worker, milliseconds, REMEMBERED)
+        await self._tidy(app_id for app_id, answer in answers.items() if answer < 0)
+        return sorted(app_id for app_id, answer in answers.items() if answer > 0)
 
     async def release(self, worker: str) -> None:
-        """Give up all claims."""
-        claimed, self._claimed = self._claimed, set()
-        for app_id in claimed:
-            await self._run("release", app_id, worker)
+        """See `Outbox`."""
+        await self._run_all("release", await self._noted(self._busy), worker)
 
     async def pending(self, app_id: str, after: str, limit: int) -> list[Pending]:
-        """What waits, in order."""
-        begin = f"({int(after)}-0" if after else "-"
-        rows = await self._ask(
-            self._redis.xrange(self._of(app_id, "pending"), begin, "+", count=limit)
-        )
-        return [Pending(_position(number), _entry(fields[b"entry"])) for number, fields in rows]
-
-    async def finish(self, app_id: str, positions: Sequence[str]) -> None:
-        """They were delivered."""
-        await self._run("finish", app_id, *map(_number, positions))
-
-    async def bury(self, app_id: str, positions: Sequence[str], reason: str, at: float) -> None:
-        """They were given up."""
-        await self._run("bury", app_id, reason, at, self._dead_letters, *map(_number, positions))
-
-    async def record(self, app_id: str, attempt: Attempt) -> None:
-        """One more line."""
-        lines = self._of(app_id, f"log:{attempt.webhook}")
-        await self._ask(self._redis.sadd(self._of(app_id, "logged"), attempt.webhook))
-        await self._ask(self._redis.lpush(lines, _encode(attempt)))
-        await self._ask(self._redis.ltrim(lines, 0, self._log_size - 1))
-
-    async def log(self, app_id: str, webhook: str = "", limit: int = 50) -> list[Attempt]:
-        """The latest attempts."""
-        names = [webhook]
-        if not webhook:
-            logged = await self._ask(self._redis.smembers(self._of(app_id, "logged")))
-            names = sorted(each.decode() for each in logged)[:_LOGGED]
-        found: list[Attempt] = []
-        for name in names:
-            lines = await self._ask(
-                self._redis.lrange(self._of(app_id, f"log:{name}"), 0, limit - 1)
-            )
-            found += map(_attempt, lines)
-        return sorted(found, key=lambda each: each.at, reverse=True)[:limit]
-
-    async def dead(self, app_id: str, limit: int = 50) -> list[Dead]:
-        """The latest dead letters."""
-        rows = await self._ask(self._redis.xrevrange(self._of(app_id, "dead"), count=limit))
-        return [
-            Dead(
-                entry=_entry(fields[b"entry"]),
-                at=float(fields[b"at"]),
-                reason=fields[b"reason"].decode(),
-            )
-            for _, fields in rows
-        ]
-
-    async def resend(self, app_id: str, ids: Sequence[str] | None = None) -> int:
-        """Dead letters wait again."""
-        return int(await self._run("resend", app_id, *(["1"] if ids is None else ["0", *ids])))
-
-    async def backlog(self) -> dict[str, Backlog]:
-        """How much waits, by app."""
-        found: dict[str, Backlog] = {}
-        for app_id in await self._apps():
-            pending = await self._ask(self._redis.xlen(self._of(app_id, "pending")))
-            dead = await self._ask(self._redis.xlen(self._of(app_id, "dead")))
-            oldest = await self.pending(app_id, "", 1) if pending else []
-            if pending or dead:
-                decided_at = oldest[0].entry.decided_at if oldest else None
-                found[app_id] = Backlog(pending, decided_at, dead)
+        """See `Outbox`. What this release cannot read is left for those that can."""
+        found: list[Pending] = []
+        while len(found) < limit:
+            start = f"({_stream_id(after)}" if after else "-"
+            key = f"{self._base(app_id)}:waiting"
+            messages = await self._redis.ask("XRANGE", key, start, "+", "COUNT", limit - len(found))
+            for message_id, fields in messages:
+                after = _position(message_id)
+                entry = decode_entry(fields[b"e"])
+                if entry is not None:
+                    found.append(Pending(after, entry))
+            if not messages:
+                break
         return found
 
+    async def finish(self, app_id: str, positions: Sequence[str]) -> None:
+        """See `Outbox`."""
+        await self._run("finish", [self._base(app_id)], *map(_stream_id, positions))
+
+    async def bury(self, app_id: str, positions: Sequence[str], reason: str, at: float) -> None:
+        """See `Outbox`."""
+        await self._run("note", [self._graves], app_id)
+        ids = map(_stream_id, positions)
+        await self._run("bury", [self._base(app_id)], at, reason, self._dead_letters, *ids)
+
+    async def record(self, app_id: str, attempt: Attempt) -> None:
+        """See `Outbox`."""
+        line, bounds = encode_attempt(attempt), (self._log_size, _LOG_KEPT)
+        await self._run("record", [self._base(app_id)], attempt.webhook, line, *bounds)
+
+    async def log(self, app_id: str, webhook: str = "", limit: int = 50) -> list[Attempt]:
+        """See `Outbox`."""
+        lines = await self._run("log", [self._base(app_id)], webhook, limit)
+        found = [each for each in map(decode_attempt, lines) if each is not None]
+        return sorted(found, key=lambda each: -each.at)[:limit]
+
+    async def dead(self, app_id: str, limit: int = 50) -> list[Dead]:
+        """See `Outbox`."""
+        key = f"{self._base(app_id)}:dead"
+        messages = await self._redis.ask("XREVRANGE", key, "+", "-", "COUNT", limit)
+        found = []
+        for _, fields in messages:
+            entry = decode_entry(fields[b"e"])
+            if entry is not None:
+                at, reason = float(fields[b"at"]), fields[b"reason"].decode()
+                found.append(Dead(entry=entry, at=at, reason=reason))
+        return found
+
+    async def resend(self, app_id: str, ids: Sequence[str] | None = None) -> int:
+        """See `Outbox`."""
+        await self._run("note", [self._busy], app_id)
+        which = ("all",) if ids is None else ("some", *ids)
+        return int(await self._run("resend", [self._base(app_id)], *which))
+
+    async def backlog(self) -> dict[str, Backlog]:
+        """See `Outbox`."""
+        busy, graves = await asyncio.gather(self._noted(self._busy), self._noted(self._graves))
+        answers = await self._run_all("backlog", list(dict.fromkeys([*busy, *graves])))
+        return {
+            app_id: Backlog(waiting, float(oldest) if oldest else None, dead)
+            for app_id, (waiting, oldest, dead) in answers.items()
+            if waiting or dead
+        }
+
     async def believed(self) -> list[Presence]:
-        """Nothing: the roster in Redis has outlived a crash of all nodes, and settles what they held."""
+        """See `Outbox`."""
         return []
 
     async def close(self) -> None:
-        """End the connections."""
-        await self._client.close()
+        """See `Outbox`."""
+        await self._redis.close()
 
-    async def _apps(self) -> list[str]:
-        found = await self._ask(self._redis.smembers(self._index))
-        return sorted(each.decode() for each in found)
+    async def _append(self, app_id: str, entries: Sequence[Entry]) -> int:
+        """How many were crowded out."""
+        bounds = (REMEMBERED, self._waiting, self._dead_letters, self._crowding.reason)
+        told = [
+            part
+            for each in entries
+            for part in (
+                f"{each.id} {each.webhook}",
+                each.id,
+                each.decided_at,
+                encode_entry(each),
+            )
+        ]
+        crowded_out = int(await self._run("append", [self._base(app_id)], *bounds, *told))
+        if crowded_out:
+            await self._run("note", [self._graves], app_id)
+        return crowded_out
 
-    async def _run(self, name: str, app_id: str, *arguments: str | int | float | bytes) -> Any:
-        return await self._ask(self._redis.eval(_SCRIPTS[name], 1, self._of(app_id), *arguments))
+    async def _tidy(self, idle: Iterable[str]) -> None:
+        """Leave out apps of which nothing waits, if that was so for long."""
+        if self._clock() < self._tidied_at + _TIDY_EVERY:
+            return
+        self._tidied_at = self._clock()
+        await self._run("forget", [self._busy], _LOOKED_AT, *idle)
+        graves = await self._run_all("backlog", await self._noted(self._graves))
+        empty = (app_id for app_id, (_, _, dead) in graves.items() if not dead)
+        await self._run("forget", [self._graves], _LOOKED_AT, *empty)
 
-    async def _ask(self, asked: Awaitable[T]) -> T:
-        try:
-            return await asked
-        except (RedisError, OSError, TimeoutError) as error:
-            raise OutboxUnavailable(f"the outbox in {self._peer}: {why(error)}") from error
+    async def _noted(self, key: str) -> list[str]:
+        return [each.decode() for each in await self._redis.ask("ZRANGE", key, 0, -1)]
+
+    def _base(self, app_id: str) -> str:
+        return f"{{{self._prefix}:{app_id}}}"
+
+    async def _run(self, name: str, keys: Sequence[str], *arguments: Any) -> Any:
+        return await self._redis.run(self._scripts[name], keys, *arguments)
+
+    async def _run_all(self, name: str, apps: Sequence[str], *arguments: Any) -> dict[str, Any]:
+        """A script that takes several apps and answers for each."""
+        size = 1 if self._redis.is_cluster else _TOGETHER
+        groups = [apps[start : start + size] for start in range(0, len(apps), size)]
+        answers = await asyncio.gather(
+            *(self._run(name, list(map(self._base, group)), *arguments) for group in groups)
+        )
+        return {
+            app_id: answer
+            for group, found in zip(groups, answers, strict=True)
+            for app_id, answer in zip(group, found or (), strict=False)
+        }
 
 
-def _position(number: bytes) -> str:
-    """`7-0` -> as text sorts: 19 digits."""
-    return number.partition(b"-")[0].decode().zfill(19)
+def _position(message_id: bytes) -> str:
+    """Of a stream's id, so that positions sort as text."""
+    milliseconds, _, number = message_id.decode().partition("-")
+    return f"{int(milliseconds):015}-{int(number):010}"
 
 
-def _number(position: str) -> str:
-    return f"{int(position)}-0"
+def _stream_id(position: str) -> str:
+    milliseconds, _, number = position.partition("-")
+    return f"{int(milliseconds)}-{int(number)}"

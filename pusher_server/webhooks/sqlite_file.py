@@ -1,178 +1,263 @@
-"""The file behind `sqlite_outbox`: opened by whoever comes, kept aside when it is broken."""
+"""The outbox's file: made, checked, and set aside when it is broken.
 
+Every process of a machine opens it, at the same time as others. What must happen once, making the tables and
+setting a broken file aside, happens under a lock, a file beside it. Whoever has the file open notices by
+device and inode that another process has set it aside, or that it was removed.
+"""
+
+import errno
 import fcntl
 import logging
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from pusher_server.webhooks.outbox import OutboxUnavailable
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-T = TypeVar("T")
-
-#: Rises when older releases could not read the file any more.
-SCHEMA = 1
-#: Seconds that a process waits for the others to finish writing.
-PATIENCE = 5.0
+#: The shape of the tables. A release that changes it brings older files to it.
+VERSION = 1
+#: Says that a database is an outbox ("PSOB"), so that nobody else's is taken for one.
+_APPLICATION = 0x50534F42
+#: Seconds to wait for another process's transaction.
+_BUSY = 5.0
+#: Bytes up to which a file is read through when it is opened: 100 ms from a cold disk.
+_CHECKED = 67_108_864
+#: Bytes of the write-ahead log that are kept for the next time.
+_WAL_KEPT = 67_108_864
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS pending (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL, id TEXT NOT NULL,
-    webhook TEXT NOT NULL, channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL,
-    UNIQUE (app_id, id, webhook)
+CREATE TABLE entries (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
+    channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL, UNIQUE (app, id, webhook)
 );
-CREATE INDEX IF NOT EXISTS pending_by_app ON pending (app_id, position);
-CREATE TABLE IF NOT EXISTS known (
-    app_id TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL, at REAL NOT NULL,
-    PRIMARY KEY (app_id, id, webhook)
+CREATE INDEX entries_of_app ON entries (app, position);
+CREATE TABLE known (
+    app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (app, id, webhook)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS known_by_time ON known (at);
-CREATE TABLE IF NOT EXISTS claims (
-    app_id TEXT PRIMARY KEY, worker TEXT NOT NULL, until REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS attempts (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL, webhook TEXT NOT NULL,
-    line TEXT NOT NULL
+CREATE INDEX known_since ON known (at);
+CREATE TABLE dead (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
+    channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL, at REAL NOT NULL, reason TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS attempts_by_webhook ON attempts (app_id, webhook, number);
-CREATE TABLE IF NOT EXISTS dead (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL, id TEXT NOT NULL,
-    webhook TEXT NOT NULL, channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL,
-    at REAL NOT NULL, reason TEXT NOT NULL
+CREATE INDEX dead_of_app ON dead (app, number);
+CREATE TABLE attempts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, webhook TEXT NOT NULL,
+    attempt BLOB NOT NULL
 );
-CREATE INDEX IF NOT EXISTS dead_by_app ON dead (app_id, number);
-CREATE TABLE IF NOT EXISTS believed (
-    app_id TEXT NOT NULL, channel TEXT NOT NULL, user_id TEXT NOT NULL,
-    PRIMARY KEY (app_id, channel, user_id)
+CREATE INDEX attempts_at_webhook ON attempts (app, webhook, number);
+CREATE TABLE claims (app TEXT PRIMARY KEY, worker TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE believed (
+    app TEXT NOT NULL, channel TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (app, channel, user)
 ) WITHOUT ROWID;
+-- How many of each, kept by triggers: counting a hundred thousand takes too long.
+CREATE TABLE totals (app TEXT PRIMARY KEY, entries INTEGER NOT NULL, dead INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER entry_comes AFTER INSERT ON entries BEGIN
+    INSERT INTO totals VALUES (new.app, 1, 0) ON CONFLICT (app) DO UPDATE SET entries = entries + 1;
+END;
+CREATE TRIGGER entry_goes AFTER DELETE ON entries BEGIN
+    UPDATE totals SET entries = entries - 1 WHERE app = old.app;
+END;
+CREATE TRIGGER dead_comes AFTER INSERT ON dead BEGIN
+    INSERT INTO totals VALUES (new.app, 0, 1) ON CONFLICT (app) DO UPDATE SET dead = dead + 1;
+END;
+CREATE TRIGGER dead_goes AFTER DELETE ON dead BEGIN
+    UPDATE totals SET dead = dead - 1 WHERE app = old.app;
+END;
 """
 
 
-class OutboxFile:
-    """All calls come from one thread. `clock` gives seconds of the epoch, for names of files set aside."""
+class SqliteFile:
+    """The outbox at `path`, used by one thread. `clock` gives seconds of the epoch."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self._clock = clock
         self._db: sqlite3.Connection | None = None
-        self._inode = 0
+        #: Device and inode of what `_db` leads to.
+        self._identity: tuple[int, int] | None = None
 
-    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in one transaction. Raises OutboxUnavailable; nothing of it has happened then."""
-        try:
-            if self._db is not None and self._inode != _inode_of(self.path):
-                self.close()  # set aside by another process, or removed
-            return self._transact(self._db or self._open(), work)
-        except sqlite3.DatabaseError as error:
-            if not _is_broken(error):
-                raise self._unavailable(error) from error
-        except OSError as error:
-            raise self._unavailable(error) from error
-        try:
-            with self._alone():
-                self._set_aside()
-            return self._transact(self._open(), work)
-        except (sqlite3.Error, OSError) as error:
-            raise self._unavailable(error) from error
+    def connection(self) -> sqlite3.Connection:
+        """To the file that has the name now, opened if need be. Raises OutboxUnavailable."""
+        if self._db is None or not self.is_current():
+            self.let_go()
+            self._db = self._connect()
+        return self._db
 
-    def close(self) -> None:
-        """Open again by the next transaction."""
+    def is_current(self) -> bool:
+        """Whether what `connection` gave last is still the file of this name."""
+        return self._identity == self._found()
+
+    def let_go(self) -> None:
+        """Close it; `connection` opens it again, and looks whether it is sound."""
         db, self._db = self._db, None
         if db is not None:
             with suppress(sqlite3.Error):
                 db.close()
 
-    def _transact(self, db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(db)
-            db.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
-            raise
-        return result
+    def explained(self, error: sqlite3.Error) -> OutboxUnavailable:
+        """What is wrong, for whoever asked; what is broken will be opened again."""
+        if _is_damage(error):
+            self.let_go()
+        return OutboxUnavailable(self._trouble(error))
 
-    def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._alone():
-            # It holds customers' data: nobody else may read it, whatever the umask.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            self._make_room()
             try:
-                self._prepare(db)
+                db = self._opened()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                db = None
+            if db is None:
+                with self._locked():
+                    db = self._begun()
+        except (sqlite3.Error, OSError) as error:
+            raise OutboxUnavailable(self._trouble(error)) from None
+        return db
+
+    def _trouble(self, error: Exception) -> str:
+        """One line that says what to do."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        number = getattr(error, "errno", None)
+        if code == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT):
+            what = "cannot be written, the disk is full; make room, or name a file on another one"
+        elif code == sqlite3.SQLITE_BUSY:
+            what = "is locked by another program; let only this server use it"
+        elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            what = "cannot be opened and written; name a file that the server's user can make and write"
+        elif isinstance(error, OSError):
+            what = f"cannot be made ({error.strerror}); name a file that the server's user can make"
+        else:
+            what = f"cannot be used ({error}); check its disk, or name another file"
+        return f"webhooks.outbox: {self.path} {what}"
+
+    def _make_room(self) -> None:
+        """An empty file that only its owner reads: it holds customers' data. SQLite's own beside it follow."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+    def _opened(self) -> sqlite3.Connection | None:
+        """None if there is nothing in it yet. Raises sqlite3.Error, also for what is broken."""
+        while True:
+            identity = self._found()
+            db = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)
+            try:
+                is_ready = self._is_outbox(db)
+                if is_ready and self._found() == identity:
+                    self._check(db)
+                    db.execute("PRAGMA synchronous = FULL")
+                    db.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
+                    self._identity = identity
+                    return db
             except BaseException:
                 db.close()
                 raise
-            self._inode = _inode_of(self.path)
-        self._db = db
-        return db
+            db.close()
+            if not is_ready:
+                return None
 
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise sqlite3.DatabaseError(f"malformed: {found}")
-        (schema,) = db.execute("PRAGMA user_version").fetchone()
-        if schema > SCHEMA:
-            raise sqlite3.OperationalError(
-                f"a newer release has made it (schema {schema}, this one knows {SCHEMA})"
+    def _check(self, db: sqlite3.Connection) -> None:
+        if self.path.stat().st_size <= _CHECKED:
+            (verdict,) = _row(db, "PRAGMA quick_check(1)")
+            if verdict != "ok":
+                raise _Damaged(verdict)
+
+    def _is_outbox(self, db: sqlite3.Connection) -> bool:
+        """False if it is empty. Raises OutboxUnavailable when it is not ours to use."""
+        db.execute("BEGIN")  # another process may be making the tables
+        (version,) = _row(db, "PRAGMA user_version")
+        (application,) = _row(db, "PRAGMA application_id")
+        (tables,) = _row(db, "SELECT count(*) FROM sqlite_master")
+        db.execute("COMMIT")
+        if application not in (0, _APPLICATION) or (tables and not application):
+            raise OutboxUnavailable(
+                f"webhooks.outbox: {self.path} is another program's database; name a file of its own"
             )
-        db.executescript(_TABLES)
-        db.execute(f"PRAGMA user_version = {SCHEMA}")
+        if version > VERSION:
+            raise OutboxUnavailable(
+                f"webhooks.outbox: {self.path}: a newer release has made it (version {version} of its"
+                f" tables, this one knows {VERSION}); run that one, or name another file"
+            )
+        return bool(application)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Only one process at a time opens the file, or sets it aside."""
-        with open(f"{self.path}.lock", "w", opener=_private) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _begun(self) -> sqlite3.Connection:
+        """What is there by now, or a new one. With the lock."""
+        try:
+            found = self._opened()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            self._set_aside(str(error))
+            self._make_room()
+            found = None
+        if found is not None:
+            return found
+        with closing(sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.executescript(
+                f"BEGIN IMMEDIATE; {_TABLES}"
+                f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+            )
+        found = self._opened()
+        if found is None:
+            raise OutboxUnavailable(f"webhooks.outbox: {self.path} stays empty; name another file")
+        return found
 
-    def _set_aside(self) -> None:
-        """Under another name, for whoever wants to look; unless another process has done it meanwhile."""
-        self.close()
-        with suppress(sqlite3.DatabaseError, FileNotFoundError):
-            probe = sqlite3.connect(f"file:{self.path}?mode=rw", uri=True, isolation_level=None)
-            try:
-                if probe.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
-                    return
-            finally:
-                probe.close()
-        aside = f"{self.path}.broken-{int(self._clock())}"
-        for suffix in ("", "-wal", "-shm"):
+    def _set_aside(self, why: str) -> None:
+        """Under another name, with what SQLite keeps beside it."""
+        stem = f"{self.path.name}.broken-{int(self._clock())}"
+        names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        aside = next(each for each in map(self.path.with_name, names) if not each.exists())
+        self.path.rename(aside)
+        for suffix in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
-                os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
+                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
         logger.error(
-            "webhooks.outbox: %s is broken; it is kept as %s, and a new one is begun: events that"
-            " waited in it are not delivered",
+            "webhooks.outbox: %s is broken (%s). It is kept as %s, and a new one begins: events that"
+            " waited in it are not sent",
             self.path,
-            aside,
+            why,
+            aside.name,
         )
 
-    def _unavailable(self, error: Exception) -> OutboxUnavailable:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return OutboxUnavailable(f"webhooks.outbox: {self.path}: {reason}")
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone among the processes that open it. The kernel ends it with the process."""
+        lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
 
-def _is_broken(error: sqlite3.DatabaseError) -> bool:
-    """Not SQLite's, or damaged; no words about disks, locks and rights."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) or "malformed" in str(error)
+class _Damaged(sqlite3.DatabaseError):
+    """What `PRAGMA quick_check` has found."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
-def _inode_of(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return 0
+def _is_damage(error: sqlite3.Error) -> bool:
+    """The file is no database, or a broken one."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _row(db: sqlite3.Connection, question: str) -> Any:
+    return db.execute(question).fetchone()

@@ -14,6 +14,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import count
+from typing import NamedTuple
 
 from pusher_server.webhooks.outbox import Pending
 from pusher_server.webhooks.requests import SignedBody
@@ -22,16 +23,30 @@ from pusher_server.webhooks.requests import SignedBody
 WIDTH = 4
 #: Parcels that were tried and are to be tried again, of one webhook.
 MOST_OPEN = 256
-#: Seconds between attempts: the first, and the longest.
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-#: Seconds from the making of a body to its last attempt; Python's validator refuses what is 300 s old.
-LAST_ATTEMPT = 289.0
-#: From then on it is not sent any more, should its turn have come late.
-TOO_OLD = 290.0
 #: Bytes of events that are kept here; what is beyond stays in the outbox until there is room.
 ROOM = 2_097_152
 #: What an entry takes besides its event.
 _OVERHEAD = 1_024
+
+
+class Pace(NamedTuple):
+    """When what failed is tried again. Seconds: the first pause, the longest, and for how long a body is good.
+
+    Python's validator refuses what is 300 s old.
+    """
+
+    first: float = 1.0
+    longest: float = 60.0
+    good_for: float = 290.0
+
+    @property
+    def last_attempt(self) -> float:
+        """Seconds from the making of a body to its last attempt, should its turn come in time."""
+        return self.good_for - min(1.0, self.good_for / 10)
+
+    def pause(self, attempts: int) -> float:
+        """Seconds after so many attempts."""
+        return min(self.first * 2.0 ** min(attempts - 1, 16), self.longest)
 
 
 class Parcel:
@@ -60,7 +75,8 @@ class Parcel:
 class TargetQueue:
     """An event per request until `shape` says otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace = Pace()) -> None:  # noqa: B008 - it cannot change
+        self._pace = pace
         self._batch_events = 1
         self._batch_window = 0.0
         #: By channel, what is in no parcel yet, numbered in the order of offering; none is empty.
@@ -135,12 +151,11 @@ class TargetQueue:
     def failed(self, parcel: Parcel, now: float, *, silent: bool) -> bool:
         """The target has not taken it, or (`silent`) not even answered. Whether it is to be tried again."""
         self._is_silent = silent
-        last = parcel.made_at + LAST_ATTEMPT
+        last = parcel.made_at + self._pace.last_attempt
         if now >= last:
             self._landed(parcel, now)
             return False
-        pause = min(FIRST_PAUSE * 2.0 ** min(parcel.attempts - 1, 16), LONGEST_PAUSE)
-        self._put_back(parcel, min(now + pause, last))
+        self._put_back(parcel, min(now + self._pace.pause(parcel.attempts), last))
         return True
 
     def postpone(self, parcel: Parcel, until: float) -> None:

@@ -327,3 +327,37 @@ async def test_nothing_that_was_appended_is_lost_with_killed_processes(
             numbers = [int(each[2:]) for each in found if each.startswith(name)]
             assert numbers == list(range(1, len(numbers) + 1))
             assert len(numbers) in (said[name], said[name] + 1)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+async def test_nothing_is_lost_or_doubled_while_others_append(kind: str, tmp_path: Path) -> None:
+    """Two processes append, this one delivers; at the end they are killed, and what they said was delivered."""
+    async with _bench(kind, tmp_path) as bench:
+        programs = [_appending(bench, name) for name in ("a", "b")]
+        outbox = bench.outbox()
+        delivered: list[str] = []
+
+        async def deliver() -> int:
+            if not await outbox.claim("one", 30):
+                return 0
+            page = await outbox.pending("1", "", 10)
+            delivered.extend(each.entry.id for each in page)
+            await outbox.finish("1", [each.position for each in page])
+            return len(page)
+
+        async def has_both() -> bool:
+            await deliver()
+            return min(sum(each.startswith(name) for each in delivered) for name in "ab") > 50
+
+        await eventually(has_both, 30)
+        said = []
+        for program in programs:
+            program.send_signal(signal.SIGKILL)
+            output, _ = await asyncio.to_thread(program.communicate)
+            said.append(len(output[: output.rfind(b"\n") + 1].split()))
+        while await deliver():
+            pass
+        for name, count_ in zip("ab", said, strict=True):
+            numbers = [int(each[2:]) for each in delivered if each.startswith(name)]
+            assert numbers == list(range(1, len(numbers) + 1))
+            assert len(numbers) in (count_, count_ + 1)

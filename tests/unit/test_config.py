@@ -280,6 +280,13 @@ WRONG_FILES = [
     (APP + 'webhooks = ["http://x"]\n', "apps[0].webhooks[0]", "expected a table"),
     (APP + "[[defaults.webhooks]]\nulr = 1\n", "defaults.webhooks[0].ulr", "webhooks[0].url`?"),
     ("[[defaults.webhooks]]\nurl = 'x'\n" + APP, "defaults.webhooks[0].url", "not http://"),
+    (
+        "[webhooks]\nretry_first = 61\n" + APP,
+        "webhooks.retry_longest",
+        "less than retry_first (61)",
+    ),
+    ("[webhooks]\nretry_for = 300\n" + APP, "webhooks.retry_for", "<= 290"),
+    ('[webhooks]\noutbox = "a\\u0000"\n' + APP, "webhooks.outbox", "zero byte; name a file"),
     (APP + APP, "apps[1].id", "'shop' is already the id of apps[0]"),
     (APP + APP.replace('"shop"', '"b"'), "apps[1].key", "'shop-key' is already a key of apps[0]"),
 ]

@@ -1,17 +1,21 @@
--- Append: waiting (the most that may wait), dead letters (the most that are kept), milliseconds for which an id
--- is remembered, then id, webhook and the packed entry for each. Stands after outbox.lua.
-local waiting, letters, memory = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-redis.call('ZREMRANGEBYSCORE', KNOWN, '-inf', now - memory)
-for i = 4, #ARGV, 3 do
-  local id, webhook, packed = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if redis.call('ZADD', KNOWN, 'NX', now, known_as(id, webhook)) == 1 then
-    put(id, webhook, packed)
+-- KEYS: base. ARGV: seconds for which delivered ones are remembered, most entries that wait, most dead letters,
+-- why one is crowded out, then of each entry its name, id, decided_at and JSON.
+-- Answers how many were crowded out.
+local base, at = KEYS[1], now()
+redis.call('ZREMRANGEBYSCORE', base .. ':known', '-inf', at - ARGV[1])
+for index = 5, #ARGV, 4 do
+  local name, id, decided_at, entry = unpack(ARGV, index, index + 3)
+  if not redis.call('ZSCORE', base .. ':known', name) then
+    redis.call('ZADD', base .. ':known', '+inf', name)
+    redis.call('XADD', base .. ':waiting', '*', 'e', entry, 'd', decided_at, 'i', id, 'm', name)
   end
 end
-local excess = redis.call('XLEN', PENDING) - waiting
-if excess > 0 then
-  for _, row in ipairs(redis.call('XRANGE', PENDING, '-', '+', 'COUNT', excess)) do
-    bury(row, 'more than ' .. waiting .. ' events waited', now / 1000, letters)
-  end
+local excess = redis.call('XLEN', base .. ':waiting') - ARGV[2]
+if excess <= 0 then
+  return 0
 end
-return 0
+for _, message in ipairs(redis.call('XRANGE', base .. ':waiting', '-', '+', 'COUNT', excess)) do
+  bury(base, message, at, ARGV[4])
+end
+redis.call('XTRIM', base .. ':dead', 'MAXLEN', ARGV[3])
+return excess

@@ -1,8 +1,9 @@
--- Bury: reason, seconds of the epoch, the most dead letters that are kept, then numbers of entries.
-for i = 4, #ARGV do
-  local row = redis.call('XRANGE', PENDING, ARGV[i], ARGV[i])[1]
-  if row then
-    bury(row, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
+-- KEYS: base. ARGV: when, why, most dead letters, then positions.
+local base = KEYS[1]
+for index = 4, #ARGV do
+  local message = redis.call('XRANGE', base .. ':waiting', ARGV[index], ARGV[index])[1]
+  if message then
+    bury(base, message, ARGV[1], ARGV[2])
   end
 end
-return 0
+redis.call('XTRIM', base .. ':dead', 'MAXLEN', ARGV[3])

@@ -1,10 +1,9 @@
--- Finish: numbers of entries.
-for _, number in ipairs(ARGV) do
-  local row = redis.call('XRANGE', PENDING, number, number)[1]
-  if row then
-    local found = fields_of(row)
-    redis.call('ZADD', KNOWN, now, known_as(found.id, found.webhook))
-    redis.call('XDEL', PENDING, row[1])
+-- KEYS: base. ARGV: positions.
+local base, at = KEYS[1], now()
+for _, position in ipairs(ARGV) do
+  local message = redis.call('XRANGE', base .. ':waiting', position, position)[1]
+  if message then
+    redis.call('ZADD', base .. ':known', at, fields_of(message).m)
+    redis.call('XDEL', base .. ':waiting', position)
   end
 end
-return 0

@@ -1,5 +1,6 @@
--- Release: worker.
-if redis.call('GET', CLAIM) == ARGV[1] then
-  redis.call('DEL', CLAIM)
+-- KEYS: bases. ARGV: worker.
+for _, base in ipairs(KEYS) do
+  if redis.call('GET', base .. ':claim') == ARGV[1] then
+    redis.call('DEL', base .. ':claim')
+  end
 end
-return 0

@@ -1,14 +1,18 @@
--- Resend: "1" for all, or "0" and then ids. Answers how many wait again.
-local wanted, moved = {}, 0
-for i = 2, #ARGV do
-  wanted[ARGV[i]] = true
+-- KEYS: base. ARGV: 'all', or 'some' and ids. Answers how many wait again.
+local base, wanted, count = KEYS[1], {}, 0
+for index = 2, #ARGV do
+  wanted[ARGV[index]] = true
 end
-for _, row in ipairs(redis.call('XRANGE', DEAD, '-', '+')) do
-  local found = fields_of(row)
-  if ARGV[1] == '1' or wanted[found.id] then
-    put(found.id, found.webhook, found.entry)
-    redis.call('XDEL', DEAD, row[1])
-    moved = moved + 1
+for _, message in ipairs(redis.call('XRANGE', base .. ':dead', '-', '+')) do
+  local entry = fields_of(message)
+  if ARGV[1] == 'all' or wanted[entry.i] then
+    -- Unless it waits: it may have been decided again. That it was delivered meanwhile is no reason.
+    if redis.call('ZSCORE', base .. ':known', entry.m) ~= 'inf' then
+      redis.call('ZADD', base .. ':known', '+inf', entry.m)
+      redis.call('XADD', base .. ':waiting', '*', 'e', entry.e, 'd', entry.d, 'i', entry.i, 'm', entry.m)
+    end
+    redis.call('XDEL', base .. ':dead', message[1])
+    count = count + 1
   end
 end
-return moved
+return count

@@ -1,14 +1,19 @@
 """The file of an outbox: whose it is, and what happens when it cannot be used."""
 
+import asyncio
 import logging
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
+from pusher_server.config import WebhookSettings
+from pusher_server.webhooks import sqlite_file
 from pusher_server.webhooks.opening import FileOpening
 from pusher_server.webhooks.outbox import Decision, Entry, Outbox, OutboxUnavailable
 from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
@@ -21,6 +26,11 @@ async def opened(path: Path) -> AsyncIterator[Outbox]:
     outbox = SqliteOutbox(path, clock=lambda: 5.0)
     yield outbox
     await outbox.close()
+
+
+async def ids_in(path: Path) -> list[str]:
+    async with opened(path) as outbox:
+        return await waiting(outbox)
 
 
 async def waiting(outbox: Outbox) -> list[str]:
@@ -70,10 +80,9 @@ async def test_a_file_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
             await outbox.append(DECIDED)
 
 
-def _allow_pages(outbox: SqliteOutbox, count: int) -> None:
+async def allow_pages(outbox: SqliteOutbox, count: int) -> None:
     """In the outbox's own thread, where its connection lives."""
-    assert outbox._file._db is not None
-    outbox._file._db.execute(f"PRAGMA max_page_count = {count}")
+    await outbox._thread.read(lambda db: db.execute(f"PRAGMA max_page_count = {count}").fetchone())
 
 
 async def test_a_full_disk_is_said_and_passes(tmp_path: Path) -> None:
@@ -82,12 +91,12 @@ async def test_a_full_disk_is_said_and_passes(tmp_path: Path) -> None:
     async with opened(path) as outbox:
         await outbox.append(DECIDED)
         assert isinstance(outbox, SqliteOutbox)
-        await outbox._run(lambda db: _allow_pages(outbox, 1))
+        await allow_pages(outbox, 1)
         large = Decision("1", (Entry("large", "w", "c", "x" * 1_000_000, 1.0),))
-        with pytest.raises(OutboxUnavailable, match=r"webhooks\.outbox: .*full"):
+        with pytest.raises(OutboxUnavailable, match=r"webhooks\.outbox: .*full; make room"):
             await outbox.append([large])
         assert await waiting(outbox) == ["id"]
-        await outbox._run(lambda db: _allow_pages(outbox, 1_000_000))
+        await allow_pages(outbox, 1_000_000)
         await outbox.append([large])
         assert await waiting(outbox) == ["id", "large"]
 
@@ -104,15 +113,22 @@ async def test_a_file_that_is_removed_while_it_is_open_is_made_anew(tmp_path: Pa
 
 async def test_a_place_that_is_no_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutboxUnavailable, match=r"webhooks\.outbox: .*"):
-        await FileOpening(str(tmp_path / "file" / "outbox"), "me").open()
+    with pytest.raises(OutboxUnavailable, match=r"webhooks\.outbox: .*; name a file"):
+        await FileOpening(tmp_path / "file" / "outbox", "me", WebhookSettings()).open()
+
+
+async def test_a_name_that_no_file_can_have_is_named(tmp_path: Path) -> None:
+    opening = FileOpening(tmp_path / ("x" * 300), "me", WebhookSettings())
+    assert not opening.is_left()
+    with pytest.raises(OutboxUnavailable, match=r"webhooks\.outbox: .*too long"):
+        await opening.open()
 
 
 async def test_a_file_belongs_to_one_server_and_all_its_workers(tmp_path: Path) -> None:
-    path = str(tmp_path / "outbox")
-    first, worker = FileOpening(path, "server"), FileOpening(path, "server")
+    path, settings = tmp_path / "outbox", WebhookSettings()
+    first, worker = (FileOpening(path, "server", settings) for _ in range(2))
     outboxes = [await first.open(), await worker.open()]
-    stranger = FileOpening(path, "another server")
+    stranger = FileOpening(path, "another server", settings)
     with pytest.raises(OutboxUnavailable, match="another running server's"):
         await stranger.open()
     for each in (first, worker):
@@ -121,3 +137,132 @@ async def test_a_file_belongs_to_one_server_and_all_its_workers(tmp_path: Path) 
     stranger.give_up()
     for outbox in outboxes:
         await outbox.close()
+
+
+async def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "database.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE users (name)")
+    before = path.read_bytes()
+    async with opened(path) as outbox:
+        with pytest.raises(OutboxUnavailable, match="another program's database; name a file"):
+            await outbox.append(DECIDED)
+    assert path.read_bytes() == before
+
+
+async def test_a_file_that_breaks_while_it_is_open_is_kept_aside(tmp_path: Path) -> None:
+    """Whoever notices is told; the next call finds a new file."""
+    path = tmp_path / "outbox"
+    async with opened(path) as outbox:
+        many = tuple(Entry(f"id-{n}", "w", "c", "x" * 1_000, 1.0) for n in range(100))
+        await outbox.append([Decision("1", many)])
+        assert isinstance(outbox, SqliteOutbox)
+        await outbox._thread.read(
+            lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        )
+        with path.open("r+b") as file:
+            file.seek(4_096)
+            file.write(b"\xff" * (path.stat().st_size - 4_096))
+        await outbox._thread.read(lambda db: db.execute("PRAGMA cache_size = 0").fetchone())
+        with pytest.raises(OutboxUnavailable, match=r"webhooks\.outbox: .*cannot be used"):
+            await outbox.pending("1", "", 1_000)
+        await outbox.append(DECIDED)
+        assert await waiting(outbox) == ["id"]
+    assert (tmp_path / "outbox.broken-5").exists()
+
+
+_OPENS = """
+import asyncio, sys, time
+from pathlib import Path
+from pusher_server.webhooks.outbox import Decision, Entry
+from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+
+async def main(path, name):
+    outbox = SqliteOutbox(Path(path), clock=time.time)
+    sys.stdin.readline()
+    await outbox.append([Decision("1", (Entry(name, "w", "c", "{}", 1.0),))])
+    await outbox.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_processes_that_find_it_broken_at_once_keep_it_aside_once(tmp_path: Path) -> None:
+    path = tmp_path / "outbox"
+    path.write_bytes(b"this is no database" * 100)
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", _OPENS, path, name],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in "abcd"
+    ]
+    for each in programs:
+        assert each.stdin is not None
+        each.stdin.write("go\n")
+        each.stdin.flush()
+    said = "".join([each.communicate(timeout=30)[1] for each in programs])
+    assert [each.returncode for each in programs] == [0] * 4, said
+    assert said.count("is broken") == 1
+    assert len(list(tmp_path.glob("outbox.broken-*"))) == 1
+    assert sorted(asyncio.run(ids_in(path))) == list("abcd")
+
+
+async def test_what_comes_together_is_one_transaction(tmp_path: Path) -> None:
+    """However many calls: the disk is asked once, and a call that fails fails alone."""
+    async with opened(tmp_path / "outbox") as outbox:
+        await outbox.append(DECIDED)
+        assert isinstance(outbox, SqliteOutbox)
+        commits: list[str] = []
+        await outbox._thread.read(
+            lambda db: db.set_trace_callback(
+                lambda statement: commits.append(statement) if statement == "COMMIT" else None
+            )
+        )
+        unwritable = Decision("1", (Entry("id-\ud800", "w", "c", "{}", 1.0),))
+        others = [Decision("1", (Entry(f"id-{n}", "w", "c", "{}", 1.0),)) for n in range(50)]
+        await asyncio.gather(*(outbox.append([each]) for each in others))
+        assert len(commits) <= 2
+        results = await asyncio.gather(
+            *(outbox.append([each]) for each in [*DECIDED, unwritable, decided_later()]),
+            return_exceptions=True,
+        )
+    assert [type(each) for each in results] == [type(None), UnicodeEncodeError, type(None)]
+
+
+def decided_later() -> Decision:
+    return Decision("1", (Entry("later", "w", "c", "{}", 1.0),))
+
+
+async def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
+    async with opened(tmp_path / "outbox") as outbox:
+        pass
+    with pytest.raises(OutboxUnavailable, match="closed"):
+        await outbox.append(DECIDED)
+
+
+async def test_a_file_that_somebody_else_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "_BUSY", 0.05)
+    path = tmp_path / "outbox"
+    async with opened(path) as outbox:
+        await outbox.append(DECIDED)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(OutboxUnavailable, match="locked by another program; let only"):
+                await outbox.append([decided_later()])
+        await outbox.append([decided_later()])
+        assert await waiting(outbox) == ["id", "later"]
+
+
+async def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    async with opened(tmp_path / "outbox") as outbox:
+        await outbox.append(DECIDED)
+        assert isinstance(outbox, SqliteOutbox)
+        await outbox._thread.read(lambda db: db.execute("PRAGMA query_only = 1"))
+        with pytest.raises(OutboxUnavailable, match="cannot be opened and written; name a file"):
+            await outbox.append([decided_later()])
+        assert await waiting(outbox) == ["id"]

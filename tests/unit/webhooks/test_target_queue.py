@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher_server.webhooks import target_queue
 from pusher_server.webhooks.outbox import Entry, Pending
 from pusher_server.webhooks.target_queue import (
-    LAST_ATTEMPT,
     MOST_OPEN,
     ROOM,
     WIDTH,
+    Pace,
     Parcel,
     TargetQueue,
 )
@@ -84,7 +83,7 @@ def test_what_failed_is_due_after_pauses_that_double_and_a_last_time_before_it_i
         now += pause
     pauses = [later - earlier - 0.5 for earlier, later in pairwise(begun)]
     assert pauses[:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert begun[-1] == LAST_ATTEMPT
+    assert begun[-1] == Pace().last_attempt == 289
     assert len(begun) == 11
     assert ids(queue.next(now)) == ["e1"], "what waited behind it goes on"
 
@@ -257,4 +256,17 @@ def test_in_every_history_channels_keep_their_order_and_nothing_is_lost_or_doubl
 
 
 def test_the_last_attempt_is_before_a_body_is_too_old() -> None:
-    assert LAST_ATTEMPT < target_queue.TOO_OLD < 300
+    assert Pace().last_attempt < Pace().good_for < 300
+    assert 0 < Pace(0.1, 0.1, 0.5).last_attempt < 0.5
+
+
+def test_the_pace_can_be_another() -> None:
+    pace = Pace(first=0.5, longest=3.0, good_for=20.0)
+    assert [pace.pause(attempts) for attempts in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    queue = TargetQueue(pace)
+    queue.offer(pending(1), 0.0)
+    parcel = attempt(queue, 0.0)
+    assert queue.failed(parcel, 1.0, silent=False)
+    assert queue.pause(1.0) == 0.5
+    assert queue.next(1.5) is parcel
+    assert not queue.failed(parcel, 19.0, silent=False)
