@@ -42,6 +42,8 @@ ROSTER_KINDS = frozenset(("members", "channels", "users"))
 BEAT = 0.5
 #: Seconds before a failed command is tried again.
 PAUSE = 0.05
+#: Seconds between two lines about publications that were dropped.
+DROP_INTERVAL = 60.0
 #: Commands under way at once while everything is declared again.
 SLICE = 200
 
@@ -86,6 +88,9 @@ class Attachment(StoreListener, Tallies):
         self._confirmed = 0
         #: When the lease was last renewed, by the loop's clock; 0.0 before that.
         self.renewed_at = 0.0
+        #: Of the publications that were dropped, how many were told, and when more may be.
+        self._dropped_told = 0
+        self._next_telling = float("-inf")
         self._ready = asyncio.Event()
         #: Set when what goes on must end, with the reason.
         self._ended = asyncio.Event()
@@ -233,6 +238,7 @@ class Attachment(StoreListener, Tallies):
                 extra={"node": self.node},
             )
         self.problem = None
+        self._dropped_told = self.link.stats.dropped
         self.followings.attached()
         self._backoff.reset()
         self._ready.set()
@@ -259,12 +265,26 @@ class Attachment(StoreListener, Tallies):
             now = asyncio.get_running_loop().time()
             self.interest.tick(now)
             self.holdings.tick(now)
+            self._tell_of_drops(now)
             try:
                 async with asyncio.timeout(beat):
                     await self._ended.wait()
             except TimeoutError:
                 continue
             raise self._trouble
+
+    def _tell_of_drops(self, now: float) -> None:
+        """A store that takes publications too slowly; while it is away, `_attached` tells afterwards."""
+        dropped = self.link.stats.dropped - self._dropped_told
+        if dropped and now >= self._next_telling:
+            self._dropped_told += dropped
+            self._next_telling = now + DROP_INTERVAL
+            logger.warning(
+                "%s is slow: %d publications dropped, which the other nodes have missed",
+                self.link.peer,
+                dropped,
+                extra={"node": self.node},
+            )
 
     def _renewed(self, renewed: Renewed) -> None:
         self.renewed_at = asyncio.get_running_loop().time()

@@ -143,3 +143,26 @@ async def test_a_listener_that_fails_hurts_nobody(
     assert [record.message for record in caplog.records] == ["a push could not be taken in"]
     assert node.stores.problem is None
     caplog.clear()  # what it asserts is no fault
+
+
+async def test_publications_that_a_slow_store_did_not_take_are_told_once_a_minute(
+    node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(attachment, "BEAT", 0.01)
+    await node.stores.home.ready()
+    stats = node.stores.home.link.stats
+    stats.dropped += 3
+
+    def told() -> list[str]:
+        return [text for each in caplog.records if "dropped, which" in (text := each.getMessage())]
+
+    await eventually(
+        lambda: (
+            told() == ["memory is slow: 3 publications dropped, which the other nodes have missed"]
+        )
+    )
+    stats.dropped += 2
+    home = node.stores.home
+    renewed_at = home.renewed_at
+    await eventually(lambda: home.renewed_at > renewed_at + 0.05)
+    assert len(told()) == 1
