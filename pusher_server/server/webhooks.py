@@ -53,5 +53,9 @@ def attach(config: Config, node: Node, roster: Roster, owner: str) -> LiveWebhoo
 
 
 def are_expected(config: Config) -> bool:
-    """Whether an app of the file has webhooks; those of a database are known when they are used."""
-    return any(app.webhooks for app in config.apps)
+    """Whether an app of the file has webhooks; those of a database are known when they are used.
+
+    But in Redis, nodes that are gone may have left events of apps that nobody uses for the moment.
+    """
+    of_database = bool(config.database.url) and config.cluster.redis.is_set
+    return of_database or any(app.webhooks for app in config.apps)

@@ -24,8 +24,8 @@ class RedisOpening:
         return peer_of(self._redis)
 
     def is_left(self) -> bool:
-        """Nodes that are gone may have left something."""
-        return True
+        """That cannot be known without asking; who expects webhooks asks (`server/webhooks.py`)."""
+        return False
 
     async def open(self) -> Outbox:
         """It connects when it is used, and again after an outage."""
