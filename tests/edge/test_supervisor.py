@@ -29,6 +29,9 @@ ROOM = "members:1:presence-x"
 #: Waiting for a process that starts, on a busy machine.
 PATIENCE = 20.0
 
+#: Somebody else may have the usual port, which would be a line of its own.
+QUIET: dict[str, Any] = {"operations": {"enabled": False}}
+
 
 @pytest.fixture
 async def team(tmp_path: Path) -> AsyncIterator[Team]:
@@ -360,14 +363,14 @@ def test_a_wrong_config_is_found_before_a_worker_starts(
 ) -> None:
     """One line, status 2."""
     server = {"port": 0, "workers": 2, **config.get("server", {})}
-    one_line(start(tmp_path, {"apps": [app()], **config, "server": server}), *words)
+    one_line(start(tmp_path, {"apps": [app()], **QUIET, **config, "server": server}), *words)
 
 
 def test_a_bus_path_that_is_too_long(tmp_path: Path) -> None:
     """Says what to do."""
     folder = tmp_path / ("x" * 120)
     folder.mkdir()
-    config = {"apps": [app()], "cluster": {"bus_directory": str(folder)}}
+    config = {"apps": [app()], **QUIET, "cluster": {"bus_directory": str(folder)}}
     one_line(
         start(tmp_path, config, "--port=0", "--workers=2"),
         "cluster.bus_directory", "too long", "shorter",
