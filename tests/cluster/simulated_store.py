@@ -55,7 +55,7 @@ class SimulatedStore:
         for link in self.links:
             link.cut("the store restarted")
 
-    def begin_empty(self) -> None:
+    def come_back(self) -> None:
         """It is there again."""
         self.is_down = False
 

@@ -78,7 +78,7 @@ class Faults:
                 away = random.random() * 2 * LEASE
                 self._lost_at = now + away
                 self._run.store.is_down = True
-                loop.call_later(away, self._run.store.begin_empty)
+                loop.call_later(away, self._run.store.come_back)
                 self._run.lose_memory()
             case ("killed" | "stopped") as how if now > self._lost_at + 2 * LEASE:
                 self._ended_at = now
