@@ -59,7 +59,10 @@ def lint() -> Iterator[Step]:
 def tier(name: str, *, full: bool = False) -> Iterator[Step]:
     """One directory of tests."""
     run: tuple[str, ...] = ("-m", "pytest", f"tests/{name}", "-q", "--no-skips")
-    environment = {"HYPOTHESIS_PROFILE": "full" if full else "quick"}
+    environment = {
+        "HYPOTHESIS_PROFILE": "full" if full else "quick",
+        "TEST_STARTS": "50" if full else "10",
+    }
     if full:
         run = ("-m", "coverage", "run", *run)
     for turn in range(REPETITIONS if full and name in REPEATED else 1):

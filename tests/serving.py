@@ -111,6 +111,15 @@ class RunningServer:
 
     def start(self) -> None:
         """Start the process and return when it is ready."""
+        self.launch()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def launch(self) -> None:
+        """Start the process and return at once."""
         config = self.write_config()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PUSHER_")}
         environment.update(self.environment)
@@ -119,11 +128,6 @@ class RunningServer:
             self._process = subprocess.Popen(
                 [*command, *self.arguments], stdout=log, stderr=log, env=environment
             )
-        try:
-            self._wait_until_ready()
-        except BaseException:
-            self.kill()
-            raise
 
     def write_config(self) -> Path:
         """Write the config file for this port; returns its path."""

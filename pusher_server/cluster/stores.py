@@ -73,6 +73,11 @@ class Stores:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each.run()) for each in self.attachments]
 
+    async def attached(self) -> None:
+        """Wait until every store has been attached to. The caller bounds the wait."""
+        for each in self.attachments:
+            await each.ready()
+
     def abandon(self) -> None:
         """Do nothing more; what is held is released when the lease ends."""
         for task in self._tasks:

@@ -147,6 +147,7 @@ class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     node_id: str = ""
     lease: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
     undo_window: Seconds = 3.0
+    start_timeout: Seconds = 5.0
     shared_rates: bool = False
     bus_directory: str = ""
     redis: RedisSettings = field(default_factory=RedisSettings)

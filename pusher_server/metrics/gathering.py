@@ -110,6 +110,7 @@ class Gathering(Gatherer):
 
     def _state(self, use: ProcessUse) -> State:
         return State(
+            starting=self._node.starting,
             draining=self._node.draining,
             hindrance=_first(self._hindrances),
             problem=_first(self._problems),

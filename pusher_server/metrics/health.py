@@ -63,6 +63,8 @@ def _condition(state: State | str) -> str:
 def _hindrance(state: State) -> str | None:
     if state.draining:
         return "draining"
+    if state.starting:
+        return "starting" if state.problem is None else f"starting: {state.problem}"
     if state.lag >= LAG_LIMIT:
         return f"overloaded: the event loop was {state.lag:.1f} s late"
     return state.hindrance

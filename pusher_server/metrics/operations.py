@@ -96,7 +96,7 @@ class Operations:
             "max_files": min((each.max_files for each in states), default=0),
             "connections": sum(each.connections for each in states),
             "workers": {
-                name: "ready" if isinstance(state, State) else state
+                name: state if isinstance(state, str) else "starting" if state.starting else "ready"
                 for name, state in found.items()
             },
             "uptime_seconds": round(max((each.uptime for each in states), default=0.0), 1),

@@ -18,6 +18,8 @@ class Distribution(Struct, array_like=True):
 class State(Struct, kw_only=True):
     """What health is judged by. `hindrance`: why no client should come; `problem`: what is wrong besides."""
 
+    #: It waits for the cluster and accepts nobody yet.
+    starting: bool = False
     draining: bool = False
     hindrance: str | None = None
     problem: str | None = None

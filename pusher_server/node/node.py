@@ -68,6 +68,8 @@ class Node(ClusterListener):
         self.hub = hub
         self.apps = apps
         self.limiter = limiter
+        #: No connections yet: the process waits for the cluster.
+        self.starting = False
         #: No new connections: the process is about to end.
         self.draining = False
         #: Why other nodes cannot be reached, in one line; None while all is well.

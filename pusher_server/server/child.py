@@ -25,6 +25,8 @@ class Child:
 
     def __init__(self, name: str, on_ready: Callable[[bytes], None]) -> None:
         self.name = name
+        #: It has been heard, so it can be asked; it serves.
+        self.answers = False
         self.ready = False
         self.born = self.heard = asyncio.get_running_loop().time()
         self._on_ready = on_ready
@@ -64,6 +66,7 @@ class Child:
 
     def _hear(self, word: str) -> None:
         self.heard = asyncio.get_running_loop().time()
+        self.answers = True
         said, _, report = word.partition(" ")
         if said == READY:
             self.ready = True

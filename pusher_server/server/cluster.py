@@ -37,6 +37,9 @@ class Cluster(Protocol):
     def start(self) -> None:
         """In the running loop, before the first client."""
 
+    async def attached(self) -> None:
+        """Wait until what the other nodes publish arrives here. The caller bounds the wait."""
+
     async def stop(self) -> None:
         """After the last client."""
 
@@ -67,6 +70,9 @@ class LocalCluster(Cluster):
 
     def start(self) -> None:
         """There is nobody to connect to."""
+
+    async def attached(self) -> None:
+        """There is nothing to wait for."""
 
     async def stop(self) -> None:
         """There is nobody to tell."""
@@ -110,8 +116,12 @@ class SharedCluster(Cluster):
         self._stores.attach(listener)
 
     def start(self) -> None:
-        """Begin to connect; clients need not wait for it."""
+        """Begin to connect."""
         self._stores.start()
+
+    async def attached(self) -> None:
+        """See `Cluster`: all stores, of a Redis Cluster too."""
+        await self._stores.attached()
 
     async def stop(self) -> None:
         """Let go of everything, so that the others need not wait for the lease."""

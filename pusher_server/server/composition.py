@@ -61,13 +61,18 @@ class StartReport(Struct, frozen=True):
 
 
 class Server:
-    """One process: all there is, or the worker that has `place`. `on_started` is called once it listens."""
+    """One process: all there is, or the worker that has `place`.
+
+    `on_started` is called once it accepts clients.
+    """
 
     def __init__(
         self, config: Config, *, config_path: Path | None = None, place: WorkerPlace | None = None
     ) -> None:
         """Raises ConfigError when a certificate cannot be used."""
         self.on_started: Callable[[StartReport], None] = lambda report: None
+        #: Called in the loop, before anything is waited for.
+        self.on_begin: Callable[[], None] = lambda: None
         self._config = config
         self._config_path = config_path
         self._place = place
@@ -166,6 +171,7 @@ class Server:
             starting=self.begin,
             started=lambda: self.on_started(self._report(address, file_limit)),
             stopped=self.end,
+            start_timeout=config.cluster.start_timeout,
             supervised=self._place is not None,
             operations=self._operations,
         )
@@ -177,6 +183,7 @@ class Server:
 
     def begin(self) -> None:
         """What runs beside the clients, before the first of them. In the running loop."""
+        self.on_begin()
         self._webhooks.start(expected=webhooks.are_expected(self._config))
 
     async def end(self) -> None:

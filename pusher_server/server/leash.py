@@ -7,7 +7,7 @@
 | | `stop now` | end at once |
 | | `reload` | read apps and certificates again |
 | | `reading` | say what metrics and health need |
-| child | `ready` and a report, JSON | it serves |
+| child | `ready` and a report, JSON | it serves; before that it may wait for the cluster, `alive` |
 | | `reading` and it, JSON | the answer; answers come in the order of the questions |
 | | `alive` | its loop turns; each second or more often |
 

@@ -32,7 +32,9 @@ _FAREWELL = 2.0
 class DrainingServer(uvicorn.Server):
     """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP.
 
-    `starting` is called in the loop before the first client, `stopped` after the last one.
+    `starting` is called in the loop before the first client, `stopped` after the last one. For `start_timeout`
+    seconds at most nobody is taken in before the cluster is attached to: a client would be told that it has
+    subscribed, and miss what other nodes publish.
 
     `supervised`: signals may come several times for one wish, from a terminal and from the supervisor, so a
     repeated one ends nothing at once.
@@ -51,6 +53,7 @@ class DrainingServer(uvicorn.Server):
         starting: Callable[[], None],
         started: Callable[[], None],
         stopped: Callable[[], Awaitable[None]],
+        start_timeout: float = 0.0,
         supervised: bool = False,
         operations: Listener | None = None,
     ) -> None:
@@ -66,26 +69,62 @@ class DrainingServer(uvicorn.Server):
         self._starting = starting
         self._announce = started
         self._stopped = stopped
+        self._start_timeout = start_timeout
+        #: Set with `should_exit`, for whoever waits at the start.
+        self._ending = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
-        """Listen, then keep what exists now out of the garbage collector's way."""
+        """Accept clients, then keep what exists now out of the garbage collector's way."""
+        self._node.starting = True
+        self._loop = asyncio.get_running_loop()
         self._starting()
         self._cluster.start()
-        await super().startup(sockets=sockets)
+        self._sweep()
         if self._operations is not None:
             await self._operations.open()
-        self._loop = asyncio.get_running_loop()
-        self._sweep()
+        await self._attach()
+        if self.should_exit:  # told so meanwhile: uvicorn does not end what has not started
+            await self._end()
+            return
+        await super().startup(sockets=sockets)
+        self._node.starting = False
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 20, 20)
         self._announce()
 
+    async def _attach(self) -> None:
+        """Wait for the cluster, for `start_timeout` and until told to end."""
+        if not self._start_timeout:
+            return
+        attached = asyncio.ensure_future(self._cluster.attached())
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait(
+                (attached, ending),
+                timeout=self._start_timeout,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            ending.cancel()
+            if not attached.cancel():
+                attached.result()
+        if not attached.done() and not self.should_exit:
+            logger.warning(
+                "serving without the other nodes, whose publications are missed until they can be reached:"
+                " %s (waited for %g s, cluster.start_timeout)",
+                self._cluster.problem,
+                self._start_timeout,
+            )
+
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """After the last client, let the other nodes know, and whatever else holds connections."""
         await super().shutdown(sockets=sockets)
+        await self._end()
+
+    async def _end(self) -> None:
         await self._cluster.stop()
         await self._stopped()
         if self._operations is not None:
@@ -117,7 +156,7 @@ class DrainingServer(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
-        if self._loop is None:  # not listening yet: nothing to drain
+        if self._loop is None:  # the loop does not run yet: nothing to drain
             self.should_exit = True
         else:
             self._loop.call_soon_threadsafe(self.drain if self._supervised else self.stop)
@@ -142,7 +181,11 @@ class DrainingServer(uvicorn.Server):
     def stop_now(self) -> None:
         """Exit, whoever is still there."""
         self.force_exit = True
+        self._exit()
+
+    def _exit(self) -> None:
         self.should_exit = True
+        self._ending.set()
 
     async def _drain(self) -> None:
         self._node.draining = True
@@ -160,7 +203,7 @@ class DrainingServer(uvicorn.Server):
             for connection in list(self._edge.connections):
                 connection.abort()
         finally:
-            self.should_exit = True
+            self._exit()
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -287,7 +287,7 @@ class Supervisor:
                 phase=slot.state.phase,
                 starts=slot.state.starts,
                 ask=partial(_reading, slot.child)
-                if slot.child is not None and slot.child.ready
+                if slot.child is not None and slot.child.answers
                 else None,
             )
             for slot in self._workers

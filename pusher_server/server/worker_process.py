@@ -60,20 +60,28 @@ class _Worker:
         self._lease = place.config.cluster.lease
         path = None if place.config_path is None else Path(place.config_path)
         self._server = Server(place.config, config_path=path, place=place)
+        self._server.on_begin = self._begin
         self._server.on_started = self._started
 
     def run(self) -> None:
         """Until the end. Raises ConfigError."""
         self._server.run()
 
-    def _started(self, report: StartReport) -> None:
-        """Called on the loop, once it listens."""
-        self._holding = asyncio.get_running_loop().create_task(self._hold(report))
+    def _begin(self) -> None:
+        """Called on the loop: it can be told to end, and asked how it is, while it waits for the cluster."""
+        self._holding = asyncio.get_running_loop().create_task(self._hold())
 
-    async def _hold(self, report: StartReport) -> None:
-        self._leash = leash = await Leash.hold(self._end, self._obey, self._server.drain)
-        leash.say(f"{READY} {msgspec.json.encode(report).decode()}")
-        leash.beat(self._lease)
+    async def _hold(self) -> None:
+        self._leash = await Leash.hold(self._end, self._obey, self._server.drain)
+        self._leash.beat(self._lease)
+
+    def _started(self, report: StartReport) -> None:
+        """Called on the loop, once it accepts clients."""
+        self._telling = asyncio.get_running_loop().create_task(self._tell(report))
+
+    async def _tell(self, report: StartReport) -> None:
+        await self._holding
+        self._leash.say(f"{READY} {msgspec.json.encode(report).decode()}")
 
     def _obey(self, word: str) -> None:
         if word == STOP:

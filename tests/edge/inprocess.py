@@ -90,6 +90,7 @@ async def serving(
         starting=server.begin,
         started=listening.set,
         stopped=server.end,
+        start_timeout=config.cluster.start_timeout,
     )
     server._uvicorn_server = uvicorn
     address = Address(port=sockets[0].getsockname()[1])
