@@ -10,8 +10,12 @@ from pathlib import Path
 
 from pusher_server import logs
 from pusher_server.cluster.unix.bus import Bus
+from pusher_server.server.bus_socket import BusFileWatch
 from pusher_server.server.leash import READY, STOP, STOP_NOW, Leash, read_place
 from pusher_server.server.places import BusPlace
+
+#: Seconds between two looks at the socket's file.
+LOOK = 1.0
 
 
 def main(number: int) -> None:
@@ -54,9 +58,24 @@ async def _serve(place: BusPlace, end: socket.socket) -> None:
     leash = await Leash.hold(end, on_word, on_end)
     leash.say(READY)
     leash.beat(place.lease)
+    looking = loop.create_task(_keep_file(bus, place))
     await told.wait()
+    looking.cancel()
     if abandoned.is_set():
         await _see_off(bus, place)
+
+
+async def _keep_file(bus: Bus, place: BusPlace) -> None:
+    """Let replaced workers find the bus, whatever becomes of its file. Until cancelled."""
+    watch = BusFileWatch(place.path, place.private_directory)
+    server: asyncio.Server | None = None
+    while True:
+        made = watch.look()
+        if made is not None:
+            if server is not None:
+                server.close()
+            server = await asyncio.get_running_loop().create_unix_server(bus.peer, sock=made)
+        await asyncio.sleep(LOOK)
 
 
 async def _see_off(bus: Bus, place: BusPlace) -> None:

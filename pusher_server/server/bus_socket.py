@@ -1,15 +1,79 @@
-"""Where the bus listens: a Unix socket that the supervisor makes and keeps, so that a new bus inherits it."""
+"""Where the bus listens: a Unix socket that the supervisor makes and keeps, so that a new bus inherits it.
 
+Cleaners of temporary folders remove its file, or the folder. Connections go on then, but no process finds the
+bus any more. So a running bus looks after its file and makes it again (`BusFileWatch`), and the supervisor does
+the same before it starts another bus.
+"""
+
+import logging
 import os
 import secrets
 import socket
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from pusher_server.errors import ConfigError
 
+logger = logging.getLogger("pusher_server.server")
+
 _SETTING = "cluster.bus_directory"
+_BACKLOG = 128
+
+
+class BusFile:
+    """The file of a listening socket. `private_directory` is its folder if that is ours alone, else "".
+
+    `identity` tells the file that we made from another one of the same name: device and inode, which stay taken
+    while a process has the socket open.
+    """
+
+    def __init__(self, path: str, private_directory: str) -> None:
+        self.path = path
+        self._private_directory = private_directory
+        self.identity = self._seen()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the path still leads to our socket."""
+        return self.identity is not None and self._seen() == self.identity
+
+    def make(self) -> socket.socket:
+        """A socket that listens there, instead of whatever has the name. Raises OSError."""
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+            made.bind(self.path)
+            os.chmod(self.path, 0o600)
+            made.listen(_BACKLOG)
+            made.setblocking(False)
+        except OSError:
+            made.close()
+            raise
+        self.identity = self._seen()
+        return made
+
+    def make_again(self) -> socket.socket:
+        """As `make`, with its folder if that is gone too. Raises OSError."""
+        directory = os.path.dirname(self.path)
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
+        if self._private_directory:
+            found = os.lstat(directory)
+            # Below /tmp anybody may have taken the name meanwhile, to stand between us and our workers.
+            ours = found.st_uid == os.geteuid() and not found.st_mode & 0o077
+            if not (ours and stat.S_ISDIR(found.st_mode)):
+                raise PermissionError(None, f"{directory} belongs to somebody else")
+        return self.make()
+
+    def _seen(self) -> tuple[int, int] | None:
+        try:
+            found = os.lstat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 class BusSocket:
@@ -28,6 +92,7 @@ class BusSocket:
         # Short: a path of more than 107 bytes is none to a socket.
         name = "bus" if self.private_directory else f"bus-{secrets.token_hex(4)}"
         self.path = str(Path(directory).absolute() / name)
+        self._file = BusFile(self.path, self.private_directory)
         self._listener: socket.socket | None = None
         try:
             self.listener()
@@ -36,22 +101,15 @@ class BusSocket:
             raise
 
     def listener(self) -> socket.socket:
-        """The socket, bound anew if somebody has removed its file. Raises ConfigError."""
-        if self._listener is not None and os.path.exists(self.path):
+        """The socket, bound anew if its file is not the one that we made. Raises ConfigError."""
+        if self._listener is not None and self._file.is_there:
             return self._listener
-        self._close()
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            with suppress(FileNotFoundError):
-                os.unlink(self.path)
-            made.bind(self.path)
-            os.chmod(self.path, 0o600)
-            made.listen(128)
-            made.setblocking(False)
+            made = self._file.make() if self._listener is None else self._file.make_again()
         except OSError as error:
-            made.close()
-            problem = error.strerror or "the path is too long for a socket; name a shorter folder"
+            problem = _reason(error)
             raise ConfigError(_SETTING, f"cannot listen on {self.path}: {problem}") from None
+        self._close()
         self._listener = made
         return made
 
@@ -68,3 +126,40 @@ class BusSocket:
         if self.private_directory:
             with suppress(OSError):
                 os.rmdir(self.private_directory)
+
+
+class BusFileWatch:
+    """A running bus's look at its file. It tells of one problem once, until it is over."""
+
+    def __init__(self, path: str, private_directory: str) -> None:
+        self._file = BusFile(path, private_directory)
+        self._told = ""
+
+    def look(self) -> socket.socket | None:
+        """Another socket to listen on, when the file was removed; None while there is nothing to do."""
+        if self._file.is_there:
+            return None
+        path = self._file.path
+        try:
+            made = self._file.make_again()
+        except OSError as error:
+            problem = _reason(error)
+            if problem != self._told:
+                self._told = problem
+                logger.error(
+                    "the workers' socket %s was removed and cannot be made again: %s. A worker that is"
+                    " replaced finds no other one; name a folder of our own in %s and restart",
+                    path, problem, _SETTING,
+                )  # fmt: skip
+            return None
+        self._told = ""
+        logger.warning(
+            "the workers' socket %s was removed, and is made again; if a cleaner of temporary files does that,"
+            " name another folder in %s",
+            path, _SETTING,
+        )  # fmt: skip
+        return made
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or "the path is too long for a socket; name a shorter folder"

@@ -15,7 +15,6 @@ import pytest
 
 from pusher_server.cluster.store import Count, Enter, Track
 from pusher_server.cluster.unix.link import UnixLink
-from pusher_server.errors import ClusterUnavailable
 from tests.contract.conditions import eventually
 from tests.edge import wire
 from tests.edge.inprocess import KEY, app
@@ -271,21 +270,6 @@ async def test_a_bus_that_dies_is_replaced_where_it_was(team: Team) -> None:
     assert now["bus"] != pids["bus"]
     assert (now["worker 1"], now["worker 2"]) == (pids["worker 1"], pids["worker 2"])
     assert "bus ended with signal SIGKILL, starts again" in team.log
-
-
-async def test_a_bus_whose_socket_was_removed_is_replaced(team: Team) -> None:
-    """As a tool that cleans temporary folders may do."""
-    (path,) = team.folder.iterdir()
-    path.unlink()
-    link = UnixLink(str(path))
-    link.attach(Heard())
-    with pytest.raises(ClusterUnavailable, match="no bus at"):
-        await link.open()
-    os.kill(team.processes()["bus"], signal.SIGKILL)
-    await until(path.exists, PATIENCE)
-    await link.open()
-    assert await link.call(Count(ROOM)) == 0
-    link.close()
 
 
 @pytest.mark.parametrize("name", ["worker 1", "bus"])

@@ -15,9 +15,7 @@ A new bus starts empty, under a new epoch, and the nodes declare anew what they 
 import asyncio
 import logging
 import secrets
-import socket
 from collections.abc import Callable, Iterator
-from struct import Struct
 from typing import cast
 
 import msgspec
@@ -44,6 +42,7 @@ from pusher_server.cluster.unix.framing import (
     FrameSplitter,
     NotOurs,
     check_hello,
+    credentials_behind,
     event_address,
     event_frame,
     frame,
@@ -56,9 +55,6 @@ ANSWER_BYTES = 4 * 2**20
 #: With more than this unread, beside its longest answer, a worker is taken for one that does not read.
 BACKLOG_BYTES = 32 * 2**20
 
-#: What Linux says of a Unix socket's peer: pid, uid, gid.
-_CREDENTIALS = Struct("3i")
-
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(AnyCommand).decode
 _REFUSAL_FRAMES = {refusal: frame(REFUSAL, name.encode()) for name, refusal in REFUSALS.items()}
@@ -69,17 +65,6 @@ _DONE = frame(ANSWER, _encode(Nothing()))
 def new_epoch() -> str:
     """52 random bits: a float holds them exactly, wherever a reader takes numbers for floats."""
     return f"{secrets.randbits(52):x}"
-
-
-def _pid_behind(transport: asyncio.Transport) -> int | None:
-    """The process at the other end, where the system says so."""
-    try:
-        shown = transport.get_extra_info("socket").getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
-        )
-    except (AttributeError, OSError):  # not on macOS; the socket is closed already
-        return None
-    return int(_CREDENTIALS.unpack(shown)[0])
 
 
 class Bus:
@@ -301,7 +286,8 @@ class Peer(asyncio.Protocol):
         """End the connection at once."""
         if not self._ended and self._transport is not None:
             self._ended = True
-            fields = {"pid": _pid_behind(self._transport)}
+            found = credentials_behind(self._transport)
+            fields = {"pid": None if found is None else found.pid}
             logger.warning("a worker's connection is ended: %s", why, extra=fields)
             self._transport.abort()
             self._bus.gone(self)

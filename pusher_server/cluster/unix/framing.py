@@ -14,8 +14,11 @@
 Publishing and pushing are the same bytes, so the bus passes an event on as it came.
 """
 
+import asyncio
+import socket
 from collections.abc import Iterator
 from struct import Struct
+from typing import NamedTuple
 
 from pusher_server.errors import PusherServerError
 
@@ -40,6 +43,29 @@ KIND_AT = _UNCOUNTED
 _pack_head = _HEAD.pack
 _pack_event_head = _EVENT_HEAD.pack
 _length_at = _LENGTH.unpack_from
+
+
+#: What Linux says of a Unix socket's peer: pid, uid, gid.
+_CREDENTIALS = Struct("3i")
+
+
+class Credentials(NamedTuple):
+    """The process at the other end of a Unix socket."""
+
+    pid: int
+    uid: int
+
+
+def credentials_behind(transport: asyncio.Transport) -> Credentials | None:
+    """Of the process that connected or listens there; None where the system does not say so (macOS)."""
+    try:
+        shown = transport.get_extra_info("socket").getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+        )
+    except (AttributeError, OSError):  # not on macOS; the socket is closed already
+        return None
+    pid, uid, _ = _CREDENTIALS.unpack(shown)
+    return Credentials(pid, uid)
 
 
 class NotOurs(PusherServerError):

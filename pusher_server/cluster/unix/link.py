@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
@@ -23,6 +24,7 @@ from pusher_server.cluster.unix.framing import (
     FrameSplitter,
     NotOurs,
     check_hello,
+    credentials_behind,
     event_address,
     event_frame,
     frame,
@@ -161,6 +163,11 @@ class _Stream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
         self._transport = cast(asyncio.Transport, transport)
+        found = credentials_behind(self._transport)
+        if found is not None and found.uid != os.geteuid():
+            # A folder for all users was emptied, and somebody took the name.
+            self.end(f"it belongs to another user ({found.uid})")
+            return
         self._transport.write(HELLO_FRAME)
 
     def connection_lost(self, exc: Exception | None) -> None:
