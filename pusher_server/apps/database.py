@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Seconds for connecting, and for an answer.
 PATIENCE = 5.0
+#: One connection for questions, which are asked one after the other, and one that listens.
+POOL_SIZE = 2
 
 _EXAMPLE = (
     "write it as postgresql://user:password@host/name, mysql://user:password@host/name or"
@@ -43,6 +45,7 @@ def open_store(
     """
     table = layout(settings)
     try:
+        from sqlalchemy import event
         from sqlalchemy.ext.asyncio import create_async_engine
         from sqlalchemy.pool import NullPool
 
@@ -60,15 +63,29 @@ def open_store(
     else:
         url, options["connect_args"] = _mysql(url)
     if "poolclass" not in options:
-        # One for questions, which are asked one after the other, and one that listens.
-        options |= {"pool_size": 2, "max_overflow": 0, "pool_pre_ping": True, "pool_recycle": 600}
+        options |= {
+            "pool_size": POOL_SIZE,
+            "max_overflow": 0,
+            "pool_pre_ping": True,
+            "pool_recycle": 600,
+        }
     try:
         engine = create_async_engine(
             url, isolation_level="AUTOCOMMIT", hide_parameters=True, **options
         )
     except ImportError as error:
         raise _extra_missing(error.name or "a driver") from None
+    if url.drivername.startswith("mysql"):
+        event.listen(engine.sync_engine, "invalidate", _cut)
     return SqlStore(engine, table, defaults)
+
+
+def _cut(connection: Any, _record: object, _error: object) -> None:
+    """End a connection to MySQL that the server has closed, without a goodbye.
+
+    On uvloop a goodbye into a closed transport raises, which SQLAlchemy logs with a traceback.
+    """
+    connection.driver_connection.close()
 
 
 def _extra_missing(what: str) -> ConfigError:

@@ -91,7 +91,7 @@ class AppEditor:
         async def insert(connection: AsyncConnection) -> None:
             await connection.execute(sa.insert(table.source).values(_typed(table, values)))
 
-        await self.store.run(insert)
+        await self.store.run(insert, changes=True)
 
     async def change(self, app_id: str, settings: Mapping[str, object]) -> None:
         """Other values for some settings; None is NULL, the server's default."""
@@ -106,7 +106,7 @@ class AppEditor:
                 sa.update(table.source).where(mine).values(_typed(table, values))
             )
 
-        await self.store.run(update)
+        await self.store.run(update, changes=True)
 
     async def remove(self, app_id: str) -> None:
         """Delete the row."""
@@ -118,7 +118,7 @@ class AppEditor:
                 sa.delete(table.source).where(self.store.condition(table, "id", [app_id]))
             )
 
-        await self.store.run(delete)
+        await self.store.run(delete, changes=True)
 
     async def rotate(self, app_id: str, key: str, secret: str) -> None:
         """A new pair signs, the one until now stays valid beside it."""

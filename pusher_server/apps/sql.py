@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pusher_server.app import App
 from pusher_server.apps.columns import as_text
-from pusher_server.apps.database import PATIENCE
+from pusher_server.apps.database import PATIENCE, POOL_SIZE
 from pusher_server.apps.schemas import FoundApp, Layout, RowRefused
 from pusher_server.errors import ClusterUnavailable, ConfigError
 
@@ -92,11 +92,33 @@ class SqlStore:
 
         return self._by_id(await self.run(ask))
 
-    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Do it with a connection, in time. Raises ConfigError, ClusterUnavailable."""
-        try:
-            async with asyncio.timeout(PATIENCE), self.engine.connect() as connection:
+    async def run(
+        self, work: Callable[[AsyncConnection], Awaitable[T]], *, changes: bool = False
+    ) -> T:
+        """Do it with a connection, in time. Raises ConfigError, ClusterUnavailable.
+
+        The database may have closed connections that nobody used: then it is tried again with a fresh one. Work
+        that `changes` something is tried again only if it has not begun.
+        """
+        begun = False
+
+        async def attempt() -> T:
+            nonlocal begun
+            async with self.engine.connect() as connection:
+                begun = True
                 return await work(connection)
+
+        try:
+            async with asyncio.timeout(PATIENCE):
+                for _ in range(
+                    POOL_SIZE
+                ):  # as many may have been idle; whoever fails leaves the pool
+                    try:
+                        return await attempt()
+                    except Exception as error:
+                        if not _is_lost(error) or (changes and begun):
+                            raise
+                return await attempt()
         except ConfigError:
             self._table = None
             raise
@@ -255,6 +277,18 @@ def _reflected(connection: sa.Connection, table: str) -> list[ReflectedColumn]:
             return sa.inspect(connection).get_columns(name, schema or None)
         except NoSuchTableError:
             return []
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the connection is the reason. Besides the driver, the transport below it may say so.
+
+    uvloop's raises RuntimeError where asyncio's is silent; asyncpg's errors of this kind are DBAPIError.
+    """
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, OSError | EOFError | RuntimeError) and not isinstance(
+        error, TimeoutError
+    )
 
 
 def in_one_line(error: Exception) -> str:
