@@ -35,11 +35,30 @@ class Kind(Enum):
     JSON = "json"
 
 
+#: Nobody writes longer numbers, and taking apart very long ones takes time.
+_LONGEST_NUMBER = 100
+
+
 def as_text(value: object) -> str:
-    """A value as text, whatever the driver made of it."""
-    if isinstance(value, bytes | bytearray):
+    """A value as text, whatever the driver made of it; U+FFFD stands for what is not UTF-8."""
+    if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "replace")
     return str(value)
+
+
+def _text(value: object) -> str:
+    """As `as_text`. Raises ValueError when that would be another text than the one in the column."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            raise ValueError("is not UTF-8; write the text again") from None
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # JSON can say it
+        raise ValueError("has half a character (a lone surrogate); write the text again") from None
+    return text
 
 
 def reads(kind: Kind, value: object) -> object:
@@ -98,32 +117,41 @@ def _bounded(limit: int, value: object) -> int:
 
 
 def _decimal(value: object) -> Decimal:
+    text = as_text(value).strip()
     try:
-        exact = Decimal(as_text(value).strip())
+        exact = Decimal(text) if len(text) <= _LONGEST_NUMBER else Decimal("NaN")
     except ArithmeticError:
         raise ValueError(f"is {_shown(value)}; write a number") from None
-    if not exact.is_finite() or abs(exact) > 2**63:
+    # Its exponent first: arithmetic with a huge one raises, or takes all memory.
+    if not exact.is_finite() or abs(exact.adjusted()) > _LONGEST_NUMBER or abs(exact) > 2**63:
         raise ValueError(f"is {_shown(value)}; write a number")
     return exact
 
 
 def _list(value: object) -> list[str]:
-    text = as_text(value).strip()
+    text = _text(value).strip()
     if not text.startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
     parts = _json(text)
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise ValueError("is no list of texts; write them with commas")
-    return parts
+    return [_text(part) for part in parts]
 
 
 def _json(value: object) -> object:
+    if isinstance(value, memoryview):
+        value = bytes(value)
     if not isinstance(value, str | bytes | bytearray):
         return value  # the driver has parsed it
     try:
-        return json.loads(value) if value.strip() else None
+        return json.loads(value, parse_constant=_no_json) if value.strip() else None
     except (ValueError, RecursionError):
         raise ValueError("is not valid JSON") from None
+
+
+def _no_json(constant: str) -> object:
+    """Python reads NaN and Infinity, which are no JSON."""
+    raise ValueError(constant)
 
 
 def _shown(value: object) -> str:
@@ -133,8 +161,8 @@ def _shown(value: object) -> str:
 
 
 _READERS: dict[Kind, Callable[[object], object]] = {
-    Kind.TEXT: as_text,
-    Kind.NAME: lambda value: as_text(value).rstrip(" "),
+    Kind.TEXT: _text,
+    Kind.NAME: lambda value: _text(value).rstrip(" "),
     Kind.SWITCH: lambda value: _switch(_as_number(value)),
     Kind.NUMBER: _number,
     Kind.LIMIT: _limit,
@@ -148,4 +176,6 @@ _READERS: dict[Kind, Callable[[object], object]] = {
 
 def _as_number(value: object) -> object:
     """A switch may stand in a column of decimals."""
+    if isinstance(value, Decimal) and value.is_nan():  # a signalling one cannot be compared
+        return value
     return int(value) if isinstance(value, Decimal | float) and value in (0, 1) else value

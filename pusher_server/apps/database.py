@@ -77,6 +77,8 @@ def open_store(
         raise _extra_missing(error.name or "a driver") from None
     if url.drivername.startswith("mysql"):
         event.listen(engine.sync_engine, "invalidate", _cut)
+    elif url.drivername.startswith("sqlite"):
+        event.listen(engine.sync_engine, "connect", _keep_bad_text)
     return SqlStore(engine, table, defaults)
 
 
@@ -86,6 +88,21 @@ def _cut(connection: Any, _record: object, _error: object) -> None:
     On uvloop a goodbye into a closed transport raises, which SQLAlchemy logs with a traceback.
     """
     connection.driver_connection.close()
+
+
+def _keep_bad_text(connection: Any, _record: object) -> None:
+    """Let SQLite give text that is not UTF-8 as bytes, so that one row is refused.
+
+    Without this the whole question fails, with the text, maybe a secret, in the error.
+    """
+    connection.driver_connection.text_factory = _text_or_bytes
+
+
+def _text_or_bytes(found: bytes) -> str | bytes:
+    try:
+        return found.decode()
+    except UnicodeDecodeError:
+        return found
 
 
 def _extra_missing(what: str) -> ConfigError:

@@ -220,7 +220,7 @@ class SqlStore:
         found: dict[str, Row] = {}
         for row in rows:
             app_id = as_text(row[id_column]).rstrip(" ")
-            if found.setdefault(app_id, row) != row:
+            if not _is_same(found.setdefault(app_id, row), row):
                 self._say(
                     f"the id {app_id!r} stands in two rows of {self.layout.table}; one counts"
                 )
@@ -228,7 +228,7 @@ class SqlStore:
 
     def _found(self, app_id: str, row: Row) -> FoundApp:
         before = self._read.get(app_id)
-        if before is not None and before[0] == row:
+        if before is not None and _is_same(before[0], row):
             return before[1]
         found = FoundApp(app_id, self._app_in(row))
         self._read[app_id] = (row, found)
@@ -246,6 +246,13 @@ class SqlStore:
                 )
         except RowRefused as refused:
             logger.error("a row of %s is refused: %s", self.layout.table, refused)
+            return None
+        except Exception as error:  # one row must not keep the others from being served
+            app_id = as_text(row.get(self.layout.columns["id"].name))
+            logger.error(
+                "a row of %s is refused: app %r holds what cannot be read (%s); write its columns again",
+                self.layout.table, app_id, type(error).__name__,
+            )  # fmt: skip
             return None
         for line in read.left_out:
             logger.error("a row of %s has an unusable webhook: %s", self.layout.table, line)
@@ -266,6 +273,16 @@ class SqlStore:
         if line not in self._said:
             self._said.add(line)
             logger.warning(line)
+
+
+def _is_same(row: Row, other: Row) -> bool:
+    """Whether both say the same. NaN, which a database may hold, equals nothing, itself neither."""
+    try:
+        if row == other:
+            return True
+    except ArithmeticError:  # of a signalling NaN even the question is an error
+        pass
+    return repr(row) == repr(other)
 
 
 def _reflected(connection: sa.Connection, table: str) -> list[ReflectedColumn]:

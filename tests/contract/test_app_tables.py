@@ -272,3 +272,62 @@ async def test_a_table_with_two_more_columns_rotates(mariadb: MariaServer, tmp_p
             (found,) = await store.find(keys=["k"])
             assert found.app is not None
             assert [pair.key for pair in found.app.keys] == ["new", "k"]
+
+
+#: What no setting can be, as a statement that puts it into the row "bad", by database.
+STRANGE = {
+    "sqlite": [
+        "UPDATE {table} SET max_connections = '6e666666666'",
+        "UPDATE {table} SET max_connections = 9e999",
+        "UPDATE {table} SET max_connections = x'ff00'",
+        "UPDATE {table} SET secret = CAST(x'68757368ff' AS TEXT)",
+        "UPDATE {table} SET enabled = 'perhaps'",
+        "UPDATE {table} SET secret = x'68ff'",
+    ],
+    "postgres": [
+        "ALTER TABLE {table} ALTER max_connections TYPE text;"
+        " UPDATE {table} SET max_connections = '6e666666666'",
+        "ALTER TABLE {table} ALTER max_connections TYPE numeric;"
+        " UPDATE {table} SET max_connections = 'NaN'",
+        "ALTER TABLE {table} ALTER max_connections TYPE float8;"
+        " UPDATE {table} SET max_connections = 'Infinity'",
+        "ALTER TABLE {table} ALTER secret TYPE bytea USING secret::bytea; UPDATE {table} SET secret = '\\xff'",
+    ],
+    "mariadb": [
+        "ALTER TABLE {table} MODIFY max_connections text;"
+        " UPDATE {table} SET max_connections = '6e666666666'",
+        "ALTER TABLE {table} MODIFY max_connections double; UPDATE {table} SET max_connections = 1e300",
+        "ALTER TABLE {table} MODIFY secret varbinary(255); UPDATE {table} SET secret = x'68ff'",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "statement"), [(kind, each) for kind, them in STRANGE.items() for each in them]
+)
+async def test_what_no_setting_can_be_concerns_its_row_only(
+    kind: str,
+    statement: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is said once, however often the table is read, without a traceback and without the secret."""
+    server = None if kind == "sqlite" else request.getfixturevalue(kind)
+    async with made(kind, "own", tmp_path, server) as table:
+        await table.insert([row("bad", "k1"), row("good", "k2")])
+        for part in statement.split("; "):
+            await table.execute(part + (" WHERE id = 'bad'" if part.startswith("UPDATE") else ""))
+        async with table.store() as store:
+            for _ in range(3):
+                found = {each.id: each.app for each in await store.all()}
+                assert found["bad"] is None
+                assert found["good"] is not None
+                assert [each.app for each in await store.find(keys=["k1"])] == [None]
+    said = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(said) == 1
+    assert "app 'bad', column 'max_connections'" in said[0].getMessage() or any(
+        f"app 'bad', column '{name}'" in said[0].getMessage() for name in ("secret", "enabled")
+    )
+    assert said[0].exc_info is None
+    assert "hush" not in caplog.text
