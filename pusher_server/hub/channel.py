@@ -18,6 +18,7 @@ A subscription is pending until its success frame is written; frames for it are 
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pusher_server.app import Member
 from pusher_server.hub.batch import (
@@ -33,6 +34,13 @@ from pusher_server.hub.batch import (
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.members import MemberList
 from pusher_server.protocol.channel_name import ChannelName
+
+
+class Owed(NamedTuple):
+    """How many subscriptions a frame is owed to: those that are active, and those that are pending."""
+
+    active: int
+    held: int
 
 
 class Subscription:
@@ -123,17 +131,21 @@ class Channel:
 
     def queue(
         self, frame: bytes, *, skip: Connection | None = None, event_id: int = 0, hold: bool = True
-    ) -> None:
+    ) -> Owed:
         """Owe `frame` to everybody subscribed now, but to `skip`; to the pending ones only if `hold`."""
+        active, held = len(self.subscribers), 0
         sender = None if skip is None else skip.subscriptions.get(self.name.text)
         if sender is not None and sender.active:
             self._part(sender, 0).skipped.append(len(self._frames))
+            active -= 1
         if self.subscribers:
             self._frames.append(frame)
         if hold:
             for subscription in self.pending.values():
                 if subscription.connection is not skip:
                     subscription.held.append((event_id, frame))
+                    held += 1
+        return Owed(active, held)
 
     def add(self, subscription: Subscription) -> None:
         """Pending from here on."""

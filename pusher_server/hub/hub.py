@@ -89,8 +89,11 @@ class Hub:
 
     def activate(self, subscription: Subscription, opening: Sequence[bytes]) -> None:
         """Write the opening payloads, then what was held back; live from now on."""
-        replied = subscription.connection.space.traffic.replied
-        frames = [replied(self._encode(payload)) for payload in opening]
+        traffic = subscription.connection.space.traffic
+        frames = [traffic.replied(self._encode(payload)) for payload in opening]
+        for _, held in subscription.held:
+            traffic.deliveries += 1
+            traffic.bytes_sent += len(held)
         subscription.channel.activate(subscription, frames)
 
     def settle(self, subscription: Subscription) -> None:
@@ -119,22 +122,19 @@ class Hub:
         event_id: int = 0,
         hold: bool = True,
     ) -> int:
-        """Owe `payload` to a channel's subscribers here, but to the socket `skip`; how many they are.
+        """Owe `payload` to a channel's subscribers here, but to the socket `skip`; to how many it is owed.
 
         `hold=False` leaves out the pending ones, for what their success frame will tell them anyway.
+        What is held for them counts as delivered once they are let in (`activate`).
         """
         channel = space.channels.get(channel_name)
         if channel is None:
             return 0
         sender = None if skip is None else space.connections.get(skip)
         frame = self._encode(payload)
-        channel.queue(frame, skip=sender, event_id=event_id, hold=hold)
+        active, held = channel.queue(frame, skip=sender, event_id=event_id, hold=hold)
         self._fanout.schedule(channel)
-        size = len(channel)
-        recipients = size if hold else len(channel.subscribers)
-        if sender is not None and channel_name in sender.subscriptions:
-            recipients -= 1
         traffic = space.traffic
-        traffic.deliveries += recipients
-        traffic.bytes_sent += recipients * len(frame)
-        return size
+        traffic.deliveries += active
+        traffic.bytes_sent += active * len(frame)
+        return active + held

@@ -1,12 +1,14 @@
 """What one connection owes and is owed over time; no socket and no clock, `now` is an argument (seconds).
 
-    state     event                         next      told to the client
-    ALIVE     bytes arrive                  ALIVE
-    ALIVE     silent for activity_timeout   PINGED    ping (a WebSocket control frame)
-    PINGED    bytes arrive (any, a pong)    ALIVE
-    PINGED    silent for pong_timeout       over      4201, close
-    any       not authorized in time        over      4009, close (only where the app asks for it)
+    state     event                               next      told to the client
+    ALIVE     bytes arrive                        ALIVE
+    ALIVE     silent for activity_timeout         PINGED    ping (a WebSocket control frame)
+    PINGED    bytes arrive (any, a pong)          ALIVE
+    PINGED    activity_timeout since last ping    PINGED    ping
+    PINGED    pong_timeout since first ping       over      4201, close
+    any       not authorized in time              over      4009, close (only where the app asks for it)
 
+The two timeouts do not depend on each other: either may be the longer one.
 Inbound silence alone closes nothing: on a busy channel a healthy client never sends (PROTOCOL §1.6).
 """
 
@@ -25,10 +27,12 @@ class Check(NamedTuple):
 class Session:
     """Deadlines and client-event rate of one established connection."""
 
-    __slots__ = ("_authorize_by", "_bucket_at", "_heard_at", "_pinged_at", "_tokens")
+    __slots__ = ("_authorize_by", "_bucket_at", "_pinged_at", "_quiet_since", "_tokens")
 
     def __init__(self, now: float, *, authorization_timeout: float = 0) -> None:
-        self._heard_at = now
+        #: When bytes arrived last, or the last ping went out.
+        self._quiet_since = now
+        #: When the first ping went out that nothing has answered; 0 when there is none.
         self._pinged_at = 0.0
         self._authorize_by = now + authorization_timeout if authorization_timeout else 0.0
         self._bucket_at = 0.0
@@ -36,7 +40,7 @@ class Session:
 
     def heard(self, now: float) -> None:
         """Bytes arrived, whatever they mean."""
-        self._heard_at = now
+        self._quiet_since = now
         self._pinged_at = 0.0
 
     def authorized(self) -> None:
@@ -47,17 +51,15 @@ class Session:
         """Apply the table above. Raises ConnectionRejected when the connection is over."""
         if self._authorize_by and now >= self._authorize_by:
             raise ConnectionRejected(Code.UNAUTHORIZED, "Connection not authorized within timeout")
+        if self._pinged_at and now >= self._pinged_at + pong_timeout:
+            raise ConnectionRejected(Code.PONG_TIMEOUT, "Pong reply not received")
+        ping = now >= self._quiet_since + activity_timeout
+        if ping:
+            self._quiet_since = now
+            self._pinged_at = self._pinged_at or now
+        again_at = self._quiet_since + activity_timeout
         if self._pinged_at:
-            again_at = self._pinged_at + pong_timeout
-            if now >= again_at:
-                raise ConnectionRejected(Code.PONG_TIMEOUT, "Pong reply not received")
-            ping = False
-        else:
-            again_at = self._heard_at + activity_timeout
-            ping = now >= again_at
-            if ping:
-                self._pinged_at = now
-                again_at = now + pong_timeout
+            again_at = min(again_at, self._pinged_at + pong_timeout)
         if self._authorize_by:
             again_at = min(again_at, self._authorize_by)
         return Check(ping, again_at)

@@ -1,7 +1,7 @@
 """One sweep for the deadlines of all connections: no timer per connection, nothing to do while idle.
 
-A connection stands in the wheel at the second of its next check, so each is looked at once per activity
-timeout. Slow readers stand in a list of their own, looked at every quarter of a second.
+A connection stands in the wheel at the sweep of its next check, so each is looked at about twice per activity
+timeout. Slow readers stand in a list of their own, looked at in every sweep.
 """
 
 import logging
@@ -27,6 +27,7 @@ class Heartbeat:
     """The wheel and the list. `tick` is called every `INTERVAL`."""
 
     def __init__(self) -> None:
+        #: By the number of the sweep: seconds in units of `INTERVAL`.
         self._wheel: dict[int, dict[Watched, None]] = {}
         self._slots: dict[Watched, int] = {}
         self._slow: dict[Watched, None] = {}
@@ -36,9 +37,9 @@ class Heartbeat:
         return len(self._slots)
 
     def watch(self, connection: Watched, at: float) -> None:
-        """Check it at `at`, or within a second after."""
+        """Check it at `at`, or within two intervals after."""
         self.forget(connection)
-        slot = max(int(at) + 1, self._swept + 1)
+        slot = max(int(at / INTERVAL) + 1, self._swept + 1)
         self._slots[connection] = slot
         self._wheel.setdefault(slot, {})[connection] = None
 
@@ -63,9 +64,10 @@ class Heartbeat:
         """Check whoever is due."""
         for connection in list(self._slow):
             connection.check_writing(now)
+        until = int(now / INTERVAL)
         if not self._swept:
-            self._swept = min([int(now), *self._wheel]) - 1
-        while self._swept < int(now):
+            self._swept = min([until, *self._wheel]) - 1
+        while self._swept < until:
             self._swept += 1
             for connection in list(self._wheel.get(self._swept, ())):
                 if self._slots.get(connection) != self._swept:

@@ -3,6 +3,7 @@
 from pusher_server.app import App, AppKey
 from pusher_server.hub.hub import Joined, Left
 from pusher_server.protocol.channel_name import parse_channel_name
+from pusher_server.protocol.frames import text_frame
 from tests.fakes import FakeCallSoon
 from tests.unit.hub.house import APP, House, heard
 
@@ -80,6 +81,40 @@ def test_delivering_tells_how_many_are_owed() -> None:
     house.crowd(2)
     house.pend(house.client("2.2"))
     assert house.deliver("a") == 3
+
+
+def test_whom_an_event_came_from_is_not_among_its_recipients() -> None:
+    house = House()
+    house.crowd(2)
+    house.client("3.3")
+    assert house.deliver("a", skip="1.0") == 1
+    assert house.deliver("a", skip="3.3") == 2  # not subscribed
+    assert house.deliver("a", skip="9.9") == 2  # nobody here
+
+
+def test_a_pending_subscriber_is_skipped_and_counted_alike() -> None:
+    house = House()
+    house.crowd(1)
+    house.pend(house.client("2.2"))
+    assert house.deliver("a", skip="2.2") == 1
+    assert house.hub.deliver(house.space, "c", b"a", skip="2.2", hold=False) == 1
+    assert house.hub.deliver(house.space, "c", b"a", hold=False) == 1
+
+
+def test_what_is_delivered_is_counted_for_those_who_get_it() -> None:
+    house = House()
+    traffic = house.space.traffic
+    house.crowd(2)
+    admitted, refused = (house.pend(house.client(each)) for each in ("2.1", "2.2"))
+    before, bytes_before = traffic.deliveries, traffic.bytes_sent
+    frame = len(text_frame(b"a"))
+    house.deliver("a", skip="1.0")
+    assert traffic.deliveries - before == 1
+    house.hub.activate(admitted, [])
+    assert traffic.deliveries - before == 2
+    house.hub.leave(refused)
+    assert traffic.deliveries - before == 2
+    assert traffic.bytes_sent - bytes_before == 2 * frame
 
 
 def test_a_payload_is_framed_once_for_all() -> None:

@@ -36,6 +36,57 @@ def test_a_ping_is_sent_once_and_then_waited_for() -> None:
     assert check(session, 130) == Check(False, START + 151)
 
 
+#: (activity_timeout, pong_timeout), the longer one on either side.
+PAIRS = [(3, 10), (20, 30), (30, 30), (1, 100), (120, 30), (60, 1), (7, 3)]
+
+
+def lived(
+    activity: float, pong: float, *, answers_after: float | None, seconds: float
+) -> tuple[list[float], float | None]:
+    """When a client that says nothing of itself got pings, looked at as asked for; and when it was over."""
+    session, now, pings, answers = Session(START), START, [], []
+    while now < START + seconds:
+        try:
+            ping, again_at = session.check(now, activity_timeout=activity, pong_timeout=pong)
+        except ConnectionRejected:
+            return pings, now - START
+        if ping:
+            pings.append(now - START)
+            if answers_after is not None:
+                answers.append(now + answers_after)
+        assert again_at > now
+        while answers and answers[0] <= again_at:
+            session.heard(answers.pop(0))
+        now = again_at
+    return pings, None
+
+
+@pytest.mark.parametrize(("activity", "pong"), PAIRS)
+def test_who_answers_is_asked_after_every_activity_timeout_of_silence(
+    activity: float, pong: float
+) -> None:
+    pings, over = lived(activity, pong, answers_after=0.5, seconds=20 * (activity + 0.5))
+    assert over is None
+    assert pings == [activity + n * (activity + 0.5) for n in range(len(pings))]
+    assert len(pings) >= 19
+
+
+@pytest.mark.parametrize(("activity", "pong"), PAIRS)
+def test_who_never_answers_is_asked_again_until_the_first_ping_is_overdue(
+    activity: float, pong: float
+) -> None:
+    pings, over = lived(activity, pong, answers_after=None, seconds=1_000)
+    assert over == activity + pong
+    assert pings == [n * activity for n in range(1, 1_000) if n * activity < activity + pong]
+
+
+@pytest.mark.parametrize(("activity", "pong"), [(3, 10), (20, 30)])
+def test_a_late_answer_counts_for_all_pings_that_are_out(activity: float, pong: float) -> None:
+    pings, over = lived(activity, pong, answers_after=pong - 0.5, seconds=50 * activity)
+    assert over is None
+    assert len(pings) > 10
+
+
 def test_no_answer_to_the_ping_is_the_end() -> None:
     session = Session(START)
     check(session, 120)

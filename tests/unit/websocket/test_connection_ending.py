@@ -138,6 +138,32 @@ async def test_a_pong_keeps_it_alive() -> None:
         client.feed(client_frame(fakes.PONG))
 
 
+@pytest.mark.parametrize(("activity", "pong"), [(3, 10.0), (20, 30.0), (10, 5.0)])
+async def test_pings_come_after_every_activity_timeout_whatever_a_pong_may_take(
+    activity: int, pong: float
+) -> None:
+    house = House(World(activity_timeout=activity), pong_timeout=pong)
+    client = await house.client().established()
+    pings, seconds = 0, 60 * activity
+    for _ in range(seconds * 2):
+        house.wait(0.5)
+        for said in await client.told():
+            assert said == ("ping", b"")
+            pings += 1
+            client.feed(client_frame(fakes.PONG))
+    assert seconds / (activity + 1) - 1 <= pings <= seconds / activity
+
+
+async def test_several_pings_without_an_answer_end_with_the_first_ones_deadline() -> None:
+    house = House(World(activity_timeout=3), pong_timeout=10.0)
+    client = await house.client().established()
+    house.wait(12.75)
+    assert set(await client.told()) == {("ping", b"")}
+    house.wait(1.5)
+    said = [each for each in await client.told() if each != ("ping", b"")]
+    assert said == [(4201, "Pong reply not received"), ("close", 4201)]
+
+
 async def test_who_must_authorize_and_does_not() -> None:
     house = House(World(authorization_timeout=5))
     client = await house.client().established()
