@@ -29,9 +29,10 @@ test:  ## Set up and run everything: lint, types, import contracts, all tests
 	@scripts/setup-tests
 	@$(PYTHON_IN_VENV) scripts/run_checks.py all
 
-test-full:  ## As test, with many more examples, repetitions, and coverage
+test-full:  ## As test, with many more examples, repetitions, and coverage: make test-full [ONLY=edge] [RESUME=1]
 	@scripts/setup-tests
-	@$(PYTHON_IN_VENV) scripts/run_checks.py all --full
+	@$(PYTHON_IN_VENV) scripts/run_checks.py all --full $(if $(call given,ONLY),--only '$(ONLY)') \
+		$(if $(call given,RESUME),--resume)
 
 check:  ## Lint, types, import contracts and unit tests, under a minute
 	@scripts/setup dev
@@ -66,6 +67,6 @@ chaos:  ## Audit a cluster under faults: make chaos [BUS=redis] [SECONDS=60] [MI
 		$(if $(call given,SEED),--seed '$(SEED)') $(if $(call given,SEEDS),--seeds '$(SEEDS)') $(call given,ARGS)
 
 clean:  ## Remove what setup and tests made (not your config, not .pusher-server.env)
-	rm -rf .venv tests/js/node_modules benchmarks/load/.build benchmarks/load/soketi/node_modules dist build .coverage .coverage.* .hypothesis
+	rm -rf .venv tests/js/node_modules benchmarks/load/.build benchmarks/load/soketi/node_modules dist build .checks-passed.json .coverage .coverage.* .hypothesis
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,12 +5,20 @@
     run_checks.py conformance   the protocol suite, against CONFORMANCE_HOST if that is set
     run_checks.py bench         the micro-benchmarks
 
+    --only NAME                 the steps whose name contains NAME
+    --resume                    leave out what has passed on the same tree before
+
 All steps run even if one fails; the exit status is 1 if any did. A tier that has no tests, or that
-skips one, fails: what is not run must not look like what is right.
+skips one, fails: what is not run must not look like what is right. A step that takes longer than its
+budget is ended and has failed.
 """
 
+import argparse
+import hashlib
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -38,13 +46,45 @@ REPEATED = {"contract", "edge", "conformance", "examples"}
 REPETITIONS = 3
 
 
+#: Minutes after which a tier is ended, about three times what it takes on two cores; with --full in all 100.
+BUDGETS = {
+    "unit": 3,
+    "property": 3,
+    "contract": 8,
+    "cluster": 10,
+    "edge": 12,
+    "fuzz": 3,
+    "conformance": 6,
+    "examples": 4,
+    "chaos": 5,
+}
+FULL_BUDGETS = {
+    "unit": 12,
+    "property": 15,
+    "contract": 8,
+    "cluster": 20,
+    "edge": 12,
+    "fuzz": 15,
+    "conformance": 6,
+    "examples": 4,
+    "chaos": 5,
+}
+#: Of a step that is no tier of tests.
+BUDGET = 5
+#: What has passed on which tree, for `--resume`.
+RECORD = TOP / ".checks-passed.json"
+
+
 @dataclass(frozen=True)
 class Step:
-    """One command, run from the top of the project."""
+    """One command, run from the top of the project; it has failed after `minutes`."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    minutes: float = BUDGET
+    #: Whether it need not be run again on the same tree once it has passed.
+    lasting: bool = True
 
 
 def lint() -> Iterator[Step]:
@@ -65,9 +105,10 @@ def tier(name: str, *, full: bool = False) -> Iterator[Step]:
     }
     if full:
         run = ("-m", "coverage", "run", *run)
+    minutes = (FULL_BUDGETS if full else BUDGETS)[name]
     for turn in range(REPETITIONS if full and name in REPEATED else 1):
         title = f"tests/{name}" + (f" (run {turn + 1})" if turn else "")
-        yield Step(title, (sys.executable, *run), environment)
+        yield Step(title, (sys.executable, *run), environment, minutes)
 
 
 def clustered_conformance() -> Iterator[Step]:
@@ -78,7 +119,8 @@ def clustered_conformance() -> Iterator[Step]:
     suite = ("-m", "pytest", "tests/conformance", "-q", "--no-skips", "-k", "not chromium")
     for title, kind in (("2 workers", "workers"), ("2 nodes on Redis", "redis")):
         environment = {"CONFORMANCE_CLUSTER": kind}
-        yield Step(f"conformance ({title})", (sys.executable, *suite), environment)
+        command = (sys.executable, *suite)
+        yield Step(f"conformance ({title})", command, environment, BUDGETS["conformance"])
 
 
 def steps(what: str, *, full: bool) -> Iterator[Step]:
@@ -91,6 +133,9 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
         # Rows that need our own configuration are skipped on foreign servers; the table says so.
         yield Step("conformance", (sys.executable, "-m", "pytest", "tests/conformance", "-q"))
         return
+    coverage = (sys.executable, "-m", "coverage")
+    if full:
+        yield Step("coverage: erase", (*coverage, "erase"))
     yield from lint()
     for name in TIERS if what == "all" else ("unit",):
         yield from tier(name, full=full)
@@ -99,8 +144,9 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
     if what == "all":
         yield Step("hot path", (sys.executable, "-m", "benchmarks.compare_micro"))
     if full:
-        yield Step("coverage: combine", (sys.executable, "-m", "coverage", "combine", "--quiet"))
-        yield Step("coverage: report", (sys.executable, "-m", "coverage", "report"))
+        # What was measured is kept, so that a run which is resumed measures all of it.
+        yield Step("coverage: combine", (*coverage, "combine", "--quiet", "--keep"), lasting=False)
+        yield Step("coverage: report", (*coverage, "report"), lasting=False)
 
 
 def environment() -> dict[str, str]:
@@ -119,21 +165,94 @@ def run(step: Step, inherited: Mapping[str, str]) -> bool:
     """Run one step, say how long it took, return whether it passed."""
     print(f"\n==> {step.name}", flush=True)
     started = time.monotonic()
-    status = subprocess.run(step.command, cwd=TOP, env={**inherited, **step.environment}).returncode
-    verdict = "ok" if status == 0 else f"FAILED (exit status {status})"
+    # In a session of its own: what it leaves running ends with it.
+    process = subprocess.Popen(
+        step.command, cwd=TOP, env={**inherited, **step.environment}, start_new_session=True
+    )
+    try:
+        status = process.wait(step.minutes * 60)
+        verdict = "ok" if status == 0 else f"FAILED (exit status {status})"
+    except subprocess.TimeoutExpired:
+        status, verdict = 1, f"FAILED (ended after its budget of {step.minutes:g} minutes)"
+        _end(process)
+    except BaseException:  # the terminal's interrupt reaches only us
+        _end(process)
+        raise
     print(f"<== {step.name}: {verdict}, {time.monotonic() - started:.1f} s", flush=True)
     return status == 0
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+class Record:
+    """Names of steps that have passed on the present tree; another tree has none."""
+
+    def __init__(self, path: Path, tree: str) -> None:
+        self._path = path
+        self._tree = tree
+        self.passed: set[str] = set()
+        if path.exists():
+            kept = json.loads(path.read_text())
+            if kept["tree"] == tree:
+                self.passed = set(kept["passed"])
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.passed = set()
+        self._path.unlink(missing_ok=True)
+
+    def add(self, step: Step) -> None:
+        """Write down that it has passed."""
+        if step.lasting:
+            self.passed.add(step.name)
+            kept = {"tree": self._tree, "passed": sorted(self.passed)}
+            self._path.write_text(json.dumps(kept))
+
+
+def tree() -> str:
+    """A digest of every file that git tracks or would track."""
+    listed = subprocess.run(
+        ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"),
+        cwd=TOP, check=True, capture_output=True,
+    ).stdout.split(b"\0")  # fmt: skip
+    digest = hashlib.sha256()
+    for name in sorted(set(filter(None, listed))):
+        path = TOP / os.fsdecode(name)
+        if path.is_file():
+            digest.update(name + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def main(arguments: list[str]) -> int:
     """Run everything that belongs to the first argument; 0 when all of it passed."""
-    plan = list(steps(arguments[0], full="--full" in arguments))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("quick", "all", "conformance", "bench"))
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args(arguments)
+    planned = steps(options.what, full=options.full)
+    plan = [step for step in planned if options.only in step.name]
     if not plan:
-        print(f"nothing to run for {arguments[0]}", file=sys.stderr)
+        print(f"nothing to run for {options.what}", file=sys.stderr)
         return 1
     inherited = environment()
-    failed = [step.name for step in plan if not run(step, inherited)]
-    print(f"\n{len(plan) - len(failed)} of {len(plan)} steps passed", flush=True)
+    record = Record(RECORD, tree()) if options.full else None
+    if record is not None and not (options.resume or options.only):
+        record.forget()
+    started, failed = time.monotonic(), []
+    for step in plan:
+        if options.resume and record is not None and step.name in record.passed:
+            print(f"\n=== {step.name}: has passed on this tree before", flush=True)
+        elif not run(step, inherited):
+            failed.append(step.name)
+        elif record is not None:
+            record.add(step)
+    minutes = (time.monotonic() - started) / 60
+    print(f"\n{len(plan) - len(failed)} of {len(plan)} steps passed, {minutes:.1f} minutes")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -73,6 +73,66 @@ def test_one_failure_fails_the_whole_but_stops_nothing(
     assert "failed: first" in captured.err
 
 
+def test_a_step_that_does_not_end_is_ended_and_has_failed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    command = (sys.executable, "-c", "import time; time.sleep(600)")
+    assert not run_checks.run(Step("endless", command, minutes=0.01), {})
+    assert "FAILED (ended after its budget of 0.01 minutes)" in capfd.readouterr().out
+
+
+def test_every_tier_has_a_budget() -> None:
+    assert set(run_checks.BUDGETS) == set(run_checks.FULL_BUDGETS) == set(run_checks.TIERS)
+
+
+def test_a_run_is_resumed_where_it_failed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    marker = tmp_path / "repaired"
+    fails_first = f"from pathlib import Path; exit(not Path({str(marker)!r}).exists())"
+    codes = {"first": "print('first ran')", "second": fails_first}
+    plan = [Step(name, (sys.executable, "-c", code)) for name, code in codes.items()]
+    plan.append(Step("report", (sys.executable, "-c", "print('reported')"), lasting=False))
+    monkeypatch.setattr(run_checks, "steps", lambda what, full: iter(plan))
+    monkeypatch.setattr(run_checks, "RECORD", tmp_path / "record.json")
+    monkeypatch.setattr(run_checks, "tree", lambda: "one")
+
+    assert run_checks.main(["all", "--full"]) == 1
+    marker.touch()
+    capfd.readouterr()
+    assert run_checks.main(["all", "--full", "--resume"]) == 0
+    output = capfd.readouterr().out
+    assert "first ran" not in output
+    assert "first: has passed on this tree before" in output
+    assert "reported" in output
+
+    monkeypatch.setattr(run_checks, "tree", lambda: "another")
+    assert run_checks.main(["all", "--full", "--resume"]) == 0
+    assert "first ran" in capfd.readouterr().out
+
+
+def test_one_tier_can_be_run_alone(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plan = [Step(name, (sys.executable, "-c", f"print('ran {name}')")) for name in ("edge", "unit")]
+    monkeypatch.setattr(run_checks, "steps", lambda what, full: iter(plan))
+    assert run_checks.main(["all", "--only", "edge"]) == 0
+    output = capfd.readouterr().out
+    assert "ran edge" in output
+    assert "ran unit" not in output
+
+
+def test_the_tree_is_another_one_after_any_change(tmp_path: Path) -> None:
+    before = run_checks.tree()
+    added = TOP / "tests" / f"untracked-{tmp_path.name}.txt"
+    added.write_text("new")
+    try:
+        assert run_checks.tree() != before
+    finally:
+        added.unlink()
+    assert run_checks.tree() == before
+
+
 def test_nothing_to_run_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_checks, "steps", lambda what, full: iter(()))
     assert run_checks.main(["bench"]) == 1
