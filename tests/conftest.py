@@ -1,6 +1,7 @@
 """What holds for all tiers: hypothesis profiles, no test that is quietly skipped, one database server each."""
 
 import os
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -8,10 +9,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.databases import MariaServer, PostgresServer
 
-# The quick profile finds the same things on every machine; the full one looks for new ones. Neither judges by
+# Both profiles look for something new in every run; the seed that is printed repeats one. Neither judges by
 # the clock: on a fresh clone the first example waits for Hypothesis to build its table of Unicode.
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("quick", UNTIMED, max_examples=100, derandomize=True)
+settings.register_profile("quick", UNTIMED, max_examples=100, print_blob=True)
 settings.register_profile("full", UNTIMED, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
@@ -19,6 +20,24 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--no-skips`, which `make test` gives."""
     parser.addoption("--no-skips", action="store_true", help="fail when a test is skipped")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give Hypothesis a seed of this run's own, unless `--hypothesis-seed` or HYPOTHESIS_SEED names one."""
+    if config.option.hypothesis_seed is None:
+        given = os.environ.get("HYPOTHESIS_SEED")
+        config.option.hypothesis_seed = given or str(secrets.randbits(32))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how to have the same examples again."""
+    seed = config.option.hypothesis_seed
+    terminalreporter.write_line(
+        f"Hypothesis drew from seed {seed}; HYPOTHESIS_SEED={seed} repeats it"
+    )
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,5 +1,6 @@
 """`scripts/run_checks.py` and `tests/conftest.py`: nothing of `make test` can be left out."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,27 @@ def test_a_skipped_test_fails_the_tier(tmp_path: Path, flags: list[str], status:
         text=True,
     )
     assert run.returncode == status, run.stdout + run.stderr
+
+
+def drawn(folder: Path, seed: int) -> str:
+    """What a test of its own is given under a seed."""
+    (folder / "test_drawing.py").write_text(
+        "from hypothesis import given, strategies as st\n\n"
+        "@given(st.lists(st.integers()))\n"
+        "def test_draw(numbers):\n    print(numbers)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider"]
+    run = subprocess.run(
+        [*command, "-q", "-s", f"--rootdir={folder}", "-c", "/dev/null", str(folder)],
+        cwd=TOP,
+        env={**os.environ, "HYPOTHESIS_SEED": str(seed)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"HYPOTHESIS_SEED={seed} repeats it" in run.stdout
+    return "\n".join(line for line in run.stdout.splitlines() if line.startswith("["))
+
+
+def test_a_seed_repeats_its_examples_and_another_one_has_others(tmp_path: Path) -> None:
+    assert drawn(tmp_path, 1) == drawn(tmp_path, 1) != drawn(tmp_path, 2)
