@@ -24,11 +24,14 @@ from pusher_server.cluster.wire import (
     announcement_id,
     decode_message,
     decode_transition,
+    is_epoch,
+    is_of_another_release,
     opening_of,
     topic_of,
 )
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import ClusterListener, RosterFull, Tallies, Transition, Version
+from pusher_server.unreadable import UnreadableLog
 
 logger = logging.getLogger("pusher_server.cluster")
 
@@ -67,6 +70,7 @@ class Attachment(StoreListener, Tallies):
             link, self._on_news, self._fenced, lease=lease, undo_window=undo_window
         )
         self.followings = Followings(link, self.interest, self.holdings, node, lease=lease)
+        self._unreadable = UnreadableLog()
         #: Why the store cannot be asked; None while all is well.
         self.problem: str | None = "not connected yet"
         self._own = opening_of(node)
@@ -156,12 +160,24 @@ class Attachment(StoreListener, Tallies):
             transition = decode_transition(body)
             if transition is not None:
                 self.followings.on_transition(address, transition)
+            else:
+                self._unread(address, body)
             return
         if body.startswith(self._own):  # Redis tells the publisher too: 0.1 µs instead of 0.7
             return
         envelope = decode_message(body)
-        if envelope is not None and self._listener is not None:
+        if envelope is None:
+            self._unread(address, body)
+        elif self._listener is not None:
             self._listener.on_message(topic, envelope.message)
+
+    def _unread(self, address: str, body: bytes) -> None:
+        if not is_of_another_release(body):
+            self._unreadable.tell(
+                "a publication of another program",
+                f"{address!r} at {self.link.peer}",
+                "only this server's nodes may publish there; in Redis give each program a prefix of its own",
+            )
 
     def on_lost(self, reason: str) -> None:
         """The link ended."""
@@ -198,6 +214,10 @@ class Attachment(StoreListener, Tallies):
         holder = f"{self.node}.{self._number}"
         former, self._names = self._names, [*self._names, holder]
         entered = await self.link.call(Enter(holder, before, self._confirmed, self.epoch))
+        if not is_epoch(entered.epoch):
+            raise ClusterUnavailable(
+                f"its epoch {entered.epoch[:20]!r} is none of ours; delete the hash that ends in ':world'"
+            )
         self._ended.clear()  # what was refused under an old name has been answered by now
         self.holder, self.epoch = holder, entered.epoch
         self._settled = self._confirmed = 0
@@ -309,6 +329,13 @@ class Attachment(StoreListener, Tallies):
         """Announce a batch. It comes again until it is confirmed, and is announced once."""
         self._settled = renewed.batch
         for due in renewed.due:
+            if due.address.count(":") < 2:
+                self._unreadable.tell(
+                    "a change that is to be announced",
+                    f"{due.address!r} at {self.link.peer}",
+                    "somebody else has written it; it is dropped now",
+                )
+                continue
             self.holdings.settled((due.address, due.key), held=due.held)
             if self._listener is not None:
                 self._listener.on_settled(

@@ -12,7 +12,13 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
-from pusher_server.interfaces import CachedEvent, ClusterMessage, CountMessage, Topic
+from pusher_server.interfaces import (
+    CachedEvent,
+    ClusterMessage,
+    CountMessage,
+    EventMessage,
+    Topic,
+)
 
 WIRE = 1
 
@@ -62,6 +68,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _envelope = msgspec.msgpack.Decoder(Envelope)
 _transition = msgspec.msgpack.Decoder(Transitioned)
 _cached = msgspec.msgpack.Decoder(CachedEvent)
+_anything = msgspec.msgpack.Decoder()
+
+#: What decoders raise for bytes that are none of ours: DecodeError and UnicodeDecodeError are ValueErrors.
+UNREADABLE = (ValueError, RecursionError)
 
 
 def encode_message(sender: str, message: ClusterMessage) -> bytes:
@@ -76,12 +86,17 @@ def opening_of(sender: str) -> bytes:
 
 
 def decode_message(body: bytes) -> Envelope | None:
-    """None for what another release says that we do not know."""
+    """None for what another release says that we do not know, and for what is unreadable."""
     try:
         found = _envelope.decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
-    return found if found.wire == WIRE else None
+    if found.wire != WIRE:
+        return None
+    message = found.message
+    if type(message) is EventMessage and not _is_utf8(message.payload):
+        return None  # it would cost every browser of the channel its connection
+    return found
 
 
 def encode_transition(transition: Transitioned) -> bytes:
@@ -90,12 +105,37 @@ def encode_transition(transition: Transitioned) -> bytes:
 
 
 def decode_transition(body: bytes) -> Transitioned | None:
-    """None for what another release says that we do not know."""
+    """As `decode_message`."""
     try:
         found = _transition.decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
-    return found if found.wire == WIRE else None
+    return found if found.wire == WIRE and is_epoch(found.epoch) else None
+
+
+def is_of_another_release(body: bytes) -> bool:
+    """Of a body that was not decoded: whether a release that we do not know may have written it."""
+    try:
+        found = _anything.decode(body)
+    except UNREADABLE:
+        return False
+    return isinstance(found, list) and len(found) > 1 and type(found[0]) is int
+
+
+@lru_cache(maxsize=64)
+def is_epoch(text: str) -> bool:
+    """Whether it names a store's memory: some hexadecimal digits."""
+    return 0 < len(text) <= 16 and all(each in "0123456789abcdef" for each in text)
+
+
+def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def announcement_id(address: str, key: str, version: str, *, held: bool) -> str:
@@ -112,6 +152,7 @@ def encode_cached(event: CachedEvent) -> bytes:
 def decode_cached(body: bytes) -> CachedEvent | None:
     """None when it cannot be read."""
     try:
-        return _cached.decode(body)
-    except msgspec.DecodeError:
+        found = _cached.decode(body)
+    except UNREADABLE:
         return None
+    return found if _is_utf8(found.payload) and _is_utf8(found.data) else None

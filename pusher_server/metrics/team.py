@@ -86,13 +86,15 @@ async def _reading(process: Asked) -> Reading | None:
         return None
     try:
         return await asyncio.wait_for(process.ask(), PATIENCE)
-    except TimeoutError:
+    except (TimeoutError, ValueError):  # silent, or of another release: the package was replaced
         return None
 
 
 def _add(sums: Sums, reading: Reading, *, gauges: bool) -> None:
     for name, samples in reading.numbers.items():
-        metric = catalogue.BY_NAME[name]
+        metric = catalogue.BY_NAME.get(name)
+        if metric is None:  # a worker of another release has it
+            continue
         if gauges and metric.largest:
             sums.add_largest(name, samples)
         elif gauges or metric.kind == "counter":

@@ -14,7 +14,9 @@ from pusher_server.interfaces import (
     channels_topic,
     members_topic,
 )
-from pusher_server.node.occupancy import total
+from pusher_server.node.member_infos import MemberInfos
+from pusher_server.node.occupancy import is_number, total
+from pusher_server.unreadable import UnreadableLog
 
 
 class Inspection:
@@ -28,6 +30,8 @@ class Inspection:
         self._broker = broker
         self._roster = roster
         self._census = census
+        self._unreadable = UnreadableLog()
+        self._infos = MemberInfos(self._unreadable)
 
     async def channels(self, app: App, prefix: str = "") -> AsyncIterator[dict[str, int]]:
         """Occupied channels and their subscription counts, page by page; there may be many.
@@ -50,7 +54,13 @@ class Inspection:
     async def members(self, app: App, name: str) -> AsyncIterator[list[tuple[str, bytes]]]:
         """(user id, info as JSON or b"" when absent), page by page."""
         async for page in self._roster.scan(members_topic(app.id, name)):
-            yield [(user_id, next(iter(holders.values()))) for user_id, holders in page.items()]
+            found = [
+                (user_id, next(iter(holders.values())))
+                for user_id, holders in page.items()
+                if holders
+            ]
+            topic = members_topic(app.id, name)
+            yield [each for each in found if self._infos.is_readable(topic, *each)]
 
     async def cached(self, app: App, name: str) -> CachedEvent | None:
         """The last event of a cache channel."""
@@ -63,4 +73,10 @@ class Inspection:
     def _count(self, app: App, name: str, holders: Mapping[str, bytes]) -> int:
         space = self._hub.spaces.get(app.id)
         channel = None if space is None else space.channels.get(name)
+        if not all(map(is_number, holders.values())):
+            self._unreadable.tell(
+                "a number of subscribers",
+                f"of {name[:100]!r}, app {app.id!r}",
+                "no node of this cluster has written it; delete the channel's field in Redis",
+            )
         return total(0 if channel is None else len(channel), holders, self._node_id)

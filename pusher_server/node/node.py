@@ -26,6 +26,7 @@ from pusher_server.interfaces import (
 )
 from pusher_server.node.counts import SubscriptionCounts
 from pusher_server.node.inspection import Inspection
+from pusher_server.node.member_infos import MemberInfos
 from pusher_server.node.occupancy import Occupancy
 from pusher_server.node.publishing import Publishing
 from pusher_server.node.refusal_log import RefusalLog
@@ -44,6 +45,7 @@ from pusher_server.signals import (
     Signal,
     SubscriptionRejected,
 )
+from pusher_server.unreadable import UnreadableLog
 
 logger = logging.getLogger("pusher_server.node")
 
@@ -83,6 +85,7 @@ class Node(ClusterListener):
         self._observers_of: dict[type[Signal], list[Observer]] = {}
         self._census = census
         self._refusals = RefusalLog(clock)
+        self._infos = MemberInfos(UnreadableLog(clock))
         self._occupancy = Occupancy(roster)
         self._counts = SubscriptionCounts(
             node_id, hub, broker, roster, self._occupancy, self.emit, clock
@@ -224,7 +227,11 @@ class Node(ClusterListener):
         """Later joiners see a member's new info; nobody is told (PROTOCOL §3.4)."""
         app_id, _, name = topic
         channel = self._channel_with_members(app_id, name)
-        if channel is not None and channel.members is not None:
+        if (
+            channel is not None
+            and channel.members is not None
+            and self._infos.is_readable(topic, key, value)
+        ):
             channel.members.update(key, value, version)
 
     def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> Collection[str]:
@@ -233,7 +240,7 @@ class Node(ClusterListener):
         channel = self._channel_with_members(app_id, name) if kind == "members" else None
         if channel is None or channel.members is None:
             return ()
-        members = channel.members
+        members, snapshot = channel.members, self._infos.readable(topic, snapshot)
         if members.version is None:
             members.adopt(snapshot)
             return ()
@@ -279,6 +286,10 @@ class Node(ClusterListener):
         if channel is None or channel.members is None or channel.members.version is None:
             return
         user_id, members = transition.key, channel.members
+        if transition.held and not self._infos.is_readable(
+            transition.topic, user_id, transition.value
+        ):
+            return
         was_member = members.value(user_id) is not None
         if transition.held:
             members.add(user_id, transition.value, transition.version)

@@ -10,10 +10,19 @@ from pusher_server.hub.channel import Channel
 from pusher_server.hub.space import AppSpace
 from pusher_server.interfaces import Roster, channels_topic
 
+#: Nobody has more subscribers than these can say.
+_DIGITS = 10
+
 
 def total(here: int, holders: Mapping[str, bytes], node_id: str) -> int:
     """The subscriptions of a channel: this node's own number exactly, the others' from the roster."""
-    return here + sum(int(value) for holder, value in holders.items() if holder != node_id)
+    others = (value for holder, value in holders.items() if holder != node_id)
+    return here + sum(int(value) for value in others if is_number(value))
+
+
+def is_number(value: bytes) -> bool:
+    """Whether a node of ours would hold this for a channel: its subscribers, as a few digits."""
+    return len(value) <= _DIGITS and value.isdigit()
 
 
 class Occupancy:

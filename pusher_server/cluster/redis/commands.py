@@ -5,7 +5,8 @@ Most are scripts (`lua/`). Those that only read one key, and plain publications,
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,12 +14,17 @@ import msgspec
 from pusher_server.cluster import store as ask
 from pusher_server.cluster.redis.link import Argument
 from pusher_server.cluster.store import Command
+from pusher_server.cluster.wire import UNREADABLE, is_epoch
 
 #: Entries in a page of a scan, about.
 PAGE = 1_000
 
 #: [order, value last given, {holder: value}], as `lua/store.lua` has it.
-_entry = msgspec.msgpack.Decoder(tuple[int, str, dict[str, str]]).decode
+Entry = tuple[int, str, dict[str, str]]
+_entry = msgspec.msgpack.Decoder(Entry).decode
+#: Told of what is left out: the key in Redis, and its field.
+LeftOut = Callable[[str, bytes], None]
+ReadEntry = Callable[[bytes, bytes], tuple[str, Entry] | None]
 
 
 class Asked:
@@ -34,8 +40,21 @@ class Asked:
         self.read = read
 
 
-def asked(command: Command[Any], base: str, run_id: str) -> Asked:
+def asked(command: Command[Any], base: str, run_id: str, left_out: LeftOut) -> Asked:
     """For all but subscriptions and publications; `base` is what the store's keys start with."""
+
+    def entry_of(address: str) -> ReadEntry:
+        """Reads a field and its value; None when they cannot be read, which concerns no other."""
+
+        def read(field: bytes, packed: bytes) -> tuple[str, Entry] | None:
+            try:
+                return field.decode(), _entry(packed)
+            except UNREADABLE:
+                left_out(f"{base}:t:{address}", field)
+                return None
+
+        return read
+
     match command:
         case ask.Track(holder, address, key, value, limit, again, tell):
             flags = ("1" if each else "" for each in (again, tell))
@@ -43,20 +62,22 @@ def asked(command: Command[Any], base: str, run_id: str) -> Asked:
         case ask.Untrack(holder, address, key):
             return Asked("untrack", (holder, address, key), _released)
         case ask.Snapshot(address, entries):
-            return Asked("snapshot", (address, "1" if entries else ""), _topic_state)
+            read = partial(_topic_state, entry_of(address))
+            return Asked("snapshot", (address, "1" if entries else ""), read)
         case ask.Recall(address):
             return Asked("recall", (address,), _remembered)
         case ask.Lookup(address, keys):
             if not keys:
                 return Asked("", ("HLEN", f"{base}:t:{address}"), lambda _: ask.Holders({}))
             topic = f"{base}:t:{address}"
-            return Asked("", ("HMGET", topic, *keys), lambda reply: _holders(keys, reply))
+            found = partial(_holders, entry_of(address), keys)
+            return Asked("", ("HMGET", topic, *keys), found)
         case ask.Count(address):
             return Asked("", ("HLEN", f"{base}:t:{address}"), int)
         case ask.Scan(address, prefix, cursor):
             match = ("MATCH", _escaped(prefix) + "*") if prefix else ()
             place = ("HSCAN", f"{base}:t:{address}", cursor or "0")
-            return Asked("", (*place, *match, "COUNT", PAGE), _page)
+            return Asked("", (*place, *match, "COUNT", PAGE), partial(_page, entry_of(address)))
         case _:
             return _lease(command, run_id)
 
@@ -84,22 +105,35 @@ def _escaped(prefix: str) -> str:
     return re.sub(r"([*?\[\]\\])", r"\\\1", prefix)
 
 
+def _epoch(raw: bytes) -> str:
+    """Raises ValueError when it is none of ours: then nothing of the store can be trusted."""
+    epoch = raw.decode()
+    if not is_epoch(epoch):
+        raise ValueError("an epoch that is none of ours")
+    return epoch
+
+
+def _text(raw: bytes) -> str:
+    """For names in logs, and keys that are compared: what is not UTF-8 matches nothing."""
+    return raw.decode(errors="replace")
+
+
 def _entered(reply: Any) -> ask.Entered:
-    return ask.Entered(reply[0].decode(), [each.decode() for each in reply[1]])
+    return ask.Entered(_epoch(reply[0]), [_text(each) for each in reply[1]])
 
 
 def _renewed(reply: Any) -> ask.Renewed:
     epoch, batch, due, holders, sums, swept, count, more = reply
     return ask.Renewed(
-        epoch=epoch.decode(),
+        epoch=_epoch(epoch),
         batch=batch,
         due=[
-            ask.Due(address.decode(), key.decode(), bool(held), version.decode())
+            ask.Due(_text(address), _text(key), bool(held), _text(version))
             for address, key, held, version in zip(*(due[at::4] for at in range(4)), strict=True)
         ],
         holders=holders,
-        elsewhere={name.decode(): count for name, count in zip(sums[::2], sums[1::2], strict=True)},
-        swept={swept.decode(): count} if swept else {},
+        elsewhere={_text(name): count for name, count in zip(sums[::2], sums[1::2], strict=True)},
+        swept={_text(swept): count} if swept else {},
         more=bool(more),
     )
 
@@ -110,28 +144,35 @@ def _tracked(reply: Any) -> ask.Tracked:
 
 
 def _released(reply: Any) -> ask.Released:
-    return ask.Released(reply[0], reply[1].decode())
+    return ask.Released(reply[0], _text(reply[1]))
 
 
-def _topic_state(reply: Any) -> ask.TopicState:
+def _topic_state(read: ReadEntry, reply: Any) -> ask.TopicState:
     epoch, n, flat = reply
-    entries = [(_entry(packed), key) for key, packed in zip(flat[::2], flat[1::2], strict=True)]
-    entries.sort(key=lambda each: each[0][0])
-    return ask.TopicState(epoch.decode(), n, {key.decode(): entry[1] for entry, key in entries})
+    entries = list(_entries(read, flat))
+    entries.sort(key=lambda each: each[1][0])
+    return ask.TopicState(_epoch(epoch), n, {key: entry[1] for key, entry in entries})
 
 
-def _holders(keys: list[str], reply: Any) -> ask.Holders:
-    found = zip(keys, reply, strict=True)
-    return ask.Holders({key: _entry(packed)[2] for key, packed in found if packed is not None})
+def _holders(read: ReadEntry, keys: list[str], reply: Any) -> ask.Holders:
+    pairs = ((key.encode(), packed) for key, packed in zip(keys, reply, strict=True))
+    found = (read(*each) for each in pairs if each[1] is not None)
+    return ask.Holders({each[0]: each[1][2] for each in found if each is not None})
 
 
-def _page(reply: Any) -> ask.Page:
+def _page(read: ReadEntry, reply: Any) -> ask.Page:
     cursor, flat = reply
-    pairs = zip(flat[::2], flat[1::2], strict=True)
     return ask.Page(
         "" if cursor == b"0" else cursor.decode(),
-        {key.decode(): _entry(packed)[2] for key, packed in pairs},
+        {key: entry[2] for key, entry in _entries(read, flat)},
     )
+
+
+def _entries(read: ReadEntry, flat: list[bytes]) -> Iterator[tuple[str, Entry]]:
+    for field, packed in zip(flat[::2], flat[1::2], strict=True):
+        found = read(field, packed)
+        if found is not None:
+            yield found
 
 
 def _remembered(reply: Any) -> ask.Remembered:

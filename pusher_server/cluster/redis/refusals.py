@@ -17,6 +17,8 @@ _REASONS = {
     "OOM": "Redis has no memory left (maxmemory)",
     "MISCONF": "Redis cannot save to its disk and refuses writes",
     "NOSCRIPT": "Redis has forgotten our scripts (SCRIPT FLUSH)",
+    "WRONGTYPE": "somebody else has written to our keys in Redis; delete those that begin with {prefix:"
+    " (cluster.redis.prefix)",
     "BUSY": "Redis is busy with somebody's script",
     "CLUSTERDOWN": "the Redis Cluster is down",
     "MOVED": "the slot has moved to another node of the Redis Cluster",

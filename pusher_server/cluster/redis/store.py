@@ -23,12 +23,22 @@ from pusher_server.cluster.store import (
 )
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
+from pusher_server.unreadable import UnreadableLog
 
 R = TypeVar("R")
 
 #: What scripts refuse with (`lua/`), by the first word.
 _REFUSALS: dict[str, type[Exception]] = {"FENCED": Fenced, "FULL": RosterFull}
 _NOTHING = Nothing()
+#: What reading an answer raises when it is none of ours.
+UNEXPECTED = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 class RedisStore(StoreLink):
@@ -57,6 +67,7 @@ class RedisStore(StoreLink):
         self._unsubscribe = b"SUNSUBSCRIBE" if sharded else b"UNSUBSCRIBE"
         self._remember = scripts.by_name["remember"].sha
         self._listener: StoreListener | None = None
+        self._unreadable = UnreadableLog()
         self._connection: RedisConnection | None = None
         self._calls: set[asyncio.Future[Any]] = set()
         self._opening = asyncio.Lock()
@@ -103,7 +114,7 @@ class RedisStore(StoreLink):
         elif isinstance(command, Publish | Remember):
             connection.send(self._packed(command), partial(self._replied, answer, _nothing))
         else:
-            what = asked(command, self._base, connection.run_id)
+            what = asked(command, self._base, connection.run_id, self._left_out)
             packed = self._script(what.script, what.arguments) if what.script else None
             connection.send(
                 packed or pack(what.arguments), partial(self._replied, answer, what.read)
@@ -176,12 +187,21 @@ class RedisStore(StoreLink):
         elif not answer.done():
             try:
                 answer.set_result(read(reply))
-            except (ValueError, TypeError, LookupError, AttributeError) as error:
+            except UNEXPECTED as error:
                 # Somebody else writes to our keys, or a later release does.
                 reason = f"Redis holds what we cannot read: {type(error).__name__}"
+                self._unreadable.tell("an answer", f"{self.peer} ({error})", self._repair)
                 fail(answer, ClusterUnavailable(reason))
         if self._connection is not None:
             self._connection.answered()
+
+    @property
+    def _repair(self) -> str:
+        return f"somebody else writes to its keys; delete those that begin with {self._base}:"
+
+    def _left_out(self, key: str, field: bytes) -> None:
+        repair = f"delete it: HDEL {key} with the field {field[:100]!r}"
+        self._unreadable.tell("an entry", f"in {self.peer}", repair)
 
     def _refused(self, error: ReplyError) -> None:
         """Node and store may differ from here on, so the link begins anew.

@@ -81,7 +81,10 @@ class WatchedMaster:
         answer = await self._dialler.ask(sentinel, command, sentinel=True)
         if answer is None:
             raise ClusterUnavailable(f"the Sentinel at {sentinel} knows no master {self._master!r}")
-        return Place(answer[0].decode(), int(answer[1]))
+        try:
+            return Place(answer[0].decode(), int(answer[1]))
+        except (TypeError, ValueError, LookupError, AttributeError):
+            raise ClusterUnavailable(f"the Sentinel at {sentinel} names no address") from None
 
 
 class RedisCluster:

@@ -236,7 +236,7 @@ class Peer(asyncio.Protocol):
                     if self._full or self.queued > ANSWER_BYTES:
                         self._hold(frames)
                         return
-        except (NotOurs, msgspec.DecodeError) as error:
+        except (NotOurs, ValueError, RecursionError) as error:  # bad msgpack, bad UTF-8
             self.cut(f"it does not speak our language: {error}")
 
     def _command(self, chunk: bytes, start: int, end: int) -> None:

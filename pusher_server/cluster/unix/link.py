@@ -187,7 +187,7 @@ class _Stream(asyncio.Protocol):
                     self.greeted.set_result(None)
                 if self.ended:
                     return
-        except (NotOurs, msgspec.DecodeError) as error:
+        except (NotOurs, ValueError, RecursionError) as error:  # bad msgpack, bad UTF-8
             self.end(f"the bus does not speak our language: {error}")
 
     def _on_event(self, chunk: bytes, start: int, end: int) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from pusher_server.metrics import catalogue
 from pusher_server.metrics.catalogue import Metric
 from pusher_server.metrics.reading import Reading, State
@@ -102,3 +104,13 @@ async def test_a_worker_that_does_not_answer_is_left_out_and_counted(monkeypatch
     assert total(snapshot, catalogue.CONNECTIONS, "1") == 1
     assert total(snapshot, catalogue.DELIVERIES, "1") == 10
     assert snapshot.states == {"1": "does not answer", "2": State()}
+
+
+async def test_a_reading_of_another_release_is_no_answer() -> None:
+    """The package may be replaced under a running supervisor: then a worker is of another one."""
+
+    async def other() -> Reading:
+        return msgspec.json.decode(b'{"node": 1}', type=Reading)
+
+    found = await Team(lambda: [Asked("1", "ready", 1, other)]).snapshot()
+    assert found.states == {"1": "does not answer"}

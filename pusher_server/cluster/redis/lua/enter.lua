@@ -12,20 +12,18 @@ if not epoch or world[2] ~= run then
   -- knows better.
   redis.call('DEL', SETTLED)
   all_leases_anew()
-  for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, now + UNDO, '+inf')) do
-    redis.call('ZADD', LEAVING, now + UNDO, place)
-  end
+  leaves_by_this_clock()
 end
 hear()
 
 local given = succeeds ~= '' and redis.call('HGET', DUE, succeeds)
 if given then
-  given = cmsgpack.unpack(given)
-  if given[1] > tonumber(confirmed) then
-    give_back(given[2], node_of(succeeds))
+  local batch, due = batch_in(given, 0)
+  if batch > tonumber(confirmed) then
+    give_back(due, node_of(succeeds))
   end
-  confirm(given[2])
-  redis.call('HSET', DUE, succeeds, cmsgpack.pack({given[1], {}}))
+  confirm(due)
+  redis.call('HSET', DUE, succeeds, cmsgpack.pack({batch, {}}))
 end
 if known ~= '' and known ~= epoch then
   redis.call('HSET', WORLD, 'unsure_until', now + LEASE)

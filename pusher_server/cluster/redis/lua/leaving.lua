@@ -2,7 +2,7 @@
 
 -- A moment of its own for each leave, so that those of one script keep their order.
 local function after(wait)
-  local tick = math.max(now, tonumber(redis.call('HGET', WORLD, 'tick') or 0) + 1)
+  local tick = math.max(now, number_in(redis.call('HGET', WORLD, 'tick'), 0) + 1)
   redis.call('HSET', WORLD, 'tick', tick)
   return tick + wait
 end
@@ -51,7 +51,10 @@ local function let_go(holder, address, key)
   redis.call('ZREM', at('i:' .. holder), place)
   local topic = at('t:' .. address)
   local packed = redis.call('HGET', topic, key)
-  local entry = packed and cmsgpack.unpack(packed)
+  local entry = entry_in(packed)
+  if packed and not entry then
+    redis.call('HDEL', topic, key) -- nobody can hold it
+  end
   if not entry or entry[3][holder] == nil then
     return 0, ''
   end
@@ -61,8 +64,8 @@ local function let_go(holder, address, key)
     return 0, ''
   end
   redis.call('HDEL', topic, key)
-  local floor = tonumber(redis.call('HGET', WORLD, 'floor') or 0)
-  local n = tonumber(redis.call('HGET', VERSIONS, address) or floor) + 1
+  local floor = counter_in(redis.call('HGET', WORLD, 'floor'), 0)
+  local n = counter_in(redis.call('HGET', VERSIONS, address), floor) + 1
   if redis.call('EXISTS', topic) == 1 then
     redis.call('HSET', VERSIONS, address, n)
   else
@@ -83,14 +86,20 @@ local function release_some(holder)
   local index = at('i:' .. holder)
   local places = redis.call('ZRANGE', index, 0, SWEEP - 1)
   for _, place in ipairs(places) do
-    let_go(holder, parts_of(place))
+    local address, key = parts_of(place)
+    if address then
+      let_go(holder, address, key)
+    else
+      redis.call('ZREM', index, place)
+    end
   end
   if redis.call('EXISTS', index) == 1 then
     return #places, true
   end
   local given = redis.call('HGET', DUE, holder)
   if given then
-    give_back(cmsgpack.unpack(given)[2], node_of(holder))
+    local _, due = batch_in(given, 0)
+    give_back(due, node_of(holder))
   end
   redis.call('HDEL', DUE, holder)
   redis.call('HDEL', TALLIES, holder)
@@ -104,10 +113,23 @@ local function all_leases_anew()
   end
 end
 
--- A silence of all is the store's own absence: nobody pays for it with a lease.
+-- None is due later than if it were left now.
+local function leaves_by_this_clock()
+  for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, now + UNDO, '+inf')) do
+    redis.call('ZADD', LEAVING, now + UNDO, place)
+  end
+end
+
+-- A silence of all is the store's own absence: nobody pays for it with a lease. A clock that was set forward looks
+-- the same; one that was set back would keep the dead alive, and leaves waiting, for as long as the step.
 local function hear()
-  local heard = tonumber(redis.call('HGET', WORLD, 'heard') or 0)
-  if now - heard > LEASE / 2 then
+  local heard = number_in(redis.call('HGET', WORLD, 'heard'), 0)
+  if now < heard then
+    all_leases_anew()
+    leaves_by_this_clock()
+    local unsure_until = number_in(redis.call('HGET', WORLD, 'unsure_until'), 0)
+    redis.call('HSET', WORLD, 'tick', now, 'unsure_until', math.min(unsure_until, now + LEASE))
+  elseif now - heard > LEASE / 2 then
     all_leases_anew()
   end
   redis.call('HSET', WORLD, 'heard', now)

@@ -38,8 +38,7 @@ end
 local given = redis.call('HGET', DUE, holder)
 local batch, due = 0, {}
 if given then
-  given = cmsgpack.unpack(given)
-  batch, due = given[1], given[2]
+  batch, due = batch_in(given, confirmed)
 end
 if confirmed >= batch then
   confirm(due)
@@ -57,23 +56,29 @@ if #due == 0 then
     return redis.call('HEXISTS', GIVEN, place) == 1
   end
   -- Those of others stand between ours, until they take them: not all are looked at.
-  local is_open = now < tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0)
+  local is_open = now < number_in(redis.call('HGET', WORLD, 'unsure_until'), 0)
   for _, place in ipairs(redis.call('ZRANGE', JOINING, 0, 2 * AT_ONCE - 1)) do
-    local cause, at_version, unsure = unpack(cmsgpack.unpack(redis.call('HGET', JOINS, place)))
-    if #due < 4 * AT_ONCE and is_ours(cause) and not is_given(place) and not (unsure and is_open) then
+    local join = parts_of(place) and cause_in(redis.call('HGET', JOINS, place))
+    if not join then
       redis.call('ZREM', JOINING, place)
       redis.call('HDEL', JOINS, place)
-      hand_out(place, 1, at_version)
+    elseif #due < 4 * AT_ONCE and is_ours(join[1]) and not is_given(place) and not (join[3] and is_open) then
+      redis.call('ZREM', JOINING, place)
+      redis.call('HDEL', JOINS, place)
+      hand_out(place, 1, join[2])
     end
   end
   for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, '-inf', now, 'LIMIT', 0, 2 * AT_ONCE)) do
-    local cause, at_version = unpack(cmsgpack.unpack(redis.call('HGET', LEAVES, place)))
+    local leave = parts_of(place) and cause_in(redis.call('HGET', LEAVES, place))
     local waits = is_given(place) or redis.call('HEXISTS', JOINS, place) == 1
-    if #due < 4 * AT_ONCE and is_ours(cause) and not waits then
+    if not leave then
+      redis.call('ZREM', LEAVING, place)
+      redis.call('HDEL', LEAVES, place)
+    elseif #due < 4 * AT_ONCE and is_ours(leave[1]) and not waits then
       redis.call('ZREM', LEAVING, place)
       redis.call('HDEL', LEAVES, place)
       redis.call('ZADD', SETTLED, now + REMEMBERED * LEASE, place)
-      hand_out(place, 0, at_version)
+      hand_out(place, 0, leave[2])
     end
   end
   redis.call('ZREMRANGEBYSCORE', SETTLED, '-inf', now)
@@ -92,8 +97,10 @@ for _, other in ipairs(live) do
   nodes = nodes + (is_other and 1 or 0)
   local theirs = is_other and redis.call('HGET', TALLIES, other)
   if theirs then
-    for name, number in pairs(cmsgpack.unpack(theirs)) do
-      sums[name] = (sums[name] or 0) + number
+    for name, number in pairs(unpacked(theirs) or {}) do
+      if type(name) == 'string' then
+        sums[name] = (sums[name] or 0) + count_in(number)
+      end
     end
   end
 end

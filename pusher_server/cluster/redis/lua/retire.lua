@@ -5,12 +5,12 @@ if not redis.call('ZSCORE', LEASES, holder) then
 end
 redis.call('ZADD', LEASES, now, holder) -- fenced from here on
 local given = redis.call('HGET', DUE, holder)
-given = given and cmsgpack.unpack(given)
 if given then
-  if given[1] > confirmed then
-    give_back(given[2], node_of(holder))
+  local batch, due = batch_in(given, 0)
+  if batch > confirmed then
+    give_back(due, node_of(holder))
   end
-  confirm(given[2])
+  confirm(due)
   redis.call('HDEL', DUE, holder)
 end
 local _, more = release_some(holder)

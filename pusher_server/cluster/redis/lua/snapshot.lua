@@ -4,5 +4,5 @@ local world = redis.call('HMGET', WORLD, 'epoch', 'floor')
 if not world[1] then
   return fenced() -- emptied since this node has entered
 end
-local n = redis.call('HGET', VERSIONS, address) or world[2] or 0
-return {world[1], tonumber(n), ARGV[2] == '1' and redis.call('HGETALL', at('t:' .. address)) or {}}
+local n = counter_in(redis.call('HGET', VERSIONS, address), counter_in(world[2], 0))
+return {world[1], n, ARGV[2] == '1' and redis.call('HGETALL', at('t:' .. address)) or {}}

@@ -34,10 +34,70 @@ local function place_of(address, key)
   return #address .. ':' .. address .. key
 end
 
+-- Address and key; nil for what is no place.
 local function parts_of(place)
   local colon = string.find(place, ':', 1, true)
-  local size = tonumber(string.sub(place, 1, colon - 1))
+  local size = colon and tonumber(string.sub(place, 1, colon - 1))
+  if not size or size < 0 or size > #place - colon then
+    return nil
+  end
   return string.sub(place, colon + 1, colon + size), string.sub(place, colon + size + 1)
+end
+
+-- A row is what we have written, or nil: somebody else may write to our keys, and one bad row must not keep a
+-- script from its work, which would be so again at each renewal of each node.
+local function unpacked(packed)
+  if not packed then
+    return nil
+  end
+  local ok, row = pcall(cmsgpack.unpack, packed)
+  return ok and type(row) == 'table' and row or nil
+end
+
+local function entry_in(packed)
+  local row = unpacked(packed)
+  local good = row and type(row[1]) == 'number' and type(row[2]) == 'string' and type(row[3]) == 'table'
+  return good and row or nil
+end
+
+-- Of a join or a leave: who caused it, the version, whether it is unsure.
+local function cause_in(packed)
+  local row = unpacked(packed)
+  local good = row and type(row[1]) == 'string' and type(row[2]) == 'string'
+  return good and row or nil
+end
+
+-- The batch in DUE and what is in it; a batch that cannot be read is empty, and bad parts of one are left out.
+local function batch_in(packed, otherwise)
+  local row, due = unpacked(packed), {}
+  if not row or type(row[1]) ~= 'number' or type(row[2]) ~= 'table' then
+    return otherwise, due
+  end
+  for i = 1, #row[2] - 3, 4 do
+    local address, key, held, at_version = row[2][i], row[2][i + 1], row[2][i + 2], row[2][i + 3]
+    if type(address) == 'string' and type(key) == 'string' and type(held) == 'number' and type(at_version) == 'string' then
+      for _, each in ipairs({address, key, held, at_version}) do
+        due[#due + 1] = each
+      end
+    end
+  end
+  return row[1], due
+end
+
+-- A number that Lua keeps exact, else 0.
+local function count_in(value)
+  return type(value) == 'number' and math.abs(value) < 2^53 and value or 0
+end
+
+local function number_in(text, otherwise)
+  local number = tonumber(text or otherwise)
+  return number and math.abs(number) < 2^53 and number or otherwise
+end
+
+-- A number that only rises. One that cannot be read goes on at the time, which is past all that it can have been:
+-- nodes see that they have missed something, and ask.
+local function counter_in(text, otherwise)
+  return text and number_in(text, now) or otherwise
 end
 
 -- `a.3f.2` -> `a.3f`: the process whose incarnation it is.
@@ -70,8 +130,9 @@ end
 
 -- Whether there was a join that may be no news: forgotten now.
 local function drop_unsure(place)
-  local join = redis.call('HGET', JOINS, place)
-  if not join or not cmsgpack.unpack(join)[3] then
+  local packed = redis.call('HGET', JOINS, place)
+  local join = cause_in(packed)
+  if not packed or (join and not join[3]) then
     return false
   end
   redis.call('HDEL', JOINS, place)

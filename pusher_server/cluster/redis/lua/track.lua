@@ -14,8 +14,11 @@ local topic = at('t:' .. address)
 local packed = redis.call('HGET', topic, key)
 local index, place = at('i:' .. holder), place_of(address, key)
 
-if packed then
-  local entry = cmsgpack.unpack(packed)
+local entry = entry_in(packed)
+if packed and not entry then
+  redis.call('HDEL', topic, key) -- nobody can hold it: it is new
+end
+if entry then
   if entry[3][holder] == nil then
     redis.call('ZADD', index, 'NX', redis.call('HINCRBY', WORLD, 'seq', 1), place)
   end
@@ -23,12 +26,14 @@ if packed then
   entry[2], entry[3][holder] = value, value
   redis.call('HSET', topic, key, cmsgpack.pack(entry))
   if is_news then
-    tell(address, key, value, redis.call('HINCRBY', VERSIONS, address, 1), holder, true, false, false, true)
+    local n = counter_in(redis.call('HGET', VERSIONS, address), 0) + 1
+    redis.call('HSET', VERSIONS, address, n)
+    tell(address, key, value, n, holder, true, false, false, true)
   end
   if again == '1' then
     drop_unsure(place)
   end
-  return {tonumber(redis.call('HGET', VERSIONS, address)), 0, 0, unsure(place)}
+  return {counter_in(redis.call('HGET', VERSIONS, address), 0), 0, 0, unsure(place)}
 end
 
 local held = redis.call('HLEN', topic)
@@ -36,8 +41,8 @@ limit = tonumber(limit)
 if limit > 0 and held >= limit then
   return redis.error_reply('FULL the topic holds as many keys as the caller allows')
 end
-local n = redis.call('HGET', VERSIONS, address) or redis.call('HGET', WORLD, 'floor') or 0
-n = tonumber(n) + 1
+local floor = counter_in(redis.call('HGET', WORLD, 'floor'), 0)
+local n = counter_in(redis.call('HGET', VERSIONS, address), floor) + 1
 redis.call('HSET', VERSIONS, address, n)
 redis.call('HSET', topic, key, cmsgpack.pack({n, value, {[holder] = value}}))
 local turn = redis.call('HINCRBY', WORLD, 'seq', 1)
@@ -48,7 +53,7 @@ redis.call('HDEL', LEAVES, place)
 returned = returned or (again == '1' and not announced_gone)
 if not returned then
   local maybe_no_news = redis.call('HEXISTS', GIVEN, place) == 1
-    or (not announced_gone and now < tonumber(redis.call('HGET', WORLD, 'unsure_until') or 0))
+    or (not announced_gone and now < number_in(redis.call('HGET', WORLD, 'unsure_until'), 0))
   redis.call('ZADD', JOINING, turn, place)
   redis.call('HSET', JOINS, place, cmsgpack.pack({node_of(holder), version(n), maybe_no_news}))
 end
