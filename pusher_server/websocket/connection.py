@@ -1,18 +1,11 @@
 """One client: the shell around frame reader, session, mailbox and node.
 
-    OPENING   the app is being looked up; early bytes are kept
-    OPEN      `connection_established` is written
-    ENDING    a close by us is scheduled; nothing is read any more
-    CLOSING   our close frame is written; only the client's close frame counts now
-    CLOSED    the transport is gone
-
 Errors become answers in `answers` and nowhere else.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from pusher_server.hub.channel import Subscription
@@ -27,12 +20,14 @@ from pusher_server.protocol.errors import (
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
 from pusher_server.protocol.members import User
 from pusher_server.protocol.session import Session
+from pusher_server.turns import BYTES, Backlog, exhausted
 from pusher_server.websocket.answers import answer
 from pusher_server.websocket.dispatch import dispatch
 from pusher_server.websocket.framing import CloseFrame, FrameReader, Incoming, PingFrame
 from pusher_server.websocket.handshake import Upgrade
 from pusher_server.websocket.mailbox import BARRIER, Mailbox, Start, advance
 from pusher_server.websocket.progress import SlowReader, bytes_acknowledged
+from pusher_server.websocket.state import State
 
 if TYPE_CHECKING:
     from pusher_server.websocket.edge import WebSocketEdge
@@ -40,8 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pusher_server.websocket")
 
 _PING_EVENT = text_frame(events.PING)
-#: Messages of one client that are served in one turn of the loop: some 0.5 ms.
-_BURST = 64
 #: Reading stops while more messages than this wait for their turn.
 _MAILBOX_LIMIT = 64
 #: What may arrive before the app is known.
@@ -52,27 +45,17 @@ _CLOSE_TIMEOUT = 5.0
 _HIGH_WATER = 262_144
 
 
-class State(IntEnum):
-    """See the module's table."""
-
-    OPENING = 0
-    OPEN = 1
-    ENDING = 2
-    CLOSING = 3
-    CLOSED = 4
-
-
 class WebSocketConnection(asyncio.Protocol):
     """Takes over a transport whose HTTP request asked for the upgrade; `on_end` is called when it is gone."""
 
     __slots__ = (
         "__weakref__",
+        "_backlog",
         "_early",
         "_edge",
         "_greeting",
         "_on_end",
         "_reader",
-        "_rest",
         "_session",
         "_slow",
         "_state",
@@ -109,8 +92,8 @@ class WebSocketConnection(asyncio.Protocol):
         self._early = b""
         self.mailbox: Mailbox | None = None
         self._reader: FrameReader | None = None
-        #: What a flood has left for the next turn; no reading until then.
-        self._rest: Iterator[Incoming] | None = None
+        #: What a flood has left for the next turns; no reading until it is served.
+        self._backlog: Backlog | None = None
         #: There while the node knows the connection.
         self._session: Session | None = None
         #: While writing is paused.
@@ -193,41 +176,54 @@ class WebSocketConnection(asyncio.Protocol):
         if self._session is not None:
             self._session.heard(self._edge.clock())
             self.space.traffic.bytes_received += len(data)
-        if self._reader is not None:  # else refused or broken: nothing it says has a meaning
-            self._serve(self._reader.receive(data))
+        if self._backlog is not None:
+            self._backlog.add(data)
+        elif len(data) > BYTES:
+            self._put_off(None, data)
+        elif not exhausted(steps := self._steps(data)):
+            self._put_off(steps, b"")
 
-    def _serve(self, incoming: Iterator[Incoming]) -> None:
-        """Take a bounded number; the rest of a flood waits for the next turn, as everybody else does."""
-        self._rest = None
+    def _steps(self, data: bytes) -> Iterator[int]:
+        """Take what is in it, a frame at each step; each step costs one unit of a turn."""
+        if self._reader is None:  # refused or broken: nothing it says has a meaning
+            return
         try:
-            for count, each in enumerate(incoming, start=1):
+            for incoming in self._reader.receive(data):
                 if self._state is State.OPEN:
-                    self._take(each)
+                    self._take(incoming)
                     if self._slow is not None and self._slow.is_over(self._buffered()):
-                        self._drop()  # each message may be owed a large answer: the sweep comes too late
-                        return
-                elif self._state is State.CLOSING and isinstance(each, CloseFrame):
+                        return (
+                            self._drop()
+                        )  # each may be owed a large answer: the sweep comes too late
+                elif self._state is State.CLOSING and isinstance(incoming, CloseFrame):
                     self._transport.close()
-                if count == _BURST and not self._transport.is_closing():
-                    self._rest = incoming
-                    self._transport.pause_reading()
-                    asyncio.get_running_loop().call_soon(self._serve_rest)
-                    return
+                yield 1
         except Exception as error:
             self._reader = None
             answer(self, self._edge.node, error)
 
-    def _serve_rest(self) -> None:
-        if self._rest is not None and self._state is not State.CLOSED:
-            self._serve(self._rest)
-            self._read_on()
+    def _put_off(self, begun: Iterator[int] | None, rest: bytes) -> None:
+        """Serve what one turn could not in the next ones, and read nothing meanwhile."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+            turns = asyncio.get_running_loop().call_soon
+            self._backlog = Backlog(
+                self._steps, begun, rest, turns, self._is_blocked, self._caught_up
+            )
+
+    def _is_blocked(self) -> bool:
+        return self.mailbox is not None and len(self.mailbox) > _MAILBOX_LIMIT
+
+    def _caught_up(self) -> None:
+        self._backlog = None
+        self._read_on()
 
     def _read_on(self) -> None:
-        """Read again, unless too much still waits."""
-        waiting = 0 if self.mailbox is None else len(self.mailbox)
-        if self._transport.is_closing():
+        if self._transport.is_closing() or self._is_blocked():
             return
-        if self._rest is None and waiting <= _MAILBOX_LIMIT and not self._transport.is_reading():
+        if self._backlog is not None:
+            self._backlog.go_on()
+        elif not self._transport.is_reading():
             self._transport.resume_reading()
 
     def eof_received(self) -> None:
@@ -237,6 +233,9 @@ class WebSocketConnection(asyncio.Protocol):
         """The transport is gone, for whatever reason."""
         self._release(1006, settle=False)
         self._state = State.CLOSED
+        if self._backlog is not None:
+            self._backlog.drop()
+            self._backlog = None
         self._edge.heartbeat.forget(self)
         self._edge.heartbeat.writing_resumed(self)
         self._edge.connections.pop(self, None)
@@ -275,7 +274,7 @@ class WebSocketConnection(asyncio.Protocol):
             return None
         if self._session is None or self._state is not State.OPEN:
             return now + 1
-        if self.mailbox is not None and len(self.mailbox) > _MAILBOX_LIMIT:
+        if self._backlog is not None or self._is_blocked():
             self._session.heard(now)  # we do not read, so its silence means nothing
         try:
             ping, again_at = self._session.check(

@@ -14,7 +14,13 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from pusher_server.protocol.errors import FramingViolation
-from pusher_server.websocket.framing import CloseFrame, FrameReader, PingFrame, PongFrame
+from pusher_server.websocket.framing import (
+    CloseFrame,
+    Fragment,
+    FrameReader,
+    PingFrame,
+    PongFrame,
+)
 from tests import fakes
 from tests.fakes import client_frame
 
@@ -175,6 +181,8 @@ def read(chunks: Iterable[bytes], max_bytes: int) -> Outcome:
                         outcome.append(("ping", payload))
                     case PongFrame():
                         outcome.append(("pong",))
+                    case Fragment():
+                        pass
                     case CloseFrame(code):
                         outcome.append(("close", code))
                     case _:
@@ -243,6 +251,17 @@ def test_the_size_limit_is_the_librarys(case: tuple[list[bytes], int]) -> None:
 @given(chunks=chunked(any_streams), max_bytes=LIMITS)
 def test_broken_streams_fail_as_they_do_in_the_library(chunks: list[bytes], max_bytes: int) -> None:
     assert read(chunks, max_bytes) == by_the_library(b"".join(chunks), max_bytes)
+
+
+@given(items=st.lists(texts() | controls | fragmented(), min_size=1, max_size=6))
+def test_every_frame_is_one_step(items: list[bytes]) -> None:
+    """Nobody who takes one step at a time gets the work of more than one frame."""
+    reader = FrameReader(0)
+    stream = b"".join(items)
+    library = ServerProtocol(state=State.OPEN, max_size=None)
+    library.receive_data(stream)
+    frames = len(library.events_received())
+    assert len(list(reader.receive(stream))) == frames
 
 
 @given(items=st.lists(texts() | controls, max_size=5), tail=st.integers(1, 20))

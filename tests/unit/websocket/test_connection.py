@@ -7,7 +7,7 @@ import pytest
 
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.signals import SubscriptionRejected
-from pusher_server.websocket.connection import _BURST
+from pusher_server.turns import UNITS
 from tests import fakes
 from tests.fakes import client_frame
 from tests.unit.node.world import World
@@ -198,6 +198,35 @@ async def test_a_flood_leaves_the_rest_for_later_turns(house: House) -> None:
     assert at_once + later == [b"%d" % i for i in range(200)]
 
 
+async def test_frames_that_complete_nothing_count_as_well(house: House) -> None:
+    """Empty fragments, thousands in one chunk: a turn serves a bounded number of them, and reads no more."""
+    flooder, other = await house.client().established(), await house.client().established()
+    empty = client_frame(fakes.CONTINUATION, b"", fin=False)
+    whole = client_frame(fakes.CONTINUATION, b"}")
+    flooder.feed(client_frame(fakes.TEXT, b'{"event":"pusher:ping"', fin=False), empty * 500, whole)
+    assert not flooder.transport.reading
+    await asyncio.sleep(0)
+    other.say("pusher:ping")
+    assert await other.told() == ["pusher:pong"]
+    assert not flooder.transport.reading
+    for _ in range(500 // UNITS + 3):
+        await asyncio.sleep(0)
+    assert await flooder.told() == ["pusher:pong"]
+    assert flooder.transport.reading
+
+
+async def test_a_large_chunk_is_served_in_portions(house: House) -> None:
+    """uvloop would read on in the same turn, up to 8 MB."""
+    client = await house.client().established()
+    client.feed(*[client_frame(fakes.TEXT, b'{"event":"x","data":"%b"}' % (b"y" * 60_000))] * 4)
+    assert not client.transport.reading
+    client.feed(message("pusher:ping"))  # a TLS layer had that already
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert client.transport.reading
+    assert await client.told() == ["pusher:pong"]
+
+
 async def test_a_flood_ends_with_its_connection(house: House) -> None:
     client = await house.client().established()
     client.feed(*[client_frame(fakes.PING, b"x") for _ in range(200)])
@@ -220,6 +249,6 @@ async def test_a_goodbye_within_a_flood_is_the_end_of_it(house: House) -> None:
     """A transport that is closing is neither paused nor resumed: uvloop's would raise."""
     client = await house.client().established()
     goodbye = client_frame(fakes.CLOSE, (1000).to_bytes(2))
-    client.feed(*[client_frame(fakes.PING)] * (_BURST - 1), goodbye)
+    client.feed(*[client_frame(fakes.PING)] * (UNITS - 1), goodbye)
     assert (client.transport.is_closed, client.transport.reading) == (True, True)
-    assert await client.told() == [("pong", b"")] * (_BURST - 1) + [("close", 1000)]
+    assert await client.told() == [("pong", b"")] * (UNITS - 1) + [("close", 1000)]

@@ -1,24 +1,41 @@
 """Bytes in, messages out; `tests/property/test_framing.py` holds both paths to one meaning."""
 
+import tracemalloc
+from collections.abc import Iterator
+
 import pytest
 
 from pusher_server.protocol.errors import FramingViolation
-from pusher_server.websocket.framing import CloseFrame, FrameReader, PingFrame, PongFrame
+from pusher_server.websocket.framing import (
+    MAX_FRAGMENTS,
+    CloseFrame,
+    Fragment,
+    FrameReader,
+    PingFrame,
+    PongFrame,
+)
 from tests import fakes
 from tests.fakes import client_frame
 
 HELLO = client_frame(fakes.TEXT, b"hello")
 
 
+def complete(stream: bytes, max_bytes: int) -> Iterator[object]:
+    """What becomes complete, step by step."""
+    for each in FrameReader(max_bytes).receive(stream):
+        if not isinstance(each, Fragment):
+            yield each
+
+
 def read(stream: bytes, max_bytes: int = 0) -> list[object]:
-    return list(FrameReader(max_bytes).receive(stream))
+    return list(complete(stream, max_bytes))
 
 
 def failure(stream: bytes, max_bytes: int = 0) -> tuple[list[object], int]:
     """What came before the failure, and its code."""
     before: list[object] = []
     with pytest.raises(FramingViolation) as caught:
-        before.extend(FrameReader(max_bytes).receive(stream))
+        before.extend(complete(stream, max_bytes))
     return before, caught.value.code
 
 
@@ -98,3 +115,42 @@ def test_a_message_is_limited_whole_or_in_fragments() -> None:
 
 def test_a_message_that_is_too_long_is_refused_at_its_head() -> None:
     assert failure(client_frame(fakes.TEXT, b"x" * 70_000)[:20], 1_000) == ([], 1009)
+
+
+EMPTY = client_frame(fakes.CONTINUATION, b"", fin=False)
+
+
+def test_each_frame_is_a_step_of_its_own() -> None:
+    """The taker of a chunk with thousands of frames may stop after any of them."""
+    steps = FrameReader(0).receive(client_frame(fakes.TEXT, b"a", fin=False) + EMPTY * 10_000)
+    for _ in range(10):
+        assert next(steps) == Fragment()
+    reader = FrameReader(0)
+    begun = reader.receive(client_frame(fakes.TEXT, b"a", fin=False) + EMPTY * 3 + b"\x00")
+    assert [next(begun) for _ in range(4)] == [Fragment()] * 4
+    assert list(begun) == []
+
+
+def test_fragments_are_bounded_in_number() -> None:
+    first = client_frame(fakes.TEXT, b"", fin=False)
+    last = client_frame(fakes.CONTINUATION, b"x")
+    assert read(first + EMPTY * (MAX_FRAGMENTS - 2) + last) == [b"x"]
+    assert failure(first + EMPTY * (MAX_FRAGMENTS - 1) + last) == ([], 1008)
+    twice = (first + EMPTY * (MAX_FRAGMENTS - 2) + last) * 2
+    assert read(twice) == [b"x", b"x"], "each message has its own count"
+
+
+def test_fragments_cost_their_bytes() -> None:
+    """A list of one-byte fragments took 28 times as much."""
+    reader = FrameReader(0)
+    piece = client_frame(fakes.CONTINUATION, b"x", fin=False)
+    chunk = client_frame(fakes.TEXT, b"", fin=False) + piece * 50_000
+    tracemalloc.start()
+    try:
+        for _ in reader.receive(chunk):
+            pass
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 4 * 50_000
+    assert list(reader.receive(client_frame(fakes.CONTINUATION, b"!"))) == [b"x" * 50_000 + b"!"]

@@ -1,0 +1,100 @@
+"""How much of one connection's input is served in one turn of the event loop.
+
+A flood of small things must not be felt by others. So an edge does its work in steps and says what each has
+cost in units: frames, fragments, requests, header lines, pieces of bodies. Past the bound it stops reading,
+and a `Backlog` goes on in the next turns, behind everybody else's input.
+"""
+
+from collections.abc import Callable, Iterator
+
+#: Frames or parts of requests in one turn. A refused message or a subscription takes 10 to 30 µs.
+UNITS = 64
+#: Bytes in one turn. uvloop reads up to 8 MB, in pieces of 256 kB, unless reading is paused in between.
+BYTES = 65_536
+#: What a whole request counts for: a signed publication takes some 60 µs.
+REQUEST_UNITS = 4
+
+#: Serves a piece of input lazily, a step for each `next`, and yields what the step has cost in units.
+Steps = Callable[[bytes], Iterator[int]]
+
+
+def exhausted(steps: Iterator[int]) -> bool:
+    """Take steps up to the bound of a turn; False when it was reached and some may be left."""
+    done = 0
+    for units in steps:
+        done += units
+        if done >= UNITS:
+            return False
+    return True
+
+
+class Backlog:
+    """One connection's input beyond a turn's bound; made only when there is some.
+
+    `begun` are steps that are not exhausted, `rest` the input behind them. `call_soon` runs a callback in the
+    next turn. `blocked` says that input must wait for something else; call `go_on` when that is over. When all
+    is served, `finished` is called, in a turn of its own: reading on in the turn of the last portion would make
+    that a larger one.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_blocked",
+        "_call_soon",
+        "_dropped",
+        "_finished",
+        "_rest",
+        "_scheduled",
+        "_steps",
+    )
+
+    def __init__(
+        self,
+        steps: Steps,
+        begun: Iterator[int] | None,
+        rest: bytes,
+        call_soon: Callable[[Callable[[], None]], object],
+        blocked: Callable[[], bool],
+        finished: Callable[[], None],
+    ) -> None:
+        self._steps = steps
+        self._begun = begun
+        self._rest = bytearray(rest)
+        self._call_soon = call_soon
+        self._blocked = blocked
+        self._finished = finished
+        self._scheduled = False
+        self._dropped = False
+        self.go_on()
+
+    def add(self, data: bytes) -> None:
+        """Input that came although reading was paused: what a TLS layer had already decrypted."""
+        self._rest += data
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Serve the next portion in the next turn."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self._turn)
+
+    def drop(self) -> None:
+        """Forget what is left: it no longer has a meaning."""
+        self._begun = None
+        self._rest.clear()
+        self._dropped = True
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if self._dropped or self._blocked():
+            return
+        if self._begun is None:
+            if not self._rest:
+                self._finished()
+                return
+            piece = bytes(self._rest[:BYTES])
+            del self._rest[:BYTES]
+            self._begun = self._steps(piece)
+        if exhausted(self._begun):
+            self._begun = None
+        self.go_on()

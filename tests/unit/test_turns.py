@@ -1,0 +1,118 @@
+"""How much of one connection's input is served in one turn, and that the rest follows."""
+
+from collections.abc import Callable, Iterator
+
+from pusher_server.turns import BYTES, UNITS, Backlog, exhausted
+from tests.fakes import FakeCallSoon
+
+
+def test_steps_are_taken_up_to_the_bound() -> None:
+    steps = iter([1] * (UNITS + 1))
+    assert not exhausted(steps)
+    assert list(steps) == [1]
+    assert exhausted(iter([1] * (UNITS - 1)))
+    dear = iter([UNITS - 1, UNITS, 1])
+    assert not exhausted(dear)
+    assert list(dear) == [1]
+
+
+class Peer:
+    """A connection whose bytes are one unit each."""
+
+    def __init__(self) -> None:
+        self.loop = FakeCallSoon()
+        self.served = bytearray()
+        self.blocked = False
+        self.finished = 0
+        self.largest = 0
+
+    def steps(self, data: bytes) -> Iterator[int]:
+        for byte in data:
+            self.served.append(byte)
+            yield 1
+
+    def backlog(self, begun: Iterator[int] | None, rest: bytes) -> Backlog:
+        return Backlog(
+            self.steps,
+            begun,
+            rest,
+            call_soon=self.loop,
+            blocked=lambda: self.blocked,
+            finished=self._finish,
+        )
+
+    def _finish(self) -> None:
+        self.finished += 1
+
+    def turns(self, until: Callable[[], bool]) -> int:
+        """Run turns until then; how many it took. Remembers the largest."""
+        count = 0
+        while not until():
+            before = len(self.served)
+            self.loop.turn()
+            self.largest = max(self.largest, len(self.served) - before)
+            count += 1
+            assert count < 100_000
+        return count
+
+
+def test_what_is_left_follows_in_order_a_portion_each_turn() -> None:
+    peer = Peer()
+    data = bytes(range(256)) * 3
+    begun = peer.steps(data[:300])
+    assert not exhausted(begun)
+    peer.backlog(begun, data[300:])
+    peer.turns(lambda: peer.finished == 1)
+    assert peer.served == data
+    assert peer.largest == UNITS
+    assert not peer.loop.callbacks
+
+
+def test_bytes_are_bounded_as_well() -> None:
+    peer = Peer()
+    pieces: list[int] = []
+
+    def steps(data: bytes) -> Iterator[int]:
+        pieces.append(len(data))
+        yield 1
+
+    Backlog(
+        steps,
+        None,
+        bytes(2 * BYTES + 5),
+        call_soon=peer.loop,
+        blocked=lambda: False,
+        finished=peer._finish,
+    )
+    turns = peer.turns(lambda: peer.finished == 1)
+    assert pieces == [BYTES, BYTES, 5]
+    assert turns == 4, "reading goes on in a turn of its own"
+
+
+def test_it_waits_while_it_is_blocked() -> None:
+    peer = Peer()
+    peer.blocked = True
+    backlog = peer.backlog(None, b"abc")
+    peer.loop.turn()
+    assert (bytes(peer.served), list(peer.loop.callbacks)) == (b"", [])
+    peer.blocked = False
+    backlog.go_on()
+    backlog.go_on()
+    peer.turns(lambda: peer.finished == 1)
+    assert peer.served == b"abc"
+
+
+def test_what_comes_meanwhile_is_served_behind_it() -> None:
+    peer = Peer()
+    backlog = peer.backlog(None, b"ab")
+    backlog.add(b"cd")
+    peer.turns(lambda: peer.finished == 1)
+    assert peer.served == b"abcd"
+
+
+def test_nothing_is_served_once_it_is_dropped() -> None:
+    peer = Peer()
+    backlog = peer.backlog(peer.steps(b"ab"), b"cd")
+    backlog.drop()
+    peer.loop.turn()
+    assert (bytes(peer.served), peer.finished, list(peer.loop.callbacks)) == (b"", 0, [])
