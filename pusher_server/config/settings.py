@@ -96,6 +96,7 @@ class WebsocketSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     stall_timeout: Deadline = 2.0
     send_buffer_bytes: Count = 131_072
     max_connections: Count = 0
+    subscriptions_per_second: Count = 0
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from pusher_server.protocol.errors import Code, ConnectionRejected
 
+_CLOCK_STEP = 0.01
+
 
 class Check(NamedTuple):
     """What a look at the clock asks for: send a ping now or not, and when to look again."""
@@ -27,7 +29,14 @@ class Check(NamedTuple):
 class Session:
     """Deadlines and client-event rate of one established connection."""
 
-    __slots__ = ("_authorize_by", "_bucket_at", "_pinged_at", "_quiet_since", "_tokens")
+    __slots__ = (
+        "_authorize_by",
+        "_bucket_at",
+        "_pinged_at",
+        "_quiet_since",
+        "_subscribed_until",
+        "_tokens",
+    )
 
     def __init__(self, now: float, *, authorization_timeout: float = 0) -> None:
         #: When bytes arrived last, or the last ping went out.
@@ -37,6 +46,8 @@ class Session:
         self._authorize_by = now + authorization_timeout if authorization_timeout else 0.0
         self._bucket_at = 0.0
         self._tokens = 0.0
+        #: The moment by which all subscriptions so far would have come at their pace.
+        self._subscribed_until = now
 
     def heard(self, now: float) -> None:
         """Bytes arrived, whatever they mean."""
@@ -77,3 +88,15 @@ class Session:
             return False
         self._tokens -= 1
         return True
+
+    def subscribed(self, now: float, per_second: int) -> None:
+        """One more subscription, to be counted at this pace."""
+        self._subscribed_until = max(self._subscribed_until, now) + 1 / per_second
+
+    def subscription_wait(self, now: float, per_second: int, burst: int) -> float:
+        """Seconds until another one keeps the pace, `burst` of them being free; 0.0 when it does now.
+
+        The clock's own steps are no reason to wait: event loops wake up some milliseconds early.
+        """
+        wait = self._subscribed_until - burst / per_second - now
+        return wait if wait > _CLOCK_STEP else 0.0

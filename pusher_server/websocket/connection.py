@@ -37,6 +37,8 @@ logger = logging.getLogger("pusher_server.websocket")
 _PING_EVENT = text_frame(events.PING)
 #: Reading stops while more messages than this wait for their turn.
 _MAILBOX_LIMIT = 64
+#: Subscriptions at once, whatever the pace, where their number has no limit.
+_UNLIMITED_BURST = 2_000
 #: What may arrive before the app is known.
 _EARLY_BYTES = 65_536
 #: Seconds that the client has to answer our close frame before the transport is cut.
@@ -49,26 +51,10 @@ class WebSocketConnection(asyncio.Protocol):
     """Takes over a transport whose HTTP request asked for the upgrade; `on_end` is called when it is gone."""
 
     __slots__ = (
-        "__weakref__",
-        "_backlog",
-        "_early",
-        "_edge",
-        "_greeting",
-        "_on_end",
-        "_reader",
-        "_session",
-        "_slow",
-        "_state",
-        "_transport",
-        "app_key",
-        "mailbox",
-        "remote",
-        "socket_id",
-        "space",
-        "subscriptions",
-        "user",
-        "write",
-    )
+        "__weakref__", "_backlog", "_early", "_edge", "_greeting", "_on_end", "_reader", "_session", "_slow",
+        "_state", "_transport", "app_key", "mailbox", "remote", "socket_id", "space", "subscriptions",
+        "user", "write",
+    )  # fmt: skip
 
     socket_id: str
     app_key: str
@@ -115,10 +101,24 @@ class WebSocketConnection(asyncio.Protocol):
 
     def may_send_client_event(self) -> bool:
         """Take one from its allowance of client events."""
-        rate = self.space.app.limits.client_events_per_second
-        return self._session is not None and self._session.may_send_client_event(
-            self._edge.clock(), rate
-        )
+        rate, now = self.space.app.limits.client_events_per_second, self._edge.clock()
+        return self._session is not None and self._session.may_send_client_event(now, rate)
+
+    def count_subscription(self) -> None:
+        """Above the pace of subscriptions nothing more is read until it is kept again."""
+        pace = self._edge.settings.subscriptions_per_second
+        if pace and self._session is not None:
+            self._session.subscribed(self._edge.clock(), pace)
+            if wait := self._pace_wait():
+                self._transport.pause_reading()
+                asyncio.get_running_loop().call_later(wait, self._read_on)
+
+    def _pace_wait(self) -> float:
+        pace = self._edge.settings.subscriptions_per_second
+        if not pace or self._session is None:
+            return 0.0
+        burst = max(pace, self.space.app.limits.subscriptions_per_connection or _UNLIMITED_BURST)
+        return self._session.subscription_wait(self._edge.clock(), pace, burst)
 
     def close(self, code: int, message: str) -> None:
         """Say an error and close with `code`. Idempotent, scheduled: nothing changes inside the call."""
@@ -212,7 +212,8 @@ class WebSocketConnection(asyncio.Protocol):
             )
 
     def _is_blocked(self) -> bool:
-        return self.mailbox is not None and len(self.mailbox) > _MAILBOX_LIMIT
+        crowded = self.mailbox is not None and len(self.mailbox) > _MAILBOX_LIMIT
+        return crowded or self._pace_wait() > 0
 
     def _caught_up(self) -> None:
         self._backlog = None

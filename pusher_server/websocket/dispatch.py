@@ -28,6 +28,9 @@ class Ordered(Connection, Protocol):
     def run(self, key: str | None, work: Start) -> None:
         """Do it now, or after what it has to wait for."""
 
+    def count_subscription(self) -> None:
+        """Let what follows wait if subscriptions come above their pace."""
+
 
 def dispatch(connection: Ordered, node: Node, message: Message) -> None:
     """Serve one message. What needs no answer from the cluster is served in the same step.
@@ -42,6 +45,7 @@ def dispatch(connection: Ordered, node: Node, message: Message) -> None:
             else:
                 connection.run(message.channel, lambda: _client_event(connection, node, message))
         case Subscribe():
+            connection.count_subscription()
             subscribe = node.subscriptions.subscribe
             connection.run(message.channel, lambda: subscribe(connection, message))
         case Unsubscribe():

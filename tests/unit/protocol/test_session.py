@@ -173,3 +173,23 @@ def test_a_lowered_rate_counts_at_once() -> None:
     session = Session(START)
     session.may_send_client_event(START, 10)
     assert [session.may_send_client_event(START, 2) for _ in range(3)] == [True, True, False]
+
+
+def test_subscriptions_above_their_pace_wait_after_a_burst() -> None:
+    session = Session(START)
+    for _ in range(100):
+        session.subscribed(START, 10)
+    assert session.subscription_wait(START, 10, burst=100) == 0
+    session.subscribed(START, 10)
+    assert session.subscription_wait(START, 10, burst=100) == pytest.approx(0.1)
+    assert session.subscription_wait(START + 0.1, 10, burst=100) == 0
+    session.subscribed(START + 0.1, 10)
+    assert session.subscription_wait(START + 0.1, 10, burst=100) == pytest.approx(0.1)
+
+
+def test_the_burst_of_subscriptions_is_full_again_after_a_pause() -> None:
+    session = Session(START)
+    for now in (START, START + 10):
+        for _ in range(100):
+            session.subscribed(now, 10)
+            assert session.subscription_wait(now, 10, burst=100) == 0

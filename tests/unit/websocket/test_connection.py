@@ -252,3 +252,41 @@ async def test_a_goodbye_within_a_flood_is_the_end_of_it(house: House) -> None:
     client.feed(*[client_frame(fakes.PING)] * (UNITS - 1), goodbye)
     assert (client.transport.is_closed, client.transport.reading) == (True, True)
     assert await client.told() == [("pong", b"")] * (UNITS - 1) + [("close", 1000)]
+
+
+async def test_subscriptions_above_the_pace_wait_and_none_is_refused() -> None:
+    """Beyond the burst the client is not read until the pace is kept; what it has sent is served then."""
+    house = House(World(limits={"subscriptions_per_connection": 10}), subscriptions_per_second=10)
+    client = await house.client().established()
+    for i in range(9):
+        client.subscribe(f"a{i}")
+    for _ in range(2):
+        client.say("pusher:unsubscribe", {"channel": "a0"})
+        client.subscribe("a0")
+    assert await client.told() == [SUCCESS] * 11
+    assert not client.transport.reading
+    house.world.clock.advance(1.0)
+    async with asyncio.timeout(5):
+        while not client.transport.reading:
+            assert await client.told() == []
+    client.say("pusher:ping")
+    assert await client.told() == ["pusher:pong"]
+
+
+async def test_a_client_that_waits_for_the_pace_is_not_taken_for_dead() -> None:
+    house = House(World(limits={"subscriptions_per_connection": 1}), subscriptions_per_second=1)
+    client = await house.client().established()
+    for _ in range(200):
+        client.subscribe("a")
+    assert not client.transport.reading
+    client.transport.take()
+    house.wait(160)
+    assert await client.told() == []
+
+
+async def test_without_a_pace_all_subscriptions_are_served_at_once(house: House) -> None:
+    client = await house.client().established()
+    for i in range(2_000):
+        client.subscribe(f"a{i}")
+    assert client.transport.reading
+    assert await client.told() == [SUCCESS] * 2_000
