@@ -20,7 +20,7 @@ import pytest
 from msgspec import to_builtins
 from websockets.exceptions import InvalidHandshake, InvalidMessage
 
-from tests.cluster.servers import PATIENCE, Node, settings
+from tests.cluster.servers import PATIENCE, Node, clients_of, nodes_at, settings
 from tests.conformance.api import Api
 from tests.conformance.client import Client, connected, unique
 from tests.edge.team import is_running, processes_of
@@ -267,3 +267,35 @@ async def test_a_signal_ends_the_wait(
         assert time.monotonic() - begun < 10
         redis.resume()
         node.launch()  # what `started` ends
+
+
+# Afterwards: a subscription that the store does not have yet
+
+
+async def test_nobody_is_told_of_a_subscription_that_the_store_does_not_have(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    """Neither the first nor the second of a channel, nor a user who signs in."""
+    url, channel, user = f"redis://{redis.address}/0", unique("late-"), unique("user-")
+    async with (
+        nodes_at(tmp_path, url, url, lease=30.0) as (node, other),
+        clients_of(node, node, node) as (first, second, signing),
+    ):
+        redis.pause()
+        try:
+            await first.request_subscription(channel)
+            await second.request_subscription(channel)
+            await signing.request_sign_in(f'{{"id":"{user}"}}')
+            for client in (first, second, signing):
+                await client.expect_nothing()
+        finally:
+            redis.resume()
+        for client in (first, second):
+            await client.expect("pusher_internal:subscription_succeeded", channel)
+        await signing.expect("pusher:signin_success")
+        await asyncio.gather(
+            publish(other, channel, "first"), publish(other, f"#server-to-user-{user}", "second")
+        )
+        await first.expect("first", channel)
+        await second.expect("first", channel)
+        await signing.expect("second", f"#server-to-user-{user}")
