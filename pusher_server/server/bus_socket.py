@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pusher_server.errors import ConfigError
+from pusher_server.server.listening import SocketFile
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -22,22 +23,12 @@ _SETTING = "cluster.bus_directory"
 _BACKLOG = 128
 
 
-class BusFile:
-    """The file of a listening socket. `private_directory` is its folder if that is ours alone, else "".
-
-    `identity` tells the file that we made from another one of the same name: device and inode, which stay taken
-    while a process has the socket open.
-    """
+class BusFile(SocketFile):
+    """The socket's file. `private_directory` is its folder if that is ours alone, else ""."""
 
     def __init__(self, path: str, private_directory: str) -> None:
-        self.path = path
+        super().__init__(path)
         self._private_directory = private_directory
-        self.identity = self._seen()
-
-    @property
-    def is_there(self) -> bool:
-        """Whether the path still leads to our socket."""
-        return self.identity is not None and self._seen() == self.identity
 
     def make(self) -> socket.socket:
         """A socket that listens there, instead of whatever has the name. Raises OSError."""
@@ -52,7 +43,7 @@ class BusFile:
         except OSError:
             made.close()
             raise
-        self.identity = self._seen()
+        self.note()
         return made
 
     def make_again(self) -> socket.socket:
@@ -67,13 +58,6 @@ class BusFile:
             if not (ours and stat.S_ISDIR(found.st_mode)):
                 raise PermissionError(None, f"{directory} belongs to somebody else")
         return self.make()
-
-    def _seen(self) -> tuple[int, int] | None:
-        try:
-            found = os.lstat(self.path)
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
 
 
 class BusSocket:

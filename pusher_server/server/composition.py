@@ -34,7 +34,7 @@ from pusher_server.node.node import Node
 from pusher_server.server import cluster, webhooks
 from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
-from pusher_server.server.listening import listen, raise_file_limit
+from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit
 from pusher_server.server.operations import (
     link_readings,
     operations_listener,
@@ -174,6 +174,9 @@ class Server:
             start_timeout=config.cluster.start_timeout,
             supervised=self._place is not None,
             operations=self._operations,
+            unix_file=ListeningFileWatch(config.server)
+            if config.server.unix_socket and self._place is None
+            else None,
         )
         try:
             self._uvicorn_server.run(sockets=sockets)

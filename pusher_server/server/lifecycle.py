@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pusher_server.metrics.listener import Listener
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code
 from pusher_server.server.cluster import Cluster
+from pusher_server.server.listening import ListeningFileWatch
 from pusher_server.websocket import drain, heartbeat
 from pusher_server.websocket.edge import WebSocketEdge
 
@@ -56,8 +58,12 @@ class DrainingServer(uvicorn.Server):
         start_timeout: float = 0.0,
         supervised: bool = False,
         operations: Listener | None = None,
+        unix_file: ListeningFileWatch | None = None,
     ) -> None:
         super().__init__(config)
+        self._unix_file = unix_file
+        self._looked_at = 0.0
+        self._listening: asyncio.Task[None] | None = None
         self._operations = operations
         self._supervised = supervised
         self._node = node
@@ -94,6 +100,20 @@ class DrainingServer(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 20, 20)
         self._announce()
+
+    def _look_after_file(self, now: float) -> None:
+        """Once a second: a removed Unix socket is made again."""
+        if self._unix_file is None or now < self._looked_at + 1 or not self.started:
+            return
+        self._looked_at = now
+        made = None if self._draining else self._unix_file.look()
+        if made is not None:
+            self._listening = asyncio.get_running_loop().create_task(self._listen_also(made))
+
+    async def _listen_also(self, made: socket.socket) -> None:
+        before = self.servers
+        await super().startup(sockets=[made])  # which makes a list of its own
+        self.servers += before
 
     async def _attach(self) -> None:
         """Wait for the cluster, for `start_timeout` and until told to end."""
@@ -210,5 +230,6 @@ class DrainingServer(uvicorn.Server):
         loop.call_later(heartbeat.INTERVAL, self._sweep)
         try:
             self._tick(loop.time())
+            self._look_after_file(loop.time())
         except Exception:
             logger.exception("the sweep failed; it goes on in %s s", heartbeat.INTERVAL)

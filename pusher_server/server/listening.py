@@ -1,6 +1,7 @@
 """Sockets to listen on, made by us so that an address in use is one clear line; and the limit on open files."""
 
 import errno
+import logging
 import os
 import socket
 import stat
@@ -9,6 +10,8 @@ from contextlib import suppress
 
 from pusher_server.config import ServerSettings
 from pusher_server.errors import ConfigError
+
+logger = logging.getLogger("pusher_server.server")
 
 
 def listen(settings: ServerSettings, send_buffer_bytes: int) -> list[socket.socket]:
@@ -133,6 +136,65 @@ def _listen_unix(settings: ServerSettings) -> socket.socket:
         problem = error.strerror or "the path is too long for a socket"
         raise ConfigError("server.unix_socket", f"cannot listen on {path}: {problem}") from None
     return listener
+
+
+class SocketFile:
+    """The file of a listening Unix socket, told from another one of its name.
+
+    Device and inode stay taken while a process has the socket open.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._identity = self._seen()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the path still leads to the socket of the last `note`."""
+        return self._identity is not None and self._seen() == self._identity
+
+    def note(self) -> None:
+        """The file that is there now is the one."""
+        self._identity = self._seen()
+
+    def _seen(self) -> tuple[int, int] | None:
+        try:
+            found = os.lstat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+class ListeningFileWatch:
+    """Looks after the file of `server.unix_socket`, which a cleaner of temporary folders may remove.
+
+    Without it no new client finds the server. It tells of one problem once.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._file = SocketFile(settings.unix_socket)
+        self._told = ""
+
+    def look(self) -> socket.socket | None:
+        """Another socket to listen on, when the file was removed; None while there is nothing to do."""
+        if self._file.is_there:
+            return None
+        try:
+            made = _listen_unix(self._settings)
+        except ConfigError as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                logger.error("the socket was removed and cannot be made again: %s", error)
+            return None
+        self._told = ""
+        self._file.note()
+        logger.warning(
+            "%s was removed, and is made again; if a cleaner of temporary files does that, name a file in"
+            " another folder in server.unix_socket",
+            self._file.path,
+        )
+        return made
 
 
 def _remove_stale(path: str) -> None:

@@ -36,7 +36,7 @@ from pusher_server.server.bus_socket import BusSocket
 from pusher_server.server.child import Child
 from pusher_server.server.composition import StartReport
 from pusher_server.server.leash import RELOAD, STOP, STOP_NOW
-from pusher_server.server.listening import listen_apart, raise_file_limit
+from pusher_server.server.listening import ListeningFileWatch, listen_apart, raise_file_limit
 from pusher_server.server.operations import operations_listener
 from pusher_server.server.places import BusPlace, WorkerPlace
 from pusher_server.server.tls import Certificate
@@ -111,6 +111,9 @@ class Supervisor:
         self._stopping = False
         self._status = 0
         self._operations: Listener | None = None
+        #: While `server.unix_socket` is looked after; workers are replaced one by one when it was made again.
+        self._unix_file: ListeningFileWatch | None = None
+        self._replacing: asyncio.Task[None] | None = None
         if config.server.tls.certificate:
             Certificate(config.server.tls)
         cluster.check(config.cluster)
@@ -127,6 +130,8 @@ class Supervisor:
         server = self._config.server
         listeners = listen_apart(server, self._config.websocket.send_buffer_bytes, self._count)
         try:
+            if server.unix_socket:
+                self._unix_file = ListeningFileWatch(server)
             self._operations = operations_listener(
                 self._config.operations, Team(self._processes), port=server.port
             )
@@ -303,6 +308,7 @@ class Supervisor:
         while True:
             before = loop.time()
             await asyncio.sleep(step)
+            self._look_after_file()
             now = loop.time()
             if now - before > 2 * step:
                 # We were away ourselves, the machine asleep or overloaded: what they said is still unread.
@@ -316,6 +322,26 @@ class Supervisor:
                     )  # fmt: skip
                     slot.child.heard = now  # once
                     slot.child.kill()
+
+    def _look_after_file(self) -> None:
+        """Workers have the socket whose file was removed: each gets the new one by being replaced."""
+        made = None if self._unix_file is None or self._stopping else self._unix_file.look()
+        if made is not None:
+            (removed,) = self._workers[0].listeners
+            self._workers[0].listeners[:] = [made]  # all have this list
+            removed.close()
+            self._replacing = asyncio.get_running_loop().create_task(self._replace_all())
+
+    async def _replace_all(self) -> None:
+        """One after the other, so that there is always one that serves."""
+        for slot in self._workers:
+            child = slot.child
+            if child is not None:
+                child.say(STOP)
+            while slot.child is child or slot.state.phase != "ready":
+                if self._stopping:
+                    return
+                await asyncio.sleep(0.1)
 
     # What the operator wants
 

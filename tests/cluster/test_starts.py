@@ -20,7 +20,7 @@ import pytest
 from msgspec import to_builtins
 from websockets.exceptions import InvalidHandshake, InvalidMessage
 
-from tests.cluster.servers import PATIENCE, Node, settings
+from tests.cluster.servers import PATIENCE, Node, clients_of, nodes_at, settings
 from tests.conformance.api import Api
 from tests.conformance.client import Client, connected, unique
 from tests.edge.team import is_running, processes_of
@@ -137,7 +137,7 @@ async def test_a_start_of_two_nodes_on_redis_loses_nothing(
     redis: RedisServer, tmp_path: Path
 ) -> None:
     url = f"redis://{redis.address}/0"
-    for _ in range(STARTS):
+    for _ in range(max(2, STARTS // 2)):
         one, other = (Node(tmp_path, settings(redis={"url": url})) for _ in range(2))
         async with started(one, other):
             assert await losses(one, other) == []
@@ -163,7 +163,7 @@ async def test_a_killed_worker_s_replacement_loses_nothing(tmp_path: Path) -> No
     node = Node(tmp_path, settings(bus_directory=str(tmp_path), lease=10.0), workers=2)
     async with started(node):
         assert await losses(node) == []
-        for number in range(STARTS):
+        for number in range(max(2, STARTS // 2)):
             await until(lambda: len(processes_of(node.pid)) == 3, PATIENCE)
             processes = processes_of(node.pid)
             os.kill(processes["bus"], signal.SIGSTOP)  # it has other things to do
@@ -267,3 +267,35 @@ async def test_a_signal_ends_the_wait(
         assert time.monotonic() - begun < 10
         redis.resume()
         node.launch()  # what `started` ends
+
+
+# Afterwards: a subscription that the store does not have yet
+
+
+async def test_nobody_is_told_of_a_subscription_that_the_store_does_not_have(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    """Neither the first nor the second of a channel, nor a user who signs in."""
+    url, channel, user = f"redis://{redis.address}/0", unique("late-"), unique("user-")
+    async with (
+        nodes_at(tmp_path, url, url, lease=30.0) as (node, other),
+        clients_of(node, node, node) as (first, second, signing),
+    ):
+        redis.pause()
+        try:
+            await first.request_subscription(channel)
+            await second.request_subscription(channel)
+            await signing.request_sign_in(f'{{"id":"{user}"}}')
+            for client in (first, second, signing):
+                await client.expect_nothing()
+        finally:
+            redis.resume()
+        for client in (first, second):
+            await client.expect("pusher_internal:subscription_succeeded", channel)
+        await signing.expect("pusher:signin_success")
+        await asyncio.gather(
+            publish(other, channel, "first"), publish(other, f"#server-to-user-{user}", "second")
+        )
+        await first.expect("first", channel)
+        await second.expect("first", channel)
+        await signing.expect("second", f"#server-to-user-{user}")

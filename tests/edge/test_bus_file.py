@@ -113,10 +113,19 @@ async def test_the_bus_of_another_user_is_none_of_ours(
 ) -> None:
     """Somebody may have taken the name in a folder that belongs to all users."""
     path = str(short_folder / "bus")
-    server = await asyncio.start_unix_server(lambda reader, writer: None, path)
+    gone = asyncio.Event()
+
+    async def wait_for_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read() == b""
+        writer.close()
+        gone.set()
+
+    server = await asyncio.start_unix_server(wait_for_the_end, path)
     monkeypatch.setattr(os, "geteuid", lambda: 54_321)
     link = UnixLink(path)
     link.attach(Heard())
     with pytest.raises(ClusterUnavailable, match="belongs to another user"):
         await link.open()
+    async with asyncio.timeout(PATIENCE):
+        await gone.wait()
     server.close()

@@ -13,7 +13,8 @@ import pytest
 from tests.edge import signed, wire
 from tests.edge.inprocess import KEY, app
 from tests.edge.processes import UnixServer
-from tests.edge.wire import QUERY, Address
+from tests.edge.team import processes_of
+from tests.edge.wire import QUERY, Address, until
 from tests.serving import to_toml
 
 
@@ -96,3 +97,55 @@ async def test_a_path_that_cannot_be_a_socket(tmp_path: Path, path: Path, kind: 
     if kind == "folder":
         assert path.is_dir()
     assert os.path.exists(tmp_path / "second.toml")
+
+
+async def answers_again(path: Path) -> None:
+    """Wait until a new client is served there."""
+
+    async def answer() -> bool:
+        try:
+            async with wire.opened(Address(path=path)) as client:
+                return (await client.ask("/up")).status == 200
+        except OSError:
+            return False
+
+    async with asyncio.timeout(20):
+        while not await answer():  # noqa: ASYNC110 - the other side is another process
+            await asyncio.sleep(0.05)
+
+
+async def test_a_removed_socket_is_made_again(tmp_path: Path, path: Path) -> None:
+    """As after a cleaner of temporary files; clients that are connected stay, and the end leaves nothing."""
+    server = UnixServer(tmp_path, settings(path))
+    async with server:
+        said = {"X_Forwarded_Proto": "https", "X_Forwarded_For": "203.0.113.7"}
+        async with wire.connected(Address(path=path), KEY, **said) as client:
+            for turn in range(1, 3):
+                path.unlink()
+                await answers_again(path)
+                await client.expect_alive()
+                assert server.log.count("was removed, and is made again") == turn
+    assert not path.exists()
+    assert "Traceback" not in server.log
+
+
+async def test_workers_get_a_removed_socket_anew(tmp_path: Path, path: Path) -> None:
+    """One after the other; each of them accepts from the new one at the end."""
+    server = UnixServer(tmp_path, settings(path), workers=2)
+    async with server:
+        await answers_again(path)
+        before = processes_of(server.pid)
+        path.unlink()
+        await answers_again(path)
+        names = ("worker 1", "worker 2")
+
+        def are_replaced() -> bool:
+            now = processes_of(server.pid)
+            return all(now.get(name, before[name]) != before[name] for name in names) and (
+                server.log.count("is ready again") == 2
+            )
+
+        await until(are_replaced, 30)
+        await answers_again(path)
+    assert not path.exists()
+    assert "Traceback" not in server.log
