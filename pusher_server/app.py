@@ -256,9 +256,14 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def secret_of(self, key: str) -> str | None:
         """The secret that belongs to `key`, or None when the key is not this app's."""
+        pair = self.pair_of(key)
+        return None if pair is None else pair.secret
+
+    def pair_of(self, key: str) -> AppKey | None:
+        """`key` with its secret, or None when the key is not this app's."""
         for pair in self.keys:
             if pair.key == key:
-                return pair.secret
+                return pair
         return None
 
 

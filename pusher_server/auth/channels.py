@@ -4,15 +4,15 @@
 differently (PROTOCOL §4.2), so parsing and writing it again breaks signatures.
 """
 
-from pusher_server.app import App
+from pusher_server.app import App, AppKey
 from pusher_server.auth.signatures import octets, verifies
 from pusher_server.errors import AuthenticationError
 
 
 def verify(
     app: App, socket_id: str, channel: str, auth: str, channel_data: str | None = None
-) -> None:
-    """Check that one of the app's keys allows this connection into the channel.
+) -> AppKey:
+    """Check that one of the app's keys allows this connection into the channel; returns that key.
 
     `channel_data` is signed too when it is there and not empty, on every kind of channel. What it
     says is not looked at. Raises AuthenticationError with Pusher's texts (PROTOCOL §2.7).
@@ -20,11 +20,12 @@ def verify(
     if not auth:
         raise AuthenticationError(f"Auth info required to subscribe to {channel}")
     key, _, signature = auth.partition(":")
-    secret = app.secret_of(key)
-    if secret is None:
+    pair = app.pair_of(key)
+    if pair is None:
         raise AuthenticationError(f"Invalid key in subscription auth data: '{key}'")
     text = f"{socket_id}:{channel}:{channel_data}" if channel_data else f"{socket_id}:{channel}"
-    if not verifies(secret, octets(text), octets(signature)):
+    if not verifies(pair.secret, octets(text), octets(signature)):
         raise AuthenticationError(
             f"Invalid signature: Expected HMAC SHA256 hex digest of {text}, but got {signature}"
         )
+    return pair

@@ -1,19 +1,20 @@
 """The `auth` of a sign-in: a signature over `{socket_id}::user::{user_data}` (PROTOCOL §4.1)."""
 
-from pusher_server.app import App
+from pusher_server.app import App, AppKey
 from pusher_server.auth.signatures import octets, verifies
 from pusher_server.errors import AuthenticationError
 
 
-def verify(app: App, socket_id: str, auth: str, user_data: str) -> None:
-    """Check that one of the app's keys vouches for this user on this connection.
+def verify(app: App, socket_id: str, auth: str, user_data: str) -> AppKey:
+    """Check that one of the app's keys vouches for this user on this connection; returns that key.
 
     `user_data` is the text of the frame, unparsed. Raises AuthenticationError with the text that
     soketi answers (PROTOCOL §6.1); it does not say which part was wrong.
     """
     key, _, signature = auth.partition(":")
-    secret = app.secret_of(key)
-    if secret is None or not verifies(
-        secret, octets(f"{socket_id}::user::{user_data}"), octets(signature)
+    pair = app.pair_of(key)
+    if pair is None or not verifies(
+        pair.secret, octets(f"{socket_id}::user::{user_data}"), octets(signature)
     ):
         raise AuthenticationError("Connection not authorized.")
+    return pair

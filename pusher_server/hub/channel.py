@@ -20,7 +20,7 @@ A subscription is pending until its success frame is written; frames for it are 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pusher_server.app import Member
+from pusher_server.app import AppKey, Member
 from pusher_server.hub.batch import (
     Job,
     Part,
@@ -46,12 +46,20 @@ class Owed(NamedTuple):
 class Subscription:
     """One connection in one channel. A new one for every join, so its identity is the visit's."""
 
-    __slots__ = ("channel", "connection", "held", "member", "order")
+    __slots__ = ("authorized_by", "channel", "connection", "held", "member", "order")
 
-    def __init__(self, channel: "Channel", connection: Connection, member: Member | None) -> None:
+    def __init__(
+        self,
+        channel: "Channel",
+        connection: Connection,
+        member: Member | None,
+        authorized_by: AppKey | None = None,
+    ) -> None:
         self.channel = channel
         self.connection = connection
         self.member = member
+        #: The key whose secret signed the right to be here; None on channels that need none.
+        self.authorized_by = authorized_by
         #: Place in the channel's join order; 0 while pending, negative once it has left.
         self.order = 0
         #: Frames for it while pending: (event id, frame).

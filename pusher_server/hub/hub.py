@@ -7,7 +7,7 @@ that the node can tell the cluster. Frames leave through the fan-out only.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from pusher_server.app import App, Member
+from pusher_server.app import App, AppKey, Member
 from pusher_server.hub.channel import Channel, Subscription
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.fanout import CHUNK, Fanout
@@ -73,7 +73,11 @@ class Hub:
         return [self.leave(each, settle=settle) for each in list(connection.subscriptions.values())]
 
     def subscribe(
-        self, connection: Connection, name: ChannelName, member: Member | None = None
+        self,
+        connection: Connection,
+        name: ChannelName,
+        member: Member | None = None,
+        authorized_by: AppKey | None = None,
     ) -> Joined:
         """Join, pending: frames are held back until `activate`. The connection is not yet in it."""
         channels = connection.space.channels
@@ -81,7 +85,7 @@ class Hub:
         first_here = channel is None
         if channel is None:
             channel = channels[name.text] = Channel(name)
-        subscription = Subscription(channel, connection, member)
+        subscription = Subscription(channel, connection, member, authorized_by)
         channel.add(subscription)
         connection.subscriptions[name.text] = subscription
         connection.space.subscriptions += 1

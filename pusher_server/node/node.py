@@ -1,7 +1,7 @@
 """One node: builds its parts, hears the cluster, emits signals."""
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 
 from pusher_server.app import App
 from pusher_server.hub.channel import Channel
@@ -171,7 +171,9 @@ class Node(ClusterListener):
         """An app has another value, or is gone. Returns whom to close, with code and message.
 
         Limits and switches count from the next action on (DESIGN §16.8); the size of a message and the
-        time to authorize from the next connection on.
+        time to authorize from the next connection on. Connections end with a key that is gone: for good
+        those that came with it, and to come back and be authorized anew those with a channel or a sign-in
+        that its secret signed.
         """
         space = self.hub.spaces.get(app_id)
         if space is None:
@@ -182,11 +184,7 @@ class Node(ClusterListener):
         space.app = app
         if not app.enabled:
             return [(each, Code.APP_DISABLED, "Application disabled") for each in everybody]
-        return [
-            (each, Code.UNKNOWN_APP, "App key is no longer valid")
-            for each in everybody
-            if app.secret_of(each.app_key) is None
-        ]
+        return list(_unauthorized(app, everybody))
 
     def tick(self) -> None:
         """What waits for time to pass. Called a few times a second."""
@@ -307,3 +305,23 @@ class Node(ClusterListener):
     def _tell_members(self, app_id: str, channel: Channel, payload: bytes) -> None:
         # The pending ones learn of it from the list in their success frame.
         self.hub.deliver(self.hub.spaces[app_id], channel.name.text, payload, hold=False)
+
+
+def _unauthorized(
+    app: App, connections: Iterable[Connection]
+) -> Iterator[tuple[Connection, int, str]]:
+    """Whom the app's keys, as they are now, do not let stay as they are: with code and message."""
+    #: By identity: subscriptions share few keys. A key with another secret is another one.
+    is_valid = {id(None): True}
+    for connection in connections:
+        if app.pair_of(connection.app_key) is None:
+            yield connection, Code.UNKNOWN_APP, "App key is no longer valid"
+            continue
+        for subscription in connection.subscriptions.values():
+            pair = subscription.authorized_by
+            valid = is_valid.get(id(pair))
+            if valid is None:
+                valid = is_valid[id(pair)] = pair in app.keys
+            if not valid:
+                yield connection, Code.RECONNECT, "Authorization is no longer valid"
+                break

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 
-from pusher_server.app import Member
+from pusher_server.app import AppKey, Member
 from pusher_server.auth import channels as channel_auth
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.hub.channel import Subscription
@@ -77,9 +77,9 @@ class Subscriptions:
             raise MessageRejected(
                 None, f"Existing subscription to channel {name.text}", channel=name.text
             )
-        member = _authorize(connection, name, message)
+        member, authorized_by = _authorize(connection, name, message)
         if current is not None:
-            await self._repeat(current, member)
+            await self._repeat(current, member, authorized_by)
             return
         if 0 < limits.subscriptions_per_connection <= len(connection.subscriptions):
             raise SubscriptionRefused(
@@ -88,7 +88,7 @@ class Subscriptions:
                 kind="LimitReached",
                 status=4100,
             )
-        subscription, first_here = self._hub.subscribe(connection, name, member)
+        subscription, first_here = self._hub.subscribe(connection, name, member, authorized_by)
         if first_here:
             self._occupancy.opened(connection.space, subscription.channel)
         else:
@@ -228,7 +228,9 @@ class Subscriptions:
             self._emit(CacheMissed(app_id=app_id, channel=name))
         return [events.cache_miss(name)]
 
-    async def _repeat(self, subscription: Subscription, member: Member | None) -> None:
+    async def _repeat(
+        self, subscription: Subscription, member: Member | None, authorized_by: AppKey | None
+    ) -> None:
         """A second subscribe is confirmed again, and changes nothing for others (PROTOCOL §2.6)."""
         before = subscription.member
         if member is not None and before is not None:
@@ -240,6 +242,8 @@ class Subscriptions:
                     status=400,
                 )
             self._update(subscription, member)
+        if authorized_by is not None:  # else it is the user's own channel, which the sign-in opened
+            subscription.authorized_by = authorized_by
         last: list[bytes] = []
         if subscription.channel.name.remembers_last:
             last = await self._last_event(subscription)
@@ -256,22 +260,28 @@ def _success(subscription: Subscription) -> bytes:
     return channel.members.success(channel.name.text)
 
 
-def _authorize(connection: Connection, name: ChannelName, message: Subscribe) -> Member | None:
-    """Check the right to join; the member for presence channels. Raises SubscriptionRefused."""
+def _authorize(
+    connection: Connection, name: ChannelName, message: Subscribe
+) -> tuple[Member | None, AppKey | None]:
+    """Check the right to join. Returns the member for presence channels, and the key that signed.
+
+    Raises SubscriptionRefused.
+    """
     if name.user_id is not None:
         if connection.user is None or connection.user.id != name.user_id:
             raise SubscriptionRefused(name.text, "The connection is not signed in as this user")
-        return None
+        return None, None
     if not name.requires_auth:
-        return None
+        return None, None
     app = connection.space.app
     try:
-        channel_auth.verify(
+        authorized_by = channel_auth.verify(
             app, connection.socket_id, name.text, message.auth, message.channel_data
         )
     except AuthenticationError as error:
         raise SubscriptionRefused(name.text, error.message) from None
-    return _member(connection, name, message.channel_data) if name.has_members else None
+    member = _member(connection, name, message.channel_data) if name.has_members else None
+    return member, authorized_by
 
 
 def _member(connection: Connection, name: ChannelName, channel_data: str | None) -> Member:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from pusher_server.app import App
+from pusher_server.app import App, AppKey
 from pusher_server.auth import users as user_auth
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.hub.connection import Connection
@@ -41,7 +41,7 @@ class Users:
 
     async def sign_in(self, connection: Connection, message: SignIn) -> None:
         """Raises ConnectionRejected (4009) on bad proof, MessageRejected when signed in as another."""
-        user = _verified(connection, message)
+        user, authorized_by = _verified(connection, message)
         before = connection.user
         if before is not None and before.id != user.id:
             raise MessageRejected(
@@ -52,11 +52,12 @@ class Users:
         if before is None:
             if space.users.sign_in(connection, user.id):
                 self._roster.declare(users_topic(space.app.id), user.id, b"1")
-            await self._join_own_channel(connection, user)
+            await self._join_own_channel(connection, user, authorized_by)
             if _is_gone(connection):
                 return
         else:
             space.users.unwatch(connection, before.watchlist)
+            connection.subscriptions[user_channel(user.id).text].authorized_by = authorized_by
             connection.send(events.signin_success(user.data))
         connection.authorized()
         if space.app.watchlist:
@@ -143,13 +144,18 @@ class Users:
                 del self._uninformed[connection]
                 connection.send(_states_event(wanted, space.users.told))
 
-    async def _join_own_channel(self, connection: Connection, user: User) -> None:
+    async def _join_own_channel(
+        self, connection: Connection, user: User, authorized_by: AppKey
+    ) -> None:
         """Events to a user reach every connection signed in as that user, subscribed or not (§6.2).
 
-        They follow the success of the sign-in: pusher-js drops those that come before it.
+        The subscription lasts as long as the sign-in, and keeps the key that signed it. Events
+        follow the success of the sign-in: pusher-js drops those that come before it.
         """
         name = user_channel(user.id)
-        subscription = self._hub.subscribe(connection, name).subscription
+        subscription = self._hub.subscribe(
+            connection, name, authorized_by=authorized_by
+        ).subscription
         if not subscription.channel.on_bus:
             try:
                 await self._broker.subscribe(channel_topic(connection.space.app.id, name.text))
@@ -203,12 +209,13 @@ def _is_gone(connection: Connection) -> bool:
     return connection.space.connections.get(connection.socket_id) is not connection
 
 
-def _verified(connection: Connection, message: SignIn) -> User:
+def _verified(connection: Connection, message: SignIn) -> tuple[User, AppKey]:
+    """Who it is, and the key that signed it. Raises ConnectionRejected."""
     try:
-        user_auth.verify(
+        authorized_by = user_auth.verify(
             connection.space.app, connection.socket_id, message.auth, message.user_data
         )
-        return decode_user(message.user_data)
+        return decode_user(message.user_data), authorized_by
     except AuthenticationError:
         raise ConnectionRejected(Code.UNAUTHORIZED, "Connection not authorized.") from None
     except InvalidIdentity as error:

@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conformance.signing import channel_auth, user_auth
 from tests.edge import signed, wire
 from tests.edge.inprocess import APP_ID, KEY, SECRET, app
 from tests.edge.processes import reload, rewrite, write_text
@@ -114,6 +116,43 @@ async def test_keys_are_rotated_without_dropping_anybody(
                 await backend.send(signed.event("c"))
                 assert (await backend.answer()).status == 401
             await with_new.expect_alive()
+
+
+@pytest.mark.parametrize("old_secret", [None, "changed"], ids=["key removed", "secret changed"])
+async def test_a_secret_that_is_gone_ends_what_it_signed(
+    server: RunningServer, address: Address, old_secret: str | None
+) -> None:
+    """Also of those who came with the new key. They may come back, with a proof that holds."""
+    old, new = {"key": KEY, "secret": SECRET}, {"key": "new-key", "secret": "new-secret"}
+    rewrite(server, apps=[{"id": APP_ID, "keys": [new, old]}])
+    await reload(server)
+    async with AsyncExitStack() as clients:
+        member, user, renewed = [
+            await clients.enter_async_context(wire.opened(address)) for _ in range(3)
+        ]
+        names = {}
+        for client in (member, user, renewed):
+            await client.handshake(f"/app/new-key{QUERY}")
+            names[client] = await client.established()
+        await member.join("private-c", auth=channel_auth(KEY, SECRET, names[member], "private-c"))
+        await renewed.join(
+            "private-c", auth=channel_auth("new-key", "new-secret", names[renewed], "private-c")
+        )
+        proof = {
+            "auth": user_auth(KEY, SECRET, names[user], '{"id":"1"}'),
+            "user_data": '{"id":"1"}',
+        }
+        await user.send(wire.message("pusher:signin", data=proof))
+        await user.expect("pusher:signin_success")
+        left = [] if old_secret is None else [{"key": KEY, "secret": old_secret}]
+        rewrite(server, apps=[{"id": APP_ID, "keys": [new, *left]}])
+        await reload(server)
+        for client in (member, user):
+            assert await client.expect_refusal(4200) == "Authorization is no longer valid"
+        async with wire.opened(address) as backend:
+            await backend.send(signed.event("private-c"))  # with the old secret
+            assert (await backend.answer()).status == 401
+        await renewed.expect_alive()
 
 
 async def test_limits_count_from_the_next_action_on(

@@ -1,11 +1,13 @@
 """The node: who may come, what observers see, how a changed app takes effect (DESIGN §16.8)."""
 
+import asyncio
 import logging
 
 import pytest
 from msgspec import structs
 
 from pusher_server.app import App, AppKey, AppLimits
+from pusher_server.auth.signatures import sign
 from pusher_server.interfaces import channels_topic, members_topic, users_topic
 from pusher_server.protocol.errors import (
     Code,
@@ -13,6 +15,7 @@ from pusher_server.protocol.errors import (
     MessageRejected,
     SubscriptionRefused,
 )
+from pusher_server.protocol.messages import SignIn, Subscribe
 from pusher_server.signals import (
     CacheMissed,
     ChannelOccupied,
@@ -21,7 +24,8 @@ from pusher_server.signals import (
     Signal,
     SubscriptionRejected,
 )
-from tests.unit.node.world import UNDO_WINDOW, World, events
+from tests.fakes import FakeConnection
+from tests.unit.node.world import KEY, SECRET, UNDO_WINDOW, World, events
 
 
 def rejected(world: World, app: App | None = None) -> tuple[int, str]:
@@ -148,6 +152,69 @@ def test_a_key_that_is_gone_sends_away_who_came_with_it(world: World) -> None:
     assert world.node.change_app("1", structs.replace(world.app, keys=keys)) == [
         (old, Code.UNKNOWN_APP, "App key is no longer valid")
     ]
+
+
+NEW = AppKey(key="new", secret="s")
+NO_LONGER_AUTHORIZED = (Code.RECONNECT, "Authorization is no longer valid")
+#: What becomes of the key that signed: it goes, or gets another secret.
+WITHOUT_THE_OLD_SECRET = {
+    "key gone": (NEW,),
+    "secret changed": (NEW, AppKey(key=KEY, secret="another")),
+}
+
+
+@pytest.mark.parametrize("keys", WITHOUT_THE_OLD_SECRET.values(), ids=WITHOUT_THE_OLD_SECRET.keys())
+async def test_a_secret_that_is_gone_ends_what_it_signed(
+    world: World, keys: tuple[AppKey, ...]
+) -> None:
+    """Whoever came with another key, too; they may come back with a proof that holds."""
+    private, presence, user = [await world.subscriber("private-x") for _ in range(3)]
+    await world.enter(presence, "1")
+    await world.sign_in(user, "2")
+    for each in (presence, user):
+        world.unsubscribe(each, "private-x")
+    listener, has_left = await world.subscriber("c"), await world.subscriber("private-x")
+    world.unsubscribe(has_left, "private-x")
+    everybody = (private, presence, user, listener, has_left)
+    for each in everybody:
+        each.app_key = "new"
+    both = (NEW, AppKey(key=KEY, secret=SECRET))
+    assert world.node.change_app("1", structs.replace(world.app, keys=both)) == []
+    assert world.node.change_app("1", structs.replace(world.app, keys=keys)) == [
+        (each, *NO_LONGER_AUTHORIZED) for each in (private, presence, user)
+    ]
+
+
+async def test_who_waits_to_be_let_in_is_ended_like_others(world: World) -> None:
+    client = world.connect()
+    client.app_key = "new"
+    world.broker.subscribing.close()
+    joining = asyncio.create_task(world.join(client, "private-x"))
+    await world.broker.subscribing.reached()
+    assert world.node.change_app("1", structs.replace(world.app, keys=(NEW,))) == [
+        (client, *NO_LONGER_AUTHORIZED)
+    ]
+    world.broker.subscribing.open()
+    await joining
+
+
+async def test_a_proof_that_was_renewed_with_another_key_stays(world: World) -> None:
+    """A second subscribe and a second sign-in count by the secret that signed them last."""
+    client = await world.user("2")
+    await world.join(client, "private-x")
+    client.app_key = "new"
+    pair = NEW
+    world.change(keys=(pair, AppKey(key=KEY, secret=SECRET)))
+    proof, data = signed_by(pair, client, "private-x"), '{"id":"2"}'
+    await world.node.subscriptions.subscribe(client, Subscribe("private-x", proof, None))
+    proof = signed_by(pair, client, f":user::{data}")
+    await world.node.users.sign_in(client, SignIn(proof, data))
+    await world.join(client, "#server-to-user-2")
+    assert world.node.change_app("1", structs.replace(world.app, keys=(pair,))) == []
+
+
+def signed_by(pair: AppKey, client: FakeConnection, text: str) -> str:
+    return f"{pair.key}:{sign(pair.secret, f'{client.socket_id}:{text}'.encode())}"
 
 
 def test_a_changed_app_that_nobody_uses_closes_nobody(world: World) -> None:
