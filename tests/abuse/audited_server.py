@@ -1,6 +1,6 @@
 """`pusher-server`, that counts the work of its turns.
 
-    python -m tests.abuse.audited_server serve --config FILE
+python -m tests.abuse.audited_server serve --config FILE
 """
 
 import os
@@ -9,6 +9,7 @@ import sys
 
 from pusher_server.cli.main import main
 from pusher_server.server import child
+from tests.abuse import broken_bounds, turns
 
 #: The environment: which cores it may use, where the largest turns are written, which bound is broken if any.
 CORES, TURNS, BROKEN = "ABUSE_CORES", "ABUSE_TURNS", "ABUSE_BROKEN"
@@ -26,6 +27,8 @@ def audit_workers() -> None:
 
 if __name__ == "__main__":
     stay_on_cores()
+    turns.count_turns(os.environ[TURNS])
+    broken_bounds.apply(os.environ[BROKEN])
     if sys.argv[1] == "-m":
         del sys.argv[:2]
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -44,6 +44,4 @@ def connection_floods() -> Iterator[Flood]:
         "TLS garbage", "bytes that are no TLS", b"\x16\x03\x01\xff\xff" + b"\0" * 300, Manner.CHURN,
         waits=True, needs_tls=True, below_tls=True,
     )  # fmt: skip
-    yield Flood(
-        "TLS handshakes", "finished and dropped", b"", Manner.HANDSHAKE, needs_tls=True
-    )
+    yield Flood("TLS handshakes", "finished and dropped", b"", Manner.HANDSHAKE, needs_tls=True)

@@ -50,7 +50,7 @@ class Flood:
 
     @property
     def connects(self) -> bool:
-        """Whether it competes with new clients for being accepted, where every queue is first come first served."""
+        """Whether it stands with new clients in the kernel's queue, which is first come, first served."""
         return self.manner in (Manner.CHURN, Manner.HANDSHAKE)
 
 

@@ -2,9 +2,9 @@
 
     python -m tests.abuse.flooder HOST PORT [--tls]
 
-A line with a flood's name on standard input begins it, an empty line ends it; then a line of JSON says what was sent.
-It never runs longer than `LONGEST` seconds, and ends with its standard input. Blocks are made beforehand, and
-system calls carry a quarter of a megabyte, so that the server is the slower side.
+A line with a flood's name on standard input begins it, an empty line ends it; then a line of JSON says what was
+sent. It never runs longer than `LONGEST` seconds, and ends with its standard input. Blocks are made beforehand,
+and system calls carry a quarter of a megabyte, so that the server is the slower side.
 """
 
 import json
@@ -34,9 +34,6 @@ _DRIBBLE_PAUSE = 0.2
 _NICE = 10
 #: SO_LINGER that turns a close into a reset: nothing stays behind in TIME_WAIT.
 _RESET = struct.pack("ii", 1, 0)
-
-#: What is ready now is served, then the caller is asked whether to go on.
-Step = Callable[[], None]
 
 
 class Sent:
@@ -233,7 +230,9 @@ class Churn:
             if self._flood.manner is Manner.HANDSHAKE:
                 assert self._target.context is not None
                 sock = self._target.context.wrap_socket(sock, server_hostname="localhost")
-            elif self._target.context is not None and not self._flood.below_tls and self._flood.block:
+            elif (
+                self._target.context is not None and not self._flood.below_tls and self._flood.block
+            ):
                 sock = self._target.context.wrap_socket(sock, server_hostname="localhost")
             if self._flood.block:
                 sock.sendall(self._flood.block)

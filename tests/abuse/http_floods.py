@@ -28,9 +28,13 @@ def http_floods() -> Iterator[Flood]:
     unsigned, get = _post(_EVENTS), request("/")
     yield Flood("POST /events", "pipelined, unsigned, answers read", repeated(unsigned))
     yield Flood("POST /events, unread", "answers are not read", repeated(unsigned), reads=False)
-    yield Flood("POST, wrong signature", "pipelined, answers read", repeated(_post(_EVENTS + _QUERY)))
     yield Flood(
-        "POST, unknown app", "pipelined, answers read", repeated(_post("/apps/nobody/events" + _QUERY))
+        "POST, wrong signature", "pipelined, answers read", repeated(_post(_EVENTS + _QUERY))
+    )
+    yield Flood(
+        "POST, unknown app",
+        "pipelined, answers read",
+        repeated(_post("/apps/nobody/events" + _QUERY)),
     )
     yield Flood(
         "POST, gzip",
@@ -39,12 +43,16 @@ def http_floods() -> Iterator[Flood]:
     )
     yield Flood("GET /", "pipelined, answers read", repeated(get))
     yield Flood("GET /, unread", "answers are not read", repeated(get), reads=False)
-    yield Flood("GET channels", "wrong signature", repeated(request(f"/apps/{APP_ID}/channels{_QUERY}")))
+    yield Flood(
+        "GET channels", "wrong signature", repeated(request(f"/apps/{APP_ID}/channels{_QUERY}"))
+    )
     yield Flood("not found", "GET of a path that is none", repeated(request("/nothing")))
     yield Flood(
         "HTTP/2 offered",
         "GET / that offers h2c",
-        repeated(request("/", Connection="Upgrade, HTTP2-Settings", Upgrade="h2c", HTTP2_Settings="")),
+        repeated(
+            request("/", Connection="Upgrade, HTTP2-Settings", Upgrade="h2c", HTTP2_Settings="")
+        ),
     )
     yield Flood(
         "Expect",
@@ -76,7 +84,9 @@ def _body_floods() -> Iterator[Flood]:
     head = _chunked_head(_EVENTS)
     yield Flood("1-byte chunks", "a body without end", repeated(b"1\r\na\r\n"), head=head)
     extended = b"1;" + b"e" * 200 + b"\r\na\r\n"
-    yield Flood("chunk extensions", "200 bytes for each of the body's", repeated(extended), head=head)
+    yield Flood(
+        "chunk extensions", "200 bytes for each of the body's", repeated(extended), head=head
+    )
     yield Flood("trailers", "without end", repeated(b"t: t\r\n"), head=head + b"1\r\na\r\n0\r\n")
     large = request(_EVENTS, method="POST", Content_Length="10000000")
     yield Flood("large bodies", "10 MB each, unsigned", large + b"x" * 10_000_000)
@@ -88,7 +98,9 @@ def _body_floods() -> Iterator[Flood]:
 
 def _upgrade_floods() -> Iterator[Flood]:
     unknown = upgrade(f"/app/nobody{QUERY}")
-    yield Flood("upgrades, unknown key", "each refused with 4001", unknown, Manner.CHURN, waits=True)
+    yield Flood(
+        "upgrades, unknown key", "each refused with 4001", unknown, Manner.CHURN, waits=True
+    )
     wrong = upgrade(f"/app/{KEY}{QUERY}", Sec_WebSocket_Version="8")
     yield Flood("upgrades, wrong version", "each refused with 426", wrong, Manner.CHURN, waits=True)
     good = upgrade(f"/app/{KEY}{QUERY}")

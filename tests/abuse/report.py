@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tests.abuse.flood import Flood
 from tests.abuse.trial import GOAL, Trial
+from tests.abuse.victim import Round
 
 _HEAD = (
     "server",
@@ -51,8 +52,8 @@ class Row:
 def line(row: Row) -> str:
     """For a person who waits."""
     verdict = "ok" if row.holds else f"FAILED: {row.complaint}"
-    p99 = 1_000 * row.trial.middle("p99")
-    return f"{row.setup:8} {row.flood.name:24} p99 {p99:8.1f} ms, {row.trial.ratio('p99'):6.1f}x  {verdict}"
+    p99 = 1_000 * row.trial.middle(Round.p99)
+    return f"{row.setup:8} {row.flood.name:24} p99 {p99:8.1f} ms, {row.trial.ratio(Round.p99):6.1f}x  {verdict}"
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
@@ -62,29 +63,30 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         yield _row(_cells(row))
     yield ""
-    within = sum(row.trial.middle("p99") <= GOAL for row in rows)
-    yield f"{within} of {len(rows)} within the goal of {GOAL * 1_000:.0f} ms; {sum(r.holds for r in rows)} held."
+    within = sum(row.trial.middle(Round.p99) <= GOAL for row in rows)
+    held = sum(row.holds for row in rows)
+    yield f"{held} of {len(rows)} held; {within} within the goal of {GOAL * 1_000:.0f} ms."
 
 
 def _cells(row: Row) -> list[str]:
     trial = row.trial
 
-    def ms(figure: str, *, ordinary: bool = False) -> str:
-        return f"{1_000 * trial.middle(figure, ordinary=ordinary):.1f}"
+    def ms(seconds: float) -> str:
+        return f"{1_000 * seconds:.1f}"
 
     newcomers = trial.newcomers
     return [
         row.setup,
         row.flood.name,
         row.flood.text,
-        trial.pairs[-1].sent.speed,
-        ms("p50"),
-        ms("p99"),
-        f"{1_000 * max(max(pair.flooded.events) for pair in trial.pairs):.1f}",
-        ms("p99", ordinary=True),
-        f"{trial.ratio('p99'):.1f}",
-        ms("newcomer_p99"),
-        f"{trial.ratio('newcomer_p99'):.1f}" if newcomers else "not judged",
+        trial.sent.speed,
+        ms(trial.middle(Round.p50)),
+        ms(trial.middle(Round.p99)),
+        ms(max(max(each.events) for each in trial.flooded)),
+        ms(trial.beside_ordinary(Round.p99)),
+        f"{trial.ratio(Round.p99):.1f}",
+        ms(trial.middle(Round.newcomer_p99)),
+        f"{trial.ratio(Round.newcomer_p99):.1f}" if newcomers else "not judged",
         f"{row.units:,}",
         f"{row.bytes / 1_000:,.0f}",
         "yes" if row.holds else f"**no**: {row.complaint}",

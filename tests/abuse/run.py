@@ -1,18 +1,22 @@
 """Floods of one server after the other, each judged."""
 
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 
 from tests.abuse.flood import Flood
 from tests.abuse.report import Row
 from tests.abuse.setups import AuditedServer, Setup, serving, share_cores
 from tests.abuse.stranger import stranger
-from tests.abuse.trial import trial
+from tests.abuse.trial import Trial, Trials
 from tests.abuse.victim import victims
 from tests.abuse.websocket_floods import ORDINARY
 
 #: Over TLS the shapes below it, and these: what one read hands over is cut differently there.
 _ALSO_OVER_TLS = {"empty continuations", "pings", "POST /events", "headers, fast", "connects"}
+
+#: What a turn may do for one connection, counted from outside (`turns`), with what victims add to it.
+MOST_UNITS, MOST_BYTES = 512, 1_048_576
 
 
 def floods_for(setup: Setup, floods: Sequence[Flood]) -> list[Flood]:
@@ -32,16 +36,25 @@ async def run(
     try:
         with serving(setup, cores, broken) as server:
             async with victims(server.address) as victim, stranger(server.address) as flooder:
+                trials = Trials(flooder, victim, ORDINARY, seconds=seconds, thorough=thorough)
                 for flood in floods_for(setup, floods):
-                    killed = server.killed
-                    done = await trial(
-                        flood, ORDINARY, flooder, victim, seconds=seconds, thorough=thorough
-                    )
-                    yield Row(setup.name, flood, done, 0, 0, _faults(server, killed))
+                    began, killed = time.monotonic(), server.killed
+                    done = await trials.trial(flood)
+                    yield _judged(server, flood, done, began, server.killed - killed)
     finally:
         os.sched_setaffinity(0, before)
 
 
-def _faults(server: AuditedServer, killed_before: int) -> tuple[str, ...]:
-    killed = server.killed - killed_before
-    return (f"{killed} workers killed or ended",) if killed else ()
+def _judged(server: AuditedServer, flood: Flood, done: Trial, began: float, killed: int) -> Row:
+    turns = list(server.turns(began))
+    units = max((turn.units for turn in turns), default=0)
+    size = max((turn.bytes for turn in turns), default=0)
+    faults = []
+    if killed:
+        faults.append(f"{killed} workers killed or ended")
+    if flood.connections == 1 and not flood.connects:  # the sum of several says nothing of each
+        if units > MOST_UNITS:
+            faults.append(f"{units:,} units in a turn")
+        if size > MOST_BYTES:
+            faults.append(f"{size:,} bytes in a turn")
+    return Row(server.setup.name, flood, done, units, size, tuple(faults))

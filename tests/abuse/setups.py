@@ -13,6 +13,7 @@ from typing import Any
 from tests.abuse import audited_server
 from tests.abuse.connection_floods import unchecked_context
 from tests.abuse.flood import APP_ID, KEY, SECRET
+from tests.abuse.turns import Turn, read_turns
 from tests.edge.processes import tls_settings, write_certificate
 from tests.edge.team import processes_of
 from tests.edge.wire import Address
@@ -69,7 +70,7 @@ class AuditedServer(RunningServer):
         if setup.tls:
             write_certificate(directory)
             tables.setdefault("server", {})["tls"] = tls_settings(directory)
-        settings = {
+        settings: dict[str, Any] = {
             "apps": [{"id": APP_ID, "key": KEY, "secret": SECRET}],
             **tables,
             "server": {"shutdown_grace": 0.5, **tables.get("server", {})},
@@ -101,6 +102,10 @@ class AuditedServer(RunningServer):
     def killed(self) -> int:
         """How many of its processes the supervisor has killed, or that have ended by themselves."""
         return len(re.findall(r"is killed|ended with", self.log))
+
+    def turns(self, since: float) -> Iterator[Turn]:
+        """The large turns of its processes after a moment."""
+        return read_turns(self._turns, since)
 
     def processes(self) -> list[int]:
         """Those that serve clients."""

@@ -1,7 +1,7 @@
-"""Everybody else: subscribed clients, a backend that publishes, and people who come newly.
+"""Everybody else: subscribed clients, a backend that publishes, and clients who come newly.
 
-A sample is the time from when a publication was *due* to its arrival at the last of the subscribers. A server that
-stands still for a second thus spoils all samples of that second, as it would for people, and not one.
+A sample is the time from when a publication was *due* to its arrival at the last of the subscribers. A server
+that stands still for a second thus spoils all samples of that second, as it would for people, and not one.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from tests.edge.wire import QUERY, Address, Wire, connected, opened, request
 CHANNEL = "victims"
 #: With several workers each of them has some, save once in a thousand runs.
 SUBSCRIBERS = 8
-PER_SECOND = 100
+PER_SECOND = 150
 #: Every so many publications, somebody connects and subscribes.
 NEWCOMERS = 10
 #: What is not there by then counts as taking so long, and a new connection is given up.
-LONGEST = 8.0
+LONGEST = 4.0
 #: Connections of the backend: at the least, so that each worker has one, and at the most; then a request waits.
 _BACKEND_LEAST, _BACKEND_MOST = 6, 32
 
@@ -46,17 +46,14 @@ class Round:
     #: Subscribers that the server has cut off.
     lost: int = 0
 
-    @property
     def p50(self) -> float:
         """Of the events."""
         return percentile(self.events, 0.5)
 
-    @property
     def p99(self) -> float:
         """Of the events; in a round below a hundred samples it is the slowest."""
         return percentile(self.events, 0.99)
 
-    @property
     def newcomer_p99(self) -> float:
         """Of connect and subscribe."""
         return percentile(self.newcomers, 0.99)

@@ -41,7 +41,9 @@ def _shape(name: str, text_: str, block: bytes, **options: object) -> Flood:
 
 
 #: What every flood is compared with.
-ORDINARY = _shape("ordinary messages", "`pusher:ping` in whole frames, read", repeated(PING_MESSAGE))
+ORDINARY = _shape(
+    "ordinary messages", "`pusher:ping` in whole frames, read", repeated(PING_MESSAGE)
+)
 
 
 def websocket_floods() -> Iterator[Flood]:
@@ -54,9 +56,14 @@ def websocket_floods() -> Iterator[Flood]:
     whisper = message("client-flood", channel=OWN_CHANNEL, data={})
 
     yield _shape(
-        "empty continuations", "one message of empty frames without end", repeated(empty), head=begun
+        "empty continuations",
+        "one message of empty frames without end",
+        repeated(empty),
+        head=begun,
     )
-    yield _shape("1-byte fragments", "small messages, a byte per frame", repeated(_spread(ping_text)))
+    yield _shape(
+        "1-byte fragments", "small messages, a byte per frame", repeated(_spread(ping_text))
+    )
     yield _shape(
         "long 1-byte fragments",
         "one message without end, a byte per frame",
@@ -79,7 +86,9 @@ def websocket_floods() -> Iterator[Flood]:
     yield _shape(
         "deep JSON", "100 kB of `[`", repeated(text(b'{"event":"x","data":' + b"[" * 100_000))
     )
-    yield _shape("large messages", "128 kB of nothing", repeated(text(b'"' + b"x" * 131_000 + b'"')))
+    yield _shape(
+        "large messages", "128 kB of nothing", repeated(text(b'"' + b"x" * 131_000 + b'"'))
+    )
     yield _shape("binary frames", "refused, again and again", repeated(frame(2, b"x")))
     yield _shape("pairs", "joins and leaves of a channel in turn", _pairs())
     yield _shape("waves", f"{CHANNELS} joins, then {CHANNELS} leaves", _waves())
@@ -88,6 +97,16 @@ def websocket_floods() -> Iterator[Flood]:
         "private channels with a wrong signature",
         repeated(subscribe("private-x", auth=f"key:{'0' * 64}")),
     )
-    yield _shape("client events", "10 a second are allowed, with its own channel", repeated(whisper), opening=own)
-    yield _shape("after the goodbye", "frames behind a close frame", repeated(PING_MESSAGE), head=frame(CLOSE))
+    yield _shape(
+        "client events",
+        "10 a second are allowed, with its own channel",
+        repeated(whisper),
+        opening=own,
+    )
+    yield _shape(
+        "after the goodbye",
+        "frames behind a close frame",
+        repeated(PING_MESSAGE),
+        head=frame(CLOSE),
+    )
     yield _shape("1-byte segments", "each byte in a segment", repeated(PING_MESSAGE), segment=1)
