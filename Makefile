@@ -6,7 +6,7 @@ PYTHON_IN_VENV := .venv/bin/python
 given = $(if $(findstring command line,$(origin $1)),$($1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example example-check test test-full check bench bench-compare bench-growth bench-cluster conformance chaos clean
+.PHONY: help run example example-check test test-full check bench bench-compare bench-growth bench-cluster conformance chaos abuse clean
 
 help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -65,6 +65,10 @@ chaos:  ## Audit a cluster under faults: make chaos [BUS=redis] [SECONDS=60] [MI
 	@$(PYTHON_IN_VENV) -m tests.chaos $(if $(call given,BUS),--bus '$(BUS)') \
 		$(if $(call given,SECONDS),--seconds '$(SECONDS)') $(if $(call given,MINUTES),--minutes '$(MINUTES)') \
 		$(if $(call given,SEED),--seed '$(SEED)') $(if $(call given,SEEDS),--seeds '$(SEEDS)') $(call given,ARGS)
+
+abuse:  ## Flood a server in every way beside ordinary clients (ARGS="--quick --servers uvloop --floods pings ...")
+	@scripts/setup dev
+	@$(PYTHON_IN_VENV) -m tests.abuse $(call given,ARGS)
 
 clean:  ## Remove what setup and tests made (not your config, not .pusher-server.env)
 	rm -rf .venv tests/js/node_modules benchmarks/load/.build benchmarks/load/soketi/node_modules dist build .checks-passed.json .coverage .coverage.* .hypothesis

@@ -40,6 +40,7 @@ TIERS = (
     "conformance",
     "examples",
     "chaos",
+    "abuse",
 )
 #: These run real processes and sockets: repeating them finds what depends on timing.
 REPEATED = {"contract", "edge", "conformance", "examples"}
@@ -57,6 +58,7 @@ BUDGETS = {
     "conformance": 6,
     "examples": 4,
     "chaos": 5,
+    "abuse": 5,
 }
 FULL_BUDGETS = {
     "unit": 12,
@@ -68,6 +70,7 @@ FULL_BUDGETS = {
     "conformance": 6,
     "examples": 4,
     "chaos": 5,
+    "abuse": 5,
 }
 #: Of a step that is no tier of tests.
 BUDGET = 5

@@ -74,6 +74,9 @@ class RunningServer:
     `settings` is the config tree (see config.example.toml); `[server] port` is filled in here.
     """
 
+    #: What `python -m` runs.
+    module = "pusher_server"
+
     def __init__(
         self,
         directory: Path,
@@ -123,7 +126,7 @@ class RunningServer:
         config = self.write_config()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PUSHER_")}
         environment.update(self.environment)
-        command = [sys.executable, "-m", "pusher_server", "serve", "--config", str(config)]
+        command = [sys.executable, "-m", self.module, "serve", "--config", str(config)]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self.arguments], stdout=log, stderr=log, env=environment

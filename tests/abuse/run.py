@@ -1,0 +1,60 @@
+"""Floods of one server after the other, each judged."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from tests.abuse.flood import Flood
+from tests.abuse.report import Row
+from tests.abuse.setups import AuditedServer, Setup, serving, share_cores
+from tests.abuse.stranger import stranger
+from tests.abuse.trial import Trial, Trials
+from tests.abuse.victim import victims
+from tests.abuse.websocket_floods import ORDINARY
+
+#: Over TLS the shapes below it, and these: what one read hands over is cut differently there.
+_ALSO_OVER_TLS = {"empty continuations", "pings", "POST /events", "headers, fast", "connects"}
+
+#: What a turn may do for one connection, counted from outside (`turns`), with what victims add to it.
+MOST_UNITS, MOST_BYTES = 512, 1_048_576
+
+
+def floods_for(setup: Setup, floods: Sequence[Flood]) -> list[Flood]:
+    """Those that mean something there."""
+    if setup.tls:
+        return [each for each in floods if each.needs_tls or each.name in _ALSO_OVER_TLS]
+    return [each for each in floods if not each.needs_tls]
+
+
+async def run(
+    setup: Setup, floods: Sequence[Flood], *, seconds: float, thorough: bool, broken: str = ""
+) -> AsyncIterator[Row]:
+    """Flood one server; a row for each flood, as soon as it is there."""
+    cores = share_cores()
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores.others)
+    try:
+        with serving(setup, cores, broken) as server:
+            async with victims(server.address) as victim, stranger(server.address) as flooder:
+                trials = Trials(flooder, victim, ORDINARY, seconds=seconds, thorough=thorough)
+                for flood in floods_for(setup, floods):
+                    began, killed = time.monotonic(), server.killed
+                    done = await trials.trial(flood)
+                    yield _judged(server, flood, done, began, server.killed - killed)
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _judged(server: AuditedServer, flood: Flood, done: Trial, began: float, killed: int) -> Row:
+    turns = list(server.turns(began))
+    units = max((turn.units for turn in turns), default=0)
+    size = max((turn.bytes for turn in turns), default=0)
+    faults = []
+    if killed:
+        faults.append(f"{killed} workers killed or ended")
+    if flood.connections == 1 and not flood.connects:  # the sum of several says nothing of each
+        if units > MOST_UNITS:
+            faults.append(f"{units:,} units in a turn")
+        if size > MOST_BYTES:
+            faults.append(f"{size:,} bytes in a turn")
+    return Row(server.setup.name, flood, done, units, size, tuple(faults))

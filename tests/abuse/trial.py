@@ -1,0 +1,144 @@
+"""One flood against one server, beside ordinary messages as fast as the server takes them.
+
+Both are sent by one connection without a pause, so both have the server's whole attention whenever it is their
+turn. What differs is how much of it one turn takes, and that is what others wait for. Paced to the same number
+of bytes, the ordinary flood would leave the server idle, and the comparison would measure only a byte's cost.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from statistics import median
+
+from tests.abuse.flood import Flood
+from tests.abuse.stranger import Sent, Stranger
+from tests.abuse.victim import Round, Victim
+
+#: The victim's p99 may be so many times that beside ordinary messages.
+RATIO = 3.0
+#: Below so many seconds nobody notices, and a ratio of two small numbers is noise: on a machine with other work
+#: a process waits some milliseconds for its core.
+FLOOR = 0.020
+#: What is aimed at, on a quiet machine.
+GOAL = 0.050
+#: Rounds of a flood, and rounds beside ordinary messages that are remembered for the comparison.
+ROUNDS, _COMPARED = 3, 5
+#: In a short run, ordinary messages are measured again after so many floods.
+_EVERY = 4
+#: One number of a round, in seconds.
+Figure = Callable[[Round], float]
+#: Seconds that a flood runs before it is measured, so that sockets' buffers are full.
+_LEAD = 0.1
+#: A server is calm when so many publications in a row took no longer than this; waited for between floods.
+_CALM, _CALM_SECONDS, _CALM_PATIENCE = 5, GOAL, 15.0
+
+
+@dataclass
+class Trial:
+    """Rounds beside one flood, and rounds beside ordinary messages before, after and between them.
+
+    Medians are compared, so that one disturbed round decides nothing.
+    """
+
+    flooded: Sequence[Round]
+    ordinary: Sequence[Round]
+    sent: Sent
+    #: Whether new clients are judged, too: not beside a flood that stands in the same queue (`Flood.connects`).
+    newcomers: bool = True
+
+    def middle(self, figure: Figure) -> float:
+        """The median beside the flood, in seconds."""
+        return median(map(figure, self.flooded))
+
+    def beside_ordinary(self, figure: Figure) -> float:
+        """The median beside ordinary messages, in seconds."""
+        return median(map(figure, self.ordinary))
+
+    def ratio(self, figure: Figure) -> float:
+        """The one by the other."""
+        return self.middle(figure) / max(1e-6, self.beside_ordinary(figure))
+
+    def _is_fine(self, figure: Figure) -> bool:
+        return self.middle(figure) <= FLOOR or self.ratio(figure) <= RATIO
+
+    @property
+    def faults(self) -> list[str]:
+        """What does not hold, in words."""
+        found = []
+        if not self._is_fine(Round.p99):
+            found.append(f"events wait {self.ratio(Round.p99):.1f} times as long")
+        if self.newcomers and not self._is_fine(Round.newcomer_p99):
+            found.append(f"new clients wait {self.ratio(Round.newcomer_p99):.1f} times as long")
+        if refused := sum(each.refused for each in self.flooded):
+            found.append(f"{refused} publications refused")
+        if lost := sum(each.lost for each in self.flooded):
+            found.append(f"{lost} subscribers lost")
+        return found
+
+    @property
+    def holds(self) -> bool:
+        """Whether the victims are as well off as beside ordinary messages."""
+        return not self.faults
+
+
+class Trials:
+    """Floods of one server, one after the other, with ordinary messages in between."""
+
+    def __init__(
+        self, stranger: Stranger, victim: Victim, ordinary: Flood, *, seconds: float, thorough: bool
+    ) -> None:
+        """`seconds` is what a round lasts. If it is not `thorough`, one round that holds is enough.
+
+        That is a cheaper way to the same verdict: a stall that a flood can cause is there in each of its
+        rounds, and a disturbance from outside costs two more rounds and no failure.
+        """
+        self._stranger = stranger
+        self._victim = victim
+        self._ordinary = ordinary
+        self._seconds = seconds
+        self._thorough = thorough
+        self._done = 0
+        #: The last ones.
+        self._beside: deque[Round] = deque(maxlen=_COMPARED)
+
+    async def trial(self, flood: Flood) -> Trial:
+        """One flood, until it can be judged."""
+        while len(self._beside) < ROUNDS:
+            await self._measure_ordinary()
+        if not self._thorough and self._done % _EVERY == _EVERY - 1:
+            await self._measure_ordinary()
+        flooded: list[Round] = []
+        while len(flooded) < ROUNDS:
+            if self._thorough or flooded:
+                await self._measure_ordinary()
+            measured, sent = await self._round(flood)
+            flooded.append(measured)
+            found = Trial(flooded, tuple(self._beside), sent, newcomers=not flood.connects)
+            if not self._thorough and len(flooded) == 1 and found.holds:
+                break
+        self._done += 1
+        await calm(self._victim)
+        return found
+
+    async def _measure_ordinary(self) -> None:
+        measured, _ = await self._round(self._ordinary)
+        self._beside.append(measured)
+
+    async def _round(self, flood: Flood) -> tuple[Round, Sent]:
+        """What the victims wait for while it goes on, from a calm server on."""
+        await calm(self._victim)
+        await self._stranger.begin(flood)
+        await asyncio.sleep(_LEAD)
+        measured = await self._victim.round(self._seconds)
+        return measured, await self._stranger.end()
+
+
+async def calm(victim: Victim) -> None:
+    """Wait until the last flood has been digested, or too long: then the next round shows it."""
+    quick = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CALM_PATIENCE):
+            while quick < _CALM:
+                quick = quick + 1 if await victim.probe() <= _CALM_SECONDS else 0
