@@ -10,8 +10,8 @@ from pusher_server.app import Member
 from pusher_server.protocol.errors import SubscriptionRefused
 from pusher_server.protocol.text import encode, stringify
 
-PING = b'{"event":"pusher:ping","data":{}}'
-PONG = b'{"event":"pusher:pong","data":{}}'
+PING = b'{"event":"pusher:ping","data":"{}"}'
+PONG = b'{"event":"pusher:pong","data":"{}"}'
 
 
 def connection_established(socket_id: str, activity_timeout: int) -> bytes:

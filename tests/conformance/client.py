@@ -74,6 +74,8 @@ class Frame:
         raw = json.loads(text)
         assert isinstance(raw, dict), f"not an object: {text}"
         assert isinstance(raw.get("event"), str), f"no event: {text}"
+        kind = dict if raw["event"] == "pusher:error" else str
+        assert isinstance(raw.get("data"), kind), f"data must be a {kind.__name__}: {text}"
         return cls(raw["event"], raw.get("data"), raw.get("channel"), raw.get("user_id"), raw)
 
 

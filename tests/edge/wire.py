@@ -188,6 +188,7 @@ class Wire:
         found = json.loads(payload.decode())
         assert isinstance(found, dict)
         assert isinstance(found["event"], str)
+        assert isinstance(found["data"], dict if found["event"] == "pusher:error" else str), found
         return found
 
     async def expect(self, event: str, patience: float = PATIENCE) -> dict[str, Any]:

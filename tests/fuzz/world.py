@@ -189,7 +189,7 @@ def checked(payload: bytes) -> dict[str, Any]:
         assert message["data"]["code"] in (None, 4009, 4200, 4301), message
         assert "nternal" not in message["data"]["message"]
     else:
-        assert isinstance(message["data"], str) or message["event"] == "pusher:pong"
+        assert isinstance(message["data"], str)
     return message
 
 

@@ -202,7 +202,7 @@ static void on_message(conn_t *c, const char *text, size_t n)
     else if (len > 7 && !memcmp(event, "client-", 7) && c->channel)
         fan_out(c->channel, text, n, c->fd);
     else if (len == 11 && !memcmp(event, "pusher:ping", 11))
-        send_text(c->fd, "{\"event\":\"pusher:pong\",\"data\":{}}", 33);
+        send_text(c->fd, "{\"event\":\"pusher:pong\",\"data\":\"{}\"}", 35);
 }
 
 /* ---------------------------------------------------------------- bytes in: each returns how many it used, 0 for "incomplete" */
