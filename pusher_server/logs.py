@@ -22,7 +22,8 @@ _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName",
 _SIGNATURE = re.compile(r"(auth_signature=)[0-9A-Za-z%]+")
 
 #: Clients choose channel names and the like; a line break in one must not look like a line of ours.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Lone surrogates, which they can send too, are no UTF-8: the stream would refuse the whole line.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
@@ -73,7 +74,8 @@ class ConsoleFormatter(logging.Formatter):
         if fields:
             line += f" {fields}"
         if record.exc_info:
-            line += "\n" + _without_signature(self.formatException(record.exc_info))
+            trace = _without_signature(self.formatException(record.exc_info))
+            line += "\n" + trace.encode("utf-8", "backslashreplace").decode()
         return line
 
 

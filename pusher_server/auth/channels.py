@@ -5,7 +5,7 @@ differently (PROTOCOL §4.2), so parsing and writing it again breaks signatures.
 """
 
 from pusher_server.app import App, AppKey
-from pusher_server.auth.signatures import octets, verifies
+from pusher_server.auth.signatures import verifies_text
 from pusher_server.errors import AuthenticationError
 
 
@@ -24,7 +24,7 @@ def verify(
     if pair is None:
         raise AuthenticationError(f"Invalid key in subscription auth data: '{key}'")
     text = f"{socket_id}:{channel}:{channel_data}" if channel_data else f"{socket_id}:{channel}"
-    if not verifies(pair.secret, octets(text), octets(signature)):
+    if not verifies_text(pair.secret, text, signature):
         raise AuthenticationError(
             f"Invalid signature: Expected HMAC SHA256 hex digest of {text}, but got {signature}"
         )

@@ -45,3 +45,16 @@ def verifies(secret: str, message: bytes, signature: bytes) -> bool:
     """Whether `signature` (as it was sent, any bytes) is that of `message`; in constant time."""
     # Bytes, because compare_digest raises TypeError on text that is not ASCII.
     return hmac.compare_digest(sign(secret, message).encode(), signature)
+
+
+def verifies_text(secret: str, text: str, signature: str) -> bool:
+    """Whether `signature` is that of `text`, any `str` from a client.
+
+    A text with a lone surrogate has no UTF-8. Node signs U+FFFD in its place (Encoding Standard), others the
+    three bytes that it would have; either will do, for nobody reads a difference out of it.
+    """
+    sent = octets(signature)
+    if verifies(secret, octets(text), sent):
+        return True
+    substituted = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return substituted != text and verifies(secret, substituted.encode(), sent)

@@ -1,7 +1,7 @@
 """The `auth` of a sign-in: a signature over `{socket_id}::user::{user_data}` (PROTOCOL §4.1)."""
 
 from pusher_server.app import App, AppKey
-from pusher_server.auth.signatures import octets, verifies
+from pusher_server.auth.signatures import verifies_text
 from pusher_server.errors import AuthenticationError
 
 
@@ -13,8 +13,8 @@ def verify(app: App, socket_id: str, auth: str, user_data: str) -> AppKey:
     """
     key, _, signature = auth.partition(":")
     pair = app.pair_of(key)
-    if pair is None or not verifies(
-        pair.secret, octets(f"{socket_id}::user::{user_data}"), octets(signature)
+    if pair is None or not verifies_text(
+        pair.secret, f"{socket_id}::user::{user_data}", signature
     ):
         raise AuthenticationError("Connection not authorized.")
     return pair

@@ -111,9 +111,16 @@ def add(
     wanted = _parse(settings)
     if store.one(app_id) is not None:
         raise click.ClickException(f"there is an app {app_id!r} already")
-    secret = sys.stdin.readline().strip() if secret_stdin else secrets.token_hex(20)
+    secret = _secret_from_stdin() if secret_stdin else secrets.token_hex(20)
     store.add(app_id, key or secrets.token_hex(10), _to_write(store, secret, reveal), wanted)
     shown.print_app(_existing(store, app_id), reveal=reveal, as_json=as_json)
+
+
+def _secret_from_stdin() -> str:
+    try:
+        return sys.stdin.buffer.readline().decode().strip()
+    except UnicodeDecodeError:
+        raise click.ClickException("the secret on standard input is not UTF-8 text") from None
 
 
 @apps.command("set")

@@ -10,6 +10,7 @@ from pusher_server.cli.serve import serve
 from pusher_server.cli.version import version
 from pusher_server.cli.webhooks import webhooks
 from pusher_server.errors import ConfigError
+from pusher_server.protocol.surrogates import has_surrogate
 
 #: What shells and supervisors take for "called wrongly"; click uses it for its own complaints too.
 BAD_CONFIG = 2
@@ -25,6 +26,13 @@ class Commands(click.Group):
         except ConfigError as error:
             click.echo(f"pusher-server: {' '.join(str(error).split())}", err=True)
             ctx.exit(BAD_CONFIG)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Python keeps other bytes than UTF-8 as lone surrogates, which nothing could send, store or log."""
+        for arg in args:
+            if has_surrogate(arg):
+                raise click.UsageError(f"{arg!r} is not UTF-8 text")
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of use, not of the alphabet."""

@@ -38,6 +38,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     command line said, as dotted path -> value, None where it said nothing.
     Raises ConfigError; PublishedCredentials when our published app would be reachable from outside.
     """
+    _check_utf8(environ)
     tree = _parse(example_text(), "config.example.toml") if path is None else _read(path)
     spoken = {setting: value for setting, value in overrides.items() if value is not None}
     origins = _apply_environment(tree, environ) | _apply_overrides(tree, spoken)
@@ -99,6 +100,18 @@ def _parse(text: str, name: str) -> Tree:
         raise ConfigError(name, f"not valid TOML: {error}") from None
     except RecursionError:
         raise ConfigError(name, "not valid TOML: brackets are nested too deeply") from None
+
+
+def _check_utf8(environ: Mapping[str, str]) -> None:
+    """Python keeps other bytes of a variable as lone surrogates, which nothing could send, store or log."""
+    for variable, value in environ.items():
+        if variable.startswith((ENVIRONMENT_PREFIX, *app_tables.CREDENTIALS.values())):
+            try:
+                (variable + value).encode()
+            except UnicodeEncodeError:
+                raise ConfigError(
+                    repr(variable)[1:-1], "not UTF-8 text; write it as UTF-8"
+                ) from None
 
 
 def _every_setting() -> list[str]:

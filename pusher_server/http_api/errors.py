@@ -9,11 +9,10 @@
 
 import math
 
-import msgspec
-
 from pusher_server.errors import AuthenticationError, ClusterUnavailable, PusherServerError
 from pusher_server.http_api.responses import JSON, PLAIN, ApiResponse, Header
 from pusher_server.protocol.errors import ProtocolError
+from pusher_server.protocol.text import quoted
 
 #: Seconds after which to ask again when the cluster cannot answer: links come back within a few.
 _CLUSTER_RETRY = 1
@@ -77,9 +76,10 @@ def answer_to(error: Exception) -> ApiError | None:
 def error_response(error: ApiError, *, as_json: bool) -> ApiResponse:
     """The refusal on the wire; `as_json` in soketi's form."""
     if as_json:
-        body, kind = msgspec.json.encode({"error": error.message, "code": error.status}), JSON
+        body = b'{"error":%b,"code":%d}' % (quoted(error.message), error.status)
+        kind = JSON
     else:
-        body, kind = f"{error.message}\n".encode("utf-8", "replace"), PLAIN
+        body, kind = f"{error.message}\n".encode("utf-8", "backslashreplace"), PLAIN
     return ApiResponse(error.status, body, kind, error.headers)
 
 

@@ -2,9 +2,12 @@
 
 `data` is never parsed: the text from the backend is already what clients are to receive. A batch is
 checked as a whole before anything of it is sent. Everything up to the answer is synchronous, unless
-counts were asked for: those are gathered after publishing.
+counts were asked for: those are gathered after publishing. Once an event is out the answer is a success,
+whatever becomes of the counts: a backend would send it again.
 """
 
+import asyncio
+import logging
 from collections.abc import Iterable
 
 import msgspec
@@ -15,15 +18,28 @@ from pusher_server.auth.requests import Query
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.http_api.channels import channel_argument
 from pusher_server.http_api.errors import ApiError, missing, rate_limited
-from pusher_server.http_api.requests import Call, attributes, listed, parameter
+from pusher_server.http_api.requests import Call, NotAtOnce, attributes, listed, parameter
 from pusher_server.http_api.responses import EMPTY, PLAIN, Answer, ApiResponse, json_response
 from pusher_server.interfaces import Action
 from pusher_server.node.node import Node
 from pusher_server.node.publishing import ApiEvent
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
 from pusher_server.protocol.socket_id import is_socket_id
-from pusher_server.protocol.text import decode, encode, exceeds, string_literal
+from pusher_server.protocol.surrogates import has_surrogate
+from pusher_server.protocol.text import (
+    check_depth,
+    encode,
+    exceeds,
+    read,
+    string_bytes,
+    string_literal,
+)
 from pusher_server.signals import RequestRefused
+
+logger = logging.getLogger(__name__)
+
+#: Seconds for which counts are waited for. Libraries give a whole request 5 (Python) to 30 (PHP).
+COUNTS_PATIENCE = 2.0
 
 #: What every signed request has in its query: key, timestamp, version, digest, signature.
 _SIGNING_PARAMETERS = 5
@@ -66,16 +82,21 @@ _batch_body = msgspec.json.Decoder(BatchBody)
 def trigger(node: Node, call: Call) -> Answer:
     """`POST /events`: one event to some channels."""
     app = call.app
-    body = decode(_event_body, call.body) if call.body else EventBody()
+    body = EventBody()
+    if call.body:
+        body = read(_event_body, call.body)
+        check_depth(call.body, string_bytes(body.data))
     if len(call.query.pairs) > _SIGNING_PARAMETERS:
         _complete(body, call.query)
     names = body.channels or []
     if body.channel is not None:
         names = [*names, body.channel]
+    wanted = attributes(body.info) & _ATTRIBUTES if body.info else None
+    if wanted and call.at_once:
+        raise NotAtOnce
     _consume(node, app, len(names), app.limits.event_channels)
     event = _event(app, body, names)
     node.publishing.publish(app, event)
-    wanted = attributes(body.info) & _ATTRIBUTES if body.info else None
     if not wanted:
         return EMPTY
     return _with_counts(node, app, [(channel, wanted) for channel in event.channels])
@@ -84,18 +105,21 @@ def trigger(node: Node, call: Call) -> Answer:
 def trigger_batch(node: Node, call: Call) -> Answer:
     """`POST /batch_events`: several events with one channel each, all or nothing."""
     app, limit = call.app, call.app.limits.batch_events
-    items = decode(_batch_body, call.body).batch
+    items = read(_batch_body, call.body).batch
+    check_depth(call.body, sum([string_bytes(item.data) for item in items or ()]))
     if items is None:
         raise missing("batch")
     if not items:
         return EMPTY
+    wanted = [attributes(item.info) & _ATTRIBUTES for item in items]
+    if call.at_once and any(wanted):
+        raise NotAtOnce
     _consume(node, app, len(items), limit)
     if 0 < limit < len(items):
         raise ApiError(400, f"Batch too large ({len(items)} > {limit})")
     events = [_batch_event(app, item) for item in items]
     for event in events:
         node.publishing.publish(app, event)
-    wanted = [attributes(item.info) & _ATTRIBUTES for item in items]
     if not any(wanted):
         return EMPTY
     return _with_batch_counts(
@@ -170,6 +194,8 @@ def _name(app: App, name: str | None) -> str:
         raise ApiError(400, f"Event name too long ({len(name)} > {limit} characters)")
     if name.startswith(_RESERVED):
         raise ApiError(400, "Event names that begin with pusher: or pusher_internal: are reserved")
+    if has_surrogate(name):
+        raise ApiError(400, f"The event name {name[:200]!r} has a lone surrogate")
     return name
 
 
@@ -222,9 +248,9 @@ async def _with_batch_counts(node: Node, app: App, wanted: list[Wanted]) -> ApiR
 
 
 async def _counts(node: Node, app: App, wanted: list[Wanted]) -> list[dict[str, int]] | None:
-    """What was asked about each channel, in order; None when the cluster cannot tell now.
+    """What was asked about each channel, in order; None when the cluster cannot tell now, or not soon.
 
-    The events are out by then, so the publication has succeeded all the same (DESIGN §16.10).
+    The events are out by then, so the publication has succeeded all the same.
     """
     subscribed = {
         c.text for c, names in wanted if "subscription_count" in names and c.user_id is None
@@ -232,9 +258,15 @@ async def _counts(node: Node, app: App, wanted: list[Wanted]) -> list[dict[str, 
     present = {c.text for c, names in wanted if "user_count" in names and c.has_members}
     inspection = node.inspection
     try:
-        subscriptions = await inspection.subscription_counts(app, subscribed) if subscribed else {}
-        users = await inspection.user_counts(app, present) if present else {}
-    except ClusterUnavailable:
+        async with asyncio.timeout(COUNTS_PATIENCE):
+            subscriptions = (
+                await inspection.subscription_counts(app, subscribed) if subscribed else {}
+            )
+            users = await inspection.user_counts(app, present) if present else {}
+    except (ClusterUnavailable, TimeoutError):
+        return None
+    except Exception:
+        logger.exception("the counts that a publication asked for were not found")
         return None
     return [_attributes_of(c.text, names, subscriptions, users) for c, names in wanted]
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from pusher_server.app import App
 from pusher_server.auth.requests import Query
+from pusher_server.errors import PusherServerError
 from pusher_server.http_api.errors import ApiError, body_too_large
 
 
@@ -23,13 +24,19 @@ class ApiRequest(Struct, frozen=True):
 class Call(Struct, frozen=True):
     """An authentic request for one app.
 
-    `arguments` are the path's parameters after the app id, percent-decoded. `body` is inflated.
+    `arguments` are the path's parameters after the app id, percent-decoded. `body` is inflated. `at_once`: the
+    endpoint has to answer in this step; if it cannot, it raises NotAtOnce before it does anything.
     """
 
     app: App
     arguments: tuple[str, ...]
     query: Query
     body: bytes
+    at_once: bool = False
+
+
+class NotAtOnce(PusherServerError):
+    """The answer would have to wait; nothing has happened yet. Never seen outside."""
 
 
 def parameter(query: Query, name: str) -> str | None:

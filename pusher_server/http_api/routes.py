@@ -22,7 +22,7 @@ from pusher_server.config import HttpSettings
 from pusher_server.errors import AuthenticationError
 from pusher_server.http_api import channels, events, health, users
 from pusher_server.http_api.errors import ApiError, method_not_allowed, rate_limited
-from pusher_server.http_api.requests import ApiRequest, Call, inflate
+from pusher_server.http_api.requests import ApiRequest, Call, NotAtOnce, inflate
 from pusher_server.http_api.responses import Answer, ApiResponse
 from pusher_server.interfaces import Action
 from pusher_server.node.node import Node
@@ -122,6 +122,7 @@ class Api:
             return target(self._node)
         query = parse_query(request.query)
         app = await self._app_of(target, query.key)
+        self._count(app, request)
         answer = self.respond(app, target, query, request)
         response = answer if isinstance(answer, ApiResponse) else await answer
         self._node.hub.traffic.of(app.id).http_bytes_sent += len(response.body)
@@ -132,8 +133,8 @@ class Api:
 
         None means that it would have to wait, and that nothing has happened yet. Refusals are raised.
         """
-        # Counts may have to be gathered from the cluster after the event is out. The word alone is
-        # reason enough to go the ordinary way.
+        # Counts may have to be gathered from the cluster after the event is out. The plain word spares
+        # checking the request twice; who writes it in another way is found out by the endpoint.
         if b"info" in request.query or b'"info"' in request.body:
             return None
         target = self.find(request)
@@ -148,8 +149,15 @@ class Api:
         else:
             lookup.close()
             return None
-        answer = self.respond(app, target, query, request)
+        try:
+            answer = self.respond(app, target, query, request, at_once=True)
+        except NotAtOnce:
+            return None
+        except Exception:
+            self._count(app, request)
+            raise
         assert isinstance(answer, ApiResponse)  # publications wait only for counts
+        self._count(app, request)
         self._node.hub.traffic.of(app.id).http_bytes_sent += len(answer.body)
         return answer
 
@@ -209,15 +217,25 @@ class Api:
             self._node.emit(RequestRefused(app_id="", reason="unknown_key"))
             raise
 
-    def respond(self, app: App, target: Target, query: Query, request: ApiRequest) -> Answer:
-        """What `app` gets for this request: an answer, or a coroutine where the cluster is asked.
-
-        Raises AuthenticationError, ApiError, ProtocolError.
-        """
-        route, config, node = target.route, self._config, self._node
-        traffic = node.hub.traffic.of(app.id)
+    def _count(self, app: App, request: ApiRequest) -> None:
+        traffic = self._node.hub.traffic.of(app.id)
         traffic.http_requests += 1
         traffic.http_bytes_received += len(request.body)
+
+    def respond(
+        self,
+        app: App,
+        target: Target,
+        query: Query,
+        request: ApiRequest,
+        *,
+        at_once: bool = False,
+    ) -> Answer:
+        """What `app` gets for this request: an answer, or a coroutine where the cluster is asked.
+
+        Raises AuthenticationError, ApiError, ProtocolError; with `at_once` also NotAtOnce.
+        """
+        route, config, node = target.route, self._config, self._node
         try:
             query = verify(
                 app,
@@ -242,4 +260,4 @@ class Api:
         body = request.body
         if request.encoding:
             body = inflate(body, request.encoding, config.request_bytes)
-        return route.endpoint(node, Call(app, target.arguments, query, body))
+        return route.endpoint(node, Call(app, target.arguments, query, body, at_once))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from pusher_server.app import AppKey, Member
 from pusher_server.auth import channels as channel_auth
+from pusher_server.auth.signatures import octets
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.connection import Connection
@@ -294,7 +295,7 @@ def _member(connection: Connection, name: ChannelName, channel_data: str | None)
             raise SubscriptionRefused(
                 name.text, error.message, kind="InvalidData", status=400
             ) from None
-        size = len(channel_data.encode())
+        size = len(octets(channel_data))
     elif connection.user is not None:
         member = connection.user.as_member()
         size = len(connection.user.info or b"")

@@ -173,6 +173,10 @@ class Users:
         if len(user.watchlist) > limit:
             message = f"Watchlist limit exceeded. Only the first {limit} user IDs are accepted."
             connection.send(events.error(Code.WATCHLIST_LIMIT, message))
+        if user.unwatchable:
+            shown = user.unwatchable[0][:200]
+            message = f"Nobody has the user ID {shown!r} of the watchlist: it has a lone surrogate."
+            connection.send(events.error(None, message))
         if not watched:
             return
         self._uninformed.pop(connection, None)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from msgspec import Struct, structs
 
 from pusher_server.protocol.errors import InvalidChannelName
+from pusher_server.protocol.surrogates import has_surrogate
 
 USER_PREFIX = "#server-to-user-"
 
@@ -79,6 +80,8 @@ def parse_channel_name(text: str, *, max_length: int = 200, lenient: bool = Fals
 # Both clients and backends repeat few names; 0.15 µs on a hit against 1.5 µs for the full parse.
 @lru_cache(maxsize=8_192)
 def _parse(text: str, lenient: bool) -> ChannelName:
+    if has_surrogate(text):
+        raise InvalidChannelName(f"Channel name has a lone surrogate: {text[:200]!r}")
     if text[0] == "#":
         user_id = text.removeprefix(USER_PREFIX)
         if user_id == text or not _USER_ID.match(user_id):

@@ -7,7 +7,8 @@
     ├── FramingViolation        close with an RFC 6455 code (1002, 1003, 1007, 1009), no Pusher frame
     ├── InvalidChannelName      a name against the grammar; the edge chooses the form
     └── MalformedText           text that is no JSON, or JSON that no client could read
-        └── NotUtf8             bytes that are no text at all
+        ├── NotUtf8             bytes that are no text at all
+        └── TooDeep             more arrays and objects in each other than anybody reads
 
 Ranges tell a client what to do (PROTOCOL §1.5): 4000-4099 never come back unchanged, 4100-4199 come back
 after a second, 4200-4299 come back at once. Nothing closes with 43xx: pusher-js would never return.
@@ -93,11 +94,18 @@ class InvalidChannelName(ProtocolError):
 
 
 class MalformedText(ProtocolError):
-    """Not JSON, not UTF-8, nested too deeply, or holding lone surrogates."""
+    """Not JSON, not UTF-8, nested too deeply, or with a number that is out of range."""
 
 
 class NotUtf8(MalformedText):
     """The bytes are not UTF-8; on a WebSocket that ends the connection (RFC 6455 §8.1)."""
+
+
+class TooDeep(MalformedText):
+    """JSON with more than `depth` levels (RFC 8259 §9 lets a reader bound them)."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__(f"The JSON is nested more than {depth} levels deep")
 
 
 def invalid_message() -> MessageRejected:

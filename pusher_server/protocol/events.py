@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from pusher_server.app import Member
 from pusher_server.protocol.errors import SubscriptionRefused
-from pusher_server.protocol.text import encode, stringify
+from pusher_server.protocol.text import encode, quoted, stringify
 
 PING = b'{"event":"pusher:ping","data":"{}"}'
 PONG = b'{"event":"pusher:pong","data":"{}"}'
@@ -21,9 +21,9 @@ def connection_established(socket_id: str, activity_timeout: int) -> bytes:
 
 
 def error(code: int | None, message: str, channel: str | None = None) -> bytes:
-    """`data` is an object here: .NET and Swift need it so."""
-    data = encode({"code": code, "message": message})
-    end = b"}" if channel is None else b',"channel":' + encode(channel) + b"}"
+    """`data` is an object here: .NET and Swift need it so. Texts may be the client's own: any `str` will do."""
+    data = b'{"code":' + encode(code) + b',"message":' + quoted(message) + b"}"
+    end = b"}" if channel is None else b',"channel":' + quoted(channel) + b"}"
     return b'{"event":"pusher:error","data":' + data + end
 
 
@@ -39,9 +39,15 @@ def subscription_succeeded(channel: str) -> bytes:
 
 
 def subscription_error(channel: str, kind: str, message: str, status: int) -> bytes:
-    """Reaches `channel.bind('pusher:subscription_error')` and Echo's `.error()`."""
-    data = encode({"type": kind, "error": message, "status": status})
-    return channel_event("pusher:subscription_error", channel, stringify(data))
+    """Reaches `channel.bind('pusher:subscription_error')` and Echo's `.error()`; any `str` will do."""
+    data = b'{"type":%b,"error":%b,"status":%d}' % (encode(kind), quoted(message), status)
+    return (
+        b'{"event":"pusher:subscription_error","data":'
+        + stringify(data)
+        + b',"channel":'
+        + quoted(channel)
+        + b"}"
+    )
 
 
 def refusal(refused: SubscriptionRefused, *, strict: bool) -> bytes:
@@ -101,11 +107,8 @@ def presence_succeeded(channel: str, entries: Iterable[MemberEntry]) -> bytes:
 
 def signin_success(user_data: str) -> bytes:
     """`user_data` is the text that was signed."""
-    return (
-        b'{"event":"pusher:signin_success","data":'
-        + stringify(encode({"user_data": user_data}))
-        + b"}"
-    )
+    data = stringify(b'{"user_data":' + quoted(user_data) + b"}")
+    return b'{"event":"pusher:signin_success","data":' + data + b"}"
 
 
 def watchlist_events(online: Sequence[str] = (), offline: Sequence[str] = ()) -> bytes:

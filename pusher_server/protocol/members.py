@@ -1,13 +1,15 @@
 """Who somebody is: `channel_data` of presence channels and `user_data` of sign-in (PROTOCOL §3.4, §6.1)."""
 
 import re
+from itertools import filterfalse
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from pusher_server.app import Member
 from pusher_server.protocol import text
-from pusher_server.protocol.errors import MalformedText, ProtocolError
+from pusher_server.protocol.errors import MalformedText, ProtocolError, TooDeep
+from pusher_server.protocol.surrogates import escaped, has_surrogate, replaced
 
 # JSON's integers only: `10.0` and `1e1` are no ids, and an id beyond 2**53 keeps its digits.
 _INTEGER = re.compile(rb"\A-?[0-9]+\Z")
@@ -15,6 +17,10 @@ _INTEGER = re.compile(rb"\A-?[0-9]+\Z")
 
 class InvalidIdentity(ProtocolError):
     """The data is no JSON object or names nobody."""
+
+
+class UnusableIdentifier(InvalidIdentity):
+    """The id is a text that nobody can be addressed by."""
 
 
 class _ChannelData(Struct):
@@ -29,12 +35,16 @@ class _UserData(Struct):
 
 
 class User(Struct, frozen=True):
-    """A signed-in user. `data` is the text that was signed, to be confirmed to the client."""
+    """A signed-in user. `data` is the text that was signed, to be confirmed to the client.
+
+    `unwatchable` are ids of the watchlist that nobody can have, because they hold lone surrogates.
+    """
 
     id: str
     data: str
     info: bytes | None = None
     watchlist: tuple[str, ...] = ()
+    unwatchable: tuple[str, ...] = ()
 
     def as_member(self) -> Member:
         """How a signed-in user joins a presence channel without `channel_data`."""
@@ -44,13 +54,16 @@ class User(Struct, frozen=True):
 _channel_data = msgspec.json.Decoder(_ChannelData)
 _user_data = msgspec.json.Decoder(_UserData)
 _string = msgspec.json.Decoder(str)
-_list = msgspec.json.Decoder(list[object])
+# `Raw`, because a fraction is no id, and one that is out of range no reason to refuse anybody.
+_list = msgspec.json.Decoder(list[object], float_hook=Raw)
 
 
 def decode_member(channel_data: str) -> Member:
     """`{"user_id": string|integer, "user_info"?: any}` -> Member. Raises InvalidIdentity."""
     try:
-        fields = text.decode(_channel_data, channel_data.encode())
+        fields = text.decode(_channel_data, escaped(channel_data))
+    except TooDeep as error:
+        raise InvalidIdentity(f"channel_data: {error.message}") from None
     except MalformedText:
         raise InvalidIdentity("channel_data is not a JSON object") from None
     return Member(_identifier(fields.user_id, "user_id"), _info(fields.user_info))
@@ -62,23 +75,30 @@ def decode_user(user_data: str) -> User:
     An id that was a number is written back as a string: pusher-js silently ignores the sign-in
     otherwise (PROTOCOL trap 54). Raises InvalidIdentity.
     """
+    raw = escaped(user_data)
     try:
-        fields = text.decode(_user_data, user_data.encode())
+        fields = text.decode(_user_data, raw)
         user_id = _identifier(fields.id, "id")
         if bytes(fields.id)[:1] != b'"':  # type: ignore[arg-type]  # _identifier has refused UNSET
-            user_data = text.encode({**text.exact(user_data), "id": user_id}).decode()
-        watchlist = _watchlist(fields.watchlist)
+            user_data = text.rewritten(raw, id=user_id).decode()
+        watchlist, unwatchable = _watchlist(fields.watchlist)
+    except TooDeep as error:
+        raise InvalidIdentity(f"The returned user data: {error.message}") from None
     except MalformedText:
         raise InvalidIdentity("The returned user data is not a JSON object.") from None
+    except UnusableIdentifier as error:
+        raise InvalidIdentity(f"The returned user data: {error.message}") from None
     except InvalidIdentity:
         raise InvalidIdentity('The returned user data must contain the "id" field.') from None
-    return User(user_id, user_data, _info(fields.user_info), watchlist)
+    return User(user_id, user_data, _info(fields.user_info), watchlist, unwatchable)
 
 
 def _identifier(raw: Raw | UnsetType, field: str) -> str:
     value = b"" if raw is UNSET else bytes(raw)
     if value[:1] == b'"':
-        name = _string.decode(value)
+        name = text.read(_string, value)
+        if has_surrogate(name):
+            raise UnusableIdentifier(f"{field} has a lone surrogate: {name[:200]!r}")
         if name:
             return name
     elif _INTEGER.match(value):
@@ -87,16 +107,20 @@ def _identifier(raw: Raw | UnsetType, field: str) -> str:
 
 
 def _info(raw: Raw | UnsetType) -> bytes | None:
-    return None if raw is UNSET else bytes(raw)
+    """It joins the JSON of other members, which every client must be able to read."""
+    return None if raw is UNSET else replaced(bytes(raw))
 
 
-def _watchlist(raw: Raw | UnsetType) -> tuple[str, ...]:
-    """The ids to watch, each once and in order; anything that is no list of ids watches nobody."""
+def _watchlist(raw: Raw | UnsetType) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The ids to watch, each once and in order, and those that nobody can have.
+
+    Anything that is no list of ids watches nobody.
+    """
     if raw is UNSET or bytes(raw)[:1] != b"[":
-        return ()
-    ids = (
+        return (), ()
+    ids = dict.fromkeys(
         str(item)
-        for item in text.decode(_list, bytes(raw))
+        for item in text.read(_list, bytes(raw))
         if type(item) in (str, int) and item != ""
     )
-    return tuple(dict.fromkeys(ids))
+    return tuple(filterfalse(has_surrogate, ids)), tuple(filter(has_surrogate, ids))

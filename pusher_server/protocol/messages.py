@@ -14,6 +14,7 @@ from pusher_server.protocol.errors import (
     SubscriptionRefused,
     invalid_message,
 )
+from pusher_server.protocol.surrogates import escaped, has_surrogate
 
 
 class Subscribe(Struct, frozen=True):
@@ -38,7 +39,10 @@ class SignIn(Struct, frozen=True):
 
 
 class ClientEvent(Struct, frozen=True):
-    """`data` is a JSON string literal, ready to be relayed; b'"null"' when the client sent none."""
+    """`data` is a JSON string literal, ready to be relayed; b'"null"' when the client sent none.
+
+    A lone surrogate in it stays as it was written.
+    """
 
     event: str
     channel: str
@@ -90,7 +94,8 @@ def decode(payload: bytes) -> Message | None:
     FramingViolation (not UTF-8).
     """
     try:
-        envelope = text.decode(_envelope, payload)
+        envelope = text.read(_envelope, payload)
+        text.check_depth(payload, text.string_bytes(envelope.data))
     except NotUtf8:
         raise FramingViolation(1007, "Text frame is not UTF-8") from None
     except MalformedText:
@@ -121,7 +126,8 @@ def _fields(decoder: msgspec.json.Decoder[T], data: Raw | UnsetType) -> T:
         raise invalid_message()
     try:
         raw = bytes(data)
-        return text.decode(decoder, _string.decode(raw).encode() if raw[:1] == b'"' else raw)
+        inside = escaped(text.read(_string, raw)) if raw[:1] == b'"' else raw
+        return text.decode(decoder, inside)
     except MalformedText:
         raise invalid_message() from None
 
@@ -142,6 +148,12 @@ def _subscription(fields: _SubscribeData) -> Subscribe:
 def _client_event(envelope: _Envelope) -> ClientEvent:
     if not isinstance(envelope.channel, str):
         raise MessageRejected(None, "Invalid client event (must contain channel and data)")
+    if has_surrogate(envelope.event):
+        raise MessageRejected(
+            None,
+            f"Client event rejected - the event name {envelope.event[:200]!r} has a lone surrogate",
+            channel=envelope.channel,
+        )
     try:
         data = b'"null"' if envelope.data is UNSET else text.string_literal(bytes(envelope.data))
     except MalformedText:

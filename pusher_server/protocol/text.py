@@ -5,14 +5,22 @@ msgspec 0.22, held by `tests/unit/protocol/test_text.py`]. One relayed frame wit
 every browser of a channel with 1007, so a whole message or body goes through `decode` here first.
 """
 
+import json
+import re
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import msgspec
 
-from pusher_server.protocol.errors import MalformedText, NotUtf8
+from pusher_server.protocol.errors import MalformedText, NotUtf8, TooDeep
+from pusher_server.protocol.surrogates import Veil, replaced
 
 T = TypeVar("T")
+
+#: How many arrays and objects may stand in each other, in any JSON that comes in. PHP's json_encode and
+#: json_decode have this bound too, and an interpreter's own recursion limit is never reached.
+DEPTH = 512
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _exact = msgspec.json.Decoder(float_hook=Decimal)
@@ -21,19 +29,68 @@ _string = msgspec.json.Decoder(str)
 #: One Python object as compact JSON bytes; a Decimal keeps every digit.
 encode = _encoder.encode
 
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_QUOTE = ord('"')
+#: What a bracket adds to the depth.
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKET = bytes(byte for byte in range(256) if byte not in _STEPS)
+
 # ArithmeticError: Decimal refuses exponents past its range.
 _UNREADABLE = (msgspec.DecodeError, RecursionError, ArithmeticError)
 
 
 def decode(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
-    """Decode one JSON document after checking all of it as UTF-8. Raises MalformedText, NotUtf8."""
+    """Decode one JSON document after checking all of it: its UTF-8, its syntax, its depth.
+
+    A lone surrogate comes out as it was written: in a `str` as one, in a `Raw` as its escape.
+    Raises MalformedText, NotUtf8, TooDeep.
+    """
+    document = read(decoder, text)
+    check_depth(text)
+    return document
+
+
+def read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    """`decode` for whoever calls `check_depth` then, and knows which part of the text is one string."""
     try:
         text.decode()
         return decoder.decode(text)
     except UnicodeDecodeError as error:
         raise NotUtf8(str(error)) from None
     except _UNREADABLE as error:
-        raise MalformedText(str(error)) from None
+        return _read_veiled(decoder, text, error)
+
+
+def _read_veiled(decoder: msgspec.json.Decoder[T], text: bytes, refusal: Exception) -> T:
+    """What msgspec has refused: it may be lone surrogates alone that it does not read."""
+    veil = Veil(text)
+    if not veil.hides:
+        raise _malformed(refusal) from None
+    try:
+        return veil.lift(decoder.decode(veil.copy))
+    except _UNREADABLE as error:
+        raise _malformed(error) from None
+
+
+def string_bytes(value: msgspec.Raw | msgspec.UnsetType) -> int:
+    """How long a value is if it is a string; else 0."""
+    if isinstance(value, msgspec.UnsetType):
+        return 0
+    view = memoryview(value)
+    return view.nbytes if view.nbytes and view[0] == _QUOTE else 0
+
+
+def check_depth(text: bytes, in_strings: int = 0) -> None:
+    """Refuse valid JSON that is nested too deeply; `in_strings` bytes of it are known to be strings.
+
+    Raises TooDeep.
+    """
+    # Each level takes two bytes. Counting 17 kB costs 28 µs, and looking for the strings in them 190.
+    if len(text) - in_strings <= 2 * DEPTH or text.count(b"[") + text.count(b"{") <= DEPTH:
+        return
+    brackets = _STRING.sub(b"", text).translate(None, _NO_BRACKET)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEPTH:
+        raise TooDeep(DEPTH)
 
 
 def exact(text: bytes | str) -> Any:
@@ -41,7 +98,41 @@ def exact(text: bytes | str) -> Any:
     try:
         return _exact.decode(text)
     except _UNREADABLE as error:
-        raise MalformedText(str(error)) from None
+        raise _malformed(error) from None
+
+
+def rewritten(raw: bytes, **members: str) -> bytes:
+    """A JSON value written anew, compactly and exactly; in an object, with these members as given.
+
+    Raises MalformedText.
+    """
+    veil = None
+    try:
+        value = exact(raw)
+    except MalformedText:
+        veil = Veil(raw)
+        if not veil.hides:
+            raise
+        value = exact(veil.copy)
+    written = encode({**value, **members} if members else value)
+    return written if veil is None else veil.lift_bytes(written)
+
+
+def _malformed(error: Exception) -> MalformedText:
+    match error:
+        case RecursionError():
+            return TooDeep(DEPTH)
+        case ArithmeticError():
+            return MalformedText("A number is out of range")
+    return MalformedText(str(error))
+
+
+def quoted(text: str) -> bytes:
+    """Any `str` as a JSON string literal, surrogates as escapes; `encode` refuses those."""
+    try:
+        return encode(text)
+    except UnicodeEncodeError:
+        return json.dumps(text).encode()
 
 
 def stringify(text: bytes) -> bytes:
@@ -58,12 +149,17 @@ def string_literal(raw: bytes) -> bytes:
     """
     if raw[:1] == b'"':
         return raw
-    return stringify(encode(exact(raw)))
+    return stringify(rewritten(raw))
 
 
 def literal_length(literal: bytes) -> int:
     """Bytes of the text inside a string literal; at most `len(literal) - 2`, less where it has escapes."""
-    return len(_string.decode(literal).encode()) if b"\\" in literal else len(literal) - 2
+    if b"\\" not in literal:
+        return len(literal) - 2
+    try:
+        return len(_string.decode(literal).encode())
+    except msgspec.DecodeError:  # a lone surrogate, which counts as U+FFFD would
+        return len(_string.decode(replaced(literal)).encode())
 
 
 def exceeds(literal: bytes, limit: int) -> bool:

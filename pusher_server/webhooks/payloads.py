@@ -6,6 +6,7 @@ from msgspec import Raw, Struct
 
 from pusher_server.app import EventType, Webhook
 from pusher_server.protocol.channel_name import USER_PREFIX
+from pusher_server.protocol.surrogates import replaced
 from pusher_server.protocol.text import encode
 from pusher_server.signals import (
     CacheMissed,
@@ -72,7 +73,7 @@ def _client_event(signal: ClientEventSent) -> WebhookEvent:
         "client_event",
         signal.channel,
         event=signal.event,
-        data=Raw(signal.data),
+        data=Raw(replaced(signal.data)),
         socket_id=signal.socket_id,
         **member,
     )

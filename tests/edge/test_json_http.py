@@ -45,8 +45,6 @@ BROKEN: dict[str, bytes] = {
     "no UTF-8": with_data(b'"\xff"'),
     "raw surrogate": with_data(b'"\xed\xa0\x80"'),
     "UTF-16": event().decode().encode("utf-16"),
-    "lone surrogate": with_data(b'"\\ud800"'),
-    "lone surrogate within": with_data(b'{"a":"\\udfff"}'),
     "lone surrogate in name": event(name="\ud800"),
     "lone surrogate in channel": event(channels=["\ud800"]),
     "NaN": with_data(b"NaN"),
@@ -54,6 +52,7 @@ BROKEN: dict[str, bytes] = {
     "exponent past every range": with_data(b"1e99999999999999999999"),
     "5000 digits": with_data(b"9" * 5_000),
     "deep": b"[" * DEEP,
+    "one level too deep": with_data(b"[" * 512 + b"]" * 512),
     "deep data": with_data(b"[" * DEEP + b"]" * DEEP),
     "deep objects": with_data(b'{"a":' * DEEP + b"1" + b"}" * DEEP),
     "deep name": b'{"name":' + b"[" * DEEP + b"]" * DEEP + b"}",
@@ -155,13 +154,11 @@ async def test_unusual_data_arrives_exactly(address: Address, raw: bytes, receiv
 async def test_every_depth_around_the_recursion_limit(
     address: Address, bystander: Bystander
 ) -> None:
-    """Reading may succeed where writing again does not: 200 or 400, at every depth."""
+    """The bound is ours and exact: 200 up to it, 400 past it, whatever the interpreter does."""
     async with wire.opened(address) as backend:
-        found = set()
         for depth in [*range(100, 1_100, 3), 3_000, 10_000]:
             await backend.send(signed.post(with_data(b"[" * depth + b"]" * depth)))
-            found.add((await backend.answer()).status)
-        assert found == {200, 400}
+            assert (await backend.answer()).status == (200 if depth < 512 else 400)
 
 
 async def test_data_at_the_limit(address: Address, bystander: Bystander) -> None:

@@ -45,14 +45,10 @@ NO_MESSAGE: dict[str, bytes] = {
     "Infinity": b'{"event":"client-x","channel":"c","data":{"a":-Infinity}}',
     "hexadecimal": b'{"event":"client-x","channel":"c","data":0x10}',
     "leading zero": b'{"event":"client-x","channel":"c","data":01}',
-    "lone surrogate in the event": b'{"event":"client-\\ud800","channel":"c"}',
-    "lone surrogate in data": b'{"event":"client-x","channel":"c","data":"\\udc00\\ud800"}',
-    "lone surrogate deep in data": b'{"event":"client-x","channel":"c","data":{"a":["\\ud800"]}}',
-    "lone surrogate in a key": b'{"event":"client-x","channel":"c","data":{"\\ud83d":1}}',
-    "lone surrogate in channel": b'{"event":"pusher:subscribe","data":{"channel":"\\ud800"}}',
     "half an escape": b'{"event":"client-x","channel":"c","data":"\\u12"}',
     "unknown escape": b'{"event":"client-x","channel":"c","data":"\\x41"}',
     "deep array": b"[" * DEEP,
+    "one level too deep": b'{"event":"client-x","channel":"c","data":' + b"[" * 512 + b"]" * 512 + b"}",
     "deep data": b'{"event":"client-x","channel":"c","data":' + b"[" * DEEP + b"]" * DEEP + b"}",
     "deep objects": b'{"event":"client-x","channel":"c","data":' + b'{"a":' * 20_000 + b"1"
     + b"}" * 20_000 + b"}",
@@ -148,10 +144,10 @@ MEMBERS = {
     "id NaN": '{"user_id":NaN}',
     "id exponent": '{"user_id":1e999999999}',
     "id surrogate": '{"user_id":"\\ud800"}',
-    "info surrogate": '{"user_id":"a","user_info":"\\ud800"}',
     "id long": json.dumps({"user_id": "x" * 1_000}),
     "id 5000 digits": '{"user_id":' + "9" * 5_000 + "}",
     "info too large": json.dumps({"user_id": "a", "user_info": "x" * 20_000}),
+    "one level too deep": '{"user_id":"a","user_info":' + "[" * 512 + "]" * 512 + "}",
     "deep": '{"user_id":"a","user_info":' + "[" * 8_000 + "]" * 8_000 + "}",
     "NUL": '{"user_id":"a"}\x00',
     "byte order mark": '\ufeff{"user_id":"a"}',
@@ -241,22 +237,20 @@ async def test_unusual_data_is_relayed_exactly(address: Address, raw: bytes, rel
 async def test_every_depth_around_the_recursion_limit(
     address: Address, bystander: Bystander
 ) -> None:
-    """Reading may succeed where writing again does not: an error frame, at every depth."""
+    """The bound is ours and exact: relayed up to it, an error frame past it, whatever the interpreter does."""
     async with wire.opened(address) as client:
         await client.handshake(f"/app/{KEY}{wire.QUERY}")
         channel = "private-depth"
         auth = channel_auth(KEY, SECRET, await client.established(), channel)
         await client.join(channel, auth=auth)
-        outcomes = set()
-        for depth in [*range(150, 1_100, 1), 1_500, 3_000, 10_000]:
+        for depth in [*range(150, 1_100), 1_500, 3_000, 10_000]:
             data = b"[" * depth + b"]" * depth
             await client.send(
                 wire.text(b'{"event":"client-x","channel":"private-depth","data":%b}' % data)
             )
             await client.send(wire.message("pusher:ping", data={}))
             found = await client.message()
-            if found["event"] == "pusher:error":
-                outcomes.add(found["data"]["code"])
+            code = found["data"]["code"] if found["event"] == "pusher:error" else None
+            assert code in ((4200,) if depth >= 512 else (None, 4301))
+            if code is not None:
                 await client.expect("pusher:pong")
-        assert outcomes <= {4200, 4301}
-        assert 4200 in outcomes

@@ -23,7 +23,8 @@ NAMES = ["event", "data", "channel", "auth", "channel_data", "user_data", "user_
 #: Raw JSON, or what only looks like it.
 HOSTILE = [
     "NaN", "-Infinity", "1e999999999", "-0", "0.1e-400", "9" * 400, "9" * 4_500, "01", "+1", "1.",
-    '"\\ud800"', '"\\udc00\\ud800"', '"\\u0000"', '"\\x"', "'x'", "undefined", "{}{}", "[" * 2_000,
+    '"\\ud800"', '"\\udc00\\ud800"', '"a\\uD83D"', '{"\\ud83d":"\\\\\\ude00"}', "[" * 2_000,
+    '"\\u0000"', '"\\x"', "'x'", "undefined", "{}{}",
     '{"a":' * 1_500, '"', "\ufeff{}", "nul", "true ", "1e99999999999999999999", '"\u2028"', "[1,]",
 ]  # fmt: skip
 

@@ -3,6 +3,8 @@ close with 1007 (no UTF-8), 1009 (too large) or 4009 (a sign-in that fails); not
 client is served.
 """
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,6 +123,38 @@ def test_relayed_data_is_readable_by_others(world: World, data: str) -> None:
             assert isinstance(word, dict)
             assert word.keys() == {"event", "channel", "data"}
             assert isinstance(word["data"], str)
+    finally:
+        for line in lines:
+            line.close()
+    world.is_well()
+
+
+cut_texts = st.text(st.sampled_from("\ud83d\ude00\udfff") | st.characters(), max_size=12).map(
+    lambda text: text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+)
+
+
+@many
+@given(text=cut_texts, key=cut_texts, stringified=st.booleans())
+def test_cut_texts_are_relayed_exactly(
+    world: World, text: str, key: str, stringified: bool
+) -> None:
+    """Letters of every kind, lone surrogates among them: the receiver has what the sender meant."""
+    lines = [world.line(), world.line()]
+    meant = json.dumps({key: text}) if stringified else {key: text}
+    try:
+        for line in lines:
+            auth = channel_auth(KEY, SECRET, line.upgrade(), "private-relay")
+            line.send(wire.subscribe("private-relay", auth=auth))
+            line.frame()
+        lines[0].send(
+            wire.message("client-x", channel="private-relay", data=meant), wire.text(LAST)
+        )
+        assert heard(lines[0]) == []
+        lines[1].send(wire.text(LAST))
+        (relayed,) = heard(lines[1])
+        assert isinstance(relayed, dict)
+        assert json.loads(relayed["data"]) == {key: text}
     finally:
         for line in lines:
             line.close()

@@ -184,7 +184,10 @@ def checked(payload: bytes) -> dict[str, Any]:
     message = json.loads(payload.decode(), parse_constant=_refuse)
     assert isinstance(message["event"], str)
     payload.decode().encode("utf-8")
-    json.dumps(message, ensure_ascii=False).encode()  # no lone surrogates
+    # A lone surrogate stands only in what the sender or the receiver wrote: opaque data, and refusals of it.
+    if message["event"].startswith(("pusher_internal:", "pusher:connection")):
+        json.dumps(message, ensure_ascii=False).encode()
+        json.dumps(json.loads(message["data"]), ensure_ascii=False).encode()
     if message["event"] == "pusher:error":
         assert message["data"]["code"] in (None, 4009, 4200, 4301), message
         assert "nternal" not in message["data"]["message"]

@@ -125,6 +125,15 @@ class TestSmallCommands:
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=TOP)
         assert run.stdout.splitlines()[-1] == "[]", run.stderr
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [["check-config", "\udcff"], ["serve", "--host", "\udcff"], ["apps", "show", "\udcff"]],
+    )
+    def test_an_argument_that_is_no_utf_8_is_refused_by_name(self, arguments: list[str]) -> None:
+        found = call(*arguments)
+        assert found.exit_code == 2
+        assert found.output.endswith(r"Error: '\udcff' is not UTF-8 text" + "\n")
+
     def test_the_package_itself_can_be_run(self) -> None:
         run = subprocess.run(
             [sys.executable, "-m", "pusher_server", "version"],

@@ -67,7 +67,7 @@ def in_database(tmp_path: Path) -> Command:
     file = tmp_path / "pusher.toml"
     file.write_text(f'[database]\nurl = "sqlite:///{tmp_path}/apps.db"\n')
 
-    def run(*arguments: str, status: int = 0, stdin: str = "") -> Result:
+    def run(*arguments: str, status: int = 0, stdin: str | bytes = "") -> Result:
         found = CliRunner().invoke(main, ["apps", *arguments, "--config", str(file)], input=stdin)
         assert found.exit_code == status, found.output
         return found
@@ -128,6 +128,14 @@ def test_an_app_is_added_with_new_credentials(in_database: Command) -> None:
 def test_an_app_is_moved_with_the_credentials_it_has(in_database: Command) -> None:
     in_database("add", "7", "--key", "k", "--secret-stdin", stdin="hush\n")
     assert shown(in_database, "7")["keys"] == [{"key": "k", "secret": "hush"}]
+
+
+def test_a_secret_that_is_no_utf_8_is_one_line(in_database: Command) -> None:
+    """Whatever the locale: it says how Python would read it."""
+    found = in_database("add", "7", "--secret-stdin", stdin=b"hush\xff\n", status=1)
+    assert found.output == "Error: the secret on standard input is not UTF-8 text\n"
+    in_database("add", "7", "--secret-stdin", stdin="hüsch\n".encode())
+    assert shown(in_database, "7")["keys"][0]["secret"] == "hüsch"  # type: ignore[index]
 
 
 def test_settings_change_and_go_back_to_the_default(in_database: Command) -> None:

@@ -120,7 +120,16 @@ class TestOrderOfSources:
 
     def test_other_variables_are_not_read(self, read: Read) -> None:
         environ = {"PUSHER_HOST": "example.com", "REVERB_SERVER_PORT": "1", "PORT": "2"}
-        assert read(APP, environ) == read(APP)
+        assert read(APP, environ | {"OTHER": "\udcff"}) == read(APP)
+
+    @pytest.mark.parametrize(
+        "variable", ["PUSHER_SERVER__SERVER__HOST", "PUSHER_APP_KEY", "PUSHER_SERVER__\udcff"]
+    )
+    def test_bytes_that_are_no_utf_8_are_refused_by_name(self, read: Read, variable: str) -> None:
+        """Python hands them on as lone surrogates, which break the first frame or log line they get into."""
+        with pytest.raises(ConfigError, match="not UTF-8 text; write it as UTF-8") as caught:
+            read(APP, {variable: "a\udcff"})
+        assert caught.value.setting == variable.replace("\udcff", r"\udcff")
 
 
 class TestApps:

@@ -149,3 +149,22 @@ class TestAccessLog:
 
     def test_it_is_written_even_if_only_errors_are(self) -> None:
         assert "POST" in self.access_line(LogSettings(access=True, level="error"))
+
+
+class TestLoneSurrogates:
+    @pytest.mark.parametrize("settings", [CONSOLE, JSON], ids=["console", "json"])
+    def test_a_stream_of_bytes_takes_every_line(self, settings: LogSettings) -> None:
+        """A client's cut emoji in a name, a refusal or a traceback is no UTF-8: it is written as its escape."""
+        written = io.BytesIO()
+        stream = io.TextIOWrapper(written, "utf-8")
+        configure(settings, stream)
+        logger = logging.getLogger(OURS)
+        logger.warning("refused \ud83d", extra={"channel": "c\ude00", "reason": "a b\ud83d"})
+        try:
+            raise ValueError("no \ud83d")
+        except ValueError:
+            logger.exception("failed")
+        stream.flush()
+        said = written.getvalue().decode()
+        for part in (r"refused \ud83d", r"c\ude00", r"a b\ud83d", r"no \ud83d"):
+            assert part in said

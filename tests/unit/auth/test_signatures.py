@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher_server.auth.signatures import octets, sign, verifies
+from pusher_server.auth.signatures import octets, sign, verifies, verifies_text
 from tests.unit.auth.golden import SECRET, VECTORS
 
 
@@ -52,3 +52,12 @@ def test_upper_case_is_refused() -> None:
     right = sign("secret", b"message")
     assert verifies("secret", b"message", right.encode())
     assert not verifies("secret", b"message", right.upper().encode())
+
+
+@pytest.mark.parametrize("signed", [b"a\xed\xa0\xbdb", "a\ufffdb".encode()])
+def test_a_text_with_a_lone_surrogate_verifies_as_it_may_have_been_signed(signed: bytes) -> None:
+    """Python's surrogatepass gives it three bytes; Node's crypto signs U+FFFD in its place."""
+    assert verifies_text("secret", "a\ud83db", sign("secret", signed))
+    assert not verifies_text("secret", "a\ud83db", sign("secret", b"ab"))
+    assert not verifies_text("secret", "a\ufffdb", sign("secret", b"a\xed\xa0\xbdb"))
+    assert not verifies_text("secret", "a\ud83db", "\ud83d")

@@ -212,3 +212,18 @@ async def test_any_query_is_answered(query: str) -> None:
     """Garbage is a 401."""
     response = await Backend().send("POST", f"/apps/3/events?{query}", content=EVENT)
     assert response.status_code == 401
+
+
+async def test_refusals_that_repeat_a_lone_surrogate() -> None:
+    """In both forms, as an escape: the answer itself is UTF-8."""
+    body = rb'{"name":"cut \ud83d","channel":"a","data":"x"}'
+    text = await Backend().post("/events", body)
+    assert (text.status_code, text.text) == (
+        400,
+        "The event name 'cut \\ud83d' has a lone surrogate\n",
+    )
+    as_json = await Backend(json_errors=True).post("/events", body)
+    assert as_json.json() == {
+        "error": r"The event name 'cut \ud83d' has a lone surrogate",
+        "code": 400,
+    }

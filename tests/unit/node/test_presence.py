@@ -261,3 +261,22 @@ async def test_a_proof_covers_the_data_exactly_as_it_stands(world: World) -> Non
             client, Subscribe("presence-x", auth, data.replace(" ", ""))
         )
     assert caught.value.kind == "AuthError"
+
+
+async def test_info_with_a_lone_surrogate_joins_as_a_replacement_character(world: World) -> None:
+    """Somebody's cut emoji must not make the list unreadable for everybody else."""
+    witness = await world.insider("1")
+    joiner = world.connect()
+    await world.enter(joiner, "2", {"name": "cut \ud83d", "\ude00": ["\ud83d\ude00"]})
+    info = {"name": "cut \ufffd", "\ufffd": ["\U0001f600"]}
+    (success,) = joiner.take()
+    assert success["data"]["presence"]["hash"] == {"1": None, "2": info}
+    (added,) = witness.take()
+    assert added["data"] == {"user_id": "2", "user_info": info}
+
+
+async def test_a_user_id_with_a_lone_surrogate_is_refused_by_name(world: World) -> None:
+    with pytest.raises(SubscriptionRefused) as caught:
+        await world.enter(world.connect(), "a\ud83d")
+    assert (caught.value.kind, caught.value.status) == ("InvalidData", 400)
+    assert caught.value.message == r"user_id has a lone surrogate: 'a\ud83d'"

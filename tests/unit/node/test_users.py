@@ -1,6 +1,7 @@
 """Sign-in, events to a user, terminate, watchlists (PROTOCOL §6; rows U1-U7)."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -195,3 +196,25 @@ async def test_the_channel_of_a_user_is_on_the_bus(world: World) -> None:
     await world.user("5")
     await world.user("5")
     assert world.broker.subscribed == [channel_topic("1", "#server-to-user-5")]
+
+
+async def test_a_user_id_with_a_lone_surrogate_is_refused_by_name(world: World) -> None:
+    client = world.connect()
+    with pytest.raises(ConnectionRejected) as caught:
+        await world.sign_in(client, "a\ud83d")
+    assert caught.value.code == Code.UNAUTHORIZED
+    assert caught.value.message == r"The returned user data: id has a lone surrogate: 'a\ud83d'"
+    assert client.user is None
+
+
+async def test_user_info_with_a_lone_surrogate_joins_as_a_replacement_character(
+    world: World,
+) -> None:
+    """The signed text is confirmed as it was; others read U+FFFD."""
+    client = world.connect()
+    await world.sign_in(client, "5", user_info={"name": "cut \ud83d"})
+    (confirmed,) = client.take()
+    assert json.loads(confirmed["data"]["user_data"])["user_info"] == {"name": "cut \ud83d"}
+    await world.join(client, "presence-x")
+    (joined,) = client.take()
+    assert joined["data"]["presence"]["hash"] == {"5": {"name": "cut \ufffd"}}

@@ -150,3 +150,16 @@ async def test_the_switch_is_the_apps() -> None:
     await world.sign_in(client, "me", watchlist=["a"])
     await world.user("a")
     assert events(client.take()) == ["signin_success"]
+
+
+async def test_an_id_with_a_lone_surrogate_is_left_out_and_the_client_is_told(world: World) -> None:
+    await world.user("b")
+    client = world.connect()
+    await world.sign_in(client, "a", watchlist=["cut \ud83d", "b"])
+    _, told, states = client.take()
+    assert told["event"] == "pusher:error"
+    assert told["data"] == {
+        "code": None,
+        "message": r"Nobody has the user ID 'cut \ud83d' of the watchlist: it has a lone surrogate.",
+    }
+    assert states["data"] == {"events": [{"name": "online", "user_ids": ["b"]}]}

@@ -129,3 +129,12 @@ def test_long_names_are_not_remembered() -> None:
     for i in range(20):
         assert parse_channel_name(f"private-{i}-{'x' * 1_000}", max_length=0).requires_auth
     assert channel_name._parse.cache_info().currsize == before
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_a_lone_surrogate_is_in_no_name(lenient: bool) -> None:
+    """Names become addresses in stores, paths and log lines: UTF-8 all of them."""
+    for name in ("c\ud83d", "\ude00", "#server-to-user-\ud83d"):
+        with pytest.raises(InvalidChannelName, match="lone surrogate"):
+            parse_channel_name(name, lenient=lenient)
+    assert parse_channel_name("room 😀", lenient=True).text == "room 😀"

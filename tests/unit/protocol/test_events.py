@@ -167,3 +167,13 @@ def test_watchlist_events_have_no_channel_and_leave_out_what_is_empty() -> None:
         "events": [{"name": "offline", "user_ids": ["c"]}]
     }
     assert both(events.watchlist_events())[1] == {"events": []}
+
+
+def test_what_a_client_wrote_may_have_lone_surrogates() -> None:
+    """Refusals and confirmations repeat it; an encoder that refuses it would leave the client waiting."""
+    cut = "cut \ud83d"
+    said = json.loads(events.error(None, cut, cut))
+    assert (said["data"]["message"], said["channel"]) == (cut, cut)
+    message, data = both(events.subscription_error(cut, "InvalidChannel", cut, 400))
+    assert (message["channel"], data["error"], data["status"]) == (cut, cut, 400)
+    assert both(events.signin_success(cut))[1] == {"user_data": cut}

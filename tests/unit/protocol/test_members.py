@@ -47,7 +47,7 @@ def test_an_id_must_be_there() -> None:
     assert caught.value.message == NO_ID
 
 
-@pytest.mark.parametrize("data", ["", "x", "[]", '"x"', "5", '{"user_id":"a"', '{"id":"\\ud800"}'])
+@pytest.mark.parametrize("data", ["", "x", "[]", '"x"', "5", '{"user_id":"a"', '{"id":"\\ud80"}'])
 def test_what_is_no_object_names_nobody(data: str) -> None:
     with pytest.raises(InvalidIdentity, match="channel_data is not a JSON object"):
         decode_member(data)
@@ -61,6 +61,62 @@ def test_info_is_kept_as_the_json_it_was(info: str) -> None:
     assert decode_member(f'{{"user_id":"1","user_info":{info}}}') == Member("1", info.encode())
     user = decode_user(f'{{"id":"1","user_info":{info}}}')
     assert user.as_member() == Member("1", info.encode())
+
+
+@pytest.mark.parametrize(
+    ("info", "kept"),
+    [
+        (r'"cut \ud83d"', rb'"cut \ufffd"'),
+        ('"cut \ud83d"', rb'"cut \ufffd"'),
+        (
+            r'{ "\uDE00" : [1.50, "\ud83d\ude00", "é"] }',
+            '{ "\\ufffd" : [1.50, "\\ud83d\\ude00", "é"] }'.encode(),
+        ),
+    ],
+)
+def test_info_joins_the_json_of_others_so_a_lone_surrogate_is_replaced(
+    info: str, kept: bytes
+) -> None:
+    """Written as an escape by whoever signed, or raw in the text of the frame."""
+    assert decode_member(f'{{"user_id":"1","user_info":{info}}}') == Member("1", kept)
+    data = f'{{"id":"1","user_info":{info}}}'
+    assert decode_user(data) == User("1", data, kept)
+
+
+def test_a_signed_text_with_a_lone_surrogate_is_confirmed_unchanged() -> None:
+    data = '{"id":"1","x":"\\ud83d","y":"\ud83d"}'
+    assert decode_user(data) == User("1", data)
+    assert decode_user(r'{"id":1,"x":"\ud83d"}').data == r'{"id":"1","x":"\ud83d"}'
+
+
+@pytest.mark.parametrize("written", ["a\\ud83d", "a\ud83d"])
+def test_an_id_with_a_lone_surrogate_is_refused_by_name(written: str) -> None:
+    with pytest.raises(InvalidIdentity) as caught:
+        decode_member(f'{{"user_id":"{written}"}}')
+    assert caught.value.message == r"user_id has a lone surrogate: 'a\ud83d'"
+    with pytest.raises(InvalidIdentity) as caught:
+        decode_user(f'{{"id":"{written}"}}')
+    assert caught.value.message == r"The returned user data: id has a lone surrogate: 'a\ud83d'"
+
+
+def test_a_watched_id_with_a_lone_surrogate_is_nobodys() -> None:
+    user = decode_user(r'{"id":"1","watchlist":["a","b\ud83d","c",1e999]}')
+    assert (user.watchlist, user.unwatchable) == (("a", "c"), ("b\ud83d",))
+
+
+@pytest.mark.parametrize("depth", [513, 8_000, 100_000])
+def test_data_that_is_nested_too_deeply_is_refused(depth: int) -> None:
+    """By a bound of ours, so that it does not depend on the interpreter."""
+    info = "[" * depth + "]" * depth
+    with pytest.raises(InvalidIdentity, match="channel_data: The JSON is nested more than 512"):
+        decode_member(f'{{"user_id":"a","user_info":{info}}}')
+    with pytest.raises(InvalidIdentity, match="user data: The JSON is nested more than 512"):
+        decode_user(f'{{"id":"a","user_info":{info}}}')
+
+
+def test_data_that_is_nested_as_deeply_as_may_be() -> None:
+    info = "[" * 511 + "]" * 511
+    assert decode_member(f'{{"user_id":"a","user_info":{info}}}').info == info.encode()
 
 
 def test_info_may_be_absent() -> None:

@@ -82,6 +82,61 @@ def test_client_event_data_becomes_a_string_literal(data: bytes, literal: bytes)
 
 
 @pytest.mark.parametrize(
+    ("data", "literal"),
+    [
+        (rb'"\ud83d"', rb'"\ud83d"'),
+        (rb'"a\uDE00\uD83Db"', rb'"a\uDE00\uD83Db"'),
+        (rb'{"text":"\ud83d"}', rb'"{\"text\":\"\\ud83d\"}"'),
+        (rb'{"\ud83d":1.10}', rb'"{\"\\ud83d\":1.10}"'),
+    ],
+)
+def test_a_lone_surrogate_in_data_is_passed_on(data: bytes, literal: bytes) -> None:
+    payload = b'{"event":"client-z","channel":"private-x","data":%b}' % data
+    assert decode(payload) == ClientEvent("client-z", "private-x", literal)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        rb'{"event":"pusher:ping","data":"\ud800"}',
+        rb'{"event":"pusher:ping","\ud800":["\udc00"]}',
+        rb'{"event":"pusher:ping","channel":{"\ud800":["\udc00"]}}',
+    ],
+)
+def test_a_lone_surrogate_where_nobody_looks_does_not_matter(payload: bytes) -> None:
+    assert decode(payload) == Ping()
+    assert decode(rb'{"event":"my-event\ud800","data":"\ud800"}') is None
+
+
+def test_an_event_name_with_a_lone_surrogate_is_refused_by_name() -> None:
+    with pytest.raises(MessageRejected) as caught:
+        decode(rb'{"event":"client-\ud83d","channel":"private-x","data":"x"}')
+    assert (caught.value.code, caught.value.channel) == (None, "private-x")
+    assert caught.value.message == (
+        r"Client event rejected - the event name 'client-\ud83d' has a lone surrogate"
+    )
+
+
+def test_fields_with_lone_surrogates_are_what_they_were() -> None:
+    """What they are worth is decided by those who know the rules: names, signatures."""
+    assert decode(
+        rb'{"event":"pusher:subscribe","data":{"channel":"c\ud83d","auth":"\ud83d","channel_data":"\ud83d"}}'
+    ) == Subscribe("c\ud83d", "\ud83d", "\ud83d")
+    assert decode(
+        rb'{"event":"pusher:subscribe","data":"{\"channel\":\"c\\ud83d\"}"}'
+    ) == Subscribe("c\ud83d")
+    assert decode(rb'{"event":"pusher:subscribe","data":"{\"channel\":\"c\ud83d\"}"}') == Subscribe(
+        "c\ud83d"
+    )
+    assert decode(rb'{"event":"pusher:unsubscribe","data":{"channel":"c\ud83d"}}') == Unsubscribe(
+        "c\ud83d"
+    )
+    assert decode(rb'{"event":"pusher:signin","data":{"auth":"a","user_data":"\ud83d"}}') == SignIn(
+        "a", "\ud83d"
+    )
+
+
+@pytest.mark.parametrize(
     "event", ["pusher:unknown", "pusher_internal:member_added", "hello", "", "xclient-a", "client"]
 )
 def test_unknown_events_are_ignored(event: str) -> None:
@@ -106,7 +161,9 @@ def test_unknown_events_are_ignored(event: str) -> None:
         b'{"event":"pusher:subscribe","data":"x"}',
         b'{"event":"pusher:unsubscribe"}',
         b'{"event":"pusher:signin"}',
-        b'{"event":"pusher:ping","data":"\\ud800"}',
+        b'{"event":"pusher:ping","data":"\\ud800}',
+        b'{"event":"client-z","channel":"private-x","data":' + b"[" * 513 + b"]" * 513 + b"}",
+        b'{"event":"client-z","channel":"private-x","data":1,"x":' + b"[" * 600 + b"]" * 600 + b"}",
         b'{"event":"client-z","channel":"private-x","data":NaN}',
         b'{"event":"client-z","channel":"private-x","data":1e99999999999999999999}',
         b'{"event":"pusher:ping","data":' + b"[" * 50_000 + b"]" * 50_000 + b"}",

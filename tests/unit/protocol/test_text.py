@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from pusher_server.protocol import text
-from pusher_server.protocol.errors import MalformedText, NotUtf8
+from pusher_server.protocol.errors import MalformedText, NotUtf8, TooDeep
 
 ANYTHING = msgspec.json.Decoder(msgspec.Raw)
 
@@ -33,8 +33,9 @@ def test_bytes_that_are_not_utf_8_are_told_apart(document: bytes) -> None:
         b"{'a':1}",
         b'{"a":1}x',
         b"01",
-        b'"\\ud800"',
-        b'"\\udc00\\ud800"',
+        b'"\\ud800',
+        b'"\\ud80"',
+        b'"\\ud800\\x"',
         b'"\n"',
         b"[" * 100_000 + b"]" * 100_000,
     ],
@@ -42,6 +43,42 @@ def test_bytes_that_are_not_utf_8_are_told_apart(document: bytes) -> None:
 def test_what_is_no_json_is_malformed(document: bytes) -> None:
     with pytest.raises(MalformedText):
         text.decode(ANYTHING, document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [rb'"\ud800"', rb'"\udC00\uD800"', rb'{"\ud83d":["a\ude00"]}', rb'["\ud83d\ude00\ude00"]'],
+)
+def test_a_lone_surrogate_stays_as_it_was_written(document: bytes) -> None:
+    assert bytes(text.decode(ANYTHING, document)) == document
+    assert text.decode(msgspec.json.Decoder(str), rb'"a\ud83d"') == "a\ud83d"
+
+
+def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
+    return opening * depth + b"1" + closing * depth
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+@pytest.mark.parametrize("wrap", [b"%b", b'{"a":"[[[","b":%b}', b'["\\"]",%b]'])
+def test_the_bound_on_nesting_is_ours(opening: bytes, closing: bytes, wrap: bytes) -> None:
+    levels = text.DEPTH - (len(wrap) > 2)
+    text.decode(ANYTHING, wrap % nested(levels, opening, closing))
+    for depth in (levels + 1, levels + 100, 100_000):
+        with pytest.raises(TooDeep, match="nested more than 512 levels deep"):
+            text.decode(ANYTHING, wrap % nested(depth, opening, closing))
+
+
+def test_brackets_in_strings_and_side_by_side_are_no_depth() -> None:
+    flat = b"[" + b",".join([b'[{},"[[[{{{\\"["]'] * 1_000) + b"]"
+    assert bytes(text.decode(ANYTHING, flat)) == flat
+    string = b'"' + b"[" * 5_000 + b'"'
+    text.check_depth(string, len(string))
+    text.check_depth(string)
+
+
+def test_what_is_written_anew_is_as_deep_as_may_come_in() -> None:
+    raw = nested(text.DEPTH)
+    assert json.loads(text.string_literal(raw)) == raw.decode()
 
 
 def test_an_exact_value_keeps_all_digits() -> None:
@@ -56,8 +93,15 @@ def test_an_exact_value_keeps_all_digits() -> None:
     "document", ["", "nul", b"[" * 100_000, "1e99999999999999999999", "9" * 5_000]
 )
 def test_what_cannot_be_read_exactly_is_malformed(document: bytes | str) -> None:
-    with pytest.raises(MalformedText):
+    with pytest.raises(MalformedText) as caught:
         text.exact(document)
+    assert "<class" not in caught.value.message
+
+
+def test_any_text_is_quoted() -> None:
+    """What a client sent may stand in what it is answered."""
+    for each in ("a", 'é"\n', "\ud83d", "a\ude00\ud83db"):
+        assert json.loads(text.quoted(each)) == each
 
 
 def test_stringify_makes_a_string_literal_of_json_text() -> None:
@@ -65,7 +109,16 @@ def test_stringify_makes_a_string_literal_of_json_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "literal", [b'"s"', b'""', b'"null"', b'"a\\u00e9\\/b"', b'"\xc3\xa9"', b'"{\\"a\\": 1.0 }"']
+    "literal",
+    [
+        b'"s"',
+        b'""',
+        b'"null"',
+        b'"a\\u00e9\\/b"',
+        b'"\xc3\xa9"',
+        b'"{\\"a\\": 1.0 }"',
+        rb'"\ud83d"',
+    ],
 )
 def test_a_string_stays_literally_as_it_is(literal: bytes) -> None:
     assert text.string_literal(literal) is literal
@@ -81,13 +134,14 @@ def test_a_string_stays_literally_as_it_is(literal: bytes) -> None:
         (b"12345678901234567890.5", "12345678901234567890.5"),
         (b'{ "a" : [ 1, 2.50 ], "b":"\\u00e9" }', '{"a":[1,2.50],"b":"é"}'),
         (b'{"a":1,"a":2}', '{"a":2}'),
+        (rb'{ "\ud83d" : ["\uDE00", 1.10] }', r'{"\ud83d":["\uDE00",1.10]}'),
     ],
 )
 def test_other_values_are_written_compactly_and_exactly(raw: bytes, inside: str) -> None:
     assert json.loads(text.string_literal(raw)) == inside
 
 
-@pytest.mark.parametrize("raw", [b"nul", b"[1", b'{"a":"\\ud800"}', b"[" * 100_000])
+@pytest.mark.parametrize("raw", [b"nul", b"[1", b'{"a":"\\ud800"', b"[" * 100_000])
 def test_what_is_no_value_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedText):
         text.string_literal(raw)
@@ -95,7 +149,16 @@ def test_what_is_no_value_is_malformed(raw: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("literal", "length"),
-    [(b'""', 0), (b'"abc"', 3), (b'"\xc3\xa9"', 2), (b'"\\u00e9"', 2), (b'"\\n\\"\\/"', 3)],
+    [
+        (b'""', 0),
+        (b'"abc"', 3),
+        (b'"\xc3\xa9"', 2),
+        (b'"\\u00e9"', 2),
+        (b'"\\n\\"\\/"', 3),
+        (rb'"a\ud83d"', 4),
+        (rb'"\ud83d\ude00"', 4),
+        (rb'"\ude00\ud83d"', 6),
+    ],
 )
 def test_the_length_of_a_literal_is_that_of_its_text(literal: bytes, length: int) -> None:
     assert text.literal_length(literal) == length

@@ -217,3 +217,17 @@ def test_webhooks_with_the_same_url_are_told_once() -> None:
     ]
     assert targets(webhooks, OCCUPIED) == [webhooks[1].id, webhooks[0].id]
     assert targets([], OCCUPIED) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [(rb'"cut \ud83d"', "cut \ufffd"), (rb'"\uDE00 \ud83d\ude00"', "\ufffd \U0001f600")],
+)
+def test_a_body_can_be_read_by_everybody(data: bytes, told: str) -> None:
+    """PHP, Go and others refuse a whole body with a lone surrogate, and with it other people's events."""
+    signal = ClientEventSent(
+        app_id="3", channel="private-x", event="client-x", data=data, socket_id="1.2", user_id=None
+    )
+    event = event_of(signal)
+    assert event is not None
+    assert json.loads(event.text)["data"] == told

@@ -1,0 +1,92 @@
+r"""Lone surrogates: halves of a UTF-16 pair, which JSON can write as `\ud83d` and UTF-8 cannot (RFC 8259 §8.2).
+
+JavaScript writes one when it cuts a text within an emoji. What is passed on without being read keeps it, byte
+for byte; what is written into other people's JSON gets U+FFFD instead; names and ids may not have any.
+
+msgspec refuses the escape, so a document that has one is decoded from a veiled copy, and the veil is lifted
+from what was found (`Veil`). Nothing here runs for a document that msgspec reads.
+"""
+
+import re
+from hashlib import blake2b
+from typing import TypeVar, cast
+
+from msgspec import Raw, Struct, structs
+
+T = TypeVar("T")
+
+# An escaped backslash is hidden while escapes are looked for. It must keep its length, and UTF-8 has no 0xFF.
+_BACKSLASH, _HIDDEN = rb"\\", b"\xff\xff"
+
+#: A high half that no low one follows, or a low half that follows no high one.
+_LONE = re.compile(
+    rb"\\(u[dD](?:"
+    rb"[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2}))"
+)
+_IN_TEXT = re.compile("[\ud800-\udfff]")
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether a `str` holds a surrogate; in a `str` each one is lone."""
+    return not text.isascii() and _IN_TEXT.search(text) is not None
+
+
+def substituted(text: str) -> str:
+    """U+FFFD for each surrogate, as UTF-8 encoders of the Encoding Standard write them (Node, browsers)."""
+    return _IN_TEXT.sub("\ufffd", text)
+
+
+def escaped(json_text: str) -> bytes:
+    r"""JSON text as UTF-8; a surrogate in it becomes its escape `\ud83d`, which means the same."""
+    return json_text.encode("utf-8", "backslashreplace")
+
+
+def replaced(document: bytes) -> bytes:
+    r"""JSON in UTF-8 with `\ufffd` for each lone surrogate."""
+    return _sub(rb"\\ufffd", document) if rb"\u" in document else document
+
+
+class Veil:
+    """A copy of JSON in UTF-8 that has a mark for the backslash of each lone surrogate.
+
+    The mark is made from the document's own digest (64 bits), so no document holds its mark already. A copy is
+    at most four times as long.
+    """
+
+    def __init__(self, document: bytes) -> None:
+        # `~` is no escape, so a backslash before the mark is an error as it would be before a backslash gone.
+        self._mark = "~" + blake2b(document, digest_size=8).hexdigest()
+        template = self._mark.encode() + rb"\1"
+        self.copy = _sub(template, document) if rb"\u" in document else document
+        #: Whether the document has a lone surrogate.
+        self.hides = self.copy != document
+
+    def lift_bytes(self, part: bytes) -> bytes:
+        """JSON from the copy as it stood in the document."""
+        return part.replace(self._mark.encode(), b"\\")
+
+    def lift_text(self, text: str) -> str:
+        """A decoded string, with surrogates where the document has them."""
+        first, *marked = text.split(self._mark + "u")
+        return first + "".join([chr(int(each[:4], 16)) + each[4:] for each in marked])
+
+    def lift(self, value: T) -> T:
+        """A decoded value: strings and `Raw`, also in structs and lists of these. What is deeper stays."""
+        lifted: object = value
+        if isinstance(value, Struct):
+            names = value.__struct_fields__
+            changed = {name: self.lift(getattr(value, name)) for name in names}
+            lifted = structs.replace(value, **changed)
+        elif isinstance(value, list):
+            lifted = [each if isinstance(each, list) else self.lift(each) for each in value]
+        elif isinstance(value, Raw):
+            lifted = Raw(self.lift_bytes(bytes(value)))
+        elif isinstance(value, str):
+            lifted = self.lift_text(value)
+        return cast("T", lifted)
+
+
+def _sub(template: bytes, document: bytes) -> bytes:
+    hidden = document.replace(_BACKSLASH, _HIDDEN)
+    return _LONE.sub(template, hidden).replace(_HIDDEN, _BACKSLASH)
