@@ -13,8 +13,6 @@ def verify(app: App, socket_id: str, auth: str, user_data: str) -> AppKey:
     """
     key, _, signature = auth.partition(":")
     pair = app.pair_of(key)
-    if pair is None or not verifies_text(
-        pair.secret, f"{socket_id}::user::{user_data}", signature
-    ):
+    if pair is None or not verifies_text(pair.secret, f"{socket_id}::user::{user_data}", signature):
         raise AuthenticationError("Connection not authorized.")
     return pair
