@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 
-from pusher_server.websocket import connection
+from pusher_server import turns
 
 
-def _messages() -> None:
-    """A turn serves all messages of a connection that there are."""
-    connection._BURST = 10**9
+def _turns() -> None:
+    """A turn serves all there is of a connection."""
+    turns.__dict__.update(UNITS=10**9, BYTES=10**9)
 
 
 BOUNDS: dict[str, Callable[[], None]] = {
-    "messages": _messages,
+    "turns": _turns,
 }
 
 

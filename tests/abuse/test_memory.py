@@ -41,13 +41,18 @@ def heads() -> dict[str, bytes]:
     """Requests without their bodies, which a stranger can make up."""
     key = unsigned_query(KEY, b"x")
     wrong = f"{PATH}?{key}&auth_signature={'0' * 64}"
-    length = {"Content_Length": str(BODY)}
+    targets = {
+        "unsigned": PATH,
+        "wrong signature": wrong,
+        "unknown app": "/apps/nobody/events",
+        "no such path": "/nothing",
+    }
     return {
-        "unsigned": request(PATH, method="POST", **length),
-        "wrong signature": request(wrong, method="POST", **length),
-        "unknown app": request("/apps/nobody/events", method="POST", **length),
         "chunked": request(wrong, method="POST", Transfer_Encoding="chunked"),
-        "no such path": request("/nothing", method="POST", **length),
+        **{
+            kind: request(target, method="POST", Content_Length=str(BODY))
+            for kind, target in targets.items()
+        },
     }
 
 

@@ -6,9 +6,9 @@ of bytes, the ordinary flood would leave the server idle, and the comparison wou
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -31,8 +31,10 @@ _EVERY = 4
 Figure = Callable[[Round], float]
 #: Seconds that a flood runs before it is measured, so that sockets' buffers are full.
 _LEAD = 0.1
-#: A server is calm when so many publications in a row took no longer than this; waited for between floods.
-_CALM, _CALM_SECONDS, _CALM_PATIENCE = 5, GOAL, 15.0
+#: A server is calm when so many publications in a row took no longer than this.
+_CALM, _CALM_SECONDS = 5, GOAL
+#: Seconds that it may take for that after a flood, and that are waited so that the next is not blamed for it.
+_RECOVERY, _PATIENCE = 5.0, 40.0
 
 
 @dataclass
@@ -45,6 +47,8 @@ class Trial:
     flooded: Sequence[Round]
     ordinary: Sequence[Round]
     sent: Sent
+    #: Whether the server was calm soon after it.
+    recovered: bool = True
     #: Whether new clients are judged, too: not beside a flood that stands in the same queue (`Flood.connects`).
     newcomers: bool = True
 
@@ -75,6 +79,8 @@ class Trial:
             found.append(f"{refused} publications refused")
         if lost := sum(each.lost for each in self.flooded):
             found.append(f"{lost} subscribers lost")
+        if not self.recovered:
+            found.append(f"events still wait {_RECOVERY:g} s after its end")
         return found
 
     @property
@@ -105,7 +111,7 @@ class Trials:
 
     async def trial(self, flood: Flood) -> Trial:
         """One flood, until it can be judged."""
-        while len(self._beside) < ROUNDS:
+        for _ in range(ROUNDS - len(self._beside)):
             await self._measure_ordinary()
         if not self._thorough and self._done % _EVERY == _EVERY - 1:
             await self._measure_ordinary()
@@ -115,30 +121,33 @@ class Trials:
                 await self._measure_ordinary()
             measured, sent = await self._round(flood)
             flooded.append(measured)
-            found = Trial(flooded, tuple(self._beside), sent, newcomers=not flood.connects)
+            found = Trial(
+                flooded,
+                tuple(self._beside),
+                sent,
+                recovered=await self._is_calm(),
+                newcomers=not flood.connects,
+            )
             if not self._thorough and len(flooded) == 1 and found.holds:
                 break
         self._done += 1
-        await calm(self._victim)
         return found
 
     async def _measure_ordinary(self) -> None:
         measured, _ = await self._round(self._ordinary)
         self._beside.append(measured)
+        await self._is_calm()
 
     async def _round(self, flood: Flood) -> tuple[Round, Sent]:
-        """What the victims wait for while it goes on, from a calm server on."""
-        await calm(self._victim)
+        """What the victims wait for while it goes on."""
         await self._stranger.begin(flood)
         await asyncio.sleep(_LEAD)
         measured = await self._victim.round(self._seconds)
         return measured, await self._stranger.end()
 
-
-async def calm(victim: Victim) -> None:
-    """Wait until the last flood has been digested, or too long: then the next round shows it."""
-    quick = 0
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_CALM_PATIENCE):
-            while quick < _CALM:
-                quick = quick + 1 if await victim.probe() <= _CALM_SECONDS else 0
+    async def _is_calm(self) -> bool:
+        """Wait until the last flood has been digested; whether that was soon enough."""
+        began, quick = time.monotonic(), 0
+        while quick < _CALM and time.monotonic() - began < _PATIENCE:
+            quick = quick + 1 if await self._victim.probe() <= _CALM_SECONDS else 0
+        return time.monotonic() - began < _RECOVERY
