@@ -102,10 +102,11 @@ class SubscriptionRejected(Signal, frozen=True, kw_only=True):
 class ConnectionRefused(Signal, frozen=True, kw_only=True):
     """A client was not let in, or was ended for a fault, with this close code.
 
-    `app_id` is empty when its key is no app's.
+    `app_id` is empty when its key is no app's. `reason` is one word, where the code has several.
     """
 
     code: int
+    reason: str = ""
 
 
 class MessageRefused(Signal, frozen=True, kw_only=True):

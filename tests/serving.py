@@ -85,6 +85,7 @@ class RunningServer:
         arguments: tuple[str, ...] = (),
         workers: int = 1,
         environment: Mapping[str, str] | None = None,
+        open_files: int = 0,
     ) -> None:
         self.host = "127.0.0.1"
         self.port = free_port()
@@ -92,6 +93,8 @@ class RunningServer:
         self.settings = settings
         self.arguments = arguments if workers == 1 else (*arguments, "--workers", str(workers))
         self.environment = dict(environment or {})
+        #: The hard limit of open files; 0 leaves the machine's.
+        self.open_files = open_files
         self._log_path = directory / f"server-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -127,6 +130,9 @@ class RunningServer:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PUSHER_")}
         environment.update(self.environment)
         command = [sys.executable, "-m", self.module, "serve", "--config", str(config)]
+        if self.open_files:
+            limited = 'ulimit -n "$0" && exec "$@"'
+            command = ["sh", "-c", limited, str(self.open_files), *command]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self.arguments], stdout=log, stderr=log, env=environment

@@ -10,14 +10,12 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from pusher_server import __version__
+from pusher_server.metrics.process_use import RESERVED_FILES, files_for_clients
 
 if TYPE_CHECKING:
     from pusher_server.app import App
     from pusher_server.config import Config
     from pusher_server.server import StartReport
-
-#: Files that are no client: listeners, event loop, logs, and the backend's own HTTP connections.
-RESERVED_FILES = 64
 
 #: Addresses that mean "every interface" and that nobody can connect to under that name.
 EVERY_INTERFACE = ("0.0.0.0", "::", "")
@@ -126,7 +124,7 @@ def configured_connections(config: "Config", workers: int = 1) -> int:
 
 def allowed_connections(file_limit: int) -> int:
     """How many clients fit into the limit of open files."""
-    return max(0, file_limit - RESERVED_FILES)
+    return files_for_clients(file_limit) if file_limit else 0
 
 
 def _some_app() -> "App":

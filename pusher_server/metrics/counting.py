@@ -61,7 +61,8 @@ class Counting:
                 reason = _SUBSCRIPTION_REASONS[signal.kind]
                 self._counter(catalogue.SUBSCRIPTIONS_REFUSED)[app, reason] += 1
             case ConnectionRefused():
-                self._counter(catalogue.CONNECTIONS_REFUSED)[app, reason_of(signal.code)] += 1
+                reason = signal.reason or reason_of(signal.code)
+                self._counter(catalogue.CONNECTIONS_REFUSED)[app, reason] += 1
             case MessageRefused(code=Code.CLIENT_EVENT_RATE):
                 self._counter(catalogue.RATE_LIMITED)[app, "client_event"] += 1
             case MessageRefused():

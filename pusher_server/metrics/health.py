@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from pusher_server.metrics.process_use import files_for_clients
 from pusher_server.metrics.reading import State
 
 #: A loop that was this late lately serves nobody well. Below it, sending clients elsewhere only moves the load.
 LAG_LIMIT = 1.0
 #: Share of the memory above which no further client is asked for, as soketi's `memoryThreshold`.
 MEMORY_LIMIT = 0.85
-#: Files that are kept for others than clients.
-RESERVED_FILES = 64
 
 
 #: By the process's name: what it says of itself; text when it says nothing, such as "starting".
@@ -73,6 +72,6 @@ def _hindrance(state: State) -> str | None:
 def _full(state: State) -> str | None:
     if 0 < state.max_connections <= state.connections:
         return f"full: {state.connections} connections"
-    if 0 < state.max_files <= state.open_files + RESERVED_FILES:
+    if state.max_files and files_for_clients(state.max_files) <= state.open_files:
         return f"full: {state.open_files} of {state.max_files} files are open"
     return None

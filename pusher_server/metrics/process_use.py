@@ -9,6 +9,8 @@ from msgspec import Struct
 
 _OWN_FILES = "/proc/self/fd"
 _STARTED = time.time()
+#: Files that are no client: listeners, event loop, logs, links, databases, webhooks, operators.
+RESERVED_FILES = 64
 #: cgroup v2, then v1: the limit of a container, in bytes or `max`.
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -28,7 +30,7 @@ def own_use() -> ProcessUse:
     return ProcessUse(
         memory=_memory(),
         cpu_seconds=time.process_time(),
-        open_files=_open_files(),
+        open_files=open_files(),
         max_files=_max_files(),
         started=_STARTED,
     )
@@ -67,11 +69,20 @@ def _highest_memory() -> int:
     return highest * (1 if sys.platform == "darwin" else 1024)  # macOS tells it in bytes
 
 
-def _open_files() -> int:
+def open_files(*, listing: bool = True) -> int:
+    """How many there are, 0 unknown. `listing`: count them one by one where the kernel gives no number."""
     try:
-        return os.stat(_OWN_FILES).st_size or len(os.listdir(_OWN_FILES))
+        return os.stat(_OWN_FILES).st_size or (len(os.listdir(_OWN_FILES)) if listing else 0)
     except OSError:
         return 0
+
+
+def files_for_clients(limit: int) -> int:
+    """How many of `limit` open files clients may have: all but the reserve, which is never more than half.
+
+    0 is no limit and leaves room for all.
+    """
+    return limit - min(RESERVED_FILES, limit // 2) if limit else sys.maxsize
 
 
 def _max_files() -> int:
@@ -79,4 +90,5 @@ def _max_files() -> int:
         import resource
     except ImportError:  # Windows has no such limit
         return 0
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 0 if limit == resource.RLIM_INFINITY else limit

@@ -1,20 +1,13 @@
-"""One line about refused subscriptions, for whoever wonders why nothing arrives; the same line not too often.
-
-A reconnecting crowd with a wrong secret is refused thousands of times a minute, and says one thing.
-"""
+"""One line about refused subscriptions, for whoever wonders why nothing arrives; not too often."""
 
 import logging
 from collections.abc import Callable
 
+from pusher_server.line_pace import LinePace
 from pusher_server.protocol.channel_name import kind_of
 from pusher_server.protocol.errors import SubscriptionRefused
 
 logger = logging.getLogger("pusher_server.node")
-
-#: Seconds between two lines about the same app, kind of channel and reason.
-INTERVAL = 60.0
-#: Apps may be many. What is remembered is bounded, at the price of a line too many.
-KEPT = 10_000
 
 #: Beginning of what the client was told -> what may be said of it, and what to check. Signed texts and digests
 #: stay out: a digest that is wrong here may be right elsewhere.
@@ -39,24 +32,17 @@ class RefusalLog:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        #: App, kind of channel, reason -> until when it is not said again, and how often it was not.
-        self._quiet: dict[tuple[str, str, str], tuple[float, int]] = {}
+        self._pace = LinePace()
 
     def refused(self, app_id: str, refusal: SubscriptionRefused) -> None:
         """Say it, or count it for the next line about it."""
         reason, check = _explained(refusal)
-        key = (app_id, kind_of(refusal.channel), check)
-        now = self._clock()
-        until, suppressed = self._quiet.get(key, (now, 0))
-        if now < until:
-            self._quiet[key] = (until, suppressed + 1)
+        left_out = self._pace.due((app_id, kind_of(refusal.channel), check), self._clock())
+        if left_out is None:
             return
-        if len(self._quiet) >= KEPT:
-            self._quiet.clear()
-        self._quiet[key] = (now + INTERVAL, 0)
         fields: dict[str, object] = {"app": app_id, "channel": refusal.channel, "reason": reason}
-        if suppressed:
-            fields["as_before"] = suppressed
+        if left_out:
+            fields["as_before"] = left_out
         logger.warning("subscription refused; check %s", check, extra=fields)
 
 

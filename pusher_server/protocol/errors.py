@@ -48,11 +48,16 @@ class ProtocolError(PusherServerError):
 
 
 class ConnectionRejected(ProtocolError):
-    """Say `message` with `code`, then close with that code."""
+    """Say `message` with `code`, then close with that code.
 
-    def __init__(self, code: int, message: str) -> None:
+    `reason`: one word for metrics, where the code has several. `delay`: seconds to wait before it is said.
+    """
+
+    def __init__(self, code: int, message: str, *, reason: str = "", delay: float = 0.0) -> None:
         super().__init__(message)
         self.code = code
+        self.reason = reason
+        self.delay = delay
 
 
 class MessageRejected(ProtocolError):

@@ -4,6 +4,8 @@
 - `lifecycle`     uvicorn's server with our signals, drain and sweep
 - `http_protocol` uvicorn's HTTP protocol with our upgrade, time-outs and bounds
 - `listening`     sockets and the limit on open files
+- `accepting`     clients are taken in at a pace
+- `file_reserve`  files that clients do not get
 - `tls`           certificates, read again without dropping anybody
 - `proxies`       what a trusted proxy says about a client
 """

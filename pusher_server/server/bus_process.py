@@ -12,6 +12,7 @@ from pusher_server import logs
 from pusher_server.cluster.unix.bus import Bus
 from pusher_server.server.bus_socket import BusFileWatch
 from pusher_server.server.leash import READY, STOP, STOP_NOW, Leash, read_place
+from pusher_server.server.loop_errors import say_once_that_no_file_is_left
 from pusher_server.server.places import BusPlace
 
 #: Seconds between two looks at the socket's file.
@@ -53,6 +54,7 @@ async def _serve(place: BusPlace, end: socket.socket) -> None:
         abandoned.set()
         told.set()
 
+    say_once_that_no_file_is_left(loop)
     bus = Bus(lease=place.lease, undo_window=place.undo_window, is_first=place.is_first)
     await loop.create_unix_server(bus.peer, sock=socket.socket(fileno=place.listener))
     leash = await Leash.hold(end, on_word, on_end)

@@ -32,6 +32,7 @@ from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.team import alone
 from pusher_server.node.node import Node
 from pusher_server.server import cluster, webhooks
+from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit
@@ -115,17 +116,28 @@ class Server:
             self._cluster.roster,
             owner=place.bus if place is not None else f"{os.getpid()}.{secrets.token_hex(8)}",
         )
-        self._edge = WebSocketEdge(
-            self.node,
-            config.websocket,
-            path_prefix=config.server.path_prefix,
-            clock=time.monotonic,
-            random_below=secrets.randbelow,
-        )
         self._guard = RequestGuard(config.http)
+        self._edge, self._reserve = self._clients()
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
         self.gathering = self._gathering()
         self._operations: Listener | None = None
+
+    def _clients(self) -> tuple[WebSocketEdge, FileReserve]:
+        """Who may connect, and how many of them."""
+        edge = WebSocketEdge(
+            self.node,
+            self._config.websocket,
+            path_prefix=self._config.server.path_prefix,
+            clock=time.monotonic,
+            random_below=secrets.randbelow,
+        )
+        reserve = FileReserve(
+            idle=self._guard.idle,
+            refused=edge.leaving,
+            clock=time.monotonic,
+            resized=edge.allow,
+        )
+        return edge, reserve
 
     def _gathering(self) -> Gathering:
         """What metrics and health read; it hears of refusals if somebody will ask."""
@@ -150,6 +162,7 @@ class Server:
         """Serve until told to stop. Raises ConfigError before serving, when the address cannot be had."""
         config = self._config
         file_limit = raise_file_limit()
+        self._reserve.limit_to(file_limit)
         if self._place is None:
             sockets = listen(config.server, config.websocket.send_buffer_bytes)
         else:
@@ -177,6 +190,8 @@ class Server:
             unix_file=ListeningFileWatch(config.server)
             if config.server.unix_socket and self._place is None
             else None,
+            reserve=self._reserve,
+            handshake_timeout=config.http.header_timeout,
         )
         try:
             self._uvicorn_server.run(sockets=sockets)
@@ -269,6 +284,7 @@ class Server:
             api=api,
             edge=self._edge,
             guard=self._guard,
+            reserve=self._reserve,
             proxies=TrustedProxies(config.server.trusted_proxies),
         )
         certificate = self._certificate

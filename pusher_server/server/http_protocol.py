@@ -22,6 +22,7 @@ from pusher_server.config import HttpSettings
 from pusher_server.http_api.asgi import ApiApplication
 from pusher_server.http_api.requests import ApiRequest
 from pusher_server.http_api.responses import ApiResponse
+from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.edge import WebSocketEdge
@@ -95,6 +96,7 @@ class HttpProtocol(HttpToolsProtocol):
         api: ApiApplication,
         edge: WebSocketEdge,
         guard: RequestGuard,
+        reserve: FileReserve,
         proxies: TrustedProxies,
         **uvicorn: Any,
     ) -> None:
@@ -102,6 +104,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._api = api
         self._edge = edge
         self._guard = guard
+        self._reserve = reserve
         self._proxies = proxies
         self._short_way_bytes = min(_SHORT_WAY_BYTES, guard.settings.request_bytes)
         #: What came since the last piece of a body: head, trailers, chunk sizes.
@@ -125,9 +128,17 @@ class HttpProtocol(HttpToolsProtocol):
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        if self.client is None and self.server is not None:
+            transport.abort()  # it is gone, and must not be taken for a Unix socket's trusted peer
         self._expect_within(self._guard.settings.header_timeout)
+        self._reserve.came(self)
+
+    def abort(self) -> None:
+        """End it at once."""
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._reserve.silent.pop(self, None)
         self._guard.deadlines.pop(self, None)
         self._guard.idle.pop(self, None)
         self._guard.unread.pop(self, None)
@@ -180,6 +191,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._header_bytes > self._guard.settings.header_bytes:
             self._measure_head()
         self._header_bytes = 0
+        self._reserve.silent.pop(self, None)
         offered = self.parser.should_upgrade()
         self._is_upgrade = offered and _asks_for_websocket(self.headers)
         self._declines = offered and not self._is_upgrade
@@ -218,6 +230,11 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         super().on_body(body)
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.timeout_keep_alive_task is not None:  # uvicorn waits for the next request, too
+            self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
 
     def refuse(self, status: bytes, text: bytes) -> None:
         """Answer, unless an answer has begun, and close; the first refusal counts."""
@@ -295,7 +312,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _respond(self, response: ApiResponse) -> None:
         """Write the whole answer at once; the connection stays as long as the client wants it."""
         self.server_state.total_requests += 1
-        keep_alive = self.parser.should_keep_alive()
+        keep_alive = self.parser.should_keep_alive() and self._reserve.has_room
         headers = [*self.server_state.default_headers, *self._api.headers(response)]
         if not keep_alive:
             headers.append((b"connection", b"close"))

@@ -6,10 +6,11 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -17,8 +18,11 @@ from pusher_server.hub.connection import Connection
 from pusher_server.metrics.listener import Listener
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code
+from pusher_server.server.accepting import Acceptor
 from pusher_server.server.cluster import Cluster
+from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.listening import ListeningFileWatch
+from pusher_server.server.loop_errors import say_once_that_no_file_is_left
 from pusher_server.websocket import drain, heartbeat
 from pusher_server.websocket.edge import WebSocketEdge
 
@@ -59,11 +63,17 @@ class DrainingServer(uvicorn.Server):
         supervised: bool = False,
         operations: Listener | None = None,
         unix_file: ListeningFileWatch | None = None,
+        reserve: FileReserve,
+        handshake_timeout: float,
     ) -> None:
         super().__init__(config)
         self._unix_file = unix_file
         self._looked_at = 0.0
         self._listening: asyncio.Task[None] | None = None
+        self._reserve = reserve
+        reserve.connections = self.server_state.connections
+        self._handshake_timeout = handshake_timeout
+        self._acceptor: Acceptor | None = None
         self._operations = operations
         self._supervised = supervised
         self._node = node
@@ -85,6 +95,7 @@ class DrainingServer(uvicorn.Server):
         """Accept clients, then keep what exists now out of the garbage collector's way."""
         self._node.starting = True
         self._loop = asyncio.get_running_loop()
+        say_once_that_no_file_is_left(self._loop)
         self._starting()
         self._cluster.start()
         self._sweep()
@@ -94,7 +105,8 @@ class DrainingServer(uvicorn.Server):
         if self.should_exit:  # told so meanwhile: uvicorn does not end what has not started
             await self._end()
             return
-        await super().startup(sockets=sockets)
+        await super().startup(sockets=[])  # all but the listening, which is ours
+        await self._listen(sockets or [])
         self._node.starting = False
         gc.collect()
         gc.freeze()
@@ -107,13 +119,27 @@ class DrainingServer(uvicorn.Server):
             return
         self._looked_at = now
         made = None if self._draining else self._unix_file.look()
-        if made is not None:
-            self._listening = asyncio.get_running_loop().create_task(self._listen_also(made))
+        if made is not None and self._acceptor is not None:
+            self._listening = asyncio.get_running_loop().create_task(self._acceptor.add(made))
 
-    async def _listen_also(self, made: socket.socket) -> None:
-        before = self.servers
-        await super().startup(sockets=[made])  # which makes a list of its own
-        self.servers += before
+    async def _listen(self, sockets: Sequence[socket.socket]) -> None:
+        make = partial(
+            cast(Any, self.config.http_protocol_class),  # as uvicorn calls it
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        self._acceptor = Acceptor(
+            sockets,
+            make,
+            self._reserve,
+            backlog=self.config.backlog,
+            tls=self.config.ssl,
+            handshake_timeout=self._handshake_timeout,
+        )
+        # What uvicorn closes before it ends the connections.
+        self.servers.append(cast(asyncio.Server, self._acceptor))
+        await self._acceptor.open()
 
     async def _attach(self) -> None:
         """Wait for the cluster, for `start_timeout` and until told to end."""
@@ -231,5 +257,8 @@ class DrainingServer(uvicorn.Server):
         try:
             self._tick(loop.time())
             self._look_after_file(loop.time())
+            self._reserve.measure()
+            if self._acceptor is not None:
+                self._acceptor.tick()
         except Exception:
             logger.exception("the sweep failed; it goes on in %s s", heartbeat.INTERVAL)

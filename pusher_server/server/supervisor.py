@@ -37,6 +37,7 @@ from pusher_server.server.child import Child
 from pusher_server.server.composition import StartReport
 from pusher_server.server.leash import RELOAD, STOP, STOP_NOW
 from pusher_server.server.listening import ListeningFileWatch, listen_apart, raise_file_limit
+from pusher_server.server.loop_errors import say_once_that_no_file_is_left
 from pusher_server.server.operations import operations_listener
 from pusher_server.server.places import BusPlace, WorkerPlace
 from pusher_server.server.tls import Certificate
@@ -152,6 +153,7 @@ class Supervisor:
 
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
+        say_once_that_no_file_is_left(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)

@@ -1,5 +1,6 @@
 """What a client is told when something goes wrong: the one place where errors become answers."""
 
+import asyncio
 import logging
 
 from pusher_server.errors import ClusterUnavailable
@@ -30,10 +31,16 @@ def answer(connection: Connection, node: Node, error: Exception) -> None:
             connection.send(events.error(error.code, error.message, error.channel))
             app_id = connection.space.app.id
             node.emit(MessageRefused(app_id=app_id, code=error.code or 0))
-        case ConnectionRejected() | FramingViolation():
-            space = getattr(connection, "space", None)  # none yet, when its key is no app's
-            app_id = "" if space is None else space.app.id
-            node.emit(ConnectionRefused(app_id=app_id, code=error.code))
+        case ConnectionRejected():
+            app_id = _app_of(connection)
+            node.emit(ConnectionRefused(app_id=app_id, code=error.code, reason=error.reason))
+            if error.delay:
+                loop = asyncio.get_running_loop()
+                loop.call_later(error.delay, connection.close, error.code, error.message)
+            else:
+                connection.close(error.code, error.message)
+        case FramingViolation():
+            node.emit(ConnectionRefused(app_id=_app_of(connection), code=error.code))
             connection.close(error.code, error.message)
         case ClusterUnavailable():
             logger.warning("a client is sent away: %s", error)
@@ -41,6 +48,11 @@ def answer(connection: Connection, node: Node, error: Exception) -> None:
         case _:
             logger.error("a client's message failed", exc_info=error)
             connection.close(Code.OVER_CAPACITY, "Internal error")
+
+
+def _app_of(connection: Connection) -> str:
+    space = getattr(connection, "space", None)  # none yet, when its key is no app's
+    return "" if space is None else str(space.app.id)
 
 
 def _settle(connection: Connection, node: Node, channel: str | None) -> None:

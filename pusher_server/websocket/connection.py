@@ -237,9 +237,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._backlog is not None:
             self._backlog.drop()
             self._backlog = None
-        self._edge.heartbeat.forget(self)
-        self._edge.heartbeat.writing_resumed(self)
-        self._edge.connections.pop(self, None)
+        self._edge.gone(self)
         self._on_end(self)
 
     def pause_writing(self) -> None:
@@ -384,7 +382,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._transport.write_eof()
         elif self._reader is None:  # TLS has no halves
             self._reader = FrameReader(_EARLY_BYTES)
-        self._edge.heartbeat.watch(self, self._edge.clock() + _CLOSE_TIMEOUT)
+        self._edge.leaves(self, _CLOSE_TIMEOUT)
 
     def _release(self, code: int, *, settle: bool) -> None:
         """The node forgets the connection; once."""

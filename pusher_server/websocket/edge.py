@@ -2,12 +2,15 @@
 
 import fnmatch
 import logging
+import sys
 from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pusher_server.app import App
 from pusher_server.config import WebsocketSettings
 from pusher_server.hub.space import AppSpace
+from pusher_server.line_pace import LinePace
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code, ConnectionRejected
 from pusher_server.protocol.socket_id import make_socket_id
@@ -16,6 +19,13 @@ from pusher_server.websocket.handshake import Upgrade
 from pusher_server.websocket.heartbeat import Heartbeat
 
 logger = logging.getLogger("pusher_server.websocket")
+
+
+class Leaving(Protocol):
+    """A client that can be sent away."""
+
+    def abort(self) -> None:
+        """End it at once."""
 
 
 class WebSocketEdge:
@@ -38,6 +48,11 @@ class WebSocketEdge:
         self._prefix = path_prefix.rstrip("/")
         #: Sockets between the upgrade and their end.
         self.connections: dict[WebSocketConnection, None] = {}
+        #: Those of them that have been told to go, and since when; the longest first.
+        self.leaving: dict[Leaving, float] = {}
+        #: How many may stay, as far as open files go.
+        self.open_files_allow = sys.maxsize
+        self._pace = LinePace()
 
     def key_of(self, upgrade: Upgrade) -> str:
         """The app key in the path. Raises ConnectionRejected: unknown path or protocol version."""
@@ -72,9 +87,7 @@ class WebSocketEdge:
 
     def admit(self, app: App, upgrade: Upgrade, *, secure: bool) -> None:
         """Every rule for one more connection. Raises ConnectionRejected."""
-        limit = self.settings.max_connections
-        if 0 < limit < len(self.connections):
-            raise ConnectionRejected(Code.OVER_CAPACITY, "Over capacity")
+        self._check_room()
         self.node.admit(app)
         _check_version(app, upgrade)
         if app.tls_only and not secure:
@@ -85,6 +98,38 @@ class WebSocketEdge:
         allowed = app.allowed_origins
         if allowed and not origin_allowed(allowed, upgrade.header(b"origin")):
             raise ConnectionRejected(Code.UNAUTHORIZED, "Origin not allowed")
+
+    def _check_room(self) -> None:
+        """Whoever is on the way out takes no one's place, however many there are."""
+        staying = len(self.connections) - len(self.leaving)
+        limit = self.settings.max_connections
+        if 0 < limit < staying:
+            raise ConnectionRejected(Code.OVER_CAPACITY, "Over capacity", reason="max_connections")
+        if staying > self.open_files_allow:
+            if self._pace.due("open_files", self.clock()) is not None:
+                logger.warning(
+                    "clients are sent away: open files are enough for %d; raise the limit"
+                    " (`ulimit -n`, in systemd LimitNOFILE=)",
+                    self.open_files_allow,
+                )
+            raise ConnectionRejected(Code.OVER_CAPACITY, "Over capacity", reason="open_files")
+
+    def allow(self, connections: int) -> None:
+        """So many may stay, as far as open files go."""
+        self.open_files_allow = connections
+
+    def leaves(self, connection: WebSocketConnection, patience: float) -> None:
+        """It has been told to go, and has so many seconds to do so."""
+        now = self.clock()
+        self.leaving[connection] = now
+        self.heartbeat.watch(connection, now + patience)
+
+    def gone(self, connection: WebSocketConnection) -> None:
+        """Its transport is no more."""
+        self.heartbeat.forget(connection)
+        self.heartbeat.writing_resumed(connection)
+        self.connections.pop(connection, None)
+        self.leaving.pop(connection, None)
 
 
 def origin_allowed(allowed: tuple[str, ...], origin: str | None) -> bool:

@@ -90,6 +90,8 @@ async def serving(
         starting=server.begin,
         started=listening.set,
         stopped=server.end,
+        reserve=server._reserve,
+        handshake_timeout=config.http.header_timeout,
         start_timeout=config.cluster.start_timeout,
     )
     server._uvicorn_server = uvicorn

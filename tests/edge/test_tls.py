@@ -1,7 +1,11 @@
 """wss and https on our own listener, and certificates replaced while it serves."""
 
+import asyncio
+import os
 import ssl
+import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -179,3 +183,66 @@ async def test_who_was_refused_cannot_fill_the_memory(tmp_path: Path) -> None:
         assert connection._reader is not None
         await client.send(b"\x81\xff" + (2**40).to_bytes(8) + b"mask" + bytes(1_000))
         await wire.until(lambda: connection._reader is None)
+
+
+#: A ClientHello of 512 bytes whose rest never comes.
+HALF_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_a_handshake_takes_no_longer_than_a_request(tmp_path: Path, loop: str) -> None:
+    """Whoever says nothing, little by little, or half a ClientHello, is cut, and others are served."""
+    write_certificate(tmp_path)
+    settings = {
+        "server": {"loop": loop, "tls": tls_settings(tmp_path)},
+        "http": {"header_timeout": 1.0},
+        "apps": [app()],
+    }
+    with TlsServer(tmp_path, settings) as server:
+        plain = Address(port=server.port)
+        async with AsyncExitStack() as stack:
+            silent, half, slow = [
+                await stack.enter_async_context(wire.opened(plain)) for _ in range(3)
+            ]
+            began = time.monotonic()
+            await half.send(HALF_HELLO)
+            trickling = asyncio.create_task(_trickle(slow))
+            async with wire.connected(by_tls(plain), KEY) as client:
+                for each in (silent, half, slow):
+                    assert await each.rest(patience=4.0) == b""
+                    assert time.monotonic() - began > 0.9
+                await client.expect_alive()
+            trickling.cancel()
+        assert "Traceback" not in server.log
+
+
+async def _trickle(client: wire.Wire) -> None:
+    """A ClientHello, three bytes a second."""
+    for byte in HALF_HELLO * 10:
+        await client.send(bytes([byte]))
+        await asyncio.sleep(0.3)
+
+
+def open_files(server: TlsServer) -> int:
+    """Of its process."""
+    return len(os.listdir(f"/proc/{server.pid}/fd"))
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_handshakes_that_fail_leave_nothing_behind(tmp_path: Path, loop: str) -> None:
+    """No file stays open, and no line is written for a stranger's mistake."""
+    write_certificate(tmp_path)
+    settings = {"server": {"loop": loop, "tls": tls_settings(tmp_path)}, "apps": [app()]}
+    with TlsServer(tmp_path, settings) as server:
+        plain = Address(port=server.port)
+        async with wire.connected(by_tls(plain), KEY):
+            pass
+        before, log = open_files(server), server.log
+        for mistake in (b"GET / HTTP/1.1\r\n\r\n", HALF_HELLO, b"", bytes(600)):
+            for _ in range(25):
+                async with wire.opened(plain) as client:
+                    await client.send(mistake)
+        await wire.until(lambda: open_files(server) <= before)
+        assert server.log.startswith(log)
+        assert "WARNING" not in server.log[len(log) :]
+        assert "ERROR" not in server.log[len(log) :]

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from pusher_server.node.refusal_log import INTERVAL, RefusalLog
+from pusher_server.line_pace import INTERVAL
+from pusher_server.node.refusal_log import RefusalLog
 from pusher_server.protocol.errors import SubscriptionRefused
 from tests.fakes import FakeClock
 
@@ -67,13 +68,3 @@ def test_another_app_kind_of_channel_or_reason_has_a_line_of_its_own(
     ):
         log.refused(app, refusal)
     assert len(caplog.records) == 6
-
-
-def test_what_is_remembered_is_bounded(
-    log: RefusalLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("pusher_server.node.refusal_log.KEPT", 10)
-    for app in range(100):
-        log.refused(str(app), wrong_signature("private-a"))
-        assert len(log._quiet) <= 10
-    assert len(caplog.records) == 100

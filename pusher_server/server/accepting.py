@@ -1,0 +1,213 @@
+"""Taking in clients at a pace that the process can bear, on uvloop and asyncio alike.
+
+asyncio accepts a whole backlog in one turn; without a file left it logs each attempt, uvloop drops who waits
+without a word. So sockets are accepted here, a few in each turn, and not at all while no file is free for
+them (`file_reserve`). The one exception is uvloop without TLS and with room: its own accepting takes one
+client in each turn and costs 77 µs with the client's first answer, where ours costs 121. TLS handshakes are
+always ours, to know how many are under way.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pusher_server.line_pace import LinePace
+from pusher_server.server.file_reserve import FileReserve
+
+logger = logging.getLogger("pusher_server.server")
+
+#: Clients accepted in one turn of the loop, of each listener.
+_PER_TURN = 16
+#: Seconds without accepting while everything is used up, and after the system has refused a file.
+_PAUSE = 0.02
+_REFUSED_PAUSE = 0.5
+
+#: What `accept` answers when there is no file or no memory for another socket.
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class _Arrival:
+    """A socket that was accepted, until it is a connection; `abort` ends it."""
+
+    def __init__(self, task: "asyncio.Task[None]") -> None:
+        self._task = task
+
+    def abort(self) -> None:
+        """The handshake takes too long."""
+        self._task.cancel()
+
+
+class Acceptor:
+    """Listens on `sockets`, which are bound. Has the two verbs that uvicorn asks of a server.
+
+    `handshake_timeout`: seconds in which a TLS handshake has to be complete, whatever the client sends.
+    """
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        make: Callable[[], asyncio.Protocol],
+        reserve: FileReserve,
+        *,
+        backlog: int,
+        tls: ssl.SSLContext | None,
+        handshake_timeout: float,
+    ) -> None:
+        self._sockets = [*sockets]
+        self._make = make
+        self._reserve = reserve
+        self._backlog = backlog
+        self._tls: dict[str, Any] = (
+            {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": handshake_timeout}
+        )
+        self._loop = asyncio.get_running_loop()
+        self._pace = LinePace()
+        #: The loop's own servers, while it accepts itself.
+        self._servers: list[asyncio.Server] = []
+        self._watching = False
+        self._closed = False
+        self._pausing: asyncio.TimerHandle | None = None
+        self._changing: asyncio.Task[None] | None = None
+        reserve.on_pressure = self._take_care
+
+    async def open(self) -> None:
+        """Accept from now on."""
+        for listener in self._sockets:
+            listener.listen(self._backlog)
+        if self._loop_may_accept:
+            await self._let_loop_accept(self._sockets)
+        else:
+            self._watch()
+
+    async def add(self, listener: socket.socket) -> None:
+        """Accept from this one too."""
+        self._sockets.append(listener)
+        if self._watching:
+            self._watch()
+        elif self._servers:
+            await self._let_loop_accept([listener])
+
+    def close(self) -> None:
+        """Accept nobody any more; handshakes under way end."""
+        self._closed = True
+        self._unwatch()
+        for server in self._servers:
+            server.close()
+        if self._pausing is not None:
+            self._pausing.cancel()
+        if self._changing is not None:
+            self._changing.cancel()
+        for arrival in [*self._reserve.arriving]:
+            arrival.abort()
+        for listener in self._sockets:
+            listener.close()
+
+    async def wait_closed(self) -> None:
+        """uvicorn asks for it behind `close`, which needs no time."""
+
+    def tick(self) -> None:
+        """Let the loop accept again when there is room. Called a few times a second."""
+        if self._watching and self._loop_may_accept and self._reserve.is_calm:
+            self._unwatch()
+            self._changing = self._loop.create_task(self._let_loop_accept(self._sockets))
+
+    @property
+    def _loop_may_accept(self) -> bool:
+        """uvloop; and the loop of Windows, which has no file descriptors to watch."""
+        return not self._tls and not isinstance(self._loop, asyncio.SelectorEventLoop)
+
+    async def _let_loop_accept(self, listeners: Sequence[socket.socket]) -> None:
+        for listener in listeners:
+            # It closes what it is given, and ours has to stay for the next change.
+            self._servers.append(
+                await self._loop.create_server(
+                    self._make, sock=listener.dup(), backlog=self._backlog
+                )
+            )
+        if self._closed:
+            self.close()
+
+    def _take_care(self) -> None:
+        """Accept here from now on: files are running short."""
+        if self._servers and not self._closed:
+            # Not inside the loop's own accepting.
+            self._loop.call_soon(self._change)
+
+    def _change(self) -> None:
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+        if servers and not self._closed:
+            self._watch()
+
+    def _watch(self) -> None:
+        self._watching = True
+        for listener in self._sockets:
+            self._loop.add_reader(listener.fileno(), self._accept, listener)
+
+    def _unwatch(self) -> None:
+        if self._watching:
+            self._watching = False
+            for listener in self._sockets:
+                if listener.fileno() >= 0:
+                    self._loop.remove_reader(listener.fileno())
+
+    def _pause(self, seconds: float) -> None:
+        self._unwatch()
+        if self._pausing is not None:
+            self._pausing.cancel()
+        self._pausing = self._loop.call_later(seconds, self._resume)
+
+    def _resume(self) -> None:
+        self._pausing = None
+        self._reserve.make_room()
+        if self._reserve.is_used_up:
+            self._pause(_PAUSE)
+        elif not self._closed:
+            self._watch()
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(_PER_TURN):
+            if self._reserve.is_used_up:
+                self._pause(_PAUSE)
+                return
+            try:
+                accepted, _ = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    self._refused(error)
+                    return
+                continue  # of the client that was next, which has gone (accept(2), "Error handling")
+            accepted.setblocking(False)
+            self._take(accepted)
+
+    def _refused(self, error: OSError) -> None:
+        if self._pace.due(error.errno, self._loop.time()) is not None:
+            logger.error("no client can be accepted: %s", error.strerror)
+        self._pause(_REFUSED_PAUSE)
+
+    def _take(self, accepted: socket.socket) -> None:
+        task = self._loop.create_task(self._connect(accepted))
+        arrival = _Arrival(task)
+        self._reserve.arriving[arrival] = self._loop.time()
+
+        def arrived(_: object) -> None:
+            del self._reserve.arriving[arrival]
+
+        task.add_done_callback(arrived)
+        self._reserve.make_room()
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        protocol = self._make()
+        try:
+            await self._loop.connect_accepted_socket(lambda: protocol, accepted, **self._tls)
+        # A client's broken handshake is its own affair, and loops raise for it whatever they like.
+        except Exception as error:
+            logger.debug("a client did not arrive: %s", error)
+            accepted.close()

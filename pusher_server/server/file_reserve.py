@@ -1,0 +1,141 @@
+"""Open files: clients get all but a reserve, and near its edge those leave first who are missed least.
+
+A process that has no file left can neither accept nor look up, log or publish: everything ends at once. So
+a part of the limit is never given to clients that stay (`metrics.process_use.files_for_clients`). Half of
+that part is for clients on their way in or out: whoever is refused, asks once, or says nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sized
+from itertools import islice
+from typing import Protocol
+
+from pusher_server.metrics.process_use import files_for_clients, open_files
+from pusher_server.websocket.edge import Leaving
+
+#: Files beyond what others use and clients pass through: a log that is opened again, a look-up.
+_MARGIN = 8
+#: So many files before the last, accepting becomes careful (`accepting`).
+_EARLY = 16
+#: Seconds that somebody has to say what it wants, or to go after a refusal, while others need the file. The
+#: request follows the connect at once, a TLS handshake takes two ways more.
+_REQUEST_SECONDS = 0.1
+_HANDSHAKE_SECONDS = 0.5
+#: Above so many clients a kernel that has to list open files (Linux before 6.2) is not asked for them.
+_LISTED = 2_000
+
+
+class Idle(Protocol):
+    """A kept HTTP connection between two requests."""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What is closed."""
+
+
+class FileReserve:
+    """Without a limit, until `limit_to` sets one.
+
+    `idle`: connections of the API without a request, oldest first. `refused`: clients that were told to go, and
+    since when (`clock`). `resized` is told how many clients may stay.
+    """
+
+    def __init__(
+        self,
+        *,
+        idle: Iterable[Idle],
+        refused: Mapping[Leaving, float],
+        clock: Callable[[], float],
+        resized: Callable[[int], None],
+    ) -> None:
+        #: All clients that are connected; uvicorn's server has them.
+        self.connections: Sized = ()
+        self._idle = idle
+        self._refused = refused
+        self._clock = clock
+        self._resized = resized
+        #: Told when clients come near the edge.
+        self.on_pressure: Callable[[], None] = lambda: None
+        #: Who has not sent the head of a request yet, and since when.
+        self.silent: dict[Leaving, float] = {}
+        #: Sockets that were accepted and are no connections yet, and since when: TLS handshakes.
+        self.arriving: dict[Leaving, float] = {}
+        self.limit_to(0)
+
+    def limit_to(self, limit: int) -> None:
+        """So many files may be open; 0 is no limit."""
+        self._limit = limit
+        #: Clients that may stay.
+        self.capacity = files_for_clients(limit)
+        #: Clients that may come besides, and soon go again.
+        self._passing = (limit - self.capacity) // 2 if limit else 0
+        self._resize(self.capacity)
+
+    def _resize(self, capacity: int) -> None:
+        self.capacity = capacity
+        #: From so many clients on accepting is careful.
+        self.mark = max(0, capacity - _EARLY)
+        self._resized(capacity)
+
+    @property
+    def clients(self) -> int:
+        """Files that clients have."""
+        return len(self.connections) + len(self.arriving)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a client that is here may stay while it wants nothing."""
+        return len(self.connections) <= self.capacity
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether clients are so few that accepting needs no care any more."""
+        return self.clients < self.mark - min(64, self.mark // 4)
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether nobody else may come in now."""
+        return self.clients >= self.capacity + self._passing
+
+    def came(self, client: Leaving) -> None:
+        """It is connected and has said nothing yet."""
+        self.silent[client] = self._clock()
+        if len(self.connections) >= self.mark:
+            self.make_room()
+            self.on_pressure()
+
+    def make_room(self) -> None:
+        """Let idle API connections go, and, when that is not enough, whoever was refused or says nothing."""
+        over = self.clients - self.capacity
+        if over <= 0:
+            return
+        for idle in [*islice(self._idle, over)]:
+            idle.transport.close()
+        needed = over - self._passing // 2
+        if needed <= 0:
+            return
+        now = self._clock()
+        leaving = [
+            *_since(self._refused, now - _REQUEST_SECONDS, needed),
+            *_since(self.silent, now - _REQUEST_SECONDS, needed),
+            *_since(self.arriving, now - _HANDSHAKE_SECONDS, needed),
+        ]
+        for client in leaving[:needed]:
+            client.abort()
+
+    def measure(self) -> None:
+        """See what others use: links, databases, webhooks. Called a few times a second."""
+        if not self._limit:
+            return
+        clients = self.clients
+        used = open_files(listing=clients <= _LISTED)
+        if used:
+            others = max(0, used - clients)
+            room = self._limit - others - self._passing - _MARGIN
+            self._resize(max(0, min(files_for_clients(self._limit), room)))
+        self.make_room()
+
+
+def _since(clients: Mapping[Leaving, float], moment: float, most: int) -> list[Leaving]:
+    """The oldest of them, as far as they have been there since `moment` or longer."""
+    return [client for client, since in islice(clients.items(), most) if since <= moment]

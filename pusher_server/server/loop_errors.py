@@ -1,0 +1,28 @@
+"""What an event loop says about itself: when no file is left, once a minute instead of for each client."""
+
+import asyncio
+import logging
+from typing import Any
+
+from pusher_server.line_pace import LinePace
+
+logger = logging.getLogger("pusher_server.server")
+
+#: asyncio's word for it, in the loops of those who accept with its `start_server`.
+_ASYNCIO_NO_ROOM = "socket.accept() out of system resource"
+
+
+def say_once_that_no_file_is_left(loop: asyncio.AbstractEventLoop) -> None:
+    """Keep asyncio's own accepting from logging a line for each client when no file is left for it.
+
+    For sockets that are no clients': the operations listener, the workers' bus.
+    """
+    pace = LinePace()
+
+    def explain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if context.get("message") != _ASYNCIO_NO_ROOM:
+            loop.default_exception_handler(context)
+        elif pace.due(_ASYNCIO_NO_ROOM, loop.time()) is not None:
+            logger.error("no connection can be accepted: %s", context.get("exception"))
+
+    loop.set_exception_handler(explain)

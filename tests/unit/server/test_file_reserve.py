@@ -1,0 +1,151 @@
+"""Who may stay and who is let go, by numbers of files."""
+
+import sys
+
+import pytest
+
+from pusher_server.server import file_reserve
+from pusher_server.server.file_reserve import FileReserve
+
+
+class Client:
+    """Remembers what was done to it; its own transport."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self.aborted = 0
+        self.transport = self
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def abort(self) -> None:
+        self.aborted += 1
+
+
+class Place:
+    """A reserve over plain collections, and a clock to set."""
+
+    def __init__(self, limit: int) -> None:
+        self.now = 1_000.0
+        self.clients: list[Client] = []
+        self.idle: dict[Client, float] = {}
+        self.refused: dict[Client, float] = {}
+        self.sizes: list[int] = []
+        self.pressed = 0
+        self.reserve = FileReserve(
+            idle=self.idle,  # type: ignore[arg-type]  # as much of a connection as it looks at
+            refused=self.refused,
+            clock=lambda: self.now,
+            resized=self.sizes.append,
+        )
+        self.reserve.connections = self.clients
+        self.reserve.on_pressure = self._press
+        self.reserve.limit_to(limit)
+
+    def _press(self) -> None:
+        self.pressed += 1
+
+    def add(self, count: int) -> list[Client]:
+        """Clients that have asked for something."""
+        found = [Client() for _ in range(count)]
+        self.clients += found
+        return found
+
+
+@pytest.fixture(autouse=True)
+def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How many the kernel says are open."""
+    number = {"open": 0}
+    monkeypatch.setattr(file_reserve, "open_files", lambda listing: number["open"])
+    return number
+
+
+@pytest.mark.parametrize(
+    ("limit", "capacity"), [(128, 64), (1_024, 960), (64, 32), (10, 5), (0, sys.maxsize)]
+)
+def test_the_reserve_is_64_files_and_never_more_than_half(limit: int, capacity: int) -> None:
+    place = Place(limit)
+    assert place.reserve.capacity == capacity
+    assert place.sizes[-1] == capacity
+
+
+def test_without_a_limit_everybody_may_come(files: dict[str, int]) -> None:
+    place = Place(0)
+    place.add(5_000)
+    files["open"] = 6_000
+    place.reserve.measure()
+    place.reserve.came(Client())
+    assert not place.pressed
+    assert not place.reserve.is_used_up
+    assert place.reserve.has_room
+
+
+def test_idle_api_connections_go_first_and_the_oldest_of_them() -> None:
+    place = Place(128)
+    idle = place.add(70)
+    place.idle.update(dict.fromkeys(idle, 0.0))
+    place.reserve.make_room()
+    assert [each.closed for each in idle] == [1] * 6 + [0] * 64
+    assert not any(each.aborted for each in idle)
+
+
+def test_then_whoever_was_refused_or_says_nothing_but_only_after_a_while() -> None:
+    place = Place(128)
+    (refused,) = place.add(1)
+    place.refused[refused] = place.now
+    place.add(64)
+    silent = place.add(17)
+    place.reserve.silent.update(dict.fromkeys(silent, place.now))
+    place.reserve.make_room()
+    assert not refused.aborted
+    place.now += 0.2
+    place.reserve.make_room()
+    assert refused.aborted == 1
+    assert [each.aborted for each in silent] == [1] + [0] * 16
+
+
+def test_handshakes_count_as_clients_and_have_longer() -> None:
+    place = Place(128)
+    place.add(60)
+    arriving = [Client() for _ in range(36)]
+    place.reserve.arriving.update(dict.fromkeys(arriving, place.now))
+    assert place.reserve.clients == 96
+    assert place.reserve.is_used_up
+    place.now += 0.2
+    place.reserve.make_room()
+    assert not any(each.aborted for each in arriving)
+    place.now += 0.4
+    place.reserve.make_room()
+    assert sum(each.aborted for each in arriving) == 16
+
+
+def test_pressure_is_told_before_the_edge_and_ends_well_below_it() -> None:
+    place = Place(1_024)
+    place.add(943)
+    place.reserve.came(Client())
+    assert not place.pressed
+    place.add(1)
+    place.reserve.came(Client())
+    assert place.pressed == 1
+    assert not place.reserve.is_calm
+    del place.clients[850:]
+    assert place.reserve.is_calm
+
+
+def test_what_others_use_beyond_the_reserve_is_taken_from_clients(files: dict[str, int]) -> None:
+    place = Place(256)
+    place.add(100)
+    files["open"] = 120
+    place.reserve.measure()
+    assert place.reserve.capacity == 192
+    files["open"] = 100 + 80
+    place.reserve.measure()
+    assert place.reserve.capacity == 256 - 80 - 32 - 8
+    assert place.sizes[-1] == place.reserve.capacity
+    files["open"] = 100 + 300
+    place.reserve.measure()
+    assert place.reserve.capacity == 0
+    files["open"] = 0  # unknown: as it was
+    place.reserve.measure()
+    assert place.reserve.capacity == 0
