@@ -1,8 +1,7 @@
 """How much one turn of the loop did for a connection, counted where bytes are parsed.
 
 Not by the server's own count, which is what is audited: every WebSocket frame that was unmasked, every request
-and piece of a body that was read, and their bytes. All connections are counted together; with a flood of one
-connection the sum is the flood's, save a handful of the victims'.
+and piece of a body that was read, and their bytes. They belong to whose reader or parser is at work.
 """
 
 import asyncio
@@ -18,6 +17,7 @@ from websockets.frames import Frame
 
 from pusher_server.server.http_protocol import HttpProtocol
 from pusher_server.websocket import framing
+from pusher_server.websocket.framing import FrameReader, Incoming
 
 #: The largest turn of each such span of time is written down.
 _SPAN = 0.1
@@ -39,25 +39,26 @@ class TurnCounter:
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._units = self._bytes = 0
+        #: Whose bytes are being read.
+        self.reader: object = None
+        #: What the present turn has done for each reader: units and bytes.
+        self._done: dict[int, tuple[int, int]] = {}
         self._most_units = self._most_bytes = 0
-        self._is_open = False
         self._written = 0.0
 
     def count(self, units: int, size: int) -> None:
         """So much more was done in the present turn."""
-        if not self._is_open:
-            self._is_open = True
+        if not self._done:
             asyncio.get_running_loop().call_soon(self._end)
-        self._units += units
-        self._bytes += size
+        before = self._done.get(id(self.reader), (0, 0))
+        self._done[id(self.reader)] = before[0] + units, before[1] + size
 
     def _end(self) -> None:
         # Scheduled before whatever the turn itself has scheduled, so it runs ahead of the rest of a flood.
-        self._most_units = max(self._most_units, self._units)
-        self._most_bytes = max(self._most_bytes, self._bytes)
-        self._units = self._bytes = 0
-        self._is_open = False
+        for units, size in self._done.values():
+            self._most_units = max(self._most_units, units)
+            self._most_bytes = max(self._most_bytes, size)
+        self._done.clear()
         now = time.monotonic()
         if now - self._written >= _SPAN and self._most_units >= _LEAST:
             os.write(self._file, f"{now} {self._most_units} {self._most_bytes}\n".encode())
@@ -97,11 +98,25 @@ def _count_frames(counter: TurnCounter) -> None:
         return frame
 
     Frame.parse = parsed  # type: ignore[method-assign]
+    receive = FrameReader.receive
+
+    def received(self: FrameReader, data: bytes) -> Iterator[Incoming]:
+        steps = receive(self, data)
+        while True:
+            counter.reader = self
+            try:
+                step = next(steps)
+            except StopIteration:
+                return
+            yield step
+
+    FrameReader.receive = received  # type: ignore[method-assign]
 
 
 def _count_requests(counter: TurnCounter) -> None:
     class Counted(httptools.HttpRequestParser):
         def feed_data(self, data: Any) -> None:
+            counter.reader = self
             counter.count(0, len(data))
             super().feed_data(data)
 
