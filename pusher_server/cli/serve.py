@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pusher_server.cli")
 
+#: This machine, and networks that are nobody's on the Internet (RFC 1918, RFC 6598, RFC 4193).
+_PRIVATE = (
+    "127.0.0.0/8",
+    "::1/128",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "fc00::/7",
+)
+
 
 @click.command()
 @click.option(
@@ -80,8 +91,23 @@ def serve(
         source += f", app from {made if generated else 'PUSHER_APP_*'}"
     if config.apps_from == "database":
         source += f", apps from the database ({config.database.preset})"
+        _explain_reach(config)
     show_secret = generated or config.apps_from == "embedded"
     _run(config, path, lambda report: _announce(config, report, source, show_secret=show_secret))
+
+
+def _explain_reach(config: "Config") -> None:
+    """Who writes into the database chooses where webhooks go; one line says what is open to them."""
+    from pusher_server.webhooks.denied_networks import DeniedNetworks
+
+    denied = DeniedNetworks(config.webhooks.denied_networks)
+    open_ones = [each for each in _PRIVATE if each.partition("/")[0] not in denied]
+    if open_ones:
+        logger.info(
+            "webhooks of the database's apps may go anywhere but to webhooks.denied_networks; to close"
+            " this machine and private networks to them, add %s",
+            ", ".join(open_ones),
+        )
 
 
 def _run(config: "Config", path: Path | None, announce: Callable[["StartReport"], None]) -> None:

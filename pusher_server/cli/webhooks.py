@@ -121,7 +121,7 @@ def test(app_id: str, url: str, named: Path | None, as_json: bool) -> None:
         raise click.ClickException(f"there is no app {app_id!r}")
     import asyncio
 
-    tried = asyncio.run(_try(app, url, _load(named).webhooks.timeout))
+    tried = asyncio.run(_try(app, url, _load(named)))
     if not tried:
         raise click.ClickException(
             f"app {app_id!r} has no webhook" + (" with this URL" if url else "")
@@ -137,11 +137,11 @@ def test(app_id: str, url: str, named: Path | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-async def _try(app: "App", url: str, patience: float) -> "list[Tried]":
+async def _try(app: "App", url: str, config: "Config") -> "list[Tried]":
     from pusher_server.webhooks.sender import Sender
     from pusher_server.webhooks.trying import try_webhooks
 
-    sender = Sender(patience)
+    sender = Sender(config.webhooks.timeout, config.denied_to_webhooks)
     try:
         return await try_webhooks(app, sender, time.time, url=url)
     finally:

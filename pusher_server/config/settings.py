@@ -69,12 +69,10 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 f"path_prefix is {self.path_prefix!r}; write it as '/name', or leave it empty"
             )
         for proxy in self.trusted_proxies:
-            try:
-                ipaddress.ip_network(proxy, strict=False)
-            except ValueError:
+            if not _is_network(proxy):
                 raise ValueError(
                     f"trusted_proxies has {proxy!r}; write networks such as '10.0.0.0/8'"
-                ) from None
+                )
 
     @property
     def is_local(self) -> bool:
@@ -85,6 +83,14 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 class WebsocketSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -174,6 +180,19 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return f"DatabaseSettings(url=***, preset={self.preset!r}, table={self.table!r})"
 
 
+#: Link-local addresses, and others at which clouds tell a machine its secrets: those of Amazon, Google,
+#: Scaleway, Alibaba and Azure.
+DENIED_NETWORKS = (
+    "169.254.0.0/16",
+    "fe80::/10",
+    "fd00:ec2::/32",
+    "fd20:ce::/64",
+    "fd00:42::42/128",
+    "100.100.100.200/32",
+    "168.63.129.16/32",
+)
+
+
 class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[webhooks]`: how all apps' webhooks are kept and sent; which there are is the apps' own."""
 
@@ -188,8 +207,14 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     retry_for: Annotated[float, Meta(gt=0, le=290)] = 290.0
     batch_window: Annotated[float, Meta(ge=0, le=10)] = 0.05
     batch_events: Annotated[int, Meta(ge=1, le=1_000)] = 100
+    denied_networks: tuple[str, ...] = DENIED_NETWORKS
 
     def __post_init__(self) -> None:
+        for network in self.denied_networks:
+            if not _is_network(network):
+                raise ValueError(
+                    f"denied_networks has {network!r}; write networks such as '10.0.0.0/8'"
+                )
         if "\0" in self.outbox:
             raise ValueError("outbox has a zero byte; name a file")
         if self.retry_longest < self.retry_first:
@@ -221,6 +246,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     overrides: Mapping[str, object] = field(default_factory=dict)
     #: What the operator should know about how the sources were read; shown once at start.
     notices: tuple[str, ...] = ()
+
+    @property
+    def denied_to_webhooks(self) -> tuple[str, ...]:
+        """Networks that no webhook may reach: tenants write what is in a database, the operator the rest."""
+        return self.webhooks.denied_networks if self.apps_from == "database" else ()
 
     def __repr__(self) -> str:
         shown = {

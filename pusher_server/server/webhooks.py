@@ -32,6 +32,7 @@ def attach(config: Config, node: Node, roster: Roster, owner: str) -> LiveWebhoo
         ),
         Terms(
             timeout=config.webhooks.timeout,
+            denied=config.denied_to_webhooks,
             batch_events=config.webhooks.batch_events,
             batch_window=config.webhooks.batch_window,
             pace=Pace(

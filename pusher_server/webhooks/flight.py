@@ -124,13 +124,19 @@ class Flight:
         else:
             numbers.failures += 1
             parcel.last_reason = answer.reason
-            again = self._queue.failed(parcel, now, silent=answer.status == 0)
-            outcome = "retry" if again else "dead"
-            shared.log.failed(self._app_id, webhook, answer.reason)
-            if not again:
+            outcome = "retry" if self._is_tried_again(webhook, answer, now) else "dead"
+            if outcome == "dead":
                 self._bury(webhook, answer.reason)
         shared.ledger.record(self._app_id, self._line(webhook, answer, at, outcome))
         return outcome != "retry"
+
+    def _is_tried_again(self, webhook: Webhook, answer: Answer, now: float) -> bool:
+        """What fails may go well later, for a while; what is denied stays so."""
+        if answer.is_denied:
+            self._queue.drop(self._parcel, now)
+            return False
+        self._shared.log.failed(self._app_id, webhook, answer.reason)
+        return self._queue.failed(self._parcel, now, silent=answer.status == 0)
 
     def _line(self, webhook: Webhook, answer: Answer, at: float, outcome: str) -> Attempt:
         entries = [each.entry for each in self._parcel.pendings]

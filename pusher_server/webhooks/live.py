@@ -52,9 +52,13 @@ class Opening(Protocol):
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """How it is to be done. Times are in seconds; `lease` and `undo_window` are the cluster's."""
+    """How it is to be done. Times are in seconds; `lease` and `undo_window` are the cluster's.
+
+    `denied` are networks that no request may reach.
+    """
 
     timeout: float
+    denied: tuple[str, ...] = ()
     batch_events: int
     batch_window: float
     lease: float
@@ -170,7 +174,7 @@ class LiveWebhooks:
     async def _opened(self) -> _Open:
         terms = self._terms
         if self._sender is None:
-            self._sender = await asyncio.to_thread(_sender, terms.timeout)
+            self._sender = await asyncio.to_thread(_sender, terms)
         try:
             outbox = await self._opening.open()
         except OutboxUnavailable as error:
@@ -214,8 +218,8 @@ class LiveWebhooks:
             self._open.deliverer.wake(app_ids)
 
 
-def _sender(timeout: float) -> "Sender":
+def _sender(terms: Terms) -> "Sender":
     """Off the loop: httpx takes a while to import, and certificates to read."""
     from pusher_server.webhooks.sender import Sender
 
-    return Sender(timeout)
+    return Sender(terms.timeout, terms.denied)

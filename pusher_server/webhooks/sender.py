@@ -4,14 +4,17 @@ Whatever the target does, it ends within the time-out, takes little memory, and 
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
+import httpcore
 import httpx
 
 from pusher_server.app import Webhook
+from pusher_server.resolving import NameNotResolved, Resolver
+from pusher_server.webhooks.connecting import FAULTS, JudgingBackend, TargetDenied, Transport
+from pusher_server.webhooks.denied_networks import DeniedNetworks
 from pusher_server.webhooks.sending import Answer, Send
 
 #: Characters of an answer that are kept, and bytes of it that are read at most.
@@ -19,19 +22,22 @@ KEPT = 200
 _READ = 1_024
 #: Seconds that an answer's body may take once its status is known: the status is what counts.
 _BODY_TIMEOUT = 1.0
-#: Below the 5 s after which Node's servers close idle connections: we close first, so no request is lost.
-_KEEP_ALIVE = 4.0
-_IDLE_CONNECTIONS = 100
 
 
 class Sender(Send):
-    """`timeout` is for a whole request, in seconds. Making one reads the certificates of authorities: 50 ms."""
+    """`timeout` is for a whole request, in seconds. Making one reads the certificates of authorities: 50 ms.
 
-    def __init__(self, timeout: float) -> None:
+    `denied` are networks that no request may reach. `resolver` looks up the names of targets and nothing else.
+    """
+
+    def __init__(
+        self, timeout: float, denied: Sequence[str] = (), *, resolver: Resolver | None = None
+    ) -> None:
         self._timeout = timeout
+        self._backend = JudgingBackend(resolver or Resolver(), DeniedNetworks(denied))
         trusted = httpx.create_ssl_context(trust_env=False)
         trusted.load_default_certs()  # the machine's own authorities, and SSL_CERT_FILE, besides certifi's
-        self._trusting = _client(trusted)
+        self._trusting = _client(trusted, self._backend)
         self._unverified: httpx.AsyncClient | None = None
 
     async def __call__(
@@ -41,7 +47,7 @@ class Sender(Send):
         clock = asyncio.get_running_loop().time
         began = clock()
         # A request of our own making has no headers but these, as they are spelt here.
-        status, text = 0, ""
+        status, text, is_denied = 0, "", False
         try:
             request = httpx.Request("POST", webhook.url, headers=list(headers), content=body)
             async with asyncio.timeout(self._timeout):
@@ -53,9 +59,13 @@ class Sender(Send):
                 await response.aclose()
         except TimeoutError:
             text = f"no answer within {self._timeout:g} s"
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+        except TargetDenied as error:
+            text, is_denied = str(error), True
+        except (*FAULTS, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             text = explained(error)
-        return Answer(status, text, clock() - began)
+        except (OSError, ValueError) as error:
+            text = explained(error)
+        return Answer(status, text, clock() - began, is_denied=is_denied)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -70,22 +80,17 @@ class Sender(Send):
             anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             anybody.check_hostname = False
             anybody.verify_mode = ssl.CERT_NONE
-            self._unverified = _client(anybody)
+            self._unverified = _client(anybody, self._backend)
         return self._unverified
 
 
-def _client(context: ssl.SSLContext) -> httpx.AsyncClient:
+def _client(context: ssl.SSLContext, backend: httpcore.AsyncNetworkBackend) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        verify=context,
+        transport=Transport(context, backend),
         trust_env=False,  # a proxy of the environment is for others
         follow_redirects=False,
         timeout=None,  # ours is for the whole request
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        limits=httpx.Limits(
-            max_connections=None,  # the deliverer has bounds of its own
-            max_keepalive_connections=_IDLE_CONNECTIONS,
-            keepalive_expiry=_KEEP_ALIVE,
-        ),
     )
 
 
@@ -98,7 +103,7 @@ async def _beginning(response: httpx.Response) -> str:
                 found += chunk
                 if len(found) >= _READ:
                     break
-    except (TimeoutError, httpx.HTTPError, OSError):
+    except (TimeoutError, *FAULTS, httpx.HTTPError, OSError):
         pass  # cut off or trickling: what has come is enough
     return found[: 4 * KEPT].decode("utf-8", "replace")[:KEPT]
 
@@ -115,17 +120,17 @@ def explained(error: BaseException) -> str:
             return (
                 f"no TLS with it ({cause.reason or 'handshake failed'}); is it https at that port?"
             )
-        if isinstance(cause, socket.gaierror):
-            return "its host's name cannot be resolved; check the url"
+        if isinstance(cause, NameNotResolved):
+            return str(cause)
         if isinstance(cause, ConnectionRefusedError):
             return "connection refused; is it running, and is the port right?"
         if isinstance(cause, ConnectionResetError):
             return "it has cut the connection"
         if isinstance(cause, OSError) and cause.strerror:
             return f"cannot connect: {cause.strerror}"
-    if isinstance(error, httpx.RemoteProtocolError):
+    if isinstance(error, httpcore.RemoteProtocolError):
         return "it has closed the connection or does not speak HTTP/1.1"
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, httpcore.ConnectError):
         return "cannot connect to it"
     return f"the request failed ({type(error).__name__})"
 

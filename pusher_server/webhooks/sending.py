@@ -11,12 +11,14 @@ from pusher_server.app import Webhook
 class Answer(Struct, frozen=True):
     """What came back. `status` is 0 when nothing did, then `text` says why, for people.
 
-    Else `text` is how the answer begins, 200 characters at most. `took` is in seconds.
+    Else `text` is how the answer begins, 200 characters at most. `took` is in seconds. `is_denied`: nothing may
+    be sent there, so there is no point in trying again.
     """
 
     status: int
     text: str
     took: float
+    is_denied: bool = False
 
     @property
     def is_success(self) -> bool:

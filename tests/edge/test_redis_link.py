@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import uvloop
 from msgspec.structs import replace
 
 from pusher_server.cluster.links import QUEUE_BYTES, StoreLink
+from pusher_server.cluster.redis.dialing import Dialler
+from pusher_server.cluster.redis.scripts import SERVER_CLOCK, Scripts
 from pusher_server.cluster.redis.topology import redis_stores
 from pusher_server.cluster.store import (
     Count,
@@ -20,8 +23,9 @@ from pusher_server.cluster.store import (
     Track,
     Tracked,
 )
-from pusher_server.config.redis import RedisSettings
+from pusher_server.config.redis import Place, RedisSettings, parse_url
 from pusher_server.errors import ClusterUnavailable, ConfigError
+from pusher_server.resolving import Resolver
 from tests.contract.conditions import eventually
 from tests.contract.stores import Ear
 from tests.redis_servers import RedisServer
@@ -84,6 +88,32 @@ async def test_a_wrong_port_is_named() -> None:
     port = free_port()
     told = await refusal(RedisSettings(url=f"redis://user:{SECRET}@127.0.0.1:{port}"))
     assert f"cannot connect to 127.0.0.1:{port}" in told
+
+
+async def test_a_name_that_never_answers_is_asked_once_and_other_names_are_reached(
+    server: RedisServer,
+) -> None:
+    """However often it is tried again; and the threads that everything else shares stay free."""
+    asked: list[str] = []
+    released = threading.Event()
+
+    def look_up(host: str) -> list[str]:
+        asked.append(host)
+        if host.startswith("hang"):
+            released.wait()
+        return ["127.0.0.9", "127.0.0.1"]
+
+    settings = RedisSettings(url="redis://x", connect_timeout=0.1)
+    scripts = Scripts(lease=10.0, undo_window=3.0, sharded=False, clock=SERVER_CLOCK)
+    dialler = Dialler(settings, parse_url(settings.url), scripts, Resolver(look_up, found_for=0.0))
+    for number in range(40):
+        with pytest.raises(ClusterUnavailable, match="no answer from hang"):
+            await dialler.dial(Place(f"hang-{number % 4}.example", server.port))
+    connection = await dialler.dial(Place("redis.example", server.port))
+    connection.fail("enough")
+    assert await asyncio.get_running_loop().run_in_executor(None, lambda: "free") == "free"
+    released.set()
+    assert sorted(asked) == [*(f"hang-{number}.example" for number in range(4)), "redis.example"]
 
 
 async def test_an_unknown_host_is_named() -> None:

@@ -245,6 +245,7 @@ WRONG_FILES = [
     ('[server]\npath_prefix = "ws"\n' + APP, "server.path_prefix", "'/name'"),
     ('[server]\npath_prefix = "/ws/"\n' + APP, "server.path_prefix", "'/name'"),
     ('[server]\ntrusted_proxies = ["x"]\n' + APP, "server.trusted_proxies", "'10.0.0.0/8'"),
+    ('[webhooks]\ndenied_networks = ["x"]\n' + APP, "webhooks.denied_networks", "'10.0.0.0/8'"),
     ('[server.tls]\nkey = "k"\n' + APP, "server.tls.certificate", "certificate is missing"),
     ('[server.tls]\ncertificate = "k"\n' + APP, "server.tls.key", "key is missing"),
     ("[http]\nkeep_alive = 0\n" + APP, "http.keep_alive", "> 0"),

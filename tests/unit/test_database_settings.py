@@ -27,6 +27,9 @@ def test_the_apps_are_those_of_the_database(tmp_path: Path) -> None:
     config = read(tmp_path, DATABASE + "[defaults]\nstrict = true\n")
     assert config.apps == ()
     assert config.apps_from == "database"
+    assert "169.254.0.0/16" in config.denied_to_webhooks
+    closed = read(tmp_path, f'{DATABASE}[webhooks]\ndenied_networks = ["10.0.0.0/8"]\n')
+    assert closed.denied_to_webhooks == ("10.0.0.0/8",)
     assert config.defaults == {"strict": True}
     assert "hush" not in repr(config)
 

@@ -60,7 +60,7 @@ def defaults_in(struct: type[Struct], path: str) -> Iterator[tuple[str, object]]
         if isinstance(default, Struct):
             yield from defaults_in(type(default), f"{path}.{field.name}")
         else:
-            yield f"{path}.{field.name}", list(default) if default == () else default
+            yield f"{path}.{field.name}", list(default) if isinstance(default, tuple) else default
 
 
 def defaults_in_code() -> Settings:

@@ -13,6 +13,7 @@ from pusher_server.cluster.redis.refusals import why, why_no_connection, why_no_
 from pusher_server.cluster.redis.scripts import Scripts
 from pusher_server.config.redis import Place, RedisSettings, RedisUrl
 from pusher_server.errors import ClusterUnavailable, ConfigError
+from pusher_server.resolving import Resolver
 
 #: Scripts with a shebang, and sharded publish/subscribe.
 OLDEST = 7
@@ -43,9 +44,17 @@ def tls_context(settings: RedisSettings) -> ssl.SSLContext:
 
 
 class Dialler:
-    """Makes connections by one set of settings."""
+    """Makes connections by one set of settings. `resolver` looks up names for them alone."""
 
-    def __init__(self, settings: RedisSettings, url: RedisUrl, scripts: Scripts) -> None:
+    def __init__(
+        self,
+        settings: RedisSettings,
+        url: RedisUrl,
+        scripts: Scripts,
+        resolver: Resolver | None = None,
+    ) -> None:
+        # Nothing is remembered: a name that leads to another server after a failover is believed at once.
+        self._resolver = resolver or Resolver(found_for=0.0)
         self._timeout = settings.connect_timeout
         self._tls = tls_context(settings) if url.tls else None
         self._cluster = settings.cluster
@@ -99,7 +108,18 @@ class Dialler:
 
         if place.path:
             return (await loop.create_unix_connection(make, place.path))[1]
-        return (await loop.create_connection(make, place.host, place.port, ssl=self._tls))[1]
+        problem: OSError | None = None
+        name = place.host if self._tls is not None else None
+        for address in await self._resolver.addresses(place.host):
+            try:
+                made = await loop.create_connection(
+                    make, address, place.port, ssl=self._tls, server_hostname=name
+                )
+            except OSError as error:
+                problem = error
+            else:
+                return made[1]
+        raise problem or OSError("its host has no address")
 
     async def _greet(self, connection: RedisConnection, login: tuple[Argument, ...]) -> Any:
         try:

@@ -369,6 +369,30 @@ def test_a_dead_target_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     assert 1 <= sum("were given up" in each for each in said) <= 4
 
 
+def test_a_target_that_is_denied_is_said_once_and_not_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def play() -> None:
+        good, bad = hook("good"), hook("bad")
+        app = an_app("1", good, bad)
+        world = World(app)
+        world.targets.denied = {bad.url}
+        world.deliverer()
+        ids = await world.append(app, "room", "room", "other")
+        await world.drained(seconds=2.0)
+        assert sorted(world.targets.accepted_ids(good.url)) == ids
+        assert sorted(each.entry.id for each in await world.outbox.dead("1")) == ids
+        attempts = await world.outbox.log("1", bad.id)
+        assert {(each.number, each.outcome) for each in attempts} == {(1, "dead")}
+        numbers = world.numbers.of("1")
+        assert (numbers.dead, numbers.delivered) == (3, 3)
+
+    with caplog.at_level(logging.INFO):
+        simulate(play)
+    (record,) = caplog.records
+    assert record.message.startswith("webhook events were given up (its address is denied)")
+
+
 def test_what_waits_is_counted_for_metrics() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))

@@ -57,6 +57,8 @@ class Targets:
         #: Requests that are open now, by URL, and the most there ever were.
         self.open: dict[str, int] = {}
         self.most_open: dict[str, int] = {}
+        #: URLs to which nothing may be sent.
+        self.denied: set[str] = set()
 
     async def __call__(
         self, webhook: Webhook, body: bytes, headers: Sequence[tuple[str, str]]
@@ -73,8 +75,10 @@ class Targets:
             await asyncio.sleep(took)
         finally:
             self.open[url] -= 1
-        if 200 <= status < 300:
+        if 200 <= status < 300 and url not in self.denied:
             self.accepted.append(post)
+        if url in self.denied:
+            return Answer(0, "its address is denied", took, is_denied=True)
         return Answer(status, "said so" if status else "no answer", took)
 
     def accepted_ids(self, url: str) -> list[str]:
