@@ -95,7 +95,8 @@ def decode(payload: bytes) -> Message | None:
     """
     try:
         envelope = text.read(_envelope, payload)
-        text.check_depth(payload, text.string_bytes(envelope.data))
+        if len(payload) > text.SHALLOW:
+            text.check_depth(payload, text.string_bytes(envelope.data))
     except NotUtf8:
         raise FramingViolation(1007, "Text frame is not UTF-8") from None
     except MalformedText:
@@ -148,7 +149,7 @@ def _subscription(fields: _SubscribeData) -> Subscribe:
 def _client_event(envelope: _Envelope) -> ClientEvent:
     if not isinstance(envelope.channel, str):
         raise MessageRejected(None, "Invalid client event (must contain channel and data)")
-    if has_surrogate(envelope.event):
+    if not envelope.event.isascii() and has_surrogate(envelope.event):
         raise MessageRejected(
             None,
             f"Client event rejected - the event name {envelope.event[:200]!r} has a lone surrogate",
