@@ -195,7 +195,7 @@ class Acceptor:
     def _take(self, accepted: socket.socket) -> None:
         task = self._loop.create_task(self._connect(accepted))
         arrival = _Arrival(task)
-        self._reserve.arriving[arrival] = self._loop.time()
+        self._reserve.arriving[arrival] = None
 
         def arrived(_: object) -> None:
             del self._reserve.arriving[arrival]

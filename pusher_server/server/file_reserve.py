@@ -6,7 +6,7 @@ that part is for clients on their way in or out: whoever is refused, asks once, 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Sized
 from itertools import islice
 from typing import Protocol
 
@@ -19,8 +19,10 @@ _MARGIN = 8
 _EARLY = 16
 #: Seconds that somebody has to say what it wants, or to go after a refusal, while others need the file. The
 #: request follows the connect at once, a TLS handshake takes two ways more.
-_REQUEST_SECONDS = 0.1
+_REQUEST_SECONDS = 0.25
 _HANDSHAKE_SECONDS = 0.5
+#: So much of them passes from one look to the next at the most: while we are late, nobody can be heard.
+_STEP_SECONDS = 0.05
 #: Above so many clients a kernel that has to list open files (Linux before 6.2) is not asked for them.
 _LISTED = 2_000
 
@@ -36,15 +38,15 @@ class Idle(Protocol):
 class FileReserve:
     """Without a limit, until `limit_to` sets one.
 
-    `idle`: connections of the API without a request, oldest first. `refused`: clients that were told to go, and
-    since when (`clock`). `resized` is told how many clients may stay.
+    `idle`: connections of the API without a request, oldest first. `refused`: clients that were told to go,
+    oldest first. `resized` is told how many clients may stay. `clock` gives seconds that only rise.
     """
 
     def __init__(
         self,
         *,
         idle: Iterable[Idle],
-        refused: Mapping[Leaving, float],
+        refused: Iterable[Leaving],
         clock: Callable[[], float],
         resized: Callable[[int], None],
     ) -> None:
@@ -56,10 +58,13 @@ class FileReserve:
         self._resized = resized
         #: Told when clients come near the edge.
         self.on_pressure: Callable[[], None] = lambda: None
-        #: Who has not sent the head of a request yet, and since when.
-        self.silent: dict[Leaving, float] = {}
-        #: Sockets that were accepted and are no connections yet, and since when: TLS handshakes.
-        self.arriving: dict[Leaving, float] = {}
+        #: Who has not sent the head of a request yet.
+        self.silent: dict[Leaving, None] = {}
+        #: Sockets that were accepted and are no connections yet: TLS handshakes.
+        self.arriving: dict[Leaving, None] = {}
+        #: Of those whom others have to wait for: seconds that they have been watched.
+        self._watched: dict[Leaving, float] = {}
+        self._looked_at = 0.0
         self.limit_to(0)
 
     def limit_to(self, limit: int) -> None:
@@ -99,7 +104,7 @@ class FileReserve:
 
     def came(self, client: Leaving) -> None:
         """It is connected and has said nothing yet."""
-        self.silent[client] = self._clock()
+        self.silent[client] = None
         if len(self.connections) >= self.mark:
             self.make_room()
             self.on_pressure()
@@ -107,20 +112,27 @@ class FileReserve:
     def make_room(self) -> None:
         """Let idle API connections go, and, when that is not enough, whoever was refused or says nothing."""
         over = self.clients - self.capacity
-        if over <= 0:
-            return
-        for idle in [*islice(self._idle, over)]:
-            idle.transport.close()
-        needed = over - self._passing // 2
-        if needed <= 0:
-            return
+        if over > 0:
+            for idle in [*islice(self._idle, over)]:
+                idle.transport.close()
+        if self.is_used_up:
+            self._cut(over)
+        elif over <= 0 and self._watched:
+            self._watched.clear()
+
+    def _cut(self, most: int) -> None:
+        """End those whom others have waited for long enough, refused ones first."""
         now = self._clock()
-        leaving = [
-            *_since(self._refused, now - _REQUEST_SECONDS, needed),
-            *_since(self.silent, now - _REQUEST_SECONDS, needed),
-            *_since(self.arriving, now - _HANDSHAKE_SECONDS, needed),
-        ]
-        for client in leaving[:needed]:
+        passed = min(now - self._looked_at, _STEP_SECONDS)
+        self._looked_at = now
+        patience = {
+            **dict.fromkeys(self._refused, _REQUEST_SECONDS),
+            **dict.fromkeys(self.silent, _REQUEST_SECONDS),
+            **dict.fromkeys(self.arriving, _HANDSHAKE_SECONDS),
+        }
+        self._watched = {each: self._watched.get(each, 0.0) + passed for each in patience}
+        over = [each for each, since in self._watched.items() if since >= patience[each]]
+        for client in over[:most]:
             client.abort()
 
     def measure(self) -> None:
@@ -134,8 +146,3 @@ class FileReserve:
             room = self._limit - others - self._passing - _MARGIN
             self._resize(max(0, min(files_for_clients(self._limit), room)))
         self.make_room()
-
-
-def _since(clients: Mapping[Leaving, float], moment: float, most: int) -> list[Leaving]:
-    """The oldest of them, as far as they have been there since `moment` or longer."""
-    return [client for client, since in islice(clients.items(), most) if since <= moment]

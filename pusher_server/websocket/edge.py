@@ -48,8 +48,8 @@ class WebSocketEdge:
         self._prefix = path_prefix.rstrip("/")
         #: Sockets between the upgrade and their end.
         self.connections: dict[WebSocketConnection, None] = {}
-        #: Those of them that have been told to go, and since when; the longest first.
-        self.leaving: dict[Leaving, float] = {}
+        #: Those of them that have been told to go, the longest first.
+        self.leaving: dict[Leaving, None] = {}
         #: How many may stay, as far as open files go.
         self.open_files_allow = sys.maxsize
         self._pace = LinePace()
@@ -120,9 +120,8 @@ class WebSocketEdge:
 
     def leaves(self, connection: WebSocketConnection, patience: float) -> None:
         """It has been told to go, and has so many seconds to do so."""
-        now = self.clock()
-        self.leaving[connection] = now
-        self.heartbeat.watch(connection, now + patience)
+        self.leaving[connection] = None
+        self.heartbeat.watch(connection, self.clock() + patience)
 
     def gone(self, connection: WebSocketConnection) -> None:
         """Its transport is no more."""

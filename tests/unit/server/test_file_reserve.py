@@ -30,7 +30,7 @@ class Place:
         self.now = 1_000.0
         self.clients: list[Client] = []
         self.idle: dict[Client, float] = {}
-        self.refused: dict[Client, float] = {}
+        self.refused: dict[Client, None] = {}
         self.sizes: list[int] = []
         self.pressed = 0
         self.reserve = FileReserve(
@@ -45,6 +45,12 @@ class Place:
 
     def _press(self) -> None:
         self.pressed += 1
+
+    def look(self, seconds: float) -> None:
+        """Make room again and again, for so long."""
+        for _ in range(round(seconds / 0.02)):
+            self.now += 0.02
+            self.reserve.make_room()
 
     def add(self, count: int) -> list[Client]:
         """Clients that have asked for something."""
@@ -93,31 +99,46 @@ def test_idle_api_connections_go_first_and_the_oldest_of_them() -> None:
 def test_then_whoever_was_refused_or_says_nothing_but_only_after_a_while() -> None:
     place = Place(128)
     (refused,) = place.add(1)
-    place.refused[refused] = place.now
+    place.refused[refused] = None
     place.add(64)
-    silent = place.add(17)
-    place.reserve.silent.update(dict.fromkeys(silent, place.now))
-    place.reserve.make_room()
+    silent = place.add(31)
+    place.reserve.silent.update(dict.fromkeys(silent))
+    place.look(0.2)
     assert not refused.aborted
-    place.now += 0.2
-    place.reserve.make_room()
-    assert refused.aborted == 1
-    assert [each.aborted for each in silent] == [1] + [0] * 16
+    place.look(0.1)
+    assert refused.aborted
+    assert all(each.aborted for each in silent)
+
+
+def test_nobody_is_cut_while_others_can_come_in() -> None:
+    place = Place(128)
+    place.add(64)
+    place.reserve.silent.update(dict.fromkeys(place.add(31)))
+    place.look(60.0)
+    assert not any(each.aborted for each in place.clients)
+
+
+def test_time_in_which_we_were_late_does_not_count() -> None:
+    place = Place(128)
+    place.add(64)
+    place.reserve.silent.update(dict.fromkeys(place.add(32)))
+    for _ in range(4):
+        place.now += 10.0
+        place.reserve.make_room()
+    assert not any(each.aborted for each in place.clients)
 
 
 def test_handshakes_count_as_clients_and_have_longer() -> None:
     place = Place(128)
     place.add(60)
     arriving = [Client() for _ in range(36)]
-    place.reserve.arriving.update(dict.fromkeys(arriving, place.now))
+    place.reserve.arriving.update(dict.fromkeys(arriving))
     assert place.reserve.clients == 96
     assert place.reserve.is_used_up
-    place.now += 0.2
-    place.reserve.make_room()
+    place.look(0.4)
     assert not any(each.aborted for each in arriving)
-    place.now += 0.4
-    place.reserve.make_room()
-    assert sum(each.aborted for each in arriving) == 16
+    place.look(0.2)
+    assert [bool(each.aborted) for each in arriving] == [True] * 32 + [False] * 4
 
 
 def test_pressure_is_told_before_the_edge_and_ends_well_below_it() -> None:
