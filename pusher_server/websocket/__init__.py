@@ -9,5 +9,6 @@
 - `mailbox`     keeps one connection's messages in order when one must wait
 - `heartbeat`   one sweep for everybody's deadlines and slow readers
 - `progress`    whether a slow reader still takes anything
+- `ending`      the last seconds, after our close frame
 - `drain`       the pace at which everybody is sent away
 """

@@ -23,6 +23,7 @@ from pusher_server.protocol.session import Session
 from pusher_server.turns import BYTES, Backlog, exhausted
 from pusher_server.websocket.answers import answer
 from pusher_server.websocket.dispatch import dispatch
+from pusher_server.websocket.ending import CLOSE_TIMEOUT, Reader, end_our_half
 from pusher_server.websocket.framing import CloseFrame, FrameReader, Incoming, PingFrame
 from pusher_server.websocket.handshake import Upgrade
 from pusher_server.websocket.mailbox import BARRIER, Mailbox, Start, advance
@@ -41,8 +42,6 @@ _MAILBOX_LIMIT = 64
 _UNLIMITED_BURST = 2_000
 #: What may arrive before the app is known.
 _EARLY_BYTES = 65_536
-#: Seconds that the client has to answer our close frame before the transport is cut.
-_CLOSE_TIMEOUT = 5.0
 #: `pause_writing` is called above this many bytes; 256 kB to 1 MiB measured alike.
 _HIGH_WATER = 262_144
 
@@ -77,7 +76,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._greeting = b""
         self._early = b""
         self.mailbox: Mailbox | None = None
-        self._reader: FrameReader | None = None
+        self._reader: Reader | None = None
         #: What a flood has left for the next turns; no reading until it is served.
         self._backlog: Backlog | None = None
         #: There while the node knows the connection.
@@ -192,15 +191,17 @@ class WebSocketConnection(asyncio.Protocol):
                 if self._state is State.OPEN:
                     self._take(incoming)
                     if self._slow is not None and self._slow.is_over(self._buffered()):
-                        return (
-                            self._drop()
-                        )  # each may be owed a large answer: the sweep comes too late
+                        self._drop()  # each may be owed a large answer: the sweep comes too late
+                        return
                 elif self._state is State.CLOSING and isinstance(incoming, CloseFrame):
                     self._transport.close()
                 yield 1
         except Exception as error:
             self._reader = None
-            answer(self, self._edge.node, error)
+            if self._state is State.CLOSING:  # it has had its answer
+                self._transport.close()
+            else:
+                answer(self, self._edge.node, error)
 
     def _put_off(self, begun: Iterator[int] | None, rest: bytes) -> None:
         """Serve what one turn could not in the next ones, and read nothing meanwhile."""
@@ -283,7 +284,7 @@ class WebSocketConnection(asyncio.Protocol):
             )
         except ConnectionRejected as error:
             answer(self, self._edge.node, error)
-            return now + _CLOSE_TIMEOUT
+            return now + CLOSE_TIMEOUT
         if ping:
             self.write(_PING_EVENT if self.space.app.ping == "event" else PING)
         return again_at
@@ -369,20 +370,16 @@ class WebSocketConnection(asyncio.Protocol):
         frames = close_frame(code, message)
         if code >= 4000:  # Pusher's own codes are said in a frame, too; RFC 6455's are not
             frames = text_frame(events.error(code, message)) + frames
-        self._begin_closing(frames)
+        self._begin_closing(frames, failed=code < 4000)
 
-    def _begin_closing(self, frames: bytes) -> None:
+    def _begin_closing(self, frames: bytes, *, failed: bool = False) -> None:
         self._state = State.CLOSING
         if self._slow is not None:
             self.resume_writing()  # nothing is kept any more, all of it comes before the end
         self._write_first(frames)
-        if self._transport.can_write_eof():
-            # Our half ends here. The whole is closed when the client's end comes: closing it now would
-            # answer what is still under way with a reset, which can destroy the close frame unread.
-            self._transport.write_eof()
-        elif self._reader is None:  # TLS has no halves
-            self._reader = FrameReader(_EARLY_BYTES)
-        self._edge.leaves(self, _CLOSE_TIMEOUT)
+        self._reader = end_our_half(self._transport, self._reader, failed=failed)
+        self._read_on()  # what it waited for is over
+        self._edge.leaves(self, CLOSE_TIMEOUT)
 
     def _release(self, code: int, *, settle: bool) -> None:
         """The node forgets the connection; once."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from struct import unpack_from
 from typing import NamedTuple
 
-from websockets.frames import Close, Frame, Opcode
+from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -168,12 +168,19 @@ class FrameReader:
         """What the library makes of the next bytes of one frame."""
         parser = self._parser
         assert parser is not None  # only called once it is there
+        if parser.parser_exc is not None:
+            return  # behind a close that broke a message off
         parser.receive_data(piece)
         parser.data_to_send()  # its own answers are not sent: the connection gives them
         for event in parser.events_received():
             assert isinstance(event, Frame)  # the handshake is long over
             yield self._assemble(event)
-        if parser.parser_exc is not None:
+        if parser.parser_exc is not None and parser.close_rcvd is not None:
+            # A sound close frame within a fragmented message: what it breaks off is not missed, for control
+            # frames may come there (RFC 6455 §5.4). The library takes it for an error.
+            code = parser.close_rcvd.code
+            yield CloseFrame(None if code == CloseCode.NO_STATUS_RCVD else code)
+        elif parser.parser_exc is not None:
             failure = parser.close_sent or Close(1002, "")
             raise FramingViolation(failure.code, failure.reason)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pusher_server.websocket.framing import FrameReader
 from tests.edge import wire
 from tests.edge.conftest import Bystander
 from tests.edge.inprocess import KEY, Inside, app, serving
@@ -239,7 +240,7 @@ async def test_empty_fragments_cost_nothing(tmp_path: Path) -> None:
         for _ in range(20):
             await client.send(frame(CONTINUATION, b"", final=False) * 1_000, frame(PING, b"."))
             assert await client.frame() == (PONG, b".")
-        assert connection._reader is not None
+        assert isinstance(connection._reader, FrameReader)
         assert connection._reader._fragments is not None
         assert len(connection._reader._fragments) < 10
         await client.send(frame(CONTINUATION, b'"pusher:ping"}'))

@@ -84,7 +84,6 @@ async def test_refusals_and_violations_end_the_connection(secure: Address) -> No
     async with wire.connected(secure, KEY) as client:
         await client.send(wire.frame(wire.BINARY, b"x"))
         await client.expect_close(1003)
-        await client.send(wire.closing(1003))
         await client.expect_end()
     async with wire.opened(secure) as client:
         await client.send(b"nonsense\r\n\r\n")

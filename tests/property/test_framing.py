@@ -193,7 +193,11 @@ def read(chunks: Iterable[bytes], max_bytes: int) -> Outcome:
 
 
 def by_the_library(stream: bytes, max_bytes: int) -> Outcome:
-    """What `websockets` makes of the whole; binary is not part of the protocol (PROTOCOL §13, C10)."""
+    """What `websockets` makes of the whole, with two exceptions.
+
+    Binary is not part of the protocol (PROTOCOL §13, C10). A sound close frame within a fragmented message is a
+    close like any other (RFC 6455 §5.4).
+    """
     library = ServerProtocol(state=State.OPEN, max_size=max_bytes or None)
     library.receive_data(stream)
     outcome: Outcome = []
@@ -214,7 +218,10 @@ def by_the_library(stream: bytes, max_bytes: int) -> Outcome:
             if frame.fin:
                 outcome.append(("text", b"".join(message)))
                 message = []
-    if library.parser_exc is not None:
+    if library.parser_exc is not None and library.close_rcvd is not None:
+        code = library.close_rcvd.code
+        outcome.append(("close", None if code == 1005 else code))
+    elif library.parser_exc is not None:
         assert library.close_sent is not None
         outcome.append(("failed", library.close_sent.code))
     return outcome
@@ -239,6 +246,27 @@ def near_a_limit(draw: st.DrawFn) -> tuple[list[bytes], int]:
         stream += draw(st.just(b"") | controls)
         stream += client_frame(fakes.CONTINUATION, bytes(size - first))
     return draw(chunked(st.just(stream + draw(controls)))), max_bytes
+
+
+@st.composite
+def broken_off(draw: st.DrawFn) -> tuple[bytes, bytes, list[bytes]]:
+    """The close frame alone, and within a fragmented message: where it stands, what follows."""
+    close = draw(closes)
+    begun = client_frame(fakes.TEXT, draw(st.binary(max_size=80)), fin=False, mask=draw(masks))
+    for part in draw(st.lists(st.binary(max_size=80) | SIZES.map(bytes), max_size=3)):
+        begun += draw(st.just(b"") | controls)
+        begun += client_frame(fakes.CONTINUATION, part, fin=False, mask=draw(masks))
+    rest = draw(st.just(b"") | texts() | st.just(client_frame(fakes.CONTINUATION, b"x")))
+    return close, begun, draw(chunked(st.just(begun + close + rest)))
+
+
+@given(case=broken_off())
+def test_a_close_within_a_fragmented_message_is_a_close(
+    case: tuple[bytes, bytes, list[bytes]],
+) -> None:
+    """Whatever stands before it; what follows has no meaning."""
+    close, begun, chunks = case
+    assert read(chunks, 0) == read([begun], 0) + read([close], 0)
 
 
 @given(case=near_a_limit() | st.tuples(chunked(valid_streams), LIMITS))

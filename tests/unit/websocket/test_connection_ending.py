@@ -3,7 +3,9 @@
 import pytest
 from msgspec import structs
 
+from pusher_server.signals import ConnectionRefused
 from tests import fakes
+from tests.contract.conditions import eventually
 from tests.fakes import client_frame
 from tests.unit.node.world import World
 from tests.unit.websocket.house import SUCCESS, House, message
@@ -313,11 +315,51 @@ async def test_a_close_that_the_end_overtakes_says_nothing(house: House) -> None
 
 
 @pytest.mark.parametrize("has_halves", [True, False])
-async def test_after_a_broken_frame_the_clients_close_still_counts_on_tls(
+async def test_after_a_broken_frame_nothing_is_read_for_its_meaning(
     house: House, has_halves: bool
 ) -> None:
+    """TCP's half ends at once. TLS has none: it ends once nothing comes any more."""
     client = await house.client(has_halves=has_halves).established()
     client.feed(client_frame(fakes.BINARY, b"x"))
     assert await client.told() == [("close", 1003)]
-    client.feed(client_frame(fakes.CLOSE, b"\x03\xeb"))
-    assert client.transport.is_closed is not has_halves
+    assert client.transport.is_half_closed is has_halves
+    client.feed(client_frame(fakes.CLOSE, b"\x03\xeb"), message("pusher:ping"))
+    assert await client.told() == []
+    assert not client.transport.is_closed
+    if not has_halves:
+        await eventually(lambda: client.transport.is_closed)
+    assert not client.transport.is_aborted
+
+
+async def test_who_is_failed_while_nothing_is_read_is_read_again(house: House) -> None:
+    """Else its end, and what it still sends, would meet a reset."""
+    house.world.broker.subscribing.close()
+    client = await house.client().established()
+    for _ in range(100):
+        client.subscribe("c")
+    assert not client.transport.is_reading()
+    client.connection.close(4200, "bye")
+    await client.told()
+    assert client.transport.is_reading()
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"), [(b"", None), (b"\x03\xe8", 1000), (b"\x13\x87", 4999)]
+)
+async def test_a_close_between_fragments_is_no_fault(
+    house: House, payload: bytes, code: int | None
+) -> None:
+    client = await house.client().established()
+    client.feed(client_frame(fakes.TEXT, b'{"ev', fin=False), client_frame(fakes.CLOSE, payload))
+    assert await client.told() == [("close", code)]
+    assert house.closed() == [code or 1005]
+    assert not house.world.told(ConnectionRefused)
+
+
+async def test_nonsense_after_our_close_ends_it_and_counts_as_nothing_more(house: House) -> None:
+    client = await house.client(has_halves=False).established()
+    client.connection.close(4200, "bye")
+    await client.told()
+    client.feed(client_frame(fakes.BINARY, b"x"))
+    assert client.transport.is_closed
+    assert not house.world.told(ConnectionRefused)

@@ -1,0 +1,65 @@
+"""The last seconds of a connection, after our close frame: it must reach the client, and nobody waits for ever.
+
+A socket that is closed while bytes of the client are unread, or still arrive, answers them with a reset, and a
+reset can destroy the close frame before the client has read it. So our half ends first, and what still comes is
+read. TLS has no halves: there the client's close frame is waited for, unless we have failed the connection.
+Then no more frames of it are read (RFC 6455 §7.1.7), so the end comes when the client has fallen silent.
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+from pusher_server.websocket.framing import FrameReader, Incoming
+
+#: Seconds that the client has for its end before the transport is cut.
+CLOSE_TIMEOUT = 5.0
+#: Seconds without input after which nothing is believed to be under way any more: longer than most round trips.
+SILENCE = 0.25
+#: A client that was never let in has said no more than this when it closes.
+_FAREWELL_BYTES = 65_536
+
+
+class DiscardingReader:
+    """Takes the place of a `FrameReader`: drops all input, and closes the transport once there is none."""
+
+    __slots__ = ("_heard", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._heard = False
+        self._wait()
+
+    def receive(self, data: bytes) -> Iterator[Incoming]:
+        """Nothing: it has no meaning any more."""
+        self._heard = True
+        return iter(())
+
+    def _wait(self) -> None:
+        asyncio.get_running_loop().call_later(SILENCE, self._look)
+
+    def _look(self) -> None:
+        if self._transport.is_closing():
+            return
+        if self._heard:
+            self._heard = False
+            self._wait()
+        else:
+            self._transport.close()
+
+
+Reader = FrameReader | DiscardingReader
+
+
+def end_our_half(
+    transport: asyncio.Transport, reader: Reader | None, *, failed: bool
+) -> Reader | None:
+    """Call it with the close frame written. Returns what reads the rest of the client's input.
+
+    `failed`: the client broke a rule of RFC 6455, and has been told so.
+    """
+    if transport.can_write_eof():
+        transport.write_eof()  # the whole is closed when the client's end comes
+        return reader
+    if failed:
+        return DiscardingReader(transport)
+    return FrameReader(_FAREWELL_BYTES) if reader is None else reader
