@@ -78,6 +78,11 @@ class Backlog:
             self._scheduled = True
             self._call_soon(self._turn)
 
+    @property
+    def rest(self) -> bytes:
+        """The input that no steps have begun on."""
+        return bytes(self._rest)
+
     def drop(self) -> None:
         """Forget what is left: it no longer has a meaning."""
         self._begun = None

@@ -1,5 +1,5 @@
-"""uvicorn's HTTP protocol with four additions: our WebSocket upgrade, a short way for publications,
-time-outs, a bound on headers.
+"""uvicorn's HTTP protocol with five additions: our WebSocket upgrade, a short way for publications,
+time-outs, a bound on headers, bounded work per turn of the loop (`paced_protocol`).
 
 The short way: the body of a publication is gathered here, answered in the same step and written at once.
 Through an ASGI cycle it costs twice as much (docs/performance.md).
@@ -15,14 +15,13 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pusher_server.config import HttpSettings
 from pusher_server.http_api.asgi import ApiApplication
 from pusher_server.http_api.requests import ApiRequest
 from pusher_server.http_api.responses import ApiResponse
 from pusher_server.server.file_reserve import FileReserve
+from pusher_server.server.paced_protocol import PacedFlow, PacedProtocol
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.edge import WebSocketEdge
@@ -58,8 +57,6 @@ _HEAD_TOO_LARGE = (
 )
 #: Seconds in which the client may still send after it was refused.
 _LINGER_SECONDS = 2.0
-#: Requests that may wait for the answers to those before them.
-_PIPELINED = 64
 #: A larger body goes the ordinary way, which stops reading while it waits.
 _SHORT_WAY_BYTES = 1_048_576
 
@@ -87,7 +84,7 @@ def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
     return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(PacedProtocol):
     """One HTTP connection, until it is upgraded."""
 
     def __init__(
@@ -124,7 +121,7 @@ class HttpProtocol(HttpToolsProtocol):
         # ask for them, seven system calls (docs/performance.md).
         self.connections.add(self)
         self.transport = transport
-        self.flow = FlowControl(transport)
+        self.flow = PacedFlow(transport, self._go_on)
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
@@ -160,9 +157,15 @@ class HttpProtocol(HttpToolsProtocol):
             if self not in self._guard.deadlines:
                 # A line break behind a body, which old clients send, must not end the waiting.
                 self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
-        self._header_bytes += len(data)
-        while data:
-            data = self._feed(data)
+        self.serve(data)
+
+    def feed(self, piece: bytes) -> bool:
+        if self._refused or self.transport.is_closing():
+            return False
+        self._header_bytes += len(piece)
+        while piece:
+            piece = self._feed(piece)
+        return True
 
     def _feed(self, data: bytes) -> bytes:
         """Parse; what has to be parsed again, after an upgrade that we do not take."""
@@ -173,7 +176,7 @@ class HttpProtocol(HttpToolsProtocol):
             if self._declines:
                 head = self._without_offer()
                 return head and head + rest
-            self._upgrade(rest)
+            self._upgrade(rest + self.unserved())
         except httptools.HttpParserError:
             self.refuse(b"400 Bad Request", b"Invalid HTTP request received.\n")
         else:
@@ -188,6 +191,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._expect_within(self._guard.settings.header_timeout)
 
     def on_headers_complete(self) -> None:
+        self.head_ended()
         if self._header_bytes > self._guard.settings.header_bytes:
             self._measure_head()
         self._header_bytes = 0
@@ -198,8 +202,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._expect_within(self._guard.settings.body_timeout)
         if self._declines:
             return
-        if len(self.pipeline) >= _PIPELINED:
-            self._stop_pipelining()
         if self._takes_short_way():
             self._publication = bytearray()
         else:
@@ -255,16 +257,6 @@ class HttpProtocol(HttpToolsProtocol):
         # unread. So it gets a while to notice that our half has ended.
         self.transport.write_eof()
         self._guard.idle[self] = self.loop.time() + _LINGER_SECONDS
-
-    def _stop_pipelining(self) -> None:
-        """The connection ends with the last request that waits; the client repeats the others elsewhere.
-
-        A waiting request costs a hundred times its bytes, and waits as long as the client reads nothing.
-        """
-        self.cycle.keep_alive = False
-        self._refused = True
-        self._guard.deadlines.pop(self, None)
-        raise ValueError("too many requests wait")  # ends the parsing
 
     def _measure_head(self) -> None:
         """Refuse a head that is too large by itself; a body may have come in the same segment."""
@@ -363,4 +355,4 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.set_protocol(connection)
         connection.open(upgrade, greeting, secure=secure)
         if early:
-            connection.data_received(early)
+            connection.data_received(early, is_late=True)

@@ -165,8 +165,11 @@ class WebSocketConnection(asyncio.Protocol):
 
     # What the transport tells
 
-    def data_received(self, data: bytes) -> None:
-        """Feed, take, dispatch; a broken frame ends it after what came before."""
+    def data_received(self, data: bytes, *, is_late: bool = False) -> None:
+        """Feed, take, dispatch; a broken frame ends it after what came before.
+
+        `is_late`: this turn has done enough for the client already.
+        """
         if self._state is State.OPENING:
             self._early += data
             if len(self._early) > _EARLY_BYTES:
@@ -177,7 +180,7 @@ class WebSocketConnection(asyncio.Protocol):
             self.space.traffic.bytes_received += len(data)
         if self._backlog is not None:
             self._backlog.add(data)
-        elif len(data) > BYTES:
+        elif len(data) > BYTES or is_late:
             self._put_off(None, data)
         elif not exhausted(steps := self._steps(data)):
             self._put_off(steps, b"")

@@ -1,0 +1,133 @@
+"""uvicorn's HTTP protocol, doing a bounded amount per turn of the loop for each client (`turns`).
+
+Whatever a client sends beyond that is kept, in order, and it is not read meanwhile. So it is while its requests
+wait for the answers to those before them.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pusher_server.server.http_pieces import RequestPieces
+from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS, Backlog, exhausted
+
+#: Requests of a client that are parsed and wait for earlier answers: what one turn parses, at most.
+PARSED_AHEAD = UNITS // REQUEST_UNITS
+
+
+class PacedFlow(FlowControl):
+    """uvicorn's, with a second reason not to read; `resumed` is called when uvicorn's own has gone."""
+
+    def __init__(self, transport: Any, resumed: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._resumed = resumed
+        self._is_held = False
+
+    def hold(self) -> None:
+        """Do not read until `release`, whatever uvicorn wants."""
+        self._is_held = True
+        if not self.read_paused:
+            self._transport.pause_reading()
+
+    def release(self) -> None:
+        """Read, unless uvicorn does not want to."""
+        self._is_held = False
+        if not self.read_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def pause_reading(self) -> None:
+        if not self.read_paused:
+            self.read_paused = True
+            if not self._is_held:
+                self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            if not self._is_held:
+                self._transport.resume_reading()
+            self._resumed()
+
+
+class PacedProtocol(HttpToolsProtocol):
+    """One HTTP connection. `feed` gives a piece of it to the parser."""
+
+    flow: PacedFlow
+
+    def __init__(self, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._pieces = RequestPieces()
+        #: What is being cut into pieces, and where the next one begins.
+        self._input = b""
+        self._at = 0
+        #: What one turn could not do.
+        self._backlog: Backlog | None = None
+
+    def feed(self, piece: bytes) -> bool:
+        """Parse it, and serve what it completes. False when what follows has no meaning any more."""
+        raise NotImplementedError
+
+    def serve(self, data: bytes) -> None:
+        """Feed it, now or in the next turns."""
+        if self._backlog is not None:  # a TLS layer had it already
+            self._backlog.add(data)
+        elif len(data) > BYTES:
+            self._put_off(None, data)
+        elif not exhausted(steps := self._steps(data)):
+            self._put_off(steps, b"")
+
+    def unserved(self) -> bytes:
+        """Take back what has not been fed; it is read again."""
+        rest = self._input[self._at :]
+        self._at = len(self._input)
+        backlog, self._backlog = self._backlog, None
+        if backlog is not None:
+            rest += backlog.rest
+            backlog.drop()
+            self.flow.release()
+        return rest
+
+    def head_ended(self) -> None:
+        """The piece that is being parsed ends a request's head."""
+        self._pieces.begin_body(self.headers)
+        self._pieces.units += REQUEST_UNITS
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._at = len(self._input)
+        if self._backlog is not None:
+            self._backlog.drop()
+        super().connection_lost(exc)
+
+    def _steps(self, data: bytes) -> Iterator[int]:
+        self._input, self._at = data, 0
+        while self._at < len(data):
+            start, self._at = self._at, self._pieces.end(data, self._at)
+            if not self.feed(data[start : self._at]):
+                break
+            yield self._pieces.units
+        self._input = b""
+
+    def _put_off(self, begun: Iterator[int] | None, rest: bytes) -> None:
+        if not self.transport.is_closing():
+            self.flow.hold()
+            self._backlog = Backlog(
+                self._steps, begun, rest, self.loop.call_soon, self._is_blocked, self._caught_up
+            )
+
+    def _is_blocked(self) -> bool:
+        """Whether requests wait for answers, or the application does not want its body yet."""
+        return self.flow.read_paused or bool(self.pipeline)
+
+    def _go_on(self) -> None:
+        if self._backlog is not None:
+            self._backlog.go_on()
+
+    def _caught_up(self) -> None:
+        self._backlog = None
+        self.flow.release()

@@ -1,0 +1,265 @@
+"""One client's flood, of whatever it consists, is served a bounded amount per turn of the loop, to its end.
+
+Counted is what was parsed, not what the server says of itself: every frame, every request and piece of a body,
+and their bytes. Client and server share one loop, of either kind; only the server parses with these.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Generator
+from pathlib import Path
+from typing import Any
+
+import httptools
+import pytest
+import uvloop
+from websockets.frames import Frame
+
+from pusher_server.server.http_protocol import HttpProtocol
+from pusher_server.turns import BYTES, UNITS
+from pusher_server.websocket import framing
+from tests.edge import signed, wire
+from tests.edge.inprocess import APP_ID, KEY, serving
+from tests.edge.wire import CONTINUATION, PING, TEXT, frame
+
+Loop = Callable[[], asyncio.AbstractEventLoop]
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Loop:
+    """Makes the loop that client and server run in."""
+    return LOOPS[request.param]
+
+
+def run(loop: Loop, scenario: Coroutine[Any, Any, None]) -> None:
+    """Run it in a loop of this kind."""
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(scenario)
+
+
+class Counter:
+    """The largest turn there was."""
+
+    def __init__(self) -> None:
+        self.most_units = self.most_bytes = self.total = 0
+        self._units = self._bytes = 0
+        self._is_open = False
+
+    def count(self, units: int, size: int) -> None:
+        """So much more was done in this turn."""
+        if not self._is_open:
+            self._is_open = True
+            asyncio.get_running_loop().call_soon(self._end)
+        self._units += units
+        self._bytes += size
+        self.total += units
+        self.most_units = max(self.most_units, self._units)
+        self.most_bytes = max(self.most_bytes, self._bytes)
+
+    def _end(self) -> None:
+        self._is_open = False
+        self._units = self._bytes = 0
+
+
+@pytest.fixture
+def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
+    """Counts frames (each has its payload unmasked), requests, pieces of bodies, and what the parser is fed."""
+    counter = Counter()
+    unmask: Callable[[bytes, bytes], bytes] = vars(framing)["apply_mask"]
+    parse: Callable[..., Generator[None, None, Frame]] = Frame.parse
+
+    def unmasked(data: bytes, mask: bytes) -> bytes:
+        counter.count(1, len(data))
+        return unmask(data, mask)
+
+    def parsed(*arguments: Any, **options: Any) -> Generator[None, None, Frame]:
+        frame = yield from parse(*arguments, **options)
+        counter.count(1, len(frame.data))
+        return frame
+
+    class Parser(httptools.HttpRequestParser):
+        def feed_data(self, data: Any) -> None:
+            counter.count(0, len(data))
+            super().feed_data(data)
+
+    monkeypatch.setattr(framing, "apply_mask", unmasked)
+    monkeypatch.setattr(Frame, "parse", parsed)
+    monkeypatch.setattr(httptools, "HttpRequestParser", Parser)
+    monkeypatch.setattr("uvicorn.protocols.http.httptools_impl.httptools.HttpRequestParser", Parser)
+    for name in ("on_message_begin", "on_body"):
+        original = getattr(HttpProtocol, name)
+
+        def counted(self: HttpProtocol, *data: Any, original: Any = original) -> None:
+            counter.count(1, 0)
+            original(self, *data)
+
+        monkeypatch.setattr(HttpProtocol, name, counted)
+    return counter
+
+
+EMPTY = frame(CONTINUATION, b"", final=False)
+OPEN = frame(TEXT, b'{"event":"pusher:', final=False)
+LAST = frame(CONTINUATION, b'ping"}')
+
+FRAMES = {
+    "empty fragments": OPEN + EMPTY * 60_000 + LAST,
+    "messages in empty fragments": (OPEN + EMPTY * 1_000 + LAST) * 60,
+    "tiny fragments": frame(TEXT, b'{"event":"x","data":"', final=False)
+    + frame(CONTINUATION, b"y", final=False) * 60_000
+    + frame(CONTINUATION, b'"}'),
+    "pings": frame(PING, b"p" * 125) * 8_000,
+    "pings that are written longer": b"\x89\xfe\x00\x01maskx" * 40_000,
+    "no messages": frame(TEXT, b"{") * 8_000,
+    "pusher:ping": wire.message("pusher:ping", data={}) * 8_000,
+    "subscriptions": (
+        wire.subscribe("c") + wire.message("pusher:unsubscribe", data={"channel": "c"})
+    )
+    * 2_000,
+    "large messages": wire.text(json.dumps({"event": "x", "data": "y" * 100_000})) * 20,
+}
+
+
+EVENTS = f"/apps/{APP_ID}/events"
+CHUNKED = wire.request(EVENTS, method="POST", Transfer_Encoding="chunked")
+#: As large as a head or trailers may be.
+LINES = b"a:b\r\n" * 12_000
+
+REQUESTS = {
+    "unsigned publications": wire.request(EVENTS, method="POST", body=b"{}") * 4_000,
+    "signed publications": signed.event("c") * 500,
+    "larger publications": signed.event("c", "x" * 50_000) * 20,
+    "reading": wire.request("/ping") * 2_000,
+    "offers of another protocol": wire.request("/ping", Connection="Upgrade", Upgrade="h2c")
+    * 1_000,
+    "line breaks": b"\r\n" * 30_000,
+    "headers": wire.request("/ping")[:-2] + LINES + b"\r\n",
+    "chunks of a byte": CHUNKED + b"1\r\nx\r\n" * 60_000 + b"0\r\n\r\n",
+    "chunks with zeros": CHUNKED + (b"0" * 100 + b"1\r\nx\r\n") * 5_000 + b"0\r\n\r\n",
+    "extensions": CHUNKED + (b"1;" + b"e=f;" * 500 + b"e\r\nx\r\n") * 300 + b"0\r\n\r\n",
+    "ends of heads in chunks": CHUNKED + b"4\r\n\r\n\r\n\r\n" * 40_000 + b"0\r\n\r\n",
+    "trailers": CHUNKED + b"1\r\nx\r\n0\r\n" + LINES + b"\r\n",
+    "requests behind chunks": (
+        CHUNKED + b"8000\r\n" + b"x" * 32_768 + b"\r\n0\r\n\r\n" + wire.request("/ping") * 50
+    )
+    * 5,
+    "large chunks": CHUNKED + (b"40000\r\n" + b"x" * 262_144 + b"\r\n") * 20 + b"0\r\n\r\n",
+    "a large body": wire.request(EVENTS, method="POST", body=b"x" * 10_000_000),
+}
+
+
+@pytest.mark.parametrize("flood", FRAMES.values(), ids=FRAMES.keys())
+def test_frames(loop: Loop, counter: Counter, tmp_path: Path, flood: bytes) -> None:
+    """What follows the flood is answered, and no turn did more than it may."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as inside, wire.connected(inside.address, KEY) as client:
+            sending = asyncio.create_task(client.send(flood, wire.subscribe("the end")))
+            async with asyncio.timeout(30):
+                while b'"the end"' not in (await client.frame(30))[1]:
+                    pass
+            await sending
+
+    run(loop, scenario())
+    assert counter.total > 20
+    assert counter.most_units <= UNITS
+    assert counter.most_bytes <= BYTES + 110_000, "one message more than is read in a turn"
+
+
+@pytest.mark.parametrize("flood", REQUESTS.values(), ids=REQUESTS.keys())
+def test_requests(loop: Loop, counter: Counter, tmp_path: Path, flood: bytes) -> None:
+    """What follows the flood is answered, and no turn did more than it may."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as inside, wire.opened(inside.address) as client:
+            sending = asyncio.create_task(client.send(flood, wire.request("/up")))
+            async with asyncio.timeout(30):
+                while "health" not in (await client.answer(patience=30)).text:
+                    pass
+            await sending
+
+    run(loop, scenario())
+    assert counter.most_units <= UNITS
+    assert counter.most_bytes <= BYTES
+
+
+def test_signed_publications_are_all_delivered_in_order(loop: Loop, tmp_path: Path) -> None:
+    """Pacing loses nothing and reorders nothing."""
+
+    async def scenario() -> None:
+        async with (
+            serving(tmp_path) as inside,
+            wire.connected(inside.address, KEY) as client,
+            wire.opened(inside.address) as backend,
+        ):
+            await client.join("c")
+            events = [signed.event("c", f"{i}") for i in range(500)]
+            sending = asyncio.create_task(backend.send(*events))
+            for i in range(500):
+                assert (await client.expect("my-event"))["data"] == f"{i}"
+                assert (await backend.answer()).status == 200
+            await sending
+
+    run(loop, scenario())
+
+
+def test_what_came_before_the_end_is_served(loop: Loop, tmp_path: Path) -> None:
+    """A client that sends all it has to say and ends its half is answered, however much it was."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as inside:
+            async with wire.connected(inside.address, KEY) as client:
+                await client.send(frame(PING, b"p") * 5_000)
+                client.writer.write_eof()
+                for _ in range(5_000):
+                    assert await client.frame() == (wire.PONG, b"p")
+                await client.expect_end()
+            async with wire.opened(inside.address) as backend:
+                await backend.send(signed.event("c") * 300)
+                backend.writer.write_eof()
+                for _ in range(300):
+                    assert (await backend.answer()).status == 200
+                await backend.expect_end()
+
+    run(loop, scenario())
+
+
+def test_a_flood_behind_an_upgrade(loop: Loop, counter: Counter, tmp_path: Path) -> None:
+    """What is not parsed as HTTP any more is read as frames, none lost."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as inside, wire.opened(inside.address) as client:
+            flood = frame(PING, b"p" * 20) * 2_000
+            await client.send(
+                signed.event("c") * 30, wire.upgrade(f"/app/{KEY}{wire.QUERY}"), flood
+            )
+            for _ in range(30):
+                assert (await client.answer()).status == 200
+            assert (await client.answer()).status == 101
+            await client.established()
+            for _ in range(2_000):
+                assert await client.frame() == (wire.PONG, b"p" * 20)
+            await client.expect_alive()
+
+    run(loop, scenario())
+    assert counter.most_units <= UNITS
+
+
+def test_a_client_that_goes_in_the_middle_leaves_nothing(loop: Loop, tmp_path: Path) -> None:
+    """With its input half served, of either protocol."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as inside:
+            for flood in (signed.event("c") * 2_000, CHUNKED + b"1\r\nx\r\n" * 50_000):
+                async with wire.opened(inside.address) as client:
+                    client.writer.write(flood)
+                    await asyncio.sleep(0)
+            async with wire.connected(inside.address, KEY) as client:
+                client.writer.write(frame(PING, b"p") * 50_000)
+                await client.frame()
+            await wire.until(lambda: not inside.uvicorn.server_state.connections)
+            assert not inside.edge.connections
+            async with wire.connected(inside.address, KEY) as client:
+                await client.expect_alive()
+
+    run(loop, scenario())
