@@ -54,6 +54,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     trusted_proxies: tuple[str, ...] = ()
     loop: Literal["auto", "uvloop", "asyncio"] = "auto"
     backlog: Bytes = 2_048
+    connections_per_address: Count = 0
+    connection_attempts_per_address: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
     shutdown_grace: Seconds = 5.0
     tls: TlsSettings = field(default_factory=TlsSettings)
 

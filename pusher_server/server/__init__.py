@@ -7,6 +7,7 @@
 - `accepting`     clients are taken in at a pace
 - `file_reserve`  files that clients do not get
 - `tls`           certificates, read again without dropping anybody
+- `address_limits` how many connections one address may have
 - `proxies`       what a trusted proxy says about a client
 """
 

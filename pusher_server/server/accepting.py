@@ -30,6 +30,16 @@ _REFUSED_PAUSE = 0.5
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
+class Client(asyncio.Protocol):
+    """What is made for each socket. It is told of it before the handshake where there is one."""
+
+    def accepted(self, peer: str | None) -> None:
+        """A TLS handshake begins; `peer` is the client's address."""
+
+    def left(self) -> None:
+        """The handshake failed."""
+
+
 class _Arrival:
     """A socket that was accepted, until it is a connection; `abort` ends it."""
 
@@ -50,7 +60,7 @@ class Acceptor:
     def __init__(
         self,
         sockets: Sequence[socket.socket],
-        make: Callable[[], asyncio.Protocol],
+        make: Callable[[], Client],
         reserve: FileReserve,
         *,
         backlog: int,
@@ -176,7 +186,7 @@ class Acceptor:
                 self._pause(_PAUSE)
                 return
             try:
-                accepted, _ = listener.accept()
+                accepted, address = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -185,15 +195,16 @@ class Acceptor:
                     return
                 continue  # of the client that was next, which has gone (accept(2), "Error handling")
             accepted.setblocking(False)
-            self._take(accepted)
+            # A Unix socket's peer has no address.
+            self._take(accepted, address[0] if isinstance(address, tuple) else None)
 
     def _refused(self, error: OSError) -> None:
         if self._pace.due(error.errno, self._loop.time()) is not None:
             logger.error("no client can be accepted: %s", error.strerror)
         self._pause(_REFUSED_PAUSE)
 
-    def _take(self, accepted: socket.socket) -> None:
-        task = self._loop.create_task(self._connect(accepted))
+    def _take(self, accepted: socket.socket, peer: str | None) -> None:
+        task = self._loop.create_task(self._connect(accepted, peer))
         arrival = _Arrival(task)
         self._reserve.arriving[arrival] = None
 
@@ -203,11 +214,17 @@ class Acceptor:
         task.add_done_callback(arrived)
         self._reserve.make_room()
 
-    async def _connect(self, accepted: socket.socket) -> None:
+    async def _connect(self, accepted: socket.socket, peer: str | None) -> None:
         protocol = self._make()
+        if self._tls:
+            protocol.accepted(peer)
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, accepted, **self._tls)
         # A client's broken handshake is its own affair, and loops raise for it whatever they like.
         except Exception as error:
             logger.debug("a client did not arrive: %s", error)
             accepted.close()
+            protocol.left()
+        except asyncio.CancelledError:
+            protocol.left()
+            raise

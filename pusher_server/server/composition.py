@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from pusher_server.app import App
 from pusher_server.apps.live import LiveApps
 from pusher_server.apps.static import StaticApps
-from pusher_server.config import Config, load, published_secrets
+from pusher_server.config import Config, ServerSettings, load, published_secrets
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
 from pusher_server.hub.connection import Connection
@@ -32,8 +32,9 @@ from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.team import alone
 from pusher_server.node.node import Node
 from pusher_server.server import cluster, webhooks
+from pusher_server.server.address_limits import AddressLimits, Entrance
 from pusher_server.server.file_reserve import FileReserve
-from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
+from pusher_server.server.http_protocol import HttpProtocol
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit
 from pusher_server.server.operations import (
@@ -43,6 +44,7 @@ from pusher_server.server.operations import (
 )
 from pusher_server.server.places import WorkerPlace
 from pusher_server.server.proxies import TrustedProxies
+from pusher_server.server.request_guard import RequestGuard
 from pusher_server.server.tls import Certificate
 from pusher_server.websocket import heartbeat
 from pusher_server.websocket.edge import WebSocketEdge
@@ -279,13 +281,15 @@ class Server:
     def _uvicorn(self) -> uvicorn.Config:
         config = self._config
         api = create_api(self.node, config.http, time.time, config.server.path_prefix)
+        proxies = TrustedProxies(config.server.trusted_proxies)
         protocol = partial(
             HttpProtocol,
             api=api,
             edge=self._edge,
             guard=self._guard,
             reserve=self._reserve,
-            proxies=TrustedProxies(config.server.trusted_proxies),
+            proxies=proxies,
+            entrance=_entrance(config.server, proxies),
         )
         certificate = self._certificate
         return uvicorn.Config(
@@ -322,6 +326,14 @@ class Server:
 
 def _call_soon(callback: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(callback)
+
+
+def _entrance(settings: ServerSettings, proxies: TrustedProxies) -> Entrance | None:
+    """None when nothing is counted by address."""
+    most, attempts = settings.connections_per_address, settings.connection_attempts_per_address
+    if not most and not attempts:
+        return None
+    return Entrance(AddressLimits(most, attempts, clock=time.monotonic), proxies)
 
 
 def _apps_of_database(config: Config) -> LiveApps | None:

@@ -16,45 +16,28 @@ from typing import Any
 
 import httptools
 
-from pusher_server.config import HttpSettings
 from pusher_server.http_api.asgi import ApiApplication
 from pusher_server.http_api.requests import ApiRequest
 from pusher_server.http_api.responses import ApiResponse
+from pusher_server.server.address_limits import Entrance, Visit
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.paced_protocol import PacedFlow, PacedProtocol
 from pusher_server.server.proxies import TrustedProxies
+from pusher_server.server.request_guard import RequestGuard
+from pusher_server.signals import RequestRefused
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.edge import WebSocketEdge
-from pusher_server.websocket.handshake import HandshakeRefused, Upgrade, accept
+from pusher_server.websocket.handshake import HandshakeRefused, Upgrade, accept, joined
 
 _PUBLICATION_PATHS = (b"/events", b"/batch_events")
-
-
-class RequestGuard:
-    """Who is in the middle of sending a request, and until when it may take (slow-loris)."""
-
-    def __init__(self, settings: HttpSettings) -> None:
-        self.settings = settings
-        self.deadlines: dict[HttpProtocol, float] = {}
-        #: Who has been answered on the short way, and until when the next request may take to come.
-        self.idle: dict[HttpProtocol, float] = {}
-        #: Who does not read our answers, and until when that is waited for.
-        self.unread: dict[HttpProtocol, float] = {}
-
-    def tick(self, now: float) -> None:
-        """End the requests that take too long. Called a few times a second."""
-        for protocol in [each for each, deadline in self.idle.items() if deadline <= now]:
-            protocol.transport.close()
-        for protocol in [each for each, deadline in self.unread.items() if deadline <= now]:
-            protocol.transport.abort()
-        for protocol in [each for each, deadline in self.deadlines.items() if deadline <= now]:
-            protocol.refuse(b"408 Request Timeout", b"The request did not arrive in time.\n")
 
 
 _HEAD_TOO_LARGE = (
     b"431 Request Header Fields Too Large",
     b"The request's headers are too large.\n",
 )
+#: Seconds in which a client whose address has too many connections may send the head that is refused.
+_REFUSED_SECONDS = 2.0
 #: Seconds in which the client may still send after it was refused.
 _LINGER_SECONDS = 2.0
 #: A larger body goes the ordinary way, which stops reading while it waits.
@@ -95,6 +78,7 @@ class HttpProtocol(PacedProtocol):
         guard: RequestGuard,
         reserve: FileReserve,
         proxies: TrustedProxies,
+        entrance: Entrance | None,
         **uvicorn: Any,
     ) -> None:
         super().__init__(**uvicorn)
@@ -103,6 +87,9 @@ class HttpProtocol(PacedProtocol):
         self._guard = guard
         self._reserve = reserve
         self._proxies = proxies
+        #: There when connections are counted by address, with what it said about this one.
+        self._entrance = entrance
+        self._visit: Visit | None = None
         self._short_way_bytes = min(_SHORT_WAY_BYTES, guard.settings.request_bytes)
         #: What came since the last piece of a body: head, trailers, chunk sizes.
         self._header_bytes = 0
@@ -129,12 +116,27 @@ class HttpProtocol(PacedProtocol):
             transport.abort()  # it is gone, and must not be taken for a Unix socket's trusted peer
         self._expect_within(self._guard.settings.header_timeout)
         self._reserve.came(self)
+        if self._visit is None:  # else before the TLS handshake
+            self.accepted(None if self.client is None else self.client[0])
+        if self._visit is not None and self._visit.refusal is not None:
+            self._expect_within(_REFUSED_SECONDS)
+
+    def accepted(self, peer: str | None) -> None:
+        """It counts for its address from now on; `left` ends that."""
+        if self._entrance is not None:
+            self._visit = self._entrance.connected(peer)
+
+    def left(self) -> None:
+        """It is gone, perhaps before its TLS handshake was complete."""
+        if self._visit is not None and self._entrance is not None:
+            self._entrance.leave(self._visit)
 
     def abort(self) -> None:
         """End it at once."""
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.left()
         self._reserve.silent.pop(self, None)
         self._guard.deadlines.pop(self, None)
         self._guard.idle.pop(self, None)
@@ -202,6 +204,8 @@ class HttpProtocol(PacedProtocol):
         self._expect_within(self._guard.settings.body_timeout)
         if self._declines:
             return
+        if self._entrance is not None and not self._is_upgrade:
+            self._check_address(self._entrance)
         if self._takes_short_way():
             self._publication = bytearray()
         else:
@@ -238,7 +242,20 @@ class HttpProtocol(PacedProtocol):
         if self.timeout_keep_alive_task is not None:  # uvicorn waits for the next request, too
             self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
 
-    def refuse(self, status: bytes, text: bytes) -> None:
+    def _check_address(self, entrance: Entrance) -> None:
+        """Refuse what comes from an address that has too many connections."""
+        peer = None if self.client is None else self.client[0]
+        if self._visit is None:
+            forwarded_for = joined(self.headers, b"x-forwarded-for")
+            self._visit = entrance.first_request(peer, forwarded_for)
+        refusal = self._visit.refusal
+        if refusal is not None:
+            self._edge.node.emit(RequestRefused(app_id="", reason=refusal.reason))
+            retry = b"retry-after: %d\r\n" % refusal.retry
+            self.refuse(b"429 Too Many Requests", f"{refusal.text}\n".encode(), retry)
+            raise ValueError("too many from this address")  # ends the parsing
+
+    def refuse(self, status: bytes, text: bytes, headers: bytes = b"") -> None:
         """Answer, unless an answer has begun, and close; the first refusal counts."""
         if self._refused:
             return
@@ -248,7 +265,8 @@ class HttpProtocol(PacedProtocol):
         if not (answering and self.cycle.response_started):
             self.transport.write(
                 b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
-                b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (status, len(text), text)
+                b"content-length: %d\r\n%bconnection: close\r\n\r\n%b"
+                % (status, len(text), headers, text)
             )
         if answering or not self.transport.can_write_eof():
             self.transport.close()
@@ -330,29 +348,43 @@ class HttpProtocol(PacedProtocol):
         if self.flow.write_paused or (self.cycle is not None and not self.cycle.response_complete):
             self.refuse(b"400 Bad Request", b"An upgrade must not be pipelined.\n")
             return
-        upgrade = Upgrade(self.scope["method"], self.url.decode("latin-1"), self.headers)
+        peer = None if self.client is None else self.client[0]
+        # The headers of others than trusted proxies mean nothing and are not looked for.
+        trusted = self._proxies.trusts(peer)
+        forwarded_for = joined(self.headers, b"x-forwarded-for") if trusted else None
+        if trusted and self._entrance is not None:
+            self._visit = self._entrance.websocket(peer, forwarded_for)
+        upgrade = Upgrade(
+            self.scope["method"],
+            self.url.decode("latin-1"),
+            self.headers,
+            peer,
+            None if self._visit is None else self._visit.rejection,
+        )
         try:
             greeting = accept(upgrade)
         except HandshakeRefused as refusal:
             self.transport.write(refusal.response)
             self.transport.close()
             return
-        peer = None if self.client is None else self.client[0]
-        forwarded_for, secure = None, self.scheme == "https"
-        if self._proxies.trusts(peer):  # else its headers mean nothing and are not looked for
-            forwarded_for = upgrade.joined(b"x-forwarded-for")
-            forwarded = upgrade.joined(b"x-forwarded-proto")
-            secure = secure or self._proxies.is_secure(peer, forwarded)
+        secure = self.scheme == "https" or (
+            trusted and self._proxies.is_secure(peer, joined(self.headers, b"x-forwarded-proto"))
+        )
         self.connections.discard(self)
         self._guard.idle.pop(self, None)
         connection = WebSocketConnection(
             self._edge,
             self.transport,
             self._proxies.client(peer, forwarded_for),
-            self.connections.discard,
+            self.connections.discard if self._visit is None else self._ended,
         )
         self.connections.add(connection)  # type: ignore[arg-type]  # as above; it only calls shutdown()
         self.transport.set_protocol(connection)
         connection.open(upgrade, greeting, secure=secure)
         if early:
             connection.data_received(early, is_late=True)
+
+    def _ended(self, connection: WebSocketConnection) -> None:
+        """The WebSocket is gone, and no longer counts for its address."""
+        self.connections.discard(connection)
+        self.left()

@@ -1,7 +1,13 @@
 """What a proxy in front says about a client, believed only of the proxies that the operator names."""
 
+import re
 from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
+
+#: What proxies write for a client that speaks TLS. Traefik names the WebSocket's own scheme.
+_SECURE = ("https", "wss")
+#: `192.0.2.1:4711`, `[2001:db8::1]`, `[2001:db8::1]:4711`: some proxies add the port (Azure's, IIS).
+_WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>\d+\.\d+\.\d+\.\d+):\d+")
 
 
 class TrustedProxies:
@@ -20,11 +26,13 @@ class TrustedProxies:
             address = ip_address(peer)
         except ValueError:
             return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
         return any(address in network for network in self._networks)
 
     def client(self, peer: str | None, forwarded_for: str | None) -> str:
         """The client's address: the last in `X-Forwarded-For` that is not a trusted proxy itself."""
-        hops = [each.strip() for each in (forwarded_for or "").split(",") if each.strip()]
+        hops = [_address(each) for each in _items(forwarded_for)]
         client = peer
         while self.trusts(client) and hops:
             client = hops.pop()
@@ -32,5 +40,17 @@ class TrustedProxies:
 
     def is_secure(self, peer: str | None, forwarded_proto: str | None) -> bool:
         """Whether the client spoke TLS to the trusted proxy; of several, to each of them."""
-        hops = (forwarded_proto or "").split(",")
-        return all(each.strip() == "https" for each in hops) and self.trusts(peer)
+        hops = [each.strip('"').lower() for each in _items(forwarded_proto)]
+        return bool(hops) and all(each in _SECURE for each in hops) and self.trusts(peer)
+
+
+def _items(header: str | None) -> list[str]:
+    """A list's elements (RFC 9110 §5.6.1): blanks around them and empty ones mean nothing."""
+    return [item for each in (header or "").split(",") if (item := each.strip(" \t"))]
+
+
+def _address(hop: str) -> str:
+    """Without quotes, brackets and port."""
+    hop = hop.strip('"')
+    found = _WITH_PORT.fullmatch(hop)
+    return hop if found is None else found["v6"] or found["v4"]

@@ -55,7 +55,9 @@ class WebSocketEdge:
         self._pace = LinePace()
 
     def key_of(self, upgrade: Upgrade) -> str:
-        """The app key in the path. Raises ConnectionRejected: unknown path or protocol version."""
+        """The app key in the path. Raises ConnectionRejected: unknown path, or refused already."""
+        if upgrade.refusal is not None:
+            raise upgrade.refusal
         try:
             path = urlsplit(upgrade.target).path
         except ValueError:  # `//[` begins like an IPv6 host

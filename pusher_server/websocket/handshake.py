@@ -10,6 +10,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from pusher_server.protocol.errors import ConnectionRejected
+
 SUBPROTOCOL = "pusher-channels-protocol-7"
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -20,11 +22,17 @@ _ACCEPTED = (
 
 
 class Upgrade(Struct, frozen=True):
-    """A parsed upgrade request: names in lower case, `target` as on the request line."""
+    """A parsed upgrade request: names in lower case, `target` as on the request line.
+
+    `peer`: whose TCP connection it came on, None on a Unix socket. `refusal`: why it is not let in, whatever it
+    asks for.
+    """
 
     method: str
     target: str
     headers: Sequence[tuple[bytes, bytes]]
+    peer: str | None = None
+    refusal: ConnectionRejected | None = None
 
     def header(self, name: bytes) -> str | None:
         """The first header of this name."""
@@ -34,9 +42,14 @@ class Upgrade(Struct, frozen=True):
         return None
 
     def joined(self, name: bytes) -> str | None:
-        """All headers of this name as one list (RFC 9110 §5.3): proxies add a line of their own."""
-        values = [value.decode("latin-1") for each, value in self.headers if each == name]
-        return ",".join(values) if values else None
+        """See `joined`."""
+        return joined(self.headers, name)
+
+
+def joined(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """All headers of this name as one list (RFC 9110 §5.3): proxies add a line of their own."""
+    values = [value.decode("latin-1") for each, value in headers if each == name]
+    return ",".join(values) if values else None
 
 
 class HandshakeRefused(Exception):

@@ -232,7 +232,11 @@ WRONG_FILES = [
     ("[sever]\nport = 1\n" + APP, "sever", "did you mean `server`?"),
     ("port = 1\n" + APP, "port", "did you mean `server.port`?"),
     ("[server]\nmax_connections = 1\n" + APP, "server.max_connections", "websocket.max_conn"),
-    ("[server]\nxyzzy = 1\n" + APP, "server.xyzzy", "known here: backlog, host, loop"),
+    (
+        "[server]\nxyzzy = 1\n" + APP,
+        "server.xyzzy",
+        "known here: backlog, connection_attempts_per_address",
+    ),
     ("[server.tls]\ncertificat = 1\n" + APP, "server.tls.certificat", "tls.certificate`?"),
     (APP + "strcit = true\n", "apps[0].strcit", "did you mean `apps[0].strict`?"),
     (APP + "[apps.limits]\nconnection = 1\n", "apps[0].limits.connection", "connections`?"),

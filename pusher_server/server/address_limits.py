@@ -1,0 +1,200 @@
+"""How many connections, and attempts at them, one address may have: `[server]`, off unless set.
+
+An address is an IPv4 address or the /64 of an IPv6 one, which is what a single customer gets. Each process
+counts by itself. Whoever is over a limit is told to come again later (4100, 429), never that it is final.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Network, ip_address
+
+from msgspec import Struct
+
+from pusher_server.line_pace import LinePace
+from pusher_server.protocol.errors import Code, ConnectionRejected
+from pusher_server.server.proxies import TrustedProxies
+
+logger = logging.getLogger("pusher_server.server")
+
+CONNECTIONS = "server.connections_per_address"
+ATTEMPTS = "server.connection_attempts_per_address"
+
+#: Seconds' worth of attempts that may come at once.
+_BURST = 10.0
+#: Addresses whose attempts are remembered; beyond it the one that has tried longest ago is forgotten.
+_KEPT = 100_000
+#: Bytes of what a proxy calls an address without its being one (RFC 7239 §6.3 allows names).
+_NAME_BYTES = 64
+#: Seconds after which somebody with too many connections is asked to try again.
+_RETRY = 5
+
+
+class TooMany(Struct, frozen=True):
+    """A refusal. `reason` is one word for metrics, `retry` the seconds until an attempt may succeed."""
+
+    reason: str
+    retry: int
+
+    @property
+    def text(self) -> str:
+        """What a client is told."""
+        return "Too many connections from your address, try again later"
+
+
+class Visit(Struct):
+    """One connection. `counted`: under which address it counts, "" when it does not."""
+
+    counted: str = ""
+    refusal: TooMany | None = None
+
+    @property
+    def rejection(self) -> ConnectionRejected | None:
+        """What a WebSocket is told: 4100, so that it comes again."""
+        if self.refusal is None:
+            return None
+        return ConnectionRejected(Code.OVER_CAPACITY, self.refusal.text, reason=self.refusal.reason)
+
+
+class AddressLimits:
+    """0 is no limit; `attempts` are per second. `clock` gives seconds that only rise."""
+
+    def __init__(
+        self, connections: int, attempts: float, *, clock: Callable[[], float], kept: int = _KEPT
+    ) -> None:
+        self._most = connections
+        self._interval = 1 / attempts if attempts else 0.0
+        # An attempt every minute is one at a time, not a sixth of one.
+        self._burst = max(_BURST, self._interval)
+        self._clock = clock
+        self._kept = kept
+        self._connections: dict[str, int] = {}
+        #: Address -> when all its attempts will be paid for (the generic cell rate algorithm); past is no
+        #: news. The one that has tried longest ago is first.
+        self._paid: dict[str, float] = {}
+        self._pace = LinePace()
+
+    def enter(self, address: str) -> Visit:
+        """Somebody connects from there; `leave` belongs to it."""
+        key = key_of(address)
+        refusal = self.attempt(key)
+        if refusal is None and self._most:
+            count = self._connections.get(key, 0)
+            if count >= self._most:
+                refusal = TooMany("address_connections", _RETRY)
+                self._say(key, CONNECTIONS, f"{self._most:g}")
+            else:
+                self._connections[key] = count + 1
+                return Visit(key)
+        return Visit("", refusal)
+
+    def attempt(self, address: str) -> TooMany | None:
+        """As `enter` for somebody whose connection is not its own, but a proxy's."""
+        if not self._interval:
+            return None
+        key, now = key_of(address), self._clock()
+        paid = max(now, self._paid.get(key, now)) + self._interval
+        wait = paid - now - self._burst
+        if (
+            wait > 1e-9
+        ):  # what is refused costs nothing: a crowd behind one address comes in at the pace
+            self._say(key, ATTEMPTS, f"{1 / self._interval:g} per second")
+            return TooMany("address_attempts", max(1, math.ceil(wait)))
+        self._paid.pop(key, None)
+        self._paid[key] = paid
+        self._forget(now)
+        return None
+
+    def leave(self, visit: Visit) -> None:
+        """The connection is gone."""
+        key, visit.counted = visit.counted, ""
+        if not key:
+            return
+        left = self._connections[key] - 1
+        if left:
+            self._connections[key] = left
+        else:
+            del self._connections[key]
+
+    def uncounted(self, proxy: str | None) -> None:
+        """A trusted proxy (None: behind the Unix socket) did not say whose WebSocket it is."""
+        if self._pace.due("uncounted", self._clock()) is not None:
+            which = (
+                "behind the Unix socket" if proxy is None else f"{proxy} (server.trusted_proxies)"
+            )
+            logger.warning(
+                "clients are not counted by address: the proxy %s sends no X-Forwarded-For", which
+            )
+
+    def _forget(self, now: float) -> None:
+        """Two for each that comes, so that none is kept for long."""
+        for _ in range(2):
+            oldest = next(iter(self._paid))
+            if self._paid[oldest] > now and len(self._paid) <= self._kept:
+                return
+            del self._paid[oldest]
+            if not self._paid:
+                return
+
+    def _say(self, key: str, setting: str, limit: str) -> None:
+        left_out = self._pace.due(setting, self._clock())
+        if left_out is not None:
+            fields = {"as_before": left_out} if left_out else {}
+            logger.warning(
+                "clients from %s are sent away: over %s (%s)", key, setting, limit, extra=fields
+            )
+
+
+class Entrance:
+    """Whose address a connection counts for: its peer's, or what a trusted proxy says."""
+
+    def __init__(self, limits: AddressLimits, proxies: TrustedProxies) -> None:
+        self._limits = limits
+        self._proxies = proxies
+
+    def connected(self, peer: str | None) -> Visit | None:
+        """A connection from there; None when it is a proxy's, or a Unix socket's."""
+        if peer is None or self._proxies.trusts(peer):
+            return None
+        return self._limits.enter(peer)
+
+    def first_request(self, peer: str | None, forwarded_for: str | None) -> Visit:
+        """The first request on a proxy's connection is an attempt of the client that it is for.
+
+        The connection itself will be used for others.
+        """
+        client = self._client(peer, forwarded_for)
+        return Visit("", None if client is None else self._limits.attempt(client))
+
+    def websocket(self, peer: str | None, forwarded_for: str | None) -> Visit:
+        """A WebSocket on a proxy's connection is its client's alone."""
+        client = self._client(peer, forwarded_for)
+        if client is None:
+            self._limits.uncounted(peer)
+            return Visit()
+        return self._limits.enter(client)
+
+    def leave(self, visit: Visit) -> None:
+        """The connection is gone."""
+        self._limits.leave(visit)
+
+    def _client(self, peer: str | None, forwarded_for: str | None) -> str | None:
+        if forwarded_for is None:
+            return None
+        client = self._proxies.client(peer, forwarded_for)
+        return None if client == "unix" or self._proxies.trusts(client) else client
+
+
+@lru_cache(maxsize=4_096)
+def key_of(address: str) -> str:
+    """What is counted together: an IPv4 address, also one inside an IPv6 one, or a /64."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:_NAME_BYTES]
+    if isinstance(found, IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(IPv6Network((int(found) >> 64 << 64, 64)))
