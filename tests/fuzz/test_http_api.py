@@ -19,6 +19,9 @@ POSTS = ["/events", "/batch_events", "/channels/c/events", "/users/1/terminate_c
 GETS = ["/channels", "/channels/c", "/channels/presence-c", "/channels/presence-c/users",
         "/channels/cache-c", "/channels/c/stats", "/connections"]  # fmt: skip
 
+#: What is said on the paths for load balancers, which a wounded target may become.
+UNSIGNED = (b"OK", b"Pong!")
+
 event_texts = fields("name", "channels", "channel", "data", "socket_id", "info")
 good = [vector["body"].encode() for vector in GOLDEN["http"]["vectors"] if vector["body"]]
 bodies = st.one_of(
@@ -63,7 +66,7 @@ def one_answer(world: World, request: bytes) -> int:
         line.send(request)
         status, body = line.answer()
         assert status < 500, body
-        if status == 200:
+        if status == 200 and body not in UNSIGNED:
             assert isinstance(json.loads(body), dict)
         elif status != 202:
             assert body.endswith(b"\n")

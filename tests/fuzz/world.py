@@ -105,7 +105,12 @@ class Line:
         self.socket.close()
 
 
-_REFUSAL = re.compile(r"[0-9:.]+ WARNING node: subscription refused; check .+  app=\S+ channel=")
+#: What operators are told of refusals, at most once a minute for each reason, on one line each.
+_REFUSAL = re.compile(
+    r"[0-9:.]+ WARNING ("
+    r"node: subscription refused; check .+  app=\S+ channel="
+    r"|http_api\.asgi: request refused: the backend's clock differs from ours  path=.+ skew_seconds=-?\d+$)"
+)
 
 
 class World:
@@ -141,7 +146,6 @@ class World:
         client.close()
         said = self.server.log[self._log_size :] if self._size() != self._log_size else ""
         self._log_size = self._size()
-        # Refused subscriptions are told, one line a minute for each reason, and on one line each.
         others = [line for line in said.splitlines() if not _REFUSAL.match(line)]
         assert not others, others
 
