@@ -38,7 +38,7 @@ WINDOW = 0.005
 class SqliteOutbox(Outbox):
     """Opens the file when it is first asked.
 
-    `clock` gives seconds of the epoch, `steady` those of a clock that only rises, the machine's for all processes.
+    `clock` gives seconds of the epoch, `steady` those of a clock that only rises, the same for all processes.
     `waiting` and `dead_letters` are the most entries of an app that wait or are kept as dead: what is beyond
     goes, from waiting to dead (`crowding` says which) and from dead away, the oldest first. `log_size` is lines
     of one webhook. `window` is in seconds.
