@@ -25,8 +25,9 @@ class Histogram:
         self.total += value
 
     def observe_since(self, times: Iterable[float], now: float) -> None:
-        """Count how long ago each of `times` was."""
+        """Count how long ago each of `times` was; 0 for what is to come, by a clock that was set back."""
         counts, bounds = self.counts, self.bounds
         for time in times:
-            counts[bisect_left(bounds, now - time)] += 1
-            self.total += now - time
+            past = max(0.0, now - time)
+            counts[bisect_left(bounds, past)] += 1
+            self.total += past

@@ -101,7 +101,14 @@ WEBHOOK_FAILURES = _counter(
 WEBHOOK_EVENTS = _counter("webhook_events_delivered", "Events that a webhook accepted.", "app")
 WEBHOOK_DEAD = _counter("webhook_dead_letters", "Events given up, and kept.", "app")
 WEBHOOK_DROPPED = _counter(
-    "webhook_events_dropped", "Events lost because the outbox could not keep them.", "app"
+    "webhook_events_dropped",
+    "Events given up untried: memory, crowded_out, unwanted.",
+    "app", "reason",
+)  # fmt: skip
+WEBHOOK_UNDONE = _counter(
+    "webhook_events_undone",
+    "Events that are not sent because one undid the other while both waited.",
+    "app",
 )
 WEBHOOK_LATENCY = Metric(
     PREFIX + "webhook_delivery_seconds",

@@ -1,6 +1,6 @@
 """Reads what hub, node and links keep anyway into one `Reading`; nothing runs between two scrapes."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Protocol
 
@@ -47,7 +47,9 @@ class WebhookReading(Struct, frozen=True, kw_only=True):
     failures: int
     delivered: int
     dead: int
-    dropped: int
+    #: By reason.
+    dropped: Mapping[str, int]
+    undone: int
 
 
 class Gatherer(Protocol):
@@ -183,7 +185,9 @@ def _webhook_samples(app: WebhookReading, now: float) -> Iterator[Sample]:
     yield catalogue.WEBHOOK_FAILURES, labels, app.failures
     yield catalogue.WEBHOOK_EVENTS, labels, app.delivered
     yield catalogue.WEBHOOK_DEAD, labels, app.dead
-    yield catalogue.WEBHOOK_DROPPED, labels, app.dropped
+    yield catalogue.WEBHOOK_UNDONE, labels, app.undone
+    for reason, events in app.dropped.items():
+        yield catalogue.WEBHOOK_DROPPED, (*labels, reason), events
 
 
 def _first(questions: Iterable[Callable[[], str | None]]) -> str | None:

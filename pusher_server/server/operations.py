@@ -68,7 +68,12 @@ def webhook_readings(numbers: Numbers) -> Iterator[WebhookReading]:
             failures=app.failures,
             delivered=app.delivered,
             dead=app.dead,
-            dropped=app.dropped,
+            dropped={
+                "memory": app.dropped_in_memory,
+                "crowded_out": app.crowded_out,
+                "unwanted": app.unwanted,
+            },
+            undone=app.undone,
         )
 
 

@@ -32,6 +32,8 @@ class Deliverer:
         self._shared = shared
         self._loop = asyncio.get_running_loop()
         self._lanes: dict[str, Lane] = {}
+        #: Apps of which the outbox was told what their lanes have left out.
+        self._told: set[str] = set()
         self._woken = asyncio.Event()
         self._problem: str | None = None
         self._tasks = [self._loop.create_task(self._claim()), self._loop.create_task(self._count())]
@@ -100,7 +102,7 @@ class Deliverer:
                 self._lanes[app_id].extend(until)
                 self._lanes[app_id].look()
             else:
-                self._lanes[app_id] = Lane(app_id, self._shared, until)
+                self._lanes[app_id] = Lane(self._worker, app_id, self._shared, until, self._told)
 
     async def _count(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from pusher_server.interfaces import AppProvider
 from pusher_server.webhooks.ledger import Ledger
 from pusher_server.webhooks.numbers import Numbers
 from pusher_server.webhooks.outbox import Attempt, Outbox
-from pusher_server.webhooks.requests import headers_of, signed_body
+from pusher_server.webhooks.requests import SignedBody, headers_of, signed_body
 from pusher_server.webhooks.sending import Answer, Send
 from pusher_server.webhooks.target_log import TargetLog
 from pusher_server.webhooks.target_queue import Pace, Parcel, TargetQueue
@@ -23,6 +23,8 @@ logger = logging.getLogger("pusher_server.webhooks")
 PAUSE = 1.0
 #: After a fault of ours, which the next attempt is likely to meet again.
 _AFTER_FAULT = 60.0
+#: Seconds by which two clocks part when one of them is set, and no less when it is only adjusted.
+_CLOCK_WAS_SET = 5.0
 
 
 class Delivering(Struct, frozen=True, kw_only=True):
@@ -95,18 +97,28 @@ class Flight:
         if app is None or webhook is None:
             self._drop(why_unwanted(app))
             return True
-        now = self._clock()
+        now, at = self._clock(), shared.wall()
         if parcel.body is None:
-            entries = [each.entry for each in parcel.pendings]
-            parcel.body, parcel.made_at = signed_body(app, entries, shared.wall()), now
+            parcel.made_at = now
         elif now >= parcel.made_at + shared.pace.good_for:
             self._queue.drop(parcel, now)
             self._bury(webhook, parcel.last_reason)
             return True
+        body = self._body(app, now, at)
         parcel.attempts += 1
-        at = shared.wall()
-        answer = await shared.send(webhook, parcel.body.content, headers_of(webhook, parcel.body))
+        answer = await shared.send(webhook, body.content, headers_of(webhook, body))
         return self._conclude(webhook, answer, at)
+
+    def _body(self, app: App, now: float, wall: float) -> SignedBody:
+        """The parcel's, the same in each attempt; but a new one when the machine's time was set meanwhile.
+
+        Receivers compare it with their own, so the right time is what counts.
+        """
+        parcel = self._parcel
+        if parcel.body is None or abs(wall - now - parcel.wall_offset) > _CLOCK_WAS_SET:
+            parcel.body = signed_body(app, [each.entry for each in parcel.pendings], wall)
+            parcel.wall_offset = wall - now
+        return parcel.body
 
     def _conclude(self, webhook: Webhook, answer: Answer, at: float) -> bool:
         shared, parcel, now = self._shared, self._parcel, self._clock()
@@ -164,4 +176,5 @@ class Flight:
         positions = self._parcel.positions
         self._queue.drop(self._parcel, self._clock())
         self._shared.ledger.finish(self._app_id, positions)
+        self._shared.numbers.of(self._app_id).unwanted += len(positions)
         self._shared.log.unwanted(self._app_id, self._webhook_id, len(positions), why)

@@ -2,7 +2,8 @@
 
 A lane reads what waits, page by page, and sorts it into a queue per webhook; each queue says what may be sent
 next. A webhook that takes nothing fills its queue and no more: what is beyond stays in the outbox and is read
-again for it later, while the lane reads on for the others.
+again for it later, while the lane reads on for the others. The outbox is told what was left out: there events
+can undo each other, as they can in a queue, because nobody has sent any of them.
 """
 
 import asyncio
@@ -33,10 +34,20 @@ class _Target:
 
 
 class Lane:
-    """Runs until `cancel`, or until `until`, in seconds of the running loop's clock."""
+    """Runs until `cancel`, or until `until`, in seconds of the running loop's clock.
 
-    def __init__(self, app_id: str, shared: Delivering, until: float) -> None:
+    `worker` has the claim. `told` are the apps of which the outbox was told what is left out, also by earlier
+    lanes, which is out of date when a new one begins.
+    """
+
+    def __init__(
+        self, worker: str, app_id: str, shared: Delivering, until: float, told: set[str]
+    ) -> None:
         self.app_id = app_id
+        self._worker = worker
+        self._told = told
+        #: By webhook, what the outbox knows to be left out.
+        self._left_out: dict[str, str] = {}
         #: When this process last appended something.
         self.woken_at = float("-inf")
         self._shared = shared
@@ -100,7 +111,7 @@ class Lane:
         try:
             while True:
                 self._woken.clear()
-                can_read = await self._read()
+                can_read = not self._shared.ledger.is_full and await self._read()
                 self._send()
                 if not can_read or not self._has_more():
                     await self._wait(can_read=can_read)
@@ -130,6 +141,9 @@ class Lane:
     async def _read(self) -> bool:
         """A page, and one for a webhook that had to be left out. False when it cannot be done now."""
         try:
+            if self._told and not self._left_out and self.app_id in self._told:
+                await self._shared.outbox.leave_out(self._worker, self.app_id, {})
+                self._told.discard(self.app_id)
             app = await self._shared.apps.by_id(self.app_id)
             self._shape(app)
             if self._more:
@@ -137,6 +151,7 @@ class Lane:
             for webhook_id, target in self._targets.items():
                 if _is_hungry(target):
                     await self._resume(app, webhook_id, target)
+            await self._tell_left_out()
         except (OutboxUnavailable, ClusterUnavailable) as error:
             logger.debug("webhook events of app %s cannot be read: %s", self.app_id, error)
             return False
@@ -169,9 +184,23 @@ class Lane:
                 target.resume_after = self._read_to
             self._read_to = pending.position
 
+    async def _tell_left_out(self) -> None:
+        """The outbox hears from where on nothing was read, once for each webhook: `take` changes it."""
+        now = {
+            webhook_id: self._left_out.get(webhook_id, target.resume_after)
+            for webhook_id, target in self._targets.items()
+            if target.resume_after is not None
+        }
+        if now.keys() - self._left_out.keys():
+            self._told.add(self.app_id)
+            await self._shared.outbox.leave_out(self._worker, self.app_id, now)
+            self._left_out = now
+
     async def _resume(self, app: App | None, webhook_id: str, target: _Target) -> None:
         before = target.resume_after or ""
-        page = await self._shared.outbox.pending(self.app_id, before, PAGE)
+        page = await self._shared.outbox.take(self._worker, self.app_id, webhook_id, before, PAGE)
+        if len(page) < PAGE:
+            self._left_out.pop(webhook_id, None)
         for pending in page:
             if pending.entry.webhook == webhook_id and not self._take(app, target, pending):
                 target.resume_after = before
@@ -186,11 +215,17 @@ class Lane:
             return True
         if webhook_of(app, entry.webhook) is None:
             self._shared.ledger.finish(self.app_id, [position])
+            self._shared.numbers.of(self.app_id).unwanted += 1
             self._shared.log.unwanted(self.app_id, entry.webhook, 1, why_unwanted(app))
             return True
         if not target.queue.offer(pending, self._loop.time()):
             return False
         self._here.add(position)
+        undone = target.queue.undone()
+        if undone:
+            self._here.difference_update(undone)
+            self._shared.numbers.of(self.app_id).undone += len(undone)
+            self._shared.ledger.finish(self.app_id, undone)
         return True
 
     # Sending

@@ -13,16 +13,32 @@ from pusher_server.webhooks.outbox import Backlog
 class AppNumbers:
     """One app's."""
 
-    __slots__ = ("attempts", "dead", "delivered", "dropped", "failures", "oldest", "waiting")
+    __slots__ = (
+        "attempts",
+        "crowded_out",
+        "dead",
+        "delivered",
+        "dropped_in_memory",
+        "failures",
+        "oldest",
+        "undone",
+        "unwanted",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         #: Requests, and those of them that no 2xx answered.
         self.attempts = 0
         self.failures = 0
-        #: Entries: accepted by their webhook, given up, lost because the outbox could not keep them.
+        #: Entries: accepted by their webhook, given up.
         self.delivered = 0
         self.dead = 0
-        self.dropped = 0
+        #: Lost: because the outbox could not keep them, because too many waited, because nobody wants them now.
+        self.dropped_in_memory = 0
+        self.crowded_out = 0
+        self.unwanted = 0
+        #: Not sent, because one undid the other while both waited.
+        self.undone = 0
         #: Entries that wait, if the app is ours to deliver; the oldest in seconds of the epoch.
         self.waiting = 0
         self.oldest: float | None = None

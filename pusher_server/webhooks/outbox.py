@@ -7,7 +7,7 @@ claim has run out. `tests/contract/test_outbox.py` holds every outbox to the rul
 Every verb may raise OutboxUnavailable: the file or the server cannot be had now; try again later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
@@ -91,6 +91,17 @@ class Dead(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Appended(NamedTuple):
+    """What became of entries besides being kept, by app id.
+
+    `crowded_out` were given up untried, because too many waited. `undone` are not sent, because one of them
+    undid the other while both waited (`undoing`).
+    """
+
+    crowded_out: Mapping[str, int] = {}
+    undone: Mapping[str, int] = {}
+
+
 class Backlog(Struct, frozen=True):
     """What of an app waits: how many entries, since when the oldest (seconds of the epoch), and dead ones."""
 
@@ -102,16 +113,20 @@ class Backlog(Struct, frozen=True):
 class Outbox(Protocol):
     """Kept entries, claims, the delivery log and the dead letters."""
 
-    async def append(self, decisions: Sequence[Decision]) -> None:
+    async def append(self, decisions: Sequence[Decision]) -> Appended:
         """Keep what was decided, in this order. When it returns, a crash loses none of it.
 
-        An entry whose id and webhook wait already, or were delivered lately, is not kept twice.
+        An entry whose id and webhook wait already, or were delivered lately, is not kept twice. What waits
+        beyond what `leave_out` has named, and what undoes it, are not sent. When too many of an app wait, those
+        go first of which most wait: of a webhook and kind of event, then of a channel, then the oldest
+        (`crowding`).
         """
 
     async def claim(self, worker: str, seconds: float) -> list[str]:
         """Apps that have something waiting and that `worker` alone may deliver for the next `seconds`.
 
-        Renews its claims and takes those that nobody has.
+        Renews its claims and takes those that nobody has. Whatever the machines' clocks do meanwhile, a claim
+        that is renewed is kept, and one that is not runs out after the seconds for which it was taken.
         """
 
     async def release(self, worker: str) -> None:
@@ -119,6 +134,20 @@ class Outbox(Protocol):
 
     async def pending(self, app_id: str, after: str, limit: int) -> list[Pending]:
         """Up to `limit` waiting entries beyond the position `after` ("" is the beginning), in order."""
+
+    async def leave_out(self, worker: str, app_id: str, beyond: Mapping[str, str]) -> None:
+        """By webhook, the position beyond which `worker` has read none of its entries but by `take`.
+
+        In the place of what was named before. Nothing comes of it unless the app is the worker's.
+        """
+
+    async def take(
+        self, worker: str, app_id: str, webhook: str, after: str, limit: int
+    ) -> list[Pending]:
+        """As `pending`, of all webhooks; what is given is left out no longer for this one.
+
+        With less than `limit`, there is nothing more to leave out.
+        """
 
     async def finish(self, app_id: str, positions: Sequence[str]) -> None:
         """They were delivered, or are no longer wanted."""

@@ -14,11 +14,13 @@ _FLAGS = {
     "claim": " flags=allow-oom",
     "finish": " flags=allow-oom",
     "forget": " flags=allow-oom",
+    "leave_out": " flags=allow-oom",
     "log": " flags=no-writes",
     "note": " flags=allow-oom",
     "record": "",
     "release": " flags=allow-oom",
     "resend": "",
+    "take": " flags=allow-oom",
 }
 
 

@@ -32,6 +32,17 @@ _CHECKED = 67_108_864
 #: Bytes of the write-ahead log that are kept for the next time.
 _WAL_KEPT = 67_108_864
 
+#: What later releases have added to `_TABLES`; earlier ones of the same version go on with such a file.
+_ADDED = """
+ALTER TABLE entries ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+ALTER TABLE entries ADD COLUMN user TEXT NOT NULL DEFAULT '';
+CREATE INDEX entries_by_kind ON entries (app, webhook, kind, channel, user, position);
+-- Entries of a webhook beyond the position are nowhere but here, as long as the app is the worker's.
+CREATE TABLE left_out (
+    app TEXT NOT NULL, webhook TEXT NOT NULL, worker TEXT NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (app, webhook)
+) WITHOUT ROWID;
+"""
 _TABLES = """
 CREATE TABLE entries (
     position INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
@@ -161,6 +172,7 @@ class SqliteFile:
                 is_ready = self._is_outbox(db)
                 if is_ready and self._found() == identity:
                     self._check(db)
+                    _bring_up(db)
                     db.execute("PRAGMA synchronous = FULL")
                     db.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
                     self._identity = identity
@@ -211,7 +223,7 @@ class SqliteFile:
         with closing(sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.executescript(
-                f"BEGIN IMMEDIATE; {_TABLES}"
+                f"BEGIN IMMEDIATE; {_TABLES} {_ADDED}"
                 f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
             )
         found = self._opened()
@@ -251,6 +263,22 @@ class _Damaged(sqlite3.DatabaseError):
     """What `PRAGMA quick_check` has found."""
 
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+def _bring_up(db: sqlite3.Connection) -> None:
+    """Add what a file of an earlier release lacks. Its entries have no kind."""
+    present = "SELECT count(*) FROM sqlite_master WHERE name = 'left_out'"
+    if _row(db, present) == (1,):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if _row(db, present) == (0,):  # another process may have done it meanwhile
+            for statement in _ADDED.split(";")[:-1]:
+                db.execute(statement)
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

@@ -11,11 +11,12 @@ server runs is begun anew, too.
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pusher_server.webhooks.crowding import Crowding
 from pusher_server.webhooks.outbox import (
+    Appended,
     Attempt,
     Backlog,
     Dead,
@@ -35,11 +36,12 @@ WINDOW = 0.005
 
 
 class SqliteOutbox(Outbox):
-    """Opens the file when it is first asked. `clock` gives seconds of the epoch; all processes share it.
+    """Opens the file when it is first asked.
 
+    `clock` gives seconds of the epoch, `steady` those of a clock that only rises, the same for all processes.
     `waiting` and `dead_letters` are the most entries of an app that wait or are kept as dead: what is beyond
-    goes, the oldest first, from waiting to dead and from dead away. `log_size` is lines of one webhook.
-    `window` is in seconds.
+    goes, from waiting to dead (`crowding` says which) and from dead away, the oldest first. `log_size` is lines
+    of one webhook. `window` is in seconds.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class SqliteOutbox(Outbox):
         path: Path,
         *,
         clock: Callable[[], float],
+        steady: Callable[[], float] = time.monotonic,
         waiting: int = 100_000,
         dead_letters: int = 1_000,
         log_size: int = 200,
@@ -56,14 +59,16 @@ class SqliteOutbox(Outbox):
         bounds = Bounds(
             waiting=waiting, dead=dead_letters, log=log_size, crowded_out=self._crowding.reason
         )
-        self._tables = Tables(bounds, clock)
+        self._tables = Tables(bounds, steady, clock)
         self._file = SqliteFile(path, clock)
         self._thread = SqliteThread(self._file, window)
 
-    async def append(self, decisions: Sequence[Decision]) -> None:
+    async def append(self, decisions: Sequence[Decision]) -> Appended:
         """See `Outbox`."""
         tables = self._tables
-        self._crowding.note(await self._thread.write(lambda db: tables.append(db, decisions)))
+        appended = await self._thread.write(lambda db: tables.append(db, decisions))
+        self._crowding.note(appended.crowded_out)
+        return appended
 
     async def claim(self, worker: str, seconds: float) -> list[str]:
         """See `Outbox`."""
@@ -76,6 +81,20 @@ class SqliteOutbox(Outbox):
     async def pending(self, app_id: str, after: str, limit: int) -> list[Pending]:
         """See `Outbox`."""
         return await self._thread.read(lambda db: self._tables.pending(db, app_id, after, limit))
+
+    async def leave_out(self, worker: str, app_id: str, beyond: Mapping[str, str]) -> None:
+        """See `Outbox`."""
+        await self._thread.write(lambda db: self._tables.leave_out(db, worker, app_id, beyond))
+
+    async def take(
+        self, worker: str, app_id: str, webhook: str, after: str, limit: int
+    ) -> list[Pending]:
+        """See `Outbox`."""
+
+        def take(db: sqlite3.Connection) -> list[Pending]:
+            return self._tables.take(db, worker, app_id, webhook, after, limit)
+
+        return await self._thread.write(take)
 
     async def finish(self, app_id: str, positions: Sequence[str]) -> None:
         """See `Outbox`."""

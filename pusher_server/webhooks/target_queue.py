@@ -4,6 +4,7 @@ The rules, which `tests/unit/webhooks/test_target_queue.py` checks over random h
 
 - Entries of a channel leave in the order in which they were offered. A channel has at most one parcel open:
   from `next` until `done`, `drop` or a `failed` that was the last. Other channels do not wait for it.
+- What undoes an entry that is in no parcel yet, and that entry, are not sent (`undoing`).
 - A parcel that failed is due again after 1 s, 2 s, … 60 s, counted from the end of the attempt, and a last time
   just before its body would be too old (PROTOCOL §8.4). A parcel that is due goes before a new one.
 - At most `WIDTH` parcels fly at once, and a single one while the target gives no answer: what hangs keeps
@@ -11,6 +12,7 @@ The rules, which `tests/unit/webhooks/test_target_queue.py` checks over random h
 """
 
 import heapq
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -18,6 +20,7 @@ from typing import NamedTuple
 
 from pusher_server.webhooks.outbox import Pending
 from pusher_server.webhooks.requests import SignedBody
+from pusher_server.webhooks.undoing import Subject, subject_of
 
 #: Requests to one webhook at a time.
 WIDTH = 4
@@ -52,10 +55,19 @@ class Pace(NamedTuple):
 class Parcel:
     """Entries that share one request, and what has been tried.
 
-    Whoever makes the attempts counts them; `body` and `made_at` are set at the first one.
+    Whoever makes the attempts counts them; `body` and `made_at` are set at the first one. `wall_offset` is how
+    far the epoch's clock was ahead of ours when the body was made, in seconds.
     """
 
-    __slots__ = ("attempts", "body", "channels", "last_reason", "made_at", "pendings")
+    __slots__ = (
+        "attempts",
+        "body",
+        "channels",
+        "last_reason",
+        "made_at",
+        "pendings",
+        "wall_offset",
+    )
 
     def __init__(self, pendings: Sequence[Pending]) -> None:
         self.pendings = pendings
@@ -63,6 +75,7 @@ class Parcel:
         self.attempts = 0
         self.body: SignedBody | None = None
         self.made_at = 0.0
+        self.wall_offset = 0.0
         #: Why the last attempt went wrong.
         self.last_reason = ""
 
@@ -72,6 +85,17 @@ class Parcel:
         return [each.position for each in self.pendings]
 
 
+class _Waiting(NamedTuple):
+    """An entry that is in no parcel, numbered in the order of offering.
+
+    `subject` is what it tells, if that can be undone.
+    """
+
+    number: int
+    pending: Pending
+    subject: Subject | None
+
+
 class TargetQueue:
     """An event per request until `shape` says otherwise."""
 
@@ -79,8 +103,12 @@ class TargetQueue:
         self._pace = pace
         self._batch_events = 1
         self._batch_window = 0.0
-        #: By channel, what is in no parcel yet, numbered in the order of offering; none is empty.
-        self._waiting: dict[str, deque[tuple[int, Pending]]] = {}
+        #: By channel, what is in no parcel yet, in the order of offering; none is empty.
+        self._waiting: dict[str, deque[_Waiting]] = {}
+        #: Of it what can be undone: by channel and subject, its number.
+        self._undoable: dict[tuple[str, Subject], int] = {}
+        #: Positions of entries that need not be sent any more.
+        self._undone: list[str] = []
         self._numbers = count()
         #: Of those channels the ones without an open parcel, first come first served.
         self._ready: dict[str, None] = {}
@@ -106,16 +134,28 @@ class TargetQueue:
 
     def offer(self, pending: Pending, now: float) -> bool:
         """One more entry, later than all before; False when there is no room."""
+        subject, channel = subject_of(pending.entry), pending.entry.channel
+        if self._undo(channel, subject.undone) and subject.is_undoing:
+            self._undone.append(pending.position)
+            return True
         if self._room <= 0:
             return False
         self._room -= _cost(pending)
-        channel = pending.entry.channel
-        self._waiting.setdefault(channel, deque()).append((next(self._numbers), pending))
+        number = next(self._numbers)
+        known = subject if subject.may_be_undone else None
+        self._waiting.setdefault(channel, deque()).append(_Waiting(number, pending, known))
+        if known is not None and self._undoable.pop((channel, known), None) is None:
+            self._undoable[channel, known] = number  # of two comings in a row neither can be undone
         if channel not in self._busy:
             if not self._ready:
                 self._ripe_at = now + self._batch_window
             self._ready[channel] = None
         return True
+
+    def undone(self) -> list[str]:
+        """Positions of what was offered and need not be sent, since the last time."""
+        undone, self._undone = self._undone, []
+        return undone
 
     def next(self, now: float) -> Parcel | None:
         """What is to be sent now; None when nothing is."""
@@ -178,14 +218,14 @@ class TargetQueue:
 
     def _gathered(self, now: float) -> Parcel:
         """A new parcel of what is ready, in the order in which it was offered."""
-        numbered = sorted(self._taken(), key=lambda each: each[0])
-        parcel = Parcel([pending for _, pending in numbered])
+        taken = sorted(self._taken(), key=lambda each: each.number)
+        parcel = Parcel([each.pending for each in taken])
         self._busy |= parcel.channels
         self._open += 1
         self._ripe_at = now  # what is left has waited long enough
         return parcel
 
-    def _taken(self) -> Iterator[tuple[int, Pending]]:
+    def _taken(self) -> Iterator[_Waiting]:
         left = self._batch_events
         while left and self._ready:
             channel = next(iter(self._ready))
@@ -193,9 +233,37 @@ class TargetQueue:
             waiting = self._waiting[channel]
             while left and waiting:
                 left -= 1
-                yield waiting.popleft()
+                taken = waiting.popleft()
+                self._forget(channel, taken)
+                yield taken
             if not waiting:
                 del self._waiting[channel]
+
+    def _undo(self, channel: str, subject: Subject | None) -> bool:
+        """Take out what waits of it; whether there was anything."""
+        number = None if subject is None else self._undoable.get((channel, subject))
+        if number is None:
+            return False
+        waiting = self._waiting[channel]
+        # It is near the end as a rule.
+        place = next(
+            place for place in range(len(waiting) - 1, -1, -1) if waiting[place].number == number
+        )
+        undone = waiting[place]
+        del waiting[place]
+        self._forget(channel, undone)
+        self._room += _cost(undone.pending)
+        self._undone.append(undone.pending.position)
+        if not waiting:
+            del self._waiting[channel]
+            self._ready.pop(channel, None)
+        return True
+
+    def _forget(self, channel: str, waiting: _Waiting) -> None:
+        """It can be undone no longer."""
+        key = None if waiting.subject is None else (channel, waiting.subject)
+        if key is not None and self._undoable.get(key) == waiting.number:
+            del self._undoable[key]
 
     def _put_back(self, parcel: Parcel, due: float) -> None:
         self._flying -= 1
@@ -213,4 +281,4 @@ class TargetQueue:
 
 
 def _cost(pending: Pending) -> int:
-    return _OVERHEAD + len(pending.entry.event)
+    return _OVERHEAD + sys.getsizeof(pending.entry.event)

@@ -92,7 +92,8 @@ def test_webhooks_are_told_by_app(world: World, counted: Counted) -> None:
             failures=5,
             delivered=9,
             dead=2,
-            dropped=1,
+            dropped={"crowded_out": 1, "memory": 4},
+            undone=6,
         ),
         WebhookReading(
             app_id="2",
@@ -102,7 +103,8 @@ def test_webhooks_are_told_by_app(world: World, counted: Counted) -> None:
             failures=0,
             delivered=1,
             dead=0,
-            dropped=0,
+            dropped={},
+            undone=0,
         ),
     ]
     assert counted.value(catalogue.WEBHOOKS_WAITING, "1") == 3
@@ -111,7 +113,9 @@ def test_webhooks_are_told_by_app(world: World, counted: Counted) -> None:
     assert counted.value(catalogue.WEBHOOK_FAILURES, "1") == 5
     assert counted.value(catalogue.WEBHOOK_EVENTS, "1") == 9
     assert counted.value(catalogue.WEBHOOK_DEAD, "1") == 2
-    assert counted.value(catalogue.WEBHOOK_DROPPED, "1") == 1
+    assert counted.value(catalogue.WEBHOOK_DROPPED, "1", "crowded_out") == 1
+    assert counted.value(catalogue.WEBHOOK_DROPPED, "1", "memory") == 4
+    assert counted.value(catalogue.WEBHOOK_UNDONE, "1") == 6
     assert counted.value(catalogue.WEBHOOKS_OLDEST, "2") == 0
     world.clock.advance(5)
     assert counted.value(catalogue.WEBHOOKS_OLDEST, "1") == 12

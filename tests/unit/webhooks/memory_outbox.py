@@ -1,8 +1,9 @@
 """An outbox in memory: the seam's rules in as few lines as they take, and faults on demand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pusher_server.webhooks.outbox import (
+    Appended,
     Attempt,
     Backlog,
     Dead,
@@ -13,6 +14,7 @@ from pusher_server.webhooks.outbox import (
     Pending,
     Presence,
 )
+from pusher_server.webhooks.undoing import subject_of
 
 
 class MemoryOutbox(Outbox):
@@ -29,16 +31,45 @@ class MemoryOutbox(Outbox):
         self.attempts: list[tuple[str, Attempt]] = []
         #: App -> worker and until when.
         self.claims: dict[str, tuple[str, float]] = {}
+        #: App -> worker and what it has left out, by webhook; and what was undone there.
+        self.left_out: dict[str, tuple[str, dict[str, str]]] = {}
+        self.undone: list[Entry] = []
         #: Calls of `append`, with what they brought.
         self.appended: list[list[Decision]] = []
 
-    async def append(self, decisions: Sequence[Decision]) -> None:
+    async def append(self, decisions: Sequence[Decision]) -> Appended:
         self._check()
         self.appended.append(list(decisions))
+        undone: dict[str, int] = {}
         for each in decisions:
             if self._is_news(each):
                 for entry in each.entries:
-                    self._put(each.app_id, entry)
+                    before = self._undone(each.app_id, entry)
+                    if before is not None:
+                        self.undone.append(self.waiting[each.app_id].pop(before))
+                        undone[each.app_id] = undone.get(each.app_id, 0) + 1
+                    if before is not None and subject_of(entry).is_undoing:
+                        self.undone.append(entry)
+                        undone[each.app_id] += 1
+                    else:
+                        self._put(each.app_id, entry)
+        return Appended(undone=undone)
+
+    def _undone(self, app_id: str, entry: Entry) -> str | None:
+        """The position of the latest that it undoes, among those that were left out."""
+        worker, left_out = self.left_out.get(app_id, ("", {}))
+        beyond = left_out.get(entry.webhook)
+        undone = subject_of(entry).undone
+        if undone is None or beyond is None or self.claims.get(app_id, ("",))[0] != worker:
+            return None
+        places = [
+            position
+            for position, each in self.waiting.get(app_id, {}).items()
+            if (each.webhook, each.channel) == (entry.webhook, entry.channel)
+            and position > beyond
+            and subject_of(each) == undone
+        ]
+        return places[-1] if places else None
 
     def _is_news(self, decision: Decision) -> bool:
         presence = decision.presence
@@ -65,6 +96,8 @@ class MemoryOutbox(Outbox):
         for app_id, waiting in self.waiting.items():
             owner, until = self.claims.get(app_id, (worker, 0.0))
             if waiting and (owner == worker or until <= now):
+                if owner != worker:
+                    self.left_out.pop(app_id, None)
                 self.claims[app_id] = (worker, now + seconds)
                 found.append(app_id)
         return found
@@ -81,6 +114,23 @@ class MemoryOutbox(Outbox):
             if position > after
         ]
         return found[:limit]
+
+    async def leave_out(self, worker: str, app_id: str, beyond: Mapping[str, str]) -> None:
+        self._check()
+        if self.claims.get(app_id, ("",))[0] == worker:
+            self.left_out[app_id] = (worker, dict(beyond))
+
+    async def take(
+        self, worker: str, app_id: str, webhook: str, after: str, limit: int
+    ) -> list[Pending]:
+        found = await self.pending(app_id, after, limit)
+        owner, left_out = self.left_out.get(app_id, ("", {}))
+        if worker == owner == self.claims.get(app_id, ("",))[0]:
+            if len(found) < limit:
+                left_out.pop(webhook, None)
+            elif webhook in left_out:
+                left_out[webhook] = found[-1].position
+        return found
 
     async def finish(self, app_id: str, positions: Sequence[str]) -> None:
         self._check()

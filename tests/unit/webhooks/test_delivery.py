@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections import defaultdict
+from collections.abc import Mapping
 
 import pytest
 
@@ -298,6 +299,106 @@ def test_a_new_secret_signs_new_bodies_and_retries_keep_theirs() -> None:
         assert (
             dict(second.headers)["X-Pusher-Signature"] != dict(first.headers)["X-Pusher-Signature"]
         )
+
+    simulate(play)
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, -3_600.0, 3_600.0, 86_400.0])
+def test_a_clock_that_is_set_makes_new_bodies_and_changes_no_pause(
+    jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Receivers compare `time_ms` with their own time, and refuse what is five minutes off."""
+
+    async def play() -> None:
+        app = an_app("1", hook("a"))
+        world = World(app)
+        offset = 0.0
+        monkeypatch.setattr(world, "wall", lambda: EPOCH + world.loop.time() + offset)
+        world.targets.behaviour = lambda post: (503, 0.0)
+        world.deliverer()
+        await world.append(app, "room")
+        await asyncio.sleep(20.0)
+        offset = jump
+        await world.drained()
+        posts = world.targets.posts
+        assert [round(post.at - posts[0].at) for post in posts] == [
+            0, 1, 3, 7, 15, 31, 63, 123, 183, 243, 289,
+        ]  # fmt: skip
+        assert len({post.body for post in posts[:5]}) == 1
+        assert len({post.body for post in posts[5:]}) == 1
+        body = json.loads(posts[5].body)
+        assert body["time_ms"] == pytest.approx((EPOCH + jump + posts[5].at) * 1_000, abs=20)
+        assert {post.ids for post in posts} == {("e1",)}
+        (dead,) = await world.outbox.dead("1")
+        assert dead.at == pytest.approx(EPOCH + jump + posts[-1].at, abs=1)
+        assert world.numbers.latency.total >= 0
+
+    simulate(play)
+
+
+def test_comings_and_goings_of_a_stranger_crowd_out_nobody() -> None:
+    """While the target hangs: what undoes each other takes no room, neither in the queue nor in the outbox."""
+
+    async def play() -> None:
+        target = hook("a")
+        app = an_app("1", target)
+        world = World(app)
+        world.targets.behaviour = lambda post: (0, 10.0) if post.at < 100 else (200, 0.01)
+        world.deliverer()
+        most = 0
+        (early,) = await world.append(app, "victim")
+        for start in range(0, 6_000, 100):
+            names = [f"c{number}" for number in range(start, start + 100)]
+            await world.append(app, *names)
+            await asyncio.sleep(0.05)
+            if start >= 500:  # the undo window
+                gone = [f"c{number}" for number in range(start - 500, start - 400)]
+                await world.append(app, *gone, kind="channel_vacated")
+            most = max(most, len(world.outbox.waiting["1"]))
+        assert most < 5_000
+        (late,) = await world.append(app, "victim", kind="channel_vacated")
+        await world.drained()
+        accepted = world.targets.accepted_ids(target.url)
+        assert {early, late} < set(accepted)
+        assert len(accepted) < 5_000
+        undone = world.numbers.of("1").undone + len(world.outbox.undone)
+        assert len(accepted) + undone == 6_000 + 5_500 + 2
+        told: dict[str, list[str]] = defaultdict(list)
+        for post in world.targets.accepted:
+            for event in json.loads(post.body)["events"]:
+                told[event["channel"]].append(event["name"])
+        for number in range(5_000):
+            assert told.get(f"c{number}", []) in ([], ["channel_occupied", "channel_vacated"])
+        assert not world.outbox.left_out.get("1", ("", {}))[1]
+
+    simulate(play)
+
+
+def test_a_lane_that_begins_anew_takes_back_what_an_earlier_one_has_left_out() -> None:
+    """Or what it sends could still be undone in the outbox."""
+
+    async def play() -> None:
+        app = an_app("1", hook("a"))
+        world = World(app)
+        world.targets.behaviour = lambda post: (200, 1_000.0)
+        world.deliverer()
+        await world.append(app, *(f"c{number}" for number in range(3_000)))
+        await asyncio.sleep(2.0)
+        assert world.outbox.left_out["1"][1]
+        world.outbox.trouble = "away"
+        await asyncio.sleep(LEASE + 1)
+        world.outbox.trouble = ""
+        taken: list[dict[str, str]] = []
+        leave_out = world.outbox.leave_out
+
+        async def noting(worker: str, app_id: str, beyond: Mapping[str, str]) -> None:
+            taken.append(dict(beyond))
+            await leave_out(worker, app_id, beyond)
+
+        world.outbox.leave_out = noting  # type: ignore[method-assign]
+        await asyncio.sleep(3.0)
+        assert taken[0] == {}
+        assert len(taken) == 2, "and then what it leaves out itself"
 
     simulate(play)
 

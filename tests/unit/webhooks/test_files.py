@@ -15,7 +15,7 @@ import pytest
 from pusher_server.config import WebhookSettings
 from pusher_server.webhooks import sqlite_file
 from pusher_server.webhooks.opening import FileOpening
-from pusher_server.webhooks.outbox import Decision, Entry, Outbox, OutboxUnavailable
+from pusher_server.webhooks.outbox import Appended, Decision, Entry, Outbox, OutboxUnavailable
 from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
 
 DECIDED = [Decision("1", (Entry("id", "w", "c", "{}", 1.0),))]
@@ -229,7 +229,7 @@ async def test_what_comes_together_is_one_transaction(tmp_path: Path) -> None:
             *(outbox.append([each]) for each in [*DECIDED, unwritable, decided_later()]),
             return_exceptions=True,
         )
-    assert [type(each) for each in results] == [type(None), UnicodeEncodeError, type(None)]
+    assert [type(each) for each in results] == [Appended, UnicodeEncodeError, Appended]
 
 
 def decided_later() -> Decision:

@@ -1,7 +1,7 @@
 """After a crash: what has not come back is announced as gone, once."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pusher_server.cluster.local import LocalRoster
 from pusher_server.errors import ClusterUnavailable
@@ -9,7 +9,7 @@ from pusher_server.interfaces import Topic, channels_topic, members_topic
 from pusher_server.webhooks.intake import Intake
 from pusher_server.webhooks.missing import MARGIN, Missing
 from pusher_server.webhooks.numbers import Numbers
-from pusher_server.webhooks.outbox import Presence
+from pusher_server.webhooks.outbox import Appended, Decision, Presence
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
 from tests.unit.webhooks.world import Apps, an_app, hook, simulate
 
@@ -122,11 +122,11 @@ def test_who_comes_back_just_while_it_is_announced_is_announced_as_back() -> Non
         scene = Scene(ROOM)
         append = scene.outbox.append
 
-        async def late(decisions: object) -> None:
+        async def late(decisions: Sequence[Decision]) -> Appended:
             await scene.roster.track(channels_topic("1"), "presence-room", b"1")
-            await append(decisions)  # type: ignore[arg-type]
+            return await append(decisions)
 
-        scene.outbox.append = late  # type: ignore[assignment]
+        scene.outbox.append = late  # type: ignore[method-assign]
         await scene.missing.announce()
         await scene.intake.kept()
         assert [each.split('"')[3] for each in scene.events] == [

@@ -170,6 +170,78 @@ def test_no_more_than_there_is_room_for() -> None:
     assert queue.has_room
 
 
+def told(number: int, kind: str, channel: str = "a", user: str = "") -> Pending:
+    member = f',"user_id":"{user}"' if user else ""
+    return pending(number, channel, f'{{"name":"{kind}","channel":"{channel}"{member}}}')
+
+
+def offered(*pendings: Pending) -> TargetQueue:
+    queue = TargetQueue()
+    for each in pendings:
+        assert queue.offer(each, 0.0)
+    return queue
+
+
+def all_of(queue: TargetQueue) -> list[str]:
+    """The ids of all that is sent, in order."""
+    found = []
+    while (parcel := queue.next(0.0)) is not None:
+        found += ids(parcel)
+        queue.done(parcel, 0.0)
+    assert queue.pause(0.0) is None
+    return found
+
+
+def test_what_undoes_an_entry_that_waits_is_not_sent_and_neither_is_that() -> None:
+    queue = offered(
+        told(0, "channel_occupied"),
+        told(1, "member_added", user="u"),
+        told(2, "member_added", user="v"),
+        told(3, "client_event"),
+        told(4, "member_removed", user="u"),
+        told(5, "channel_vacated"),
+        told(6, "channel_vacated", "b"),
+    )
+    assert sorted(queue.undone()) == ["000000", "000001", "000004", "000005"]
+    assert queue.undone() == []
+    assert all_of(queue) == ["e2", "e6", "e3"]
+
+
+def test_the_latest_count_is_sent() -> None:
+    queue = offered(*(told(number, "subscription_count", "ab"[number % 2]) for number in range(9)))
+    assert len(queue.undone()) == 7
+    assert sorted(all_of(queue)) == ["e7", "e8"]
+
+
+def test_what_an_attempt_has_had_is_not_undone() -> None:
+    queue = offered(told(0, "channel_occupied"))
+    parcel = attempt(queue, 0.0)
+    assert queue.offer(told(1, "channel_vacated"), 0.0)
+    assert queue.failed(parcel, 0.0, silent=False)
+    assert queue.offer(told(2, "channel_occupied"), 0.0)
+    assert queue.offer(told(3, "channel_vacated"), 0.0)
+    assert queue.undone() == ["000002", "000003"]
+    queue.done(attempt(queue, 1.0), 1.0)
+    assert ids(queue.next(1.0)) == ["e1"]
+
+
+def test_of_two_comings_in_a_row_the_leave_is_told() -> None:
+    """They are told twice when a store has lost its memory."""
+    queue = offered(*(told(number, "channel_occupied") for number in range(2)))
+    assert queue.offer(told(2, "channel_vacated"), 0.0)
+    assert all_of(queue) == ["e0", "e1", "e2"]
+
+
+def test_a_full_queue_takes_what_makes_room() -> None:
+    queue = TargetQueue()
+    number = 0
+    while queue.offer(told(number, "channel_occupied", f"c{number}"), 0.0):
+        number += 1
+    assert queue.offer(told(number, "channel_vacated", "c0"), 0.0)
+    assert queue.undone() == ["000000", f"{number:06}"]
+    assert queue.offer(told(number + 1, "channel_occupied", "d"), 0.0)
+
+
 def test_parcels_that_wait_for_another_attempt_are_bounded() -> None:
     queue = filled(*(f"c{number}" for number in range(MOST_OPEN + 1)))
     for _ in range(MOST_OPEN):

@@ -123,14 +123,20 @@ class World:
         self._deliverers.append(made)
         return made
 
-    async def append(self, app: App, *channels: str, to: Sequence[Webhook] = ()) -> list[str]:
+    async def append(
+        self,
+        app: App,
+        *channels: str,
+        to: Sequence[Webhook] = (),
+        kind: str = "channel_occupied",
+    ) -> list[str]:
         """An event on each channel for these webhooks, or all of the app; their ids."""
         decisions, ids = [], []
         for channel in channels:
             self._count += 1
             event_id = f"e{self._count}"
             ids.append(event_id)
-            event = f'{{"name":"channel_occupied","channel":"{channel}"}}'
+            event = f'{{"name":"{kind}","channel":"{channel}"}}'
             decisions.append(
                 Decision(
                     app_id=app.id,

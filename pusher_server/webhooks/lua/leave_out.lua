@@ -1,0 +1,8 @@
+-- KEYS: base. ARGV: worker, then webhooks and positions, in the place of those that it has named before.
+local base, worker = KEYS[1], ARGV[1]
+if is_of(base, worker) then
+  redis.call('DEL', base .. ':left')
+  for number = 2, #ARGV, 2 do
+    redis.call('HSET', base .. ':left', '@', worker, ARGV[number], ARGV[number + 1])
+  end
+end
