@@ -30,7 +30,7 @@ def test_nobody_feels_a_stranger(server: str) -> None:
 @pytest.mark.parametrize(
     ("bound", "flood", "complaint"),
     [
-        ("turns", "empty continuations", "units in a turn"),
+        ("turns", "long 1-byte fragments", "units in a turn"),
         ("turns", "POST /events", "units in a turn"),
     ],
 )
