@@ -91,7 +91,6 @@ def serve(
         source += f", app from {made if generated else 'PUSHER_APP_*'}"
     if config.apps_from == "database":
         source += f", apps from the database ({config.database.preset})"
-        _explain_reach(config)
     show_secret = generated or config.apps_from == "embedded"
     _run(config, path, lambda report: _announce(config, report, source, show_secret=show_secret))
 
@@ -157,6 +156,8 @@ def _read(
 
 def _announce(config: "Config", report: "StartReport", source: str, *, show_secret: bool) -> None:
     """Tell that the server runs: a page for people, or one log line for machines."""
+    if config.apps_from == "database":
+        _explain_reach(config)
     warning = banner.file_limit_warning(config, report.file_limit, report.workers)
     if config.log.format == "json":
         started = {"urls": report.urls, "loop": report.loop, "workers": report.workers}
