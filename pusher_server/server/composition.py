@@ -33,7 +33,7 @@ from pusher_server.metrics.team import alone
 from pusher_server.node.node import Node
 from pusher_server.server import cluster, webhooks
 from pusher_server.server.file_reserve import FileReserve
-from pusher_server.server.http_protocol import HttpProtocol, RequestGuard
+from pusher_server.server.http_protocol import HttpProtocol
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit
 from pusher_server.server.operations import (
@@ -43,6 +43,7 @@ from pusher_server.server.operations import (
 )
 from pusher_server.server.places import WorkerPlace
 from pusher_server.server.proxies import TrustedProxies
+from pusher_server.server.request_guard import RequestGuard
 from pusher_server.server.tls import Certificate
 from pusher_server.websocket import heartbeat
 from pusher_server.websocket.edge import WebSocketEdge

@@ -16,9 +16,9 @@ from uvicorn import Config
 from pusher_server.config import load
 from pusher_server.node.node import Node
 from pusher_server.server.composition import Server
-from pusher_server.server.http_protocol import RequestGuard
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen
+from pusher_server.server.request_guard import RequestGuard
 from pusher_server.websocket.edge import WebSocketEdge
 from tests.edge.wire import PATIENCE, Address
 from tests.serving import to_toml
