@@ -1,25 +1,25 @@
 """The API as an ASGI application: bytes in and out, and the one place where errors become answers.
 
 Plain ASGI without Starlette's router: a signed trigger costs 60 µs this way and 98 through a route
-(PERFORMANCE §4). The body is read within a limit; past it the answer goes out and the connection
-ends.
+(docs/performance.md). A body is read only for a request whose head is right. One that nobody needs is
+dropped while it is small; else the answer goes out at once and the connection ends.
 """
 
-import asyncio
-import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
 from pusher_server.auth.requests import TimestampExpired
 from pusher_server.config import HttpSettings
-from pusher_server.http_api.errors import ApiError, BodyUnread, answer_to, error_response
-from pusher_server.http_api.requests import ApiRequest
-from pusher_server.http_api.responses import PLAIN, ApiResponse, Header
-from pusher_server.http_api.routes import Api
+from pusher_server.http_api.api import Admission, Api, without_waiting
+from pusher_server.http_api.bodies import ClientLeft, RequestBody
+from pusher_server.http_api.errors import ApiError, answer_to, error_response
+from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead, body_length
+from pusher_server.http_api.responses import CLOSE, ApiResponse, Header
 from pusher_server.node.node import Node
 
 logger = logging.getLogger(__name__)
@@ -27,20 +27,36 @@ logger = logging.getLogger(__name__)
 #: A backend with a wrong clock is refused with every request; one line a minute is enough.
 _CLOCK_WARNING_INTERVAL = 60.0
 
-#: Seconds for which we still take, and drop, what a client sends after its 413.
-_LINGER_SECONDS = 2.0
-
 #: No credentials: browsers refuse them together with a wildcard (Fetch standard).
 _CORS: tuple[Header, ...] = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
     (b"access-control-allow-headers", b"*"),
 )
-_PREFLIGHT = ApiResponse(204, b"", PLAIN)
+
+#: Where in a scope's `state` the connection tells and is told what follows.
+_SEAM = "pusher_server.connection"
 
 
-class _Disconnected(Exception):
-    """The client left before its request was complete."""
+class Connection(Protocol):
+    """What the application and the server's side of a connection have to say to each other of one request.
+
+    A server without it is served as well; then a body that nobody needs is its business.
+    """
+
+    #: What is known of the request already: its answer, or that its body is wanted.
+    verdict: Admission | ApiResponse | None
+
+    def is_decided(self) -> None:
+        """The sender is known, or has been refused."""
+
+    def end_after_answer(self) -> None:
+        """The answer is out and the body is not: send no more, and drop what still comes for a while."""
+
+
+def join(state: MutableMapping[str, Any], connection: Connection) -> None:
+    """Let the application that gets a scope with this `state` know its connection."""
+    state[_SEAM] = connection
 
 
 def create_api(
@@ -62,31 +78,68 @@ class ApiApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"the API serves http, not {scope['type']}")
-        unread = False
+        connection: Connection | None = scope.get("state", {}).get(_SEAM)
+        head = _head(scope)
+        body = RequestBody(receive, head.length)
         try:
-            response = await self._answer(scope, receive)
-        except _Disconnected:
+            response = await self._response(head, body, connection)
+            keep = CLOSE not in response.headers and await body.drop(UNWANTED_BODY_BYTES)
+        except ClientLeft:
             return
-        except Exception as error:
-            unread = isinstance(error, BodyUnread)
-            response = self._refusal(error, scope["method"], scope["path"])
+        finally:
+            if connection is not None:
+                connection.is_decided()
         headers = self.headers(response)
+        if not keep and CLOSE not in headers:
+            headers.append(CLOSE)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        body = b"" if scope["method"] == "HEAD" else response.body
-        await send({"type": "http.response.body", "body": body, "more_body": unread})
-        if unread:
-            await _linger(scope, receive, self._config.request_bytes)
-            await send({"type": "http.response.body", "body": b""})
+        content = b"" if head.method == "HEAD" else response.body
+        lingering = connection is not None and not body.has_ended
+        await send({"type": "http.response.body", "body": content, "more_body": lingering})
+        if connection is not None and lingering:
+            connection.end_after_answer()
+            await body.wait_for_the_end()
 
-    def answer_now(self, request: ApiRequest) -> ApiResponse | None:
+    async def _response(
+        self, head: RequestHead, body: RequestBody, connection: Connection | None
+    ) -> ApiResponse:
+        """The answer; the body may not have been read. Raises ClientLeft."""
+        try:
+            verdict = None if connection is None else connection.verdict
+            if verdict is None:
+                verdict = await self._api.admit(head)
+            if isinstance(verdict, ApiResponse):
+                return verdict
+            if connection is not None:
+                connection.is_decided()
+            content = await body.gather(verdict.limit)
+            if content is None:
+                raise self._api.excess(verdict)
+            return await self._api.answer(verdict, content)
+        except ClientLeft:
+            raise
+        except Exception as error:
+            return self._refusal(error, head)
+
+    def admit_now(self, head: RequestHead) -> Admission | ApiResponse | None:
+        """What can be said of a request before its body: its answer, or that the body is wanted.
+
+        None when its app has to be looked up elsewhere first.
+        """
+        try:
+            return without_waiting(self._api.admit(head))
+        except Exception as error:
+            return self._refusal(error, head)
+
+    def answer_now(self, admission: Admission, body: bytes) -> ApiResponse | None:
         """The answer to a publication, for whoever has the whole request and no ASGI cycle.
 
         None when it would have to wait for something; nothing has happened then.
         """
         try:
-            return self._api.answer_now(request)
+            return self._api.answer_now(admission, body)
         except Exception as error:
-            return self._refusal(error, request.method, request.path.decode("latin-1"))
+            return self._refusal(error, admission.head)
 
     def headers(self, response: ApiResponse) -> list[Header]:
         """All headers that belong to this answer."""
@@ -97,26 +150,13 @@ class ApiApplication:
             headers += _CORS
         return headers
 
-    async def _answer(self, scope: Scope, receive: Receive) -> ApiResponse:
-        method: str = scope["method"]
-        if method == "OPTIONS" and self._config.cors:
-            return _PREFLIGHT
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        body = b""
-        if b"content-length" in headers or b"transfer-encoding" in headers:
-            body = await _read_body(headers, receive, self._config.request_bytes)
-        path = scope.get("raw_path") or quote(scope["path"]).encode()
-        encoding = headers.get(b"content-encoding", b"")
-        return await self._api.answer(
-            ApiRequest(method, path, scope["query_string"], body, encoding)
-        )
-
-    def _refusal(self, error: Exception, method: str, path: str) -> ApiResponse:
+    def _refusal(self, error: Exception, head: RequestHead) -> ApiResponse:
         """The answer to an error. Query and body stay out of the log."""
+        path = head.path.decode("latin-1")
         known = answer_to(error)
         if known is None:
             error_id = secrets.token_hex(4)
-            fields = {"error_id": error_id, "method": method, "path": path}
+            fields = {"error_id": error_id, "method": head.method, "path": path}
             logger.error("request failed", exc_info=error, extra=fields)
             known = ApiError(500, f"Internal error {error_id}")
         elif isinstance(error, TimestampExpired):
@@ -131,38 +171,12 @@ class ApiApplication:
             logger.warning("request refused: the backend's clock differs from ours", extra=fields)
 
 
-async def _read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """The body as received. Raises ApiError (413) as soon as it is known to exceed the limit."""
-    declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and (len(declared) > 15 or int(declared) > limit):
-        raise BodyUnread(limit)  # before the first read, so nobody is told to continue
-    chunks: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Disconnected
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise BodyUnread(limit)
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-async def _linger(scope: Scope, receive: Receive, limit: int) -> None:
-    """Drop some of what is still coming before the connection closes.
-
-    Closing a socket with unread bytes resets it, and the client would lose the answer. Who waits
-    for leave to send a body sends none.
-    """
-    if any(name == b"expect" for name, _ in scope["headers"]):
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER_SECONDS):
-            while limit > 0:
-                message = await receive()
-                if not message.get("more_body", False):  # the end, or the client left
-                    return
-                limit -= len(message.get("body", b""))
+def _head(scope: Scope) -> RequestHead:
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    return RequestHead(
+        scope["method"],
+        scope.get("raw_path") or quote(scope["path"]).encode(),
+        scope["query_string"],
+        headers.get(b"content-encoding", b""),
+        body_length(headers),
+    )

@@ -10,7 +10,7 @@
 import math
 
 from pusher_server.errors import AuthenticationError, ClusterUnavailable, PusherServerError
-from pusher_server.http_api.responses import JSON, PLAIN, ApiResponse, Header
+from pusher_server.http_api.responses import CLOSE, JSON, PLAIN, ApiResponse, Header
 from pusher_server.protocol.errors import ProtocolError
 from pusher_server.protocol.text import quoted
 
@@ -34,7 +34,7 @@ class BodyUnread(ApiError):
     """The body exceeds the limit and is not read on."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(413, _too_large(limit), (b"connection", b"close"))
+        super().__init__(413, _too_large(limit), CLOSE)
 
 
 def missing(parameter: str) -> ApiError:

@@ -1,6 +1,7 @@
 """What an endpoint is given, and how its parameters are read: from the body, or from the query."""
 
 import zlib
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -9,16 +10,32 @@ from pusher_server.auth.requests import Query
 from pusher_server.errors import PusherServerError
 from pusher_server.http_api.errors import ApiError, body_too_large
 
+#: So much of a body that nobody needs is read all the same, so that the connection can be kept.
+UNWANTED_BODY_BYTES = 65_536
+#: Longer numbers of bytes are beyond every limit, and `int` is slow on endless ones.
+_LENGTH_DIGITS = 15
 
-class ApiRequest(Struct, frozen=True):
-    """An HTTP request as it was received: path percent-encoded, body not yet decoded."""
+
+class RequestHead(Struct, frozen=True, gc=False):
+    """What stands before the body of an HTTP request; the path percent-encoded, as received."""
 
     method: str
     path: bytes
     query: bytes = b""
-    body: bytes = b""
     #: The Content-Encoding header, empty when there is none.
     encoding: bytes = b""
+    #: The size of the body; None when only its end will tell.
+    length: int | None = 0
+
+
+def body_length(headers: Mapping[bytes, bytes]) -> int | None:
+    """How many bytes of body these headers announce; None when only the end will tell (chunked)."""
+    if b"transfer-encoding" in headers:
+        return None
+    declared = headers.get(b"content-length", b"0").strip()
+    if not declared.isdigit():
+        return None
+    return int(declared) if len(declared) <= _LENGTH_DIGITS else 10**_LENGTH_DIGITS
 
 
 class Call(Struct, frozen=True):

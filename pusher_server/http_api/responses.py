@@ -6,6 +6,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+#: The connection ends with the answer.
+CLOSE = (b"connection", b"close")
+
 JSON = b"application/json"
 PLAIN = b"text/plain; charset=utf-8"
 

@@ -55,6 +55,8 @@ class Operations:
         route = self._routes.get(path.rstrip("/") or "/")
         if route is None:
             return _text(404, "Not found\n")
+        if method == "OPTIONS":  # HAProxy's `option httpchk` asks so by default
+            return OperationsAnswer(200, b"", headers=(("allow", "GET, HEAD, OPTIONS"),))
         if method not in ("GET", "HEAD"):
             return OperationsAnswer(405, b"Method not allowed\n", headers=(("allow", "GET, HEAD"),))
         if route in (self._metrics, self._usage) and not self._may_read(headers):

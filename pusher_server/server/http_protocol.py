@@ -1,8 +1,11 @@
-"""uvicorn's HTTP protocol with five additions: our WebSocket upgrade, a short way for publications,
-time-outs, a bound on headers, bounded work per turn of the loop (`paced_protocol`).
+"""uvicorn's HTTP protocol with six additions: our WebSocket upgrade, a short way for publications, time-outs,
+bounds on heads, heads that are judged before their bodies are there, bounded work per turn of the loop.
 
 The short way: the body of a publication is gathered here, answered in the same step and written at once.
 Through an ASGI cycle it costs twice as much (docs/performance.md).
+
+No body is kept for a stranger: the head says who signs, and only then the body is gathered. What nobody
+needs is dropped here or by the application, and of a large one only the beginning.
 
 It leans on parts of `HttpToolsProtocol` that uvicorn does not document: the constructor's arguments,
 `handle_websocket_upgrade`'s moment, `scope`, `headers`, `cycle`, the parser's callbacks. The minor
@@ -10,55 +13,35 @@ version is pinned, and `tests/edge/test_uvicorn_contract.py` holds each of them.
 """
 
 import asyncio
-from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 import httptools
 
-from pusher_server.http_api.asgi import ApiApplication
-from pusher_server.http_api.requests import ApiRequest
-from pusher_server.http_api.responses import ApiResponse
+from pusher_server.http_api.api import Admission
+from pusher_server.http_api.asgi import ApiApplication, join
+from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead, body_length
+from pusher_server.http_api.responses import CLOSE, ApiResponse
 from pusher_server.server.address_limits import Entrance, Visit
+from pusher_server.server.bounded_protocol import BoundedProtocol
 from pusher_server.server.file_reserve import FileReserve
-from pusher_server.server.paced_protocol import PacedFlow, PacedProtocol
+from pusher_server.server.http_heads import (
+    HEAD_TOO_LARGE,
+    answer_head,
+    asks_for_websocket,
+    without_offer,
+)
+from pusher_server.server.paced_protocol import PacedFlow
 from pusher_server.server.proxies import TrustedProxies
-from pusher_server.server.request_guard import RequestGuard
+from pusher_server.server.request_guard import HttpExchange, RequestGuard
 from pusher_server.signals import RequestRefused
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.edge import WebSocketEdge
 from pusher_server.websocket.handshake import HandshakeRefused, Upgrade, accept, joined
 
-_PUBLICATION_PATHS = (b"/events", b"/batch_events")
-
-
-_HEAD_TOO_LARGE = (
-    b"431 Request Header Fields Too Large",
-    b"The request's headers are too large.\n",
-)
 #: Seconds in which a client whose address has too many connections may send the head that is refused.
 _REFUSED_SECONDS = 2.0
-#: Seconds in which the client may still send after it was refused.
-_LINGER_SECONDS = 2.0
 #: A larger body goes the ordinary way, which stops reading while it waits.
 _SHORT_WAY_BYTES = 1_048_576
-
-
-@lru_cache(maxsize=64)  # for a second all answers to publications begin alike
-def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Status line and headers, with the empty line behind them."""
-    line = b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
-    return b"".join([line, *(b"%b: %b\r\n" % header for header in headers), b"\r\n"])
-
-
-def _asks_for_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Upgrade is a list, in one line or several (RFC 9110 §7.8); the parser has looked at Connection."""
-    for name, value in headers:
-        if name == b"upgrade":
-            offered = value.lower()
-            if offered == b"websocket" or b"websocket" in map(bytes.strip, offered.split(b",")):
-                return True
-    return False
 
 
 def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
@@ -67,7 +50,7 @@ def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
     return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
 
 
-class HttpProtocol(PacedProtocol):
+class HttpProtocol(BoundedProtocol):
     """One HTTP connection, until it is upgraded."""
 
     def __init__(
@@ -81,27 +64,24 @@ class HttpProtocol(PacedProtocol):
         entrance: Entrance | None,
         **uvicorn: Any,
     ) -> None:
-        super().__init__(**uvicorn)
+        super().__init__(guard=guard, **uvicorn)
         self._api = api
         self._edge = edge
-        self._guard = guard
         self._reserve = reserve
         self._proxies = proxies
         #: There when connections are counted by address, with what it said about this one.
         self._entrance = entrance
         self._visit: Visit | None = None
         self._short_way_bytes = min(_SHORT_WAY_BYTES, guard.settings.request_bytes)
-        #: What came since the last piece of a body: head, trailers, chunk sizes.
-        self._header_bytes = 0
-        #: The last word is said; what still comes is dropped.
-        self._refused = False
         #: Whether the request being read asks for a WebSocket; uvicorn asks this three times.
         self._is_upgrade = False
         #: Whether it offers another protocol, which we do not take.
         self._declines = False
-        #: The body of a publication on its short way; its path, query and content encoding.
-        self._publication: bytearray | None = None
-        self._asked = (b"", b"", b"")
+        #: A publication on its short way: its head's verdict and, if it is wanted, its body.
+        self._verdict: Admission | ApiResponse | None = None
+        self._body: list[bytes] = []
+        #: The request with a body that goes through a cycle.
+        self._exchange: HttpExchange | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         # As uvicorn's, but the addresses are those that the loop knows: uvicorn makes two socket objects to
@@ -138,21 +118,12 @@ class HttpProtocol(PacedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.left()
         self._reserve.silent.pop(self, None)
-        self._guard.deadlines.pop(self, None)
-        self._guard.idle.pop(self, None)
-        self._guard.unread.pop(self, None)
+        self._guard.gone(self)
         super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        self._guard.unread[self] = self.loop.time() + self._guard.settings.body_timeout
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        self._guard.unread.pop(self, None)
-        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
+            self._drop(len(data))
             return
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
@@ -183,7 +154,7 @@ class HttpProtocol(PacedProtocol):
             self.refuse(b"400 Bad Request", b"Invalid HTTP request received.\n")
         else:
             if self._header_bytes > self._guard.settings.header_bytes:
-                self.refuse(*_HEAD_TOO_LARGE)
+                self.refuse(*HEAD_TOO_LARGE)
         return b""
 
     def on_message_begin(self) -> None:
@@ -198,42 +169,59 @@ class HttpProtocol(PacedProtocol):
             self._measure_head()
         self._header_bytes = 0
         self._reserve.silent.pop(self, None)
+        headers = dict(self.headers)
+        if b"host" not in headers or len(headers) != len(self.headers):  # some name is repeated
+            self._check_host()
         offered = self.parser.should_upgrade()
-        self._is_upgrade = offered and _asks_for_websocket(self.headers)
+        self._is_upgrade = offered and asks_for_websocket(self.headers)
         self._declines = offered and not self._is_upgrade
-        self._expect_within(self._guard.settings.body_timeout)
+        self._begin_body()
         if self._declines:
             return
         if self._entrance is not None and not self._is_upgrade:
             self._check_address(self._entrance)
-        if self._takes_short_way():
-            self._publication = bytearray()
-        else:
+        self._verdict = self._exchange = None
+        has_body = b"content-length" in headers or b"transfer-encoding" in headers
+        if self._is_upgrade or not has_body:
             super().on_headers_complete()
+            return
+        length = body_length(headers)
+        verdict = self._judge(headers, length)
+        if verdict is not None and self._takes_short_way(verdict, length):
+            self._verdict = verdict
+        else:
+            self._start_cycle(verdict)
 
     def on_body(self, body: bytes) -> None:
         self._header_bytes = 0
-        self._expect_within(self._guard.settings.body_timeout)
-        if self._publication is None:
+        self._count_body(len(body))
+        if self._verdict is None:
             super().on_body(body)
-        else:
-            self._publication += body
+            if self._exchange is not None:
+                self._guard.note(self._exchange, len(body), self.loop.time())
+        elif not isinstance(self._verdict, ApiResponse):
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
         if self._declines:
             return
         self._header_bytes = 0
         self._guard.deadlines.pop(self, None)
-        if self._publication is None:
+        verdict, self._verdict = self._verdict, None
+        if verdict is None:
             super().on_message_complete()
+            if self._exchange is not None and self._exchange.verdict is None and not self.pipeline:
+                self.flow.resume_reading()  # its app is looked up; that the client leaves is seen
             return
-        body, self._publication = bytes(self._publication), None
-        path, query, encoding = self._asked
-        response = self._api.answer_now(ApiRequest("POST", path, query, body, encoding))
+        if isinstance(verdict, ApiResponse):
+            self._respond(verdict)
+            return
+        body, self._body = b"".join(self._body), []
+        response = self._api.answer_now(verdict, body)
         if response is not None:
             self._respond(response)
             return
-        super().on_headers_complete()
+        self._start_cycle(verdict)
         super().on_body(body)
         super().on_message_complete()
 
@@ -255,33 +243,33 @@ class HttpProtocol(PacedProtocol):
             self.refuse(b"429 Too Many Requests", f"{refusal.text}\n".encode(), retry)
             raise ValueError("too many from this address")  # ends the parsing
 
-    def refuse(self, status: bytes, text: bytes, headers: bytes = b"") -> None:
-        """Answer, unless an answer has begun, and close; the first refusal counts."""
-        if self._refused:
-            return
-        self._refused = True
-        self._guard.deadlines.pop(self, None)
-        answering = self.cycle is not None and not self.cycle.response_complete
-        if not (answering and self.cycle.response_started):
-            self.transport.write(
-                b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
-                b"content-length: %d\r\n%bconnection: close\r\n\r\n%b"
-                % (status, len(text), headers, text)
-            )
-        if answering or not self.transport.can_write_eof():
-            self.transport.close()
-            return
-        # Closing while the client still sends would answer it with a reset, which can destroy our words
-        # unread. So it gets a while to notice that our half has ended.
-        self.transport.write_eof()
-        self._guard.idle[self] = self.loop.time() + _LINGER_SECONDS
+    def is_decided(self, exchange: HttpExchange) -> None:
+        """The head of this request has its verdict: the time for its body begins."""
+        self._guard.forget(exchange)
+        if exchange is self._exchange and self in self._guard.deadlines:
+            self._begin_body()
 
-    def _measure_head(self) -> None:
-        """Refuse a head that is too large by itself; a body may have come in the same segment."""
-        size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
-        if size > self._guard.settings.header_bytes:
-            self.refuse(*_HEAD_TOO_LARGE)
-            raise ValueError("the head is too large")  # ends the parsing
+    def _judge(
+        self, headers: dict[bytes, bytes], length: int | None
+    ) -> Admission | ApiResponse | None:
+        """What the head of a request with a body earns; None when it cannot be said at once."""
+        if not self.url.startswith(b"/") or b"#" in self.url:
+            return None  # read by uvicorn's parser of URLs, and judged by the application
+        path, _, query = self.url.partition(b"?")
+        encoding = headers.get(b"content-encoding", b"")
+        return self._api.admit_now(
+            RequestHead(self.parser.get_method().decode(), path, query, encoding, length)
+        )
+
+    def _start_cycle(self, verdict: Admission | ApiResponse | None) -> None:
+        """Let the application answer, and read the body as it wants it."""
+        super().on_headers_complete()
+        self._exchange = HttpExchange(self, self.cycle, verdict)
+        join(self.cycle.scope["state"], self._exchange)
+        if not isinstance(verdict, Admission):
+            self._guard.watch(self._exchange)
+        if verdict is None:  # what does not come now comes when the application asks for it
+            self.flow.pause_reading()
 
     def _without_offer(self) -> bytes:
         """The head of the request once more, for a new parser; empty when it is refused.
@@ -293,31 +281,30 @@ class HttpProtocol(PacedProtocol):
         if method == b"CONNECT":
             self.refuse(b"400 Bad Request", b"This is no proxy.\n")
             return b""
-        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
-        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        version = self.parser.get_http_version()
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
-        return b"\r\n".join([*lines, b"", b""])
+        return without_offer(method, self.url, version, self.headers)
 
-    def _takes_short_way(self) -> bool:
-        """A publication of known, moderate length, and nothing before it waits for its answer."""
-        path, _, query = self.url.partition(b"?")
-        if not (path.startswith(b"/") and path.endswith(_PUBLICATION_PATHS)):
+    def _takes_short_way(self, verdict: Admission | ApiResponse, length: int | None) -> bool:
+        """A publication of known, moderate length, and nothing before it waits for its answer.
+
+        So do refused ones while their bodies are small enough to be dropped.
+        """
+        if length is None or self.access_log or self.flow.write_paused:
             return False
-        if self.access_log or self.flow.write_paused:
+        if isinstance(verdict, Admission):
+            if not verdict.target.route.is_publication or length > self._short_way_bytes:
+                return False
+        elif (
+            length > UNWANTED_BODY_BYTES
+            or CLOSE in verdict.headers
+            or self.parser.get_method() == b"HEAD"
+        ):
             return False
-        if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+        if self.parser.get_http_version() != "1.1" or self.expect_100_continue:
             return False
-        if self.expect_100_continue or self.parser.should_upgrade():
-            return False
-        if self.cycle is not None and not self.cycle.response_complete:
-            return False
-        headers = dict(self.headers)
-        length = headers.get(b"content-length", b"")
-        if not (length.isdigit() and len(length) < 8 and int(length) <= self._short_way_bytes):
-            return False
-        self._asked = (path, query, headers.get(b"content-encoding", b""))
-        return True
+        return self.cycle is None or self.cycle.response_complete
 
     def _respond(self, response: ApiResponse) -> None:
         """Write the whole answer at once; the connection stays as long as the client wants it."""
@@ -326,7 +313,7 @@ class HttpProtocol(PacedProtocol):
         headers = [*self.server_state.default_headers, *self._api.headers(response)]
         if not keep_alive:
             headers.append((b"connection", b"close"))
-        self.transport.write(_head(response.status, tuple(headers)) + response.body)
+        self.transport.write(answer_head(response.status, tuple(headers)) + response.body)
         if keep_alive:
             self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
         else:
@@ -337,9 +324,6 @@ class HttpProtocol(PacedProtocol):
 
     def _should_upgrade_to_ws(self) -> bool:
         return True
-
-    def _expect_within(self, seconds: float) -> None:
-        self._guard.deadlines[self] = self.loop.time() + seconds
 
     def _upgrade(self, early: bytes) -> None:
         """Hand the transport over to a WebSocket connection; `early` came behind the request."""

@@ -1,11 +1,78 @@
-"""Who keeps us waiting over HTTP, and until when."""
+"""What HTTP clients may keep open, and for how long: half requests, idle connections, unread answers.
 
+Bodies are kept only for requests whose signature holds. While an app is looked up nobody can tell, so what
+has come of such bodies is bounded for all of them together, and the slowest sender goes first.
+"""
+
+import logging
 from typing import TYPE_CHECKING
 
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 from pusher_server.config import HttpSettings
+from pusher_server.http_api.api import Admission
+from pusher_server.http_api.responses import ApiResponse
 
 if TYPE_CHECKING:
+    from pusher_server.server.bounded_protocol import BoundedProtocol
     from pusher_server.server.http_protocol import HttpProtocol
+
+logger = logging.getLogger("pusher_server.http")
+
+#: A body may take these seconds and one more for each so many bytes, as with `MinRate` in Apache's
+#: mod_reqtimeout. Less than any link that carries an event in time, but a byte a second is cut.
+BODY_SECONDS = 10.0
+BODY_RATE = 1_000
+#: All that is kept of bodies whose senders are not known, together.
+UNVERIFIED_BYTES = 64 * 1_048_576
+#: Seconds between two lines about the same thing.
+_LOG_INTERVAL = 60.0
+
+_TOO_SLOW = (b"408 Request Timeout", b"The request did not arrive in time.\n")
+_NO_ROOM = (
+    b"503 Service Unavailable",
+    b"Too many requests wait for their apps to be looked up, try again.\n",
+)
+
+
+class HttpExchange:
+    """A request with a body that goes through an ASGI cycle; `http_api.asgi.Connection` for it.
+
+    `verdict` is what its head has earned, None while its app is being looked up.
+    """
+
+    def __init__(
+        self,
+        protocol: "HttpProtocol",
+        cycle: RequestResponseCycle,
+        verdict: Admission | ApiResponse | None,
+    ) -> None:
+        self.protocol = protocol
+        self.verdict = verdict
+        self._cycle = cycle
+        self._since = protocol.loop.time()
+        self._received = 0
+
+    @property
+    def kept(self) -> int:
+        """Bytes of the body that are in our memory now."""
+        return len(self._cycle.body)
+
+    def has_received(self, size: int) -> None:
+        """Some more of the body has come."""
+        self._received += size
+
+    def rate(self, now: float) -> float:
+        """Bytes per second since the head."""
+        return self._received / max(now - self._since, 0.001)
+
+    def is_decided(self) -> None:
+        """The sender is known, or has been refused: then nothing is kept."""
+        self.protocol.is_decided(self)
+
+    def end_after_answer(self) -> None:
+        """The answer is out and the body is not."""
+        self.protocol.linger()
 
 
 class RequestGuard:
@@ -13,11 +80,17 @@ class RequestGuard:
 
     def __init__(self, settings: HttpSettings) -> None:
         self.settings = settings
-        self.deadlines: dict[HttpProtocol, float] = {}
+        self.deadlines: dict[BoundedProtocol, float] = {}
         #: Who has been answered on the short way, and until when the next request may take to come.
-        self.idle: dict[HttpProtocol, float] = {}
+        self.idle: dict[BoundedProtocol, float] = {}
         #: Who does not read our answers, and until when that is waited for.
-        self.unread: dict[HttpProtocol, float] = {}
+        self.unread: dict[BoundedProtocol, float] = {}
+        #: Requests whose senders are not known yet, with what has come of their bodies.
+        self._unverified: dict[BoundedProtocol, list[HttpExchange]] = {}
+        #: An upper bound of all that: what was taken out again is seen when it matters.
+        self._at_most = 0
+        #: What happened -> how often since the last line about it, and when that was.
+        self._told: dict[str, tuple[int, float]] = {}
 
     def tick(self, now: float) -> None:
         """End the requests that take too long. Called a few times a second."""
@@ -26,4 +99,53 @@ class RequestGuard:
         for protocol in [each for each, deadline in self.unread.items() if deadline <= now]:
             protocol.transport.abort()
         for protocol in [each for each, deadline in self.deadlines.items() if deadline <= now]:
-            protocol.refuse(b"408 Request Timeout", b"The request did not arrive in time.\n")
+            protocol.refuse(*_TOO_SLOW)
+            self._tell("requests were cut: they came too slowly", logging.INFO, now)
+
+    def watch(self, exchange: HttpExchange) -> None:
+        """Count what is kept of its body until it is decided."""
+        self._unverified.setdefault(exchange.protocol, []).append(exchange)
+
+    def forget(self, exchange: HttpExchange) -> None:
+        """It is decided."""
+        waiting = self._unverified.get(exchange.protocol, [])
+        if exchange in waiting:
+            waiting.remove(exchange)
+            if not waiting:
+                del self._unverified[exchange.protocol]
+
+    def gone(self, protocol: "BoundedProtocol") -> None:
+        """A connection has ended."""
+        for each in (self.deadlines, self.idle, self.unread, self._unverified):
+            each.pop(protocol, None)
+
+    def note(self, exchange: HttpExchange, size: int, now: float) -> None:
+        """So much more of a body is kept. Past the bound for all strangers together the slowest go."""
+        if exchange not in self._unverified.get(exchange.protocol, ()):
+            return
+        exchange.has_received(size)
+        self._at_most += size
+        if self._at_most > UNVERIFIED_BYTES:
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        everybody = [each for waiting in self._unverified.values() for each in waiting]
+        kept = sum(each.kept for each in everybody)
+        for exchange in sorted(everybody, key=lambda each: each.rate(now)):
+            if kept <= UNVERIFIED_BYTES:
+                break
+            kept -= exchange.kept
+            self.forget(exchange)
+            exchange.protocol.refuse(*_NO_ROOM)
+            event = "requests were refused: too many wait for their apps to be looked up"
+            self._tell(event, logging.WARNING, now)
+        self._at_most = kept
+
+    def _tell(self, event: str, level: int, now: float) -> None:
+        """A line a minute, with how many there have been since the last one."""
+        count, last = self._told.get(event, (0, float("-inf")))
+        if now - last < _LOG_INTERVAL:
+            self._told[event] = (count + 1, last)
+            return
+        self._told[event] = (0, now)
+        logger.log(level, event, extra={"requests": count + 1})

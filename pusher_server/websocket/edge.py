@@ -62,10 +62,9 @@ class WebSocketEdge:
             path = urlsplit(upgrade.target).path
         except ValueError:  # `//[` begins like an IPv6 host
             raise ConnectionRejected(Code.PATH_NOT_FOUND, "Path not found") from None
-        if self._prefix and path.startswith(self._prefix + "/"):
-            path = path[len(self._prefix) :]
         start, _, key = path.rstrip("/").rpartition("/")
-        if start != "/app" or not key:
+        # With or without the prefix, which may be `/app` itself.
+        if start not in ("/app", self._prefix + "/app") or not key:
             raise ConnectionRejected(Code.PATH_NOT_FOUND, "Path not found")
         return unquote(key)
 

@@ -214,7 +214,8 @@ async def test_a_body_over_the_limit_is_413(tmp_path: Path) -> None:
         for coded in (False, True):
             async with wire.opened(inside.address) as client:
                 if coded:
-                    head = wire.request(EVENTS, method="POST", Transfer_Encoding="chunked")
+                    target = signed.target("POST", EVENTS, too_much)
+                    head = wire.request(target, method="POST", Transfer_Encoding="chunked")
                     await client.send(head, chunks(too_much, 50_000))
                 else:
                     await client.send(wire.request(EVENTS, method="POST", body=too_much))

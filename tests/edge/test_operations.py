@@ -126,6 +126,11 @@ async def test_health_on_its_own_port(tmp_path: Path) -> None:
         assert usage["workers"] == {"1": "ready"}
         assert (await ask(operations, "/nothing")).status == 404
         assert (await ask(operations, "/ready", method="POST")).status == 405
+        for path in ("/", "/up", "/ready"):
+            checked = await ask(
+                operations, path, method="OPTIONS", version="1.0"
+            )  # HAProxy's default
+            assert (checked.status, checked.headers["allow"]) == (200, "GET, HEAD, OPTIONS")
         head = await ask(operations, "/metrics", method="HEAD")
         assert head.status == 200
         assert int(head.headers["content-length"]) > 1_000

@@ -1,12 +1,14 @@
 """Signed API calls: golden vectors, the order of the checks, the traps of PROTOCOL §4.5."""
 
 import hashlib
+from itertools import chain, product
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from pusher_server.app import App, AppKey
+from pusher_server.auth.query import readings
 from pusher_server.auth.requests import (
     Query,
     TimestampExpired,
@@ -246,6 +248,9 @@ def test_digest_is_over_the_bytes_as_received() -> None:
         ("k[]=b+c&k[]=a", "k=b c,a"),
         ("k=b&k=a", "k=b&k=a"),
         ("info-x=1&info=2", "info=2&info-x=1"),
+        ("info=b&info=a", "info[]=b&info[]=a"),
+        ("info=a", "info[]=a"),
+        ("filter_by_prefix=p-&info=a&info=b", "filter_by_prefix=p-&info[]=a&info[]=b"),
     ],
 )
 def test_ways_to_write_parameters(own: str, signed_own: str) -> None:
@@ -258,6 +263,127 @@ def test_the_reading_that_was_signed_is_returned() -> None:
     assert accept(signed("GET", own="name=a+b"), "GET").get(b"name") == b"a+b"
     raw = signed("GET", own="name=a+b%2Bc", signed_own="name=a b+c")
     assert accept(raw, "GET").get(b"name") == b"a b+c"
+
+
+def test_a_list_that_ruby_signs_is_read_as_a_list() -> None:
+    """Its library signs `info[]=…` for each value and sends `info=…` (pusher-http-ruby 2.1.0)."""
+    raw = signed("GET", own="info=b&info=a", signed_own="info[]=b&info[]=a")
+    assert accept(raw, "GET").listed(b"info") == [b"b", b"a"]
+
+
+#: What one text can be spelled as, or might be taken for.
+SPELLINGS = [
+    "info=a",
+    "info=b",
+    "Info=a",
+    "info=a,b",
+    "info=a%2Cb",
+    "info=a%252Cb",
+    "info[]=a",
+    "info%5B0%5D=b",
+    "info%5b%5d=a%2Cb",
+    "info=a%26k=b",
+    "info=a%26k",
+    "info%3Da=",
+    "info%3Da",
+    "info",
+    "k",
+    "k=b",
+    "k=b%26",
+    "k=%3D",
+    "k%3D=",
+    "k=a+b",
+    "k=a%20b",
+    "k=a%2Bb",
+    "k[]=b",
+    "channels=a,b",
+    "channels[]=a",
+    "channels[]=b",
+    "channels%5B%5D=a%2Cb",
+    "filter_by_prefix=x",
+    "filter_by_prefix[]=x",
+    "filter_by_prefix[0]=x",
+    "filter_by_prefix%5B%5D=x",
+    "filter_by_prefix=x%26info=a",
+    "filter%5Fby%5Fprefix=x",
+]
+
+
+def test_one_signed_text_has_one_meaning() -> None:
+    """Whatever a query is respelled to: while its signature holds, endpoints read the same from it."""
+    meanings: dict[str, tuple[str, Any]] = {}
+    for own in map("&".join, chain.from_iterable(product(SPELLINGS, repeat=n) for n in (1, 2, 3))):
+        query = parse_query(own.encode())
+        for reading in readings(query):
+            text = string_to_sign("GET", b"/", reading.pairs).decode()
+            _, known = meanings.setdefault(text, (own, meaning(reading)))
+            assert meaning(reading) == known, (own, meanings[text][0], text)
+        if "%" not in own:  # taken as it was sent
+            _, known = meanings.setdefault(f"GET\n/\n{own}", (own, meaning(query)))
+            assert meaning(query) == known, (own, meanings[f"GET\n/\n{own}"][0])
+
+
+def meaning(query: Query) -> Any:
+    """What the endpoints read; the order of a list means nothing to them."""
+    return (
+        set(b",".join(query.listed(b"info")).split(b",")),
+        set(query.listed(b"channels")),
+        query.get(b"filter_by_prefix"),
+        query.get(b"k"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "changed"),
+    [
+        ("filter_by_prefix=presence-", "filter_by_prefix[]=presence-"),
+        ("filter_by_prefix=presence-", "filter_by_prefix%5B0%5D=presence-"),
+        ("with_user_info=1", "with_user_info[]=1"),
+    ],
+)
+def test_a_parameter_that_is_respelled_as_a_list_is_read_all_the_same(
+    said: str, changed: str
+) -> None:
+    name, _, value = said.encode().partition(b"=")
+    assert accept(signed("GET", own=changed, signed_own=said), "GET").get(name) == value
+
+
+@pytest.mark.parametrize(
+    ("said", "changed"),
+    [
+        ("filter_by_prefix=x&info=a", "filter_by_prefix=x%26info=a"),
+        ("filter_by_prefix=x%2Cy", "filter_by_prefix=x%2Cy"),
+        ("channels=a,b", "channels[]=a&channels[]=b"),
+        ("filter_by_prefix=x=", "filter_by_prefix%3Dx="),
+    ],
+    ids=["hidden", "signed with its escapes", "a channel cut at its comma", "another name"],
+)
+def test_a_respelling_that_changes_the_meaning_is_refused(said: str, changed: str) -> None:
+    with pytest.raises(AuthenticationError):
+        accept(signed("GET", own=changed, signed_own=said), "GET")
+
+
+def test_an_honest_separator_in_a_value_is_refused_with_the_reason() -> None:
+    """Pusher's text to sign does not tell `name=a%26b=c` from `name=a&b=c`."""
+    with pytest.raises(AuthenticationError, match="cannot tell it from several") as caught:
+        accept(signed("GET", own="name=a%26b=c", signed_own="name=a&b=c"), "GET")
+    assert caught.value.status == 400
+    with pytest.raises(AuthenticationError, match=r"^Invalid signature"):
+        accept(signed("GET", own="name=a%26b=c", secret="wrong"), "GET")
+
+
+@pytest.mark.parametrize(
+    ("said", "changed"),
+    [
+        ("/apps/3/channels/a/users", "/apps/3/channels/a%2Fusers"),
+        ("/apps/3/channels/a%41", "/apps/3/channels/a%2541"),
+        ("/apps/3/channels/a\n", "/apps/3/channels/a%0A"),
+    ],
+)
+def test_a_respelled_path_that_means_something_else_is_refused(said: str, changed: str) -> None:
+    """The signature is blind to escapes in the path only where they change nothing."""
+    with pytest.raises(AuthenticationError):
+        accept(signed("GET", said), "GET", changed)
 
 
 @pytest.mark.parametrize(
@@ -293,6 +419,14 @@ def test_other_prefix_is_refused() -> None:
     """Only the configured prefix is tried."""
     with pytest.raises(AuthenticationError):
         accept(signed("GET", "/x/apps/3/events"), "GET", "/apps/3/events", prefix="/ws")
+
+
+@pytest.mark.parametrize("prefix", ["/app", "/apps", "/apps/3"])
+@pytest.mark.parametrize("added", [False, True])
+def test_a_prefix_that_looks_like_the_api(prefix: str, added: bool) -> None:
+    """Signed with or without it, received with or without it."""
+    for received in ("/apps/3/events", prefix + "/apps/3/events"):
+        accept(signed("GET", (prefix if added else "") + "/apps/3/events"), "GET", received, prefix)
 
 
 @pytest.mark.parametrize("said", ["presence-a=b,c;d@e", quote("presence-a=b,c;d@e", safe="")])

@@ -103,6 +103,46 @@ async def test_prefix_must_be_whole() -> None:
     assert (await Backend(path_prefix="/ws").send("GET", "/ws")).content == b"OK"
 
 
+@pytest.mark.parametrize("prefix", ["/app", "/apps", "/apps/3", "/up", "/live", "/users"])
+async def test_a_prefix_that_looks_like_a_path_of_ours(prefix: str) -> None:
+    """Unprefixed paths stay served, whatever the prefix is."""
+    backend = Backend(path_prefix=prefix)
+    for start in ("", prefix):
+        assert (await backend.send("GET", start + "/up")).content == b'{"health":"OK"}'
+        path = start + "/apps/3/events"
+        for said in {path, "/apps/3/events", prefix + "/apps/3/events"}:
+            query = backend.signed("POST", said, EVENT).partition("?")[2]
+            response = await backend.send("POST", f"{path}?{query}", content=EVENT)
+            assert response.status_code == 200, (path, said, response.text)
+
+
+@pytest.mark.parametrize("path", ["/", "/live", "/up", "/health", "/ping", "/ready", "/ws/up", "*"])
+@pytest.mark.parametrize("cors", [False, True])
+async def test_options_of_an_unsigned_path(path: str, cors: bool) -> None:
+    """HAProxy's `option httpchk` asks so by default, and takes 2xx and 3xx for alive."""
+    backend = Backend(path_prefix="/ws", cors=cors)
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("there is no body")
+
+    scope = {
+        "type": "http",
+        "method": "OPTIONS",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [],
+    }
+    await backend.api(scope, receive, send)
+    assert sent[0]["status"] == 200
+    assert dict(sent[0]["headers"])[b"allow"] == b"GET, HEAD, OPTIONS"
+    assert sent[1]["body"] == b""
+
+
 async def test_keys_of_nobody_and_of_others() -> None:
     """401 and 400, also when the app of the path does not exist."""
     backend = Backend()

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.http_api.backend import Backend
+from pusher_server.http_api.asgi import join
+from pusher_server.http_api.responses import text_response
+from tests.unit.http_api.backend import Backend, app_with
 
 EVENT = b'{"name":"e","channel":"a","data":"x"}'
 
@@ -35,17 +37,26 @@ class Pipe:
     async def send(self, message: Any) -> None:
         self.sent.append(message)
 
-    async def run(self, backend: Backend, headers: list[tuple[bytes, bytes]]) -> int | None:
-        scope = {
+    async def run(
+        self,
+        backend: Backend,
+        headers: list[tuple[bytes, bytes]],
+        *,
+        query: bytes = b"",
+        seam: Any = None,
+    ) -> int | None:
+        scope: dict[str, Any] = {
+            "state": {},
             "type": "http",
             "method": "POST",
             "path": "/apps/3/events",
             "raw_path": b"/apps/3/events",
-            "query_string": backend.signed("POST", "/apps/3/events", EVENT)
-            .partition("?")[2]
-            .encode(),
+            "query_string": query
+            or backend.signed("POST", "/apps/3/events", EVENT).partition("?")[2].encode(),
             "headers": headers,
         }
+        if seam is not None:
+            join(scope["state"], seam)
         await backend.api(scope, self.receive, self.send)
         return self.sent[0]["status"] if self.sent else None
 
@@ -61,30 +72,107 @@ async def test_chunked_body() -> None:
 
 
 async def test_endless_body_is_not_read_on() -> None:
-    """Past the limit: the answer, then as much again is dropped, so that the client can read it."""
+    """Past the limit comes the answer, which ends the connection."""
     pipe = Pipe(*(part(b"x" * 10) for _ in range(20)))
     backend = Backend(request_bytes=25)
     assert await pipe.run(backend, [(b"transfer-encoding", b"chunked")]) == 413
-    assert len(pipe.messages) == 20 - 3 - 3
-    assert [message.get("more_body", False) for message in pipe.sent[1:]] == [True, False]
+    assert len(pipe.messages) == 20 - 3
+    assert (b"connection", b"close") in pipe.sent[0]["headers"]
+
+
+class Seam:
+    """The server's side of a connection."""
+
+    def __init__(self, verdict: Any = None) -> None:
+        self.verdict = verdict
+        self.said: list[str] = []
+
+    def is_decided(self) -> None:
+        self.said.append("decided")
+
+    def end_after_answer(self) -> None:
+        self.said.append("end")
 
 
 @pytest.mark.parametrize("last", [part(b"x", more=False), {"type": "http.disconnect"}])
-async def test_lingering_ends_with_the_body_or_the_client(last: dict[str, Any]) -> None:
-    """Nothing is received beyond."""
-    pipe = Pipe(part(b"x" * 30), part(b"x"), last, part(b"x"))
-    backend = Backend(request_bytes=25)
-    assert await pipe.run(backend, [(b"transfer-encoding", b"chunked")]) == 413
+async def test_a_refused_body_is_left_to_the_connection(last: dict[str, Any]) -> None:
+    """The answer is complete before, and nothing is sent behind it: our half has ended."""
+    seam = Seam()
+    pipe = Pipe(part(b"x" * 30), part(b"x"), last, {"type": "http.disconnect"})
+    status = await pipe.run(
+        Backend(request_bytes=25), [(b"transfer-encoding", b"chunked")], seam=seam
+    )
+    assert status == 413
+    assert [message.get("more_body", False) for message in pipe.sent[1:]] == [True]
+    assert seam.said[-1] == "end"
+
+
+async def test_a_verdict_that_is_there_is_not_asked_for_again() -> None:
+    """The connection has judged the head already."""
+    backend = Backend()
+    seam = Seam(text_response(418, "no\n"))
+    pipe = Pipe(part(EVENT, more=False))
+    headers = [(b"content-length", b"%d" % len(EVENT))]
+    assert await pipe.run(backend, headers, seam=seam) == 418
+    assert backend.sent == []
+    assert backend.node.signals == []
+
+
+@pytest.mark.parametrize("sent", [65_536, 65_537])
+@pytest.mark.parametrize("announced", [True, False])
+async def test_an_unwanted_body_is_dropped_up_to_a_bound(sent: int, announced: bool) -> None:
+    """Beyond it the answer ends the connection; nothing of it is read if that is announced."""
+    pipe = Pipe(part(b"x" * 60_000), part(b"x" * (sent - 60_000), more=False), part(b""))
+    headers = [
+        (b"content-length", b"%d" % sent) if announced else (b"transfer-encoding", b"chunked")
+    ]
+    assert await pipe.run(Backend(), headers, query=b"auth_key=nobody") == 401
+    is_kept = (b"connection", b"close") not in pipe.sent[0]["headers"]
+    assert is_kept == (sent == 65_536)
+    assert len(pipe.messages) == (3 if announced and not is_kept else 1)
+
+
+async def test_a_disabled_app_sends_nothing_large() -> None:
+    """Its digest comes before its state, as ever, while that costs little."""
+    backend = Backend(app_with(enabled=False))
+    response = await backend.post("/events", EVENT)
+    assert (response.status_code, response.text) == (403, "The app is disabled\n")
+    url = backend.signed("POST", "/apps/3/events", EVENT)
+    response = await backend.send("POST", url, content=EVENT + b" ")
+    assert (response.status_code, response.text) == (401, "Invalid body_md5\n")
+    pipe = Pipe(part(EVENT))
+    assert await pipe.run(backend, [(b"content-length", b"70000")]) == 403
     assert len(pipe.messages) == 1
 
 
-async def test_lingering_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that neither sends nor leaves holds its connection for a moment only."""
-    monkeypatch.setattr("pusher_server.http_api.asgi._LINGER_SECONDS", 0.01)
-    pipe = Pipe(part(b"x" * 30))
-    backend = Backend(request_bytes=25)
-    async with asyncio.timeout(5):
-        assert await pipe.run(backend, [(b"transfer-encoding", b"chunked")]) == 413
+async def test_a_key_that_goes_while_the_body_comes() -> None:
+    """What the head had earned is gone with it."""
+    backend = Backend()
+
+    class Slow(Pipe):
+        async def receive(self) -> dict[str, Any]:
+            backend.now += 30
+            backend.node.apps.apps.clear()
+            return await super().receive()
+
+    pipe = Slow(part(EVENT, more=False))
+    assert await pipe.run(backend, [(b"content-length", b"%d" % len(EVENT))]) == 401
+    assert backend.sent == []
+
+
+async def test_an_app_that_changes_while_the_body_comes() -> None:
+    """The signature was made in time, so a changed app with the same key accepts it."""
+    backend = Backend()
+
+    class Slow(Pipe):
+        async def receive(self) -> dict[str, Any]:
+            backend.now += 3_000
+            backend.node.apps.apps[:] = [app_with(limits={"event_channels": 1})]
+            return await super().receive()
+
+    pipe = Slow(part(EVENT, more=False))
+    assert await pipe.run(backend, [(b"content-length", b"%d" % len(EVENT))]) == 200
+    assert len(backend.sent) == 1
 
 
 @pytest.mark.parametrize("length", [b"26", b"9" * 5_000])

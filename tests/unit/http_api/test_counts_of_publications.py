@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 
 from pusher_server.http_api import events
+from pusher_server.http_api.api import Admission
 from pusher_server.http_api.asgi import ApiApplication
-from pusher_server.http_api.requests import ApiRequest
+from pusher_server.http_api.requests import RequestHead
 from tests.unit.http_api.backend import APP, Backend
 
 ONE, BATCH = "/apps/3/events", "/apps/3/batch_events"
@@ -50,7 +51,9 @@ class Asking:
     def at_once(self) -> Any:
         path, _, query = self.url.encode().partition(b"?")
         api = cast("ApiApplication", self.backend.api)
-        return api.answer_now(ApiRequest("POST", path, query, self.raw, self.encoding))
+        admission = api.admit_now(RequestHead("POST", path, query, self.encoding, len(self.raw)))
+        assert isinstance(admission, Admission)
+        return api.answer_now(admission, self.raw)
 
     async def answered(self) -> Any:
         headers = {"content-encoding": "gzip"} if self.encoding else {}

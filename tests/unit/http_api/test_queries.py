@@ -62,6 +62,16 @@ async def test_channels(query: str, found: dict[str, dict[str, int]]) -> None:
     assert (response.status_code, response.json()) == (200, {"channels": found})
 
 
+@pytest.mark.parametrize("respelled", ["filter_by_prefix[]=", "filter_by_prefix%5B0%5D="])
+async def test_a_filter_holds_however_it_is_spelled(respelled: str) -> None:
+    """The signature is the same for all of them, so the answer is too."""
+    backend = occupied()
+    url = backend.signed("GET", "/apps/3/channels", b"", "filter_by_prefix=presence-b")
+    assert "filter_by_prefix=" in url
+    response = await backend.send("GET", url.replace("filter_by_prefix=", respelled))
+    assert (response.status_code, response.json()) == (200, {"channels": {"presence-b": {}}})
+
+
 @pytest.mark.parametrize("prefix", ["", "&filter_by_prefix=", "&filter_by_prefix=presence"])
 async def test_h9_user_count_without_presence_prefix(prefix: str) -> None:
     """H9: 400 with Pusher's text."""

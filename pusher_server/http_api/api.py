@@ -1,0 +1,231 @@
+"""What every request to the API goes through before and after its body.
+
+The order is fixed: route, authentication, app enabled, rate limit, body. `Api.admit` is what can be said
+when the head is there, so that no stranger's body is kept; `Api.respond` comes with the body. It is
+synchronous unless the endpoint asks the cluster, so that a hot route can be answered where no ASGI cycle
+exists.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from pusher_server.app import App
+from pusher_server.auth.requests import (
+    Query,
+    TimestampExpired,
+    authorized_app,
+    parse_query,
+    verify_body,
+    verify_query,
+)
+from pusher_server.config import HttpSettings
+from pusher_server.errors import AuthenticationError
+from pusher_server.http_api.errors import ApiError, BodyUnread, rate_limited
+from pusher_server.http_api.requests import (
+    UNWANTED_BODY_BYTES,
+    Call,
+    NotAtOnce,
+    RequestHead,
+    inflate,
+)
+from pusher_server.http_api.responses import PLAIN, Answer, ApiResponse
+from pusher_server.http_api.routes import Routes, Target
+from pusher_server.node.node import Node
+from pusher_server.signals import RequestRefused
+
+Result = TypeVar("Result")
+
+#: Seconds for which an app is taken to be what it was when the head of the request came.
+_FRESH_SECONDS = 1.0
+_PREFLIGHT = ApiResponse(204, b"", PLAIN)
+
+
+class Admission(Struct, frozen=True, gc=False):
+    """A request whose head is right, so that its body is worth waiting for.
+
+    `query` is in the reading that was signed, `time` is when it was verified (Unix seconds), `limit` how many
+    bytes of body are read.
+    """
+
+    head: RequestHead
+    target: Target
+    app: App
+    query: Query
+    time: float
+    limit: int
+
+
+class Api:
+    """The API of one node. `clock` gives Unix seconds; `path_prefix` is `/name` or empty."""
+
+    def __init__(
+        self, node: Node, config: HttpSettings, clock: Callable[[], float], path_prefix: str = ""
+    ) -> None:
+        self._node = node
+        self._config = config
+        self._clock = clock
+        self._prefix = path_prefix
+        self._routes = Routes(path_prefix)
+
+    async def admit(self, head: RequestHead) -> Admission | ApiResponse:
+        """Everything that can be said of a request before its body is there.
+
+        An answer is one that needs no body. Raises AuthenticationError, ApiError, ClusterUnavailable.
+        """
+        if head.method == "OPTIONS" and (response := self._options(head.path)) is not None:
+            return response
+        if head.length is not None and head.length > self._config.request_bytes:
+            raise BodyUnread(self._config.request_bytes)
+        target = self._routes.find(head.method, head.path)
+        if not isinstance(target, Target):
+            return target(self._node)
+        query = parse_query(head.query)
+        app = await self._app_of(target, query.key)
+        return self._admission(app, head, target, query, self._clock())
+
+    async def answer(self, admission: Admission, body: bytes) -> ApiResponse:
+        """The answer to a request with this body. Refusals are raised; `errors.answer_to` translates them."""
+        if not 0 <= self._clock() - admission.time < _FRESH_SECONDS:
+            admission = await self._current(admission)
+        self._count(admission.app, body)
+        answer = self.respond(admission, body)
+        response = answer if isinstance(answer, ApiResponse) else await answer
+        self._node.hub.traffic.of(admission.app.id).http_bytes_sent += len(response.body)
+        return response
+
+    def answer_now(self, admission: Admission, body: bytes) -> ApiResponse | None:
+        """The answer to a publication that asks for no counts. Refusals are raised.
+
+        None means that it would have to wait, and that nothing has happened yet.
+        """
+        # Counts may have to be gathered from the cluster after the event is out. The plain word spares
+        # checking the body twice; who writes it in another way is found out by the endpoint.
+        if b"info" in admission.head.query or b'"info"' in body:
+            return None
+        if not 0 <= self._clock() - admission.time < _FRESH_SECONDS:
+            current = without_waiting(self._current(admission))
+            if current is None:
+                return None
+            admission = current
+        try:
+            answer = self.respond(admission, body, at_once=True)
+        except NotAtOnce:
+            return None
+        except Exception:
+            self._count(admission.app, body)
+            raise
+        assert isinstance(answer, ApiResponse)  # publications wait only for counts
+        self._count(admission.app, body)
+        self._node.hub.traffic.of(admission.app.id).http_bytes_sent += len(answer.body)
+        return answer
+
+    def _options(self, path: bytes) -> ApiResponse | None:
+        """The answer to OPTIONS: HAProxy asks so by default whether a server is there, browsers before CORS."""
+        if methods := self._routes.unsigned_methods(path):
+            return ApiResponse(200, b"", PLAIN, ((b"allow", ", ".join(methods).encode()),))
+        return _PREFLIGHT if self._config.cors else None
+
+    async def _app_of(self, target: Target, key: str) -> App:
+        """The app of the path, of the key where the path has none. Raises AuthenticationError."""
+        apps = self._node.apps
+        if target.app_id is None:
+            named = owner = await apps.by_key(key)
+        else:
+            named = await apps.by_id(target.app_id)
+            if named is not None and named.secret_of(key) is not None:
+                return named
+            owner = await apps.by_key(key)
+        try:
+            return authorized_app(key, named, owner)
+        except AuthenticationError:
+            self._node.emit(RequestRefused(app_id="", reason="unknown_key"))
+            raise
+
+    def _admission(
+        self, app: App, head: RequestHead, target: Target, query: Query, now: float
+    ) -> Admission:
+        """What the head of a request earns. Raises AuthenticationError, ApiError."""
+        node, config = self._node, self._config
+        try:
+            query = verify_query(
+                app,
+                head.method,
+                head.path,
+                query,
+                now,
+                prefix=self._prefix,
+                tolerance=config.timestamp_tolerance,
+            )
+        except AuthenticationError as error:
+            reason = "clock" if isinstance(error, TimestampExpired) else "signature"
+            node.hub.traffic.of(app.id).http_requests += 1
+            node.emit(RequestRefused(app_id=app.id, reason=reason))
+            raise
+        limit = config.request_bytes
+        if not app.enabled:  # its digest comes first, if that costs us little
+            limit = min(limit, UNWANTED_BODY_BYTES)
+            if head.length is not None and head.length > limit:
+                raise self._disabled(app)
+        return Admission(head, target, app, query, now, limit)
+
+    async def _current(self, admission: Admission) -> Admission:
+        """The same request with the app as it is now: a body may take hours to come.
+
+        Raises what `admit` raises when the app, its key or its secret is another one.
+        """
+        app = await self._app_of(admission.target, admission.query.key)
+        if app is admission.app:
+            return admission
+        head = admission.head
+        query = parse_query(head.query)
+        return self._admission(app, head, admission.target, query, admission.time)
+
+    def excess(self, admission: Admission) -> ApiError:
+        """The answer to a body beyond `admission.limit`."""
+        if not admission.app.enabled:
+            return self._disabled(admission.app)
+        return BodyUnread(admission.limit)
+
+    def _disabled(self, app: App) -> ApiError:
+        self._node.emit(RequestRefused(app_id=app.id, reason="disabled"))
+        return ApiError(403, "The app is disabled")
+
+    def _count(self, app: App, body: bytes) -> None:
+        traffic = self._node.hub.traffic.of(app.id)
+        traffic.http_requests += 1
+        traffic.http_bytes_received += len(body)
+
+    def respond(self, admission: Admission, body: bytes, *, at_once: bool = False) -> Answer:
+        """What the app gets for this request: an answer, or a coroutine where the cluster is asked.
+
+        Raises AuthenticationError, ApiError, ProtocolError; with `at_once` also NotAtOnce.
+        """
+        app, route, node = admission.app, admission.target.route, self._node
+        try:
+            verify_body(admission.query, body)
+        except AuthenticationError:
+            node.emit(RequestRefused(app_id=app.id, reason="signature"))
+            raise
+        if not app.enabled:
+            raise self._disabled(app)
+        if route.action is not None and (wait := node.limiter.consume(app, route.action, 1)) > 0:
+            node.emit(RequestRefused(app_id=app.id, reason="rate_read"))
+            raise rate_limited(wait)
+        if admission.head.encoding:
+            body = inflate(body, admission.head.encoding, self._config.request_bytes)
+        return route.endpoint(
+            node, Call(app, admission.target.arguments, admission.query, body, at_once)
+        )
+
+
+def without_waiting(coroutine: Coroutine[Any, Any, Result]) -> Result | None:
+    """The coroutine's result if it has one at once, else None; it is ended then."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: Result = finished.value
+        return result
+    coroutine.close()
+    return None

@@ -1,0 +1,59 @@
+"""The body of a request: gathered for those who may send it, dropped for all others."""
+
+import contextlib
+
+from starlette.types import Receive
+
+
+class ClientLeft(Exception):
+    """The client left before its request was complete."""
+
+
+class RequestBody:
+    """What comes through `receive`. `length` is what the head announced, None when chunked."""
+
+    def __init__(self, receive: Receive, length: int | None) -> None:
+        self._receive = receive
+        self._length = length
+        self.has_ended = length == 0
+
+    async def gather(self, limit: int) -> bytes | None:
+        """All of it, None as soon as it exceeds `limit`. Raises ClientLeft."""
+        chunks: list[bytes] = []
+        size = 0
+        while not self.has_ended:
+            chunk = await self._next()
+            size += len(chunk)
+            if size > limit:
+                return None
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def drop(self, limit: int) -> bool:
+        """Read to the end and keep nothing; False when there is more than `limit`. Raises ClientLeft.
+
+        Nothing is read when the head announces more: the first read is what lets a client continue that
+        sent `Expect: 100-continue`.
+        """
+        if self._length is not None and self._length > limit:
+            return False
+        size = 0
+        while not self.has_ended:
+            size += len(await self._next())
+            if size > limit:
+                return False
+        return True
+
+    async def wait_for_the_end(self) -> None:
+        """Until the client has left; what comes is dropped."""
+        with contextlib.suppress(ClientLeft):
+            while True:
+                await self._next()
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        self.has_ended = not message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        return chunk

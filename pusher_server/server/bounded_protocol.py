@@ -1,0 +1,125 @@
+"""uvicorn's HTTP protocol within bounds: of heads, of time, of what follows the last answer."""
+
+from typing import Any
+
+from pusher_server.server import request_guard
+from pusher_server.server.http_heads import (
+    HEAD_TOO_LARGE,
+    HEADER_LINES,
+    NO_SINGLE_HOST,
+    TOO_MANY_HEADERS,
+    names_its_host,
+)
+from pusher_server.server.paced_protocol import PacedProtocol
+from pusher_server.server.request_guard import RequestGuard
+
+#: Seconds in which the client may still send after the last answer, and how much of that we take: a reset
+#: could destroy the answer unread. Clients that read while they send need neither.
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 1_048_576
+
+
+class BoundedProtocol(PacedProtocol):
+    """One HTTP connection that cannot cost more than the guard allows."""
+
+    def __init__(self, *, guard: RequestGuard, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._guard = guard
+        #: What came since the last piece of a body: head, trailers, chunk sizes.
+        self._header_bytes = 0
+        #: The last word is said; what still comes is dropped, and how much that was.
+        self._refused = False
+        self._dropped = 0
+        #: When the body began to come, and how much there is of it.
+        self._body_since = 0.0
+        self._body_bytes = 0
+
+    def pause_writing(self) -> None:
+        self._guard.unread[self] = self.loop.time() + self._guard.settings.body_timeout
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._guard.unread.pop(self, None)
+        super().resume_writing()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # As uvicorn's; a call of that would cost as much again.
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        headers = self.headers
+        headers.append((name, value))
+        if len(headers) > HEADER_LINES:
+            self.refuse(*TOO_MANY_HEADERS)
+            raise ValueError("too many headers")  # ends the parsing
+
+    def linger(self) -> None:
+        """Send no more, and drop what still comes, for a while. The answer is out."""
+        self._refused = True
+        self._guard.deadlines.pop(self, None)
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self._guard.idle[self] = self.loop.time() + _LINGER_SECONDS
+        if self.transport.can_write_eof():  # not over TLS
+            self.transport.write_eof()
+
+    def refuse(self, status: bytes, text: bytes, headers: bytes = b"") -> None:
+        """Answer, unless an answer has begun, and close; the first refusal counts."""
+        if self._refused:
+            return
+        self._refused = True
+        self._guard.deadlines.pop(self, None)
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if not (answering and self.cycle.response_started):
+            self.transport.write(
+                b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
+                b"content-length: %d\r\n%bconnection: close\r\n\r\n%b"
+                % (status, len(text), headers, text)
+            )
+        begun = answering and (self.cycle.response_started or self.pipeline)
+        if begun or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        if answering:  # the application has nothing more to say
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        # Closing while the client still sends would answer it with a reset, which can destroy our words
+        # unread. So it gets a while to notice that our half has ended.
+        self.linger()
+
+    def _drop(self, size: int) -> None:
+        """Past the bound the client has to stop: it can read the answer, and we take no more."""
+        self._dropped += size
+        if self._dropped > _LINGER_BYTES:
+            self.flow.pause_reading()
+
+    def _check_host(self) -> None:
+        if not names_its_host(self.headers, self.parser.get_http_version()):
+            self.refuse(*NO_SINGLE_HOST)
+            raise ValueError("no host, or several")  # ends the parsing
+
+    def _measure_head(self) -> None:
+        """Refuse a head that is too large by itself; a body may have come in the same segment."""
+        size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
+        if size > self._guard.settings.header_bytes:
+            self.refuse(*HEAD_TOO_LARGE)
+            raise ValueError("the head is too large")  # ends the parsing
+
+    def _begin_body(self) -> None:
+        self._body_since = now = self.loop.time()
+        self._body_bytes = 0
+        self._guard.deadlines[self] = now + self._guard.settings.body_timeout
+
+    def _count_body(self, size: int) -> None:
+        """A piece of the body has come; the time for the next one."""
+        self._body_bytes += size
+        now = self.loop.time()
+        deadline = now + self._guard.settings.body_timeout
+        rated_from = self._body_since + request_guard.BODY_SECONDS
+        if now > rated_from and not self.flow.read_paused:  # else the delay may be ours
+            deadline = min(deadline, rated_from + self._body_bytes / request_guard.BODY_RATE)
+        self._guard.deadlines[self] = deadline
+
+    def _expect_within(self, seconds: float) -> None:
+        self._guard.deadlines[self] = self.loop.time() + seconds

@@ -1,0 +1,56 @@
+"""Heads of requests and answers: what is asked of them, and their bytes."""
+
+from functools import lru_cache
+from http import HTTPStatus
+
+from pusher_server.http_api.responses import Header
+
+#: Trailers count. Browsers and libraries send 5 to 25, proxies add a few; each costs us many times its bytes.
+HEADER_LINES = 100
+
+#: Status and text of what is refused before anybody knows what it is.
+HEAD_TOO_LARGE = (
+    b"431 Request Header Fields Too Large",
+    b"The request's headers are too large.\n",
+)
+TOO_MANY_HEADERS = (
+    b"431 Request Header Fields Too Large",
+    b"The request has more than %d header lines.\n" % HEADER_LINES,
+)
+NO_SINGLE_HOST = (b"400 Bad Request", b"A request needs one Host header.\n")
+
+
+@lru_cache(maxsize=64)  # for a second all answers to publications begin alike
+def answer_head(status: int, headers: tuple[Header, ...]) -> bytes:
+    """Status line and headers, with the empty line behind them."""
+    line = b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
+    return b"".join([line, *(b"%b: %b\r\n" % header for header in headers), b"\r\n"])
+
+
+def asks_for_websocket(headers: list[Header]) -> bool:
+    """Upgrade is a list, in one line or several (RFC 9110 §7.8); the parser has looked at Connection."""
+    for name, value in headers:
+        if name == b"upgrade":
+            offered = value.lower()
+            if offered == b"websocket" or b"websocket" in map(bytes.strip, offered.split(b",")):
+                return True
+    return False
+
+
+def names_its_host(headers: list[Header], version: str) -> bool:
+    """Whether there is one Host, or none in HTTP/1.0 (RFC 9112 §3.2).
+
+    Of several, a proxy in front and we could take different ones.
+    """
+    hosts = 0
+    for name, _ in headers:
+        if name == b"host":
+            hosts += 1
+    return hosts == 1 or (hosts == 0 and version == "1.0")
+
+
+def without_offer(method: bytes, target: bytes, version: str, headers: list[Header]) -> bytes:
+    """The head of a request once more, without its offer of another protocol."""
+    lines = [b"%b %b HTTP/%b" % (method, target, version.encode())]
+    lines += [b"%b: %b" % header for header in headers if header[0] != b"upgrade"]
+    return b"\r\n".join([*lines, b"", b""])
