@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from pusher_server.config import HttpSettings
 from pusher_server.http_api.api import Admission
 from pusher_server.http_api.responses import ApiResponse
+from pusher_server.line_pace import LinePace
 
 if TYPE_CHECKING:
     from pusher_server.server.bounded_protocol import BoundedProtocol
@@ -25,8 +26,6 @@ BODY_SECONDS = 10.0
 BODY_RATE = 1_000
 #: All that is kept of bodies whose senders are not known, together.
 UNVERIFIED_BYTES = 64 * 1_048_576
-#: Seconds between two lines about the same thing.
-_LOG_INTERVAL = 60.0
 
 _TOO_SLOW = (b"408 Request Timeout", b"The request did not arrive in time.\n")
 _NO_ROOM = (
@@ -89,8 +88,7 @@ class RequestGuard:
         self._unverified: dict[BoundedProtocol, list[HttpExchange]] = {}
         #: An upper bound of all that: what was taken out again is seen when it matters.
         self._at_most = 0
-        #: What happened -> how often since the last line about it, and when that was.
-        self._told: dict[str, tuple[int, float]] = {}
+        self._pace = LinePace()
 
     def tick(self, now: float) -> None:
         """End the requests that take too long. Called a few times a second."""
@@ -143,9 +141,6 @@ class RequestGuard:
 
     def _tell(self, event: str, level: int, now: float) -> None:
         """A line a minute, with how many there have been since the last one."""
-        count, last = self._told.get(event, (0, float("-inf")))
-        if now - last < _LOG_INTERVAL:
-            self._told[event] = (count + 1, last)
-            return
-        self._told[event] = (0, now)
-        logger.log(level, event, extra={"requests": count + 1})
+        left_out = self._pace.due(event, now)
+        if left_out is not None:
+            logger.log(level, event, extra={"requests": left_out + 1})

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app, serving
+from tests.edge.inprocess import APP_ID, KEY, app, serving
 from tests.edge.processes import (
     TlsServer,
     by_tls,
@@ -245,3 +245,13 @@ async def test_handshakes_that_fail_leave_nothing_behind(tmp_path: Path, loop: s
         assert server.log.startswith(log)
         assert "WARNING" not in server.log[len(log) :]
         assert "ERROR" not in server.log[len(log) :]
+
+
+async def test_a_large_body_that_nobody_needs(secure: Address) -> None:
+    """TLS has no half-close here, so the connection ends after the answer was there to be read for a while."""
+    async with wire.opened(secure) as client:
+        head = wire.request(f"/apps/{APP_ID}/events", method="POST", Content_Length="10485760")
+        await client.send(head, b"x" * 500_000)
+        answer = await client.answer()
+        assert (answer.status, answer.headers["connection"]) == (401, "close")
+        await client.expect_end()
