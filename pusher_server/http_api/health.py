@@ -28,8 +28,8 @@ def ready(node: Node) -> ApiResponse:
     """`GET /ready`: whether to send clients here; 500 while draining, as soketi.
 
     With the other nodes out of reach it is still better to come here than nowhere: 200. The same when the apps'
-    database is away, once it has been read: known apps go on, and it is away for all nodes. The reason, with its
-    addresses and paths, is for operators: the log and the operations listener have it.
+    database is away, once it has been read: known apps go on, and it is away for all nodes. The reason, with
+    its addresses and paths, is for operators: the log and the operations listener have it.
     """
     if node.draining:
         return text_response(500, "draining\n")
