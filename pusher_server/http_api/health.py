@@ -27,12 +27,12 @@ def ping(_node: Node) -> ApiResponse:
 def ready(node: Node) -> ApiResponse:
     """`GET /ready`: whether to send clients here; 500 while draining, as soketi.
 
-    With the other nodes out of reach it is still better to come here than nowhere: 200, and the reason. The
-    same when the apps' database is away, once it has been read: known apps go on, and it is away for all nodes.
+    With the other nodes out of reach it is still better to come here than nowhere: 200. The same when the apps'
+    database is away, once it has been read: known apps go on, and it is away for all nodes. The reason, with
+    its addresses and paths, is for operators: the log and the operations listener have it.
     """
     if node.draining:
         return text_response(500, "draining\n")
-    problem = node.problem()
     if not node.apps.ready:
-        return text_response(500, f"{problem}\n")
-    return text_response(200, "OK" if problem is None else f"degraded: {problem}\n")
+        return text_response(500, "not ready\n")
+    return text_response(200, "OK" if node.problem() is None else "degraded\n")

@@ -343,6 +343,8 @@ class HttpProtocol(BoundedProtocol):
             self.url.decode("latin-1"),
             self.headers,
             peer,
+            trusted,
+            forwarded_for,
             None if self._visit is None else self._visit.rejection,
         )
         try:

@@ -17,6 +17,7 @@ from pusher_server.protocol.socket_id import make_socket_id
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.handshake import Upgrade
 from pusher_server.websocket.heartbeat import Heartbeat
+from pusher_server.websocket.tls_only import TlsRefusals
 
 logger = logging.getLogger("pusher_server.websocket")
 
@@ -53,6 +54,7 @@ class WebSocketEdge:
         #: How many may stay, as far as open files go.
         self.open_files_allow = sys.maxsize
         self._pace = LinePace()
+        self._tls_refusals = TlsRefusals()
 
     def key_of(self, upgrade: Upgrade) -> str:
         """The app key in the path. Raises ConnectionRejected: unknown path, or refused already."""
@@ -92,10 +94,7 @@ class WebSocketEdge:
         self.node.admit(app)
         _check_version(app, upgrade)
         if app.tls_only and not secure:
-            raise ConnectionRejected(
-                Code.TLS_REQUIRED,
-                "Application only accepts SSL connections, reconnect using wss://",
-            )
+            raise self._tls_refusals.refuse(app.id, upgrade, self.clock())
         allowed = app.allowed_origins
         if allowed and not origin_allowed(allowed, upgrade.header(b"origin")):
             raise ConnectionRejected(Code.UNAUTHORIZED, "Origin not allowed")

@@ -24,14 +24,16 @@ _ACCEPTED = (
 class Upgrade(Struct, frozen=True):
     """A parsed upgrade request: names in lower case, `target` as on the request line.
 
-    `peer`: whose TCP connection it came on, None on a Unix socket. `refusal`: why it is not let in, whatever it
-    asks for.
+    `peer`: whose TCP connection it came on, None on a Unix socket. `by_proxy`: that is a trusted proxy, and
+    `forwarded_for` what it says of the client. `refusal`: why it is not let in, whatever it asks for.
     """
 
     method: str
     target: str
     headers: Sequence[tuple[bytes, bytes]]
     peer: str | None = None
+    by_proxy: bool = False
+    forwarded_for: str | None = None
     refusal: ConnectionRejected | None = None
 
     def header(self, name: bytes) -> str | None:

@@ -249,7 +249,7 @@ async def test_after_the_start_timeout_it_serves_degraded(
         status, text = await node.said(http, "/ready")
         assert (status, text.partition("degraded: ")[1]) == (200, "degraded: ")
         ready = await http.get(f"{node.url}/ready")
-        assert (ready.status_code, ready.text[:10]) == (200, "degraded: ")
+        assert (ready.status_code, ready.text) == (200, "degraded\n")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

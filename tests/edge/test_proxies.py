@@ -1,6 +1,7 @@
 """Behind proxies: whose word counts about a client, the path prefix, CORS, the form of errors."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,20 @@ async def test_the_access_log_changes_no_answer(tmp_path: Path) -> None:
         for _ in range(3):
             await backend.send(signed.event("c"))
             assert (await backend.answer()).body == b"{}"
+
+
+async def test_a_client_that_is_refused_again_and_again_comes_once_a_second(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """pusher-js comes back from 4000 at once, whatever it used before; here it does so for 3 seconds."""
+    async with serving(tmp_path, TLS_ONLY) as inside:
+        told, began = 0, time.monotonic()
+        while time.monotonic() - began < 3.0:
+            async with wire.opened(inside.address) as client:
+                await client.handshake(f"/app/{KEY}{QUERY}")
+                await client.expect_refusal(4000)
+                told += 1
+    assert 2 <= told <= 5
+    lines = [each.getMessage() for each in caplog.records if "tls_only" in each.getMessage()]
+    assert len(lines) == 1
+    assert "server.trusted_proxies" in lines[0]

@@ -40,6 +40,17 @@ async def test_ready_says_why_not() -> None:
     assert (await backend.send("GET", "/live")).status_code == 200
 
 
+async def test_ready_tells_strangers_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has addresses, paths and scripts; operators see it on their own listener, and in the log."""
+    backend = Backend()
+    backend.node.problem = lambda: "redis 10.0.0.7:6379: away"
+    response = await backend.send("GET", "/ready")
+    assert (response.status_code, response.text) == (200, "degraded\n")
+    monkeypatch.setattr(type(backend.node.apps), "ready", False)
+    response = await backend.send("GET", "/ready")
+    assert (response.status_code, response.text) == (500, "not ready\n")
+
+
 @pytest.mark.parametrize(
     "path",
     [
