@@ -77,8 +77,8 @@ class Trial:
             found.append(f"events wait {self.ratio(Round.p99):.1f} times as long")
         if self.newcomers and not self._is_fine(Round.newcomer_p99):
             found.append(f"new clients wait {self.ratio(Round.newcomer_p99):.1f} times as long")
-        if refused := sum(each.refused for each in self.flooded):
-            found.append(f"{refused} publications refused")
+        if refused := median(each.refused for each in self.flooded):
+            found.append(f"{refused:g} publications refused")
         if lost := sum(each.lost for each in self.flooded):
             found.append(f"{lost} subscribers lost")
         if not self.recovered:
