@@ -135,7 +135,7 @@ async def test_a_redis_that_hangs_is_given_up_soon_and_is_used_again(
     server.resume()
     assert {type(each) for each in results} == {OutboxUnavailable}
     assert "see [cluster.redis]" in str(results[0])
-    assert took < 6.0
+    assert took < 60.0, "one after the other they would take over 250 s"
     await outbox.append([decided(2), decided(3)])
     assert await waiting(outbox) == ["id-1", "id-2", "id-3"]
 
