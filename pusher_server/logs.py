@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from typing import TextIO
+from urllib.parse import unquote
 
 import msgspec
 
@@ -18,8 +19,18 @@ from pusher_server.config import LogSettings
 #: What every record has; whatever else it carries came in through `extra`.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 
-#: An access line shows the query, where a signature stands that is good for ten minutes.
-_SIGNATURE = re.compile(r"(auth_signature=)[0-9A-Za-z%]+")
+#: An access line shows the query, where a signature stands that is good for ten minutes. The bound keeps a
+#: path of nothing but such words from costing more than its length.
+_SECRET = re.compile(
+    r"((?:signature|secret|password|token)[\w\[\]-]{0,40}|(?<![a-z0-9])auth(?:\[\w{0,9}\]|\])?)(=)[^&;\s\"'<>]+",
+    re.IGNORECASE,
+)
+#: An HMAC-SHA256, wherever it stands.
+_DIGEST = re.compile(r"[0-9a-f]{64,}", re.IGNORECASE)
+#: What a URL ends at, in a line.
+_BETWEEN = re.compile(r"([\s\"'<>]+)")
+#: Escapes of escapes are undone so often.
+_NESTED_ESCAPES = 5
 
 #: Clients choose channel names and the like; a line break in one must not look like a line of ours.
 # Lone surrogates, which they can send too, are no UTF-8: the stream would refuse the whole line.
@@ -69,12 +80,12 @@ class ConsoleFormatter(logging.Formatter):
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         where = record.name.removeprefix("pusher_server.")
         fields = "".join(f" {name}={_readable(value)}" for name, value in fields_of(record).items())
-        event = _one_line(_without_signature(record.getMessage()))
+        event = _one_line(without_secrets(record.getMessage()))
         line = f"{clock}.{int(record.msecs):03d} {record.levelname:<7} {where}: {event}"
         if fields:
             line += f" {fields}"
         if record.exc_info:
-            trace = _without_signature(self.formatException(record.exc_info))
+            trace = without_secrets(self.formatException(record.exc_info))
             line += "\n" + trace.encode("utf-8", "backslashreplace").decode()
         return line
 
@@ -88,18 +99,52 @@ class JsonFormatter(logging.Formatter):
             "time": f"{stamp}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": _without_signature(record.getMessage()),
+            "event": without_secrets(record.getMessage()),
         }
         for name, value in fields_of(record).items():
             line.setdefault(name, value)
         if record.exc_info:
-            line["exception"] = _without_signature(self.formatException(record.exc_info))
+            line["exception"] = without_secrets(self.formatException(record.exc_info))
         # str() is the last resort for any field; ASCII escapes keep lone surrogates writable.
-        return json.dumps(msgspec.to_builtins(line, enc_hook=str, str_keys=True), ensure_ascii=True)
+        fields = msgspec.to_builtins(line, enc_hook=str, str_keys=True)
+        return json.dumps(_masked_field(fields), ensure_ascii=True)
 
 
-def _without_signature(text: str) -> str:
-    return _SIGNATURE.sub(r"\1***", text)
+def without_secrets(text: str) -> str:
+    """The text with `***` for the values of `auth_signature` and the like, however they are spelled.
+
+    A URL whose escapes hide such a name or value is shown without its escapes.
+    """
+    if "=" not in text and "%" not in text and len(text) < 64:
+        return text
+    return "".join(map(_masked, _BETWEEN.split(text)))
+
+
+def _masked(word: str) -> str:
+    masked = plain = _mask(word)
+    for _ in range(_NESTED_ESCAPES):
+        if "%" not in plain or (unescaped := unquote(plain)) == plain:
+            break
+        plain = unescaped
+    shown = _mask(plain)
+    return masked if shown == plain else shown
+
+
+def _mask(word: str) -> str:
+    return _DIGEST.sub("***", _SECRET.sub(r"\1\2***", word))
+
+
+def _masked_field(value: object) -> object:
+    """A field's value, masked where it is or holds text: a path may be a URL, a channel's name is none."""
+    match value:
+        case str():
+            return without_secrets(value) if "/" in value or "=" in value else value
+        case dict():
+            return {name: _masked_field(each) for name, each in value.items()}
+        case list():
+            return [_masked_field(each) for each in value]
+        case _:
+            return value
 
 
 def _one_line(text: str) -> str:
@@ -108,7 +153,7 @@ def _one_line(text: str) -> str:
 
 def _readable(value: object) -> str:
     """A field's value on one line, in quotes when it would not read as one word."""
-    text = str(value)
+    text = str(_masked_field(str(value)))
     if text and not _CONTROL.search(text) and not re.search(r"[\s\"=]", text):
         return text
     return _one_line(json.dumps(text, ensure_ascii=False))

@@ -86,6 +86,7 @@ def test_the_parts_that_we_override_or_read_are_there() -> None:
         "on_url": ["self", "url"],
         "on_header": ["self", "name", "value"],
         "on_headers_complete": ["self"],
+        "on_response_complete": ["self"],
         "on_body": ["self", "body"],
         "on_message_complete": ["self"],
         "shutdown": ["self"],
@@ -189,6 +190,14 @@ async def test_the_same_headers_list_is_scope_and_protocol() -> None:
         cycle = protocol.cycle
         assert isinstance(cycle, RequestResponseCycle)
         assert (cycle.response_started, cycle.response_complete) == (True, True)
+        assert cycle.disconnected is False
+        assert isinstance(cycle.message_event, asyncio.Event)
+        assert isinstance(cycle.body, bytearray)
+        assert protocol.flow.read_paused is False
+        assert protocol.scope["state"] is cycle.scope["state"]
+        assert (
+            protocol.scope["state"] is not protocol.app_state
+        )  # ours to write to, for one request
         assert protocol.timeout_keep_alive_task is not None
         assert protocol in protocol.server_state.connections
 
@@ -313,3 +322,51 @@ async def test_date_header_is_renewed_in_the_state() -> None:
         await client.ask("/")
         assert [name for name, _ in shell.server_state.default_headers] == [b"date"]
         assert shell.server_state.total_requests == 1
+
+
+async def test_a_body_is_read_on_when_the_application_asks_for_it() -> None:
+    """Why reading may pause at the end of a head: `receive` goes on with it."""
+    gone_on: list[bool] = []
+
+    class Pausing(HttpToolsProtocol):
+        def on_headers_complete(self) -> None:
+            super().on_headers_complete()
+            self.flow.pause_reading()
+
+    async def ask(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0)
+        gone_on.append((await receive())["body"] == b"later")
+        await hello(scope, receive, send)
+
+    settings = config(Pausing)
+    settings.app = ask
+    async with running(settings) as (_, address), wire.opened(address) as client:
+        await client.send(wire.request("/", method="POST", Content_Length="5"))
+        await client.send(b"later")
+        assert (await client.answer()).body == b"hi"
+    assert gone_on == [True]
+
+
+async def test_a_cycle_that_is_disconnected_says_nothing_more() -> None:
+    """Why a refusal may be written while the application still works on the request."""
+    said: list[str] = []
+
+    class Refusing(HttpToolsProtocol):
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            self.transport.write(b"HTTP/1.1 418 no\r\ncontent-length: 0\r\n\r\n")
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self.transport.write_eof()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        said.append((await receive())["type"])
+        await hello(scope, receive, send)
+
+    settings = config(Refusing)
+    settings.app = app
+    async with running(settings) as (_, address), wire.opened(address) as client:
+        await client.send(wire.request("/", method="POST", body=b"body"))
+        assert (await client.answer()).status == 418
+        await client.expect_end()
+    assert said == ["http.disconnect"]

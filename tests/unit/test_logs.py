@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -146,6 +147,83 @@ class TestAccessLog:
         line = self.access_line(LogSettings(access=True, format=form))  # type: ignore[arg-type]
         assert "auth_key=k&auth_signature=***&auth_version=1.0" in line
         assert "0a1b2c" not in line
+
+    @pytest.mark.parametrize("form", ["console", "json"])
+    @pytest.mark.parametrize(
+        "spelled",
+        [
+            "/apps/1/events?auth_signature=SIGNED",
+            "/apps/1/events?AUTH_SIGNATURE=SIGNED",
+            "/apps/1/events?Auth_Signature=SIGNED&a=b",
+            "/apps/1/events?auth%5Fsignature=SIGNED",
+            "/apps/1/events?%61uth_%73ignature=SIGNED",
+            "/apps/1/events?auth%255Fsignature=SIGNED",
+            "/apps/1/events?auth_signature[]=SIGNED",
+            "/apps/1/events?auth_signature%5B0%5D=SIGNED",
+            "/apps/1/events?auth_signature%3DSIGNED",
+            "/apps/1/events%3Fa=b%26auth_signature=SIGNED",
+            "/apps/1/events%3Fauth_signature%3DSIGNED%26a%3Db",
+            "/apps/1/auth_signature=SIGNED/events",
+            "/apps/1/SIGNED/events",
+            "/apps/1/events?x=SIGNED",
+            "/apps/1/events?SIGNED",
+            "/apps/1/events?auth=key:SIGNED",
+            "/apps/1/events?data[auth]=key:SIGNED",
+            "/apps/1/events?app_secret=SIGNED",
+            "/x?from=https://host/apps/1/events?auth_signature=SIGNED",
+            "/x?from=https%3A%2F%2Fhost%2F%3Fauth_signature%3DSIGNED",
+        ],
+    )
+    @pytest.mark.parametrize("escaped", ["none", "some", "all"])
+    def test_no_spelling_shows_a_signature(
+        self, form: str, spelled: str, escaped: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In upper case, escaped, once and twice, as a list, in the path, within another URL."""
+        signature = "0123456789abcdef" * 4
+        sent = {
+            "none": signature,
+            "some": signature.replace("a", "%61").replace("5", "%35").upper(),
+            "all": "".join(f"%{ord(each):02x}" for each in signature),
+        }[escaped]
+        monkeypatch.setattr(self, "PATH", spelled.replace("SIGNED", sent))
+        line = self.access_line(LogSettings(access=True, format=form))  # type: ignore[arg-type]
+        for shown in (sent, sent[:20], sent[-20:], signature, signature.upper()):
+            assert shown not in line
+        assert "***" in line
+        assert "/" in line
+
+    @pytest.mark.parametrize("form", ["console", "json"])
+    def test_a_path_in_a_field_does_not_show_one_either(self, form: str) -> None:
+        settings = LogSettings(format=form)  # type: ignore[arg-type]
+        path = "/apps/1/auth%5Fsignature=0a1b2c"
+        line = logged(settings, OURS, logging.INFO, "x", path=path, more=[{"url": path}])
+        assert "0a1b2c" not in line
+        assert line.count("***") == 2
+
+    def test_what_is_no_secret_stays(self) -> None:
+        digest = "a" * 64
+        line = logged(JSON, OURS, logging.INFO, "x 50%", channel=f"private-{digest}", n=1)
+        record = json.loads(line)
+        assert (record["event"], record["channel"], record["n"]) == (
+            "x 50%",
+            f"private-{digest}",
+            1,
+        )
+        path = "/apps/1/channels/a%2Cb?auth_key=k&info=user_count"
+        assert path in logged(CONSOLE, OURS, logging.INFO, path)
+
+    def test_a_path_of_nothing_but_such_words_costs_no_more_than_its_length(self) -> None:
+        """Ratios in one run: ten times the length may take some ten times as long."""
+
+        def took(count: int) -> float:
+            path = "/" + "token" * count + "%74oken" * count
+            begun = time.perf_counter()
+            logged(LogSettings(access=True), OURS, logging.INFO, path)
+            return time.perf_counter() - begun
+
+        took(100)
+        short = min(took(500) for _ in range(5))
+        assert min(took(5_000) for _ in range(3)) < 60 * short
 
     def test_it_is_written_even_if_only_errors_are(self) -> None:
         assert "POST" in self.access_line(LogSettings(access=True, level="error"))
