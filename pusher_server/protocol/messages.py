@@ -7,6 +7,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from pusher_server.protocol import text
 from pusher_server.protocol.errors import (
+    Code,
     FramingViolation,
     MalformedText,
     MessageRejected,
@@ -118,7 +119,13 @@ def decode(payload: bytes) -> Message | None:
         if not isinstance(fields.auth, str) or not isinstance(fields.user_data, str):
             return SignIn("", "")  # refused as every bad signature is, with its own code
         return SignIn(fields.auth, fields.user_data)
+    if has_surrogate(event):
+        raise MessageRejected(Code.RECONNECT, f"Invalid message format: {_of_surrogate(event)}")
     return None
+
+
+def _of_surrogate(event: str) -> str:
+    return f"the event name {event[:200]!r} has a lone surrogate"
 
 
 def _fields(decoder: msgspec.json.Decoder[T], data: Raw | UnsetType) -> T:
@@ -152,7 +159,7 @@ def _client_event(envelope: _Envelope) -> ClientEvent:
     if not envelope.event.isascii() and has_surrogate(envelope.event):
         raise MessageRejected(
             None,
-            f"Client event rejected - the event name {envelope.event[:200]!r} has a lone surrogate",
+            f"Client event rejected - {_of_surrogate(envelope.event)}",
             channel=envelope.channel,
         )
     try:

@@ -175,6 +175,8 @@ async def test_E6_data_over_the_limit_is_refused(target: Target) -> None:
         ('{"event":"client-x","channel":"%s","data":"{\\"a\\":1}"}', '{"a":1}'),
         ('{"event":"client-x","channel":"%s","data":1,"data":2}', "2"),
         ('{"event":"client-x","channel":"%s","data":"\\u00e9\\/\\ud83d\\ude00"}', "é/😀"),
+        ('{"event":"client-x","channel":"%s","data":"cut \\ud83d"}', "cut \ud83d"),
+        ('{"event":"client-x","channel":"%s","data":{"a":"\\ud83d"}}', '{"a":"\\ud83d"}'),
     ],
 )
 async def test_E7_data_of_any_kind_is_relayed_as_text(

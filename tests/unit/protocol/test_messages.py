@@ -105,7 +105,7 @@ def test_a_lone_surrogate_in_data_is_passed_on(data: bytes, literal: bytes) -> N
 )
 def test_a_lone_surrogate_where_nobody_looks_does_not_matter(payload: bytes) -> None:
     assert decode(payload) == Ping()
-    assert decode(rb'{"event":"my-event\ud800","data":"\ud800"}') is None
+    assert decode(rb'{"event":"my-event","data":"\ud800"}') is None
 
 
 def test_an_event_name_with_a_lone_surrogate_is_refused_by_name() -> None:
@@ -114,6 +114,12 @@ def test_an_event_name_with_a_lone_surrogate_is_refused_by_name() -> None:
     assert (caught.value.code, caught.value.channel) == (None, "private-x")
     assert caught.value.message == (
         r"Client event rejected - the event name 'client-\ud83d' has a lone surrogate"
+    )
+    with pytest.raises(MessageRejected) as caught:
+        decode(rb'{"event":"\ud83d","channel":"private-x","data":"x"}')
+    assert (caught.value.code, caught.value.channel) == (Code.RECONNECT, None)
+    assert caught.value.message == (
+        r"Invalid message format: the event name '\ud83d' has a lone surrogate"
     )
 
 
