@@ -31,9 +31,9 @@ def test_percentiles_are_samples(samples: list[float], share: float, rank: float
 
 def test_medians_are_compared() -> None:
     """One disturbed round on either side decides nothing."""
-    ordinary = [round_of(0.010), round_of(0.011), round_of(5.0)]
-    assert trial_of([round_of(0.030), round_of(0.031), round_of(4.0)], ordinary).holds
-    assert not trial_of([round_of(0.030), round_of(0.050), round_of(4.0)], ordinary).holds
+    ordinary = [round_of(0.10), round_of(0.11), round_of(5.0)]
+    assert trial_of([round_of(0.30), round_of(0.31), round_of(4.0)], ordinary).holds
+    assert not trial_of([round_of(0.30), round_of(0.50), round_of(4.0)], ordinary).holds
 
 
 def test_a_ratio_above_three_does_not_hold_unless_nobody_would_notice() -> None:
