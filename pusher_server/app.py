@@ -44,6 +44,7 @@ class AppLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     presence_member_bytes: int = 16_384
     user_id_length: int = 200
     watchlist: int = 100
+    cache_bytes: int = 67_108_864
     client_events_per_second: int = 10
     backend_events_per_second: int = 0
     reads_per_second: int = 0

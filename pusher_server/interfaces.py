@@ -88,10 +88,15 @@ class CachedEvent(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Retention(Struct, frozen=True):
-    """What a broker is to remember along with a publication: the event's data, for `ttl` seconds."""
+    """What a broker is to remember along with a publication: the event's data, for `ttl` seconds.
+
+    `limit`: the bytes that the app's remembered events may take together; 0 is no limit. Where they are short,
+    the oldest are forgotten. Publications of one event to several channels give the same `data` object.
+    """
 
     data: bytes
     ttl: float
+    limit: int = 0
 
 
 class Broker(Protocol):

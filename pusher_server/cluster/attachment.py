@@ -90,6 +90,8 @@ class Attachment(StoreListener, Tallies):
         #: The last batch that was announced, and the last one of which nothing can be lost any more.
         self._settled = 0
         self._confirmed = 0
+        #: Told how many events of cache channels the store has let go before their time, by app.
+        self.evicted: Callable[[Mapping[str, int]], None] = lambda counts: None
         #: When the lease was last renewed, by the loop's clock; 0.0 before that.
         self.renewed_at = 0.0
         #: Of the publications that were dropped, how many were told, and when more may be.
@@ -322,6 +324,8 @@ class Attachment(StoreListener, Tallies):
             self._swept.clear()
         if renewed.batch > self._settled:
             self._settle(renewed)
+        if renewed.evicted:
+            self.evicted(renewed.evicted)
         for heard in self._heard:
             heard(renewed.elsewhere, renewed.holders)
 

@@ -1,9 +1,9 @@
 """The broker over shared stores: the verbs of `interfaces.Broker`, as commands."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 
+from pusher_server.cluster.last_events import LastEvent, LastEvents, keep_last
 from pusher_server.cluster.store import Publish, Recall, Remember
 from pusher_server.cluster.stores import Stores
 from pusher_server.cluster.wire import decode_cached, encode_cached, encode_message
@@ -17,8 +17,8 @@ from pusher_server.interfaces import (
     Topic,
 )
 
-#: Cache channels whose last event this node knows by itself, for when the store is away.
-REMEMBERED = 10_000
+#: Bytes of an app's last events that this node keeps by itself, for when the store is away.
+OWN_BYTES = 8 * 2**20
 
 
 class SharedBroker(Broker):
@@ -27,8 +27,8 @@ class SharedBroker(Broker):
     def __init__(self, stores: Stores, clock: Callable[[], float]) -> None:
         self._stores = stores
         self._clock = clock
-        #: What this node published last to cache channels, and until when it counts; the oldest first.
-        self._own: OrderedDict[Topic, tuple[CachedEvent, float]] = OrderedDict()
+        #: What this node published last to cache channels.
+        self._own: LastEvents[LastEvent] = LastEvents()
 
     async def subscribe(self, topic: Topic) -> None:
         """Raises ClusterUnavailable; the topic is subscribed then as soon as the store is back."""
@@ -51,14 +51,12 @@ class SharedBroker(Broker):
         if remember is None or not isinstance(message, EventMessage):
             at.link.publish(Publish(address, body))
             return
-        event = CachedEvent(
-            payload=message.payload, data=remember.data, event_id=message.event_id, ttl=remember.ttl
-        )
-        self._own.pop(topic, None)
-        self._own[topic] = (event, self._clock() + remember.ttl)
-        if len(self._own) > REMEMBERED:
-            self._own.popitem(last=False)
-        at.link.publish(Remember(address, body, encode_cached(event), remember.ttl))
+        limit = remember.limit
+        own = min(limit, OWN_BYTES) if limit else OWN_BYTES
+        event = keep_last(self._own, topic, message, remember, self._clock(), own)
+        # An app's channels are spread evenly over the stores.
+        share = max(1, limit // len(self._stores.attachments)) if limit else 0
+        at.link.publish(Remember(address, body, encode_cached(event), remember.ttl, share))
 
     async def cached(self, topic: Topic) -> CachedEvent | None:
         """The last remembered event; while the store is away, this node's own last one if it has any."""
@@ -66,13 +64,14 @@ class SharedBroker(Broker):
         try:
             found = await at.link.call(Recall(address))
         except ClusterUnavailable:
-            own, until = self._own.get(topic, (None, 0.0))
-            if own is None or until <= self._clock():
+            own = self._own.get(topic[0], topic[2], self._clock())
+            if own is None:
                 raise
-            return _with_ttl(own, until - self._clock())
+            return own[0].event(own[1])
         event = decode_cached(found.cached) if found.cached else None
-        return None if event is None else _with_ttl(event, found.ttl)
+        return None if event is None else event.event(found.ttl)
 
-
-def _with_ttl(event: CachedEvent, ttl: float) -> CachedEvent:
-    return CachedEvent(payload=event.payload, data=event.data, event_id=event.event_id, ttl=ttl)
+    def sweep(self) -> None:
+        """Forget what is over. Called a few times a second."""
+        self._own.sweep(self._clock())
+        self._own.take_evicted()  # copies: what the store lets go is counted there

@@ -7,6 +7,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
+from pusher_server.cluster.last_events import LastEvent, LastEvents, keep_last
 from pusher_server.cluster.wire import address_of, announcement_id
 from pusher_server.interfaces import (
     MEMBERS,
@@ -28,8 +29,6 @@ from pusher_server.interfaces import (
 Clock = Callable[[], float]
 #: Keys in one page of a scan: under a millisecond of work.
 _PAGE = 500
-_Cached = OrderedDict[Topic, tuple[CachedEvent, float]]
-_NOTHING: _Cached = OrderedDict()
 
 
 class _Keys:
@@ -47,9 +46,8 @@ class LocalBroker(Broker):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        #: By app, in the order of their last publication: an app's time to live is one for all, so the
-        #: oldest stand in front.
-        self._cached: dict[str, _Cached] = {}
+        #: By app and channel.
+        self._cached: LastEvents[LastEvent] = LastEvents()
 
     async def subscribe(self, topic: Topic) -> None:
         """Nobody else publishes."""
@@ -63,28 +61,20 @@ class LocalBroker(Broker):
         """Remember; there is nobody to tell."""
         if remember is None or not isinstance(message, EventMessage):
             return
-        now = self._clock()
-        cached = self._cached.setdefault(topic[0], OrderedDict())
-        while cached and next(iter(cached.values()))[1] <= now:
-            cached.popitem(last=False)
-        cached.pop(topic, None)
-        event = CachedEvent(
-            payload=message.payload, data=remember.data, event_id=message.event_id, ttl=remember.ttl
-        )
-        cached[topic] = (event, now + remember.ttl)
+        keep_last(self._cached, topic, message, remember, self._clock(), remember.limit)
 
     async def cached(self, topic: Topic) -> CachedEvent | None:
         """The last remembered event, with the seconds it still has."""
-        found = self._cached.get(topic[0], _NOTHING).get(topic)
-        if found is None:
-            return None
-        event, until = found
-        left = until - self._clock()
-        if left <= 0:
-            return None
-        return CachedEvent(
-            payload=event.payload, data=event.data, event_id=event.event_id, ttl=left
-        )
+        found = self._cached.get(topic[0], topic[2], self._clock())
+        return None if found is None else found[0].event(found[1])
+
+    def sweep(self) -> Mapping[str, int]:
+        """Forget what is over. Called a few times a second.
+
+        Returns by app how many events had to go before their time since the last call.
+        """
+        self._cached.sweep(self._clock())
+        return self._cached.take_evicted()
 
 
 class LocalCensus(Census):

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from pusher_server.cluster.announcements import Announcements, Place
-from pusher_server.cluster.scans import PAGE, Scans
+from pusher_server.cluster.last_events import LastEvents
+from pusher_server.cluster.scans import Scans
 from pusher_server.cluster.store import (
     SWEEP,
     AnyCommand,
@@ -41,8 +42,9 @@ from pusher_server.cluster.store import (
     Untrack,
     id_of,
     node_of,
+    remembered_bytes,
 )
-from pusher_server.cluster.wire import WIRE, Transitioned, encode_transition
+from pusher_server.cluster.wire import WIRE, Transitioned, app_of, encode_transition
 from pusher_server.interfaces import RosterFull
 
 #: Who is told: address, body, and nobody is left out.
@@ -110,9 +112,8 @@ class MemoryStore:
         #: Where a topic starts counting: past every topic that has ended, so that no version comes twice.
         self._floor = 0
         self._announcements = Announcements(lease=lease, undo_window=undo_window)
-        #: Address -> what is remembered, and until when. Cleared of the past whenever it has doubled.
-        self._cached: dict[str, tuple[bytes, float]] = {}
-        self._cached_bound = PAGE
+        #: What is remembered, by app and address.
+        self._remembered: LastEvents[bytes] = LastEvents()
         self._scans = Scans()
 
     def execute(self, command: AnyCommand, now: float) -> object:
@@ -209,6 +210,7 @@ class MemoryStore:
             self._announcements.confirm(lease.due)
             lease.due = []
         swept, more = self._sweep(now)
+        self._remembered.sweep(now)
         if not lease.due:
             alive = {node_of(each) for each, lease in self._leases.items() if lease.until > now}
             lease.due = self._announcements.take(now, node_of(command.holder), alive)
@@ -231,6 +233,7 @@ class MemoryStore:
             elsewhere=elsewhere,
             swept=swept,
             more=more,
+            evicted=self._remembered.take_evicted(),
         )
 
     def _sweep(self, now: float) -> tuple[dict[str, int], bool]:
@@ -385,12 +388,13 @@ class MemoryStore:
 
     def _remember(self, command: Remember, now: float) -> Nothing:
         self._push(command.address, command.body)
-        if len(self._cached) > self._cached_bound:
-            self._cached = {at: kept for at, kept in self._cached.items() if kept[1] > now}
-            self._cached_bound = max(PAGE, 2 * len(self._cached))
-        self._cached[command.address] = (command.cached, now + command.ttl)
+        at, cached, until = command.address, command.cached, now + command.ttl
+        size = remembered_bytes(at, cached)
+        self._remembered.keep(
+            app_of(at), at, cached, size=size, until=until, limit=command.limit, now=now
+        )
         return Nothing()
 
     def _recall(self, address: str, now: float) -> Remembered:
-        cached, until = self._cached.get(address, (b"", now))
-        return Remembered(cached, until - now) if until > now else Remembered(b"", 0.0)
+        found = self._remembered.get(app_of(address), address, now)
+        return Remembered(b"", 0.0) if found is None else Remembered(*found)

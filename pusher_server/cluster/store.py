@@ -112,6 +112,7 @@ class Renewed(Struct, frozen=True, array_like=True):
     or not this one did.
     `swept`: holders whose lease had ended -> how many of their keys were released in this step.
     `more`: there is more to sweep; renew again at once.
+    `evicted`: by app, the remembered events that had to go before their time since a node was told last.
     """
 
     epoch: str
@@ -121,6 +122,7 @@ class Renewed(Struct, frozen=True, array_like=True):
     elsewhere: dict[str, int]
     swept: dict[str, int]
     more: bool
+    evicted: dict[str, int] = {}
 
 
 class Renew(Command[Renewed], frozen=True, array_like=True, tag="renew"):
@@ -317,13 +319,24 @@ class Publish(Command[Nothing], frozen=True, array_like=True, tag="publish"):
 
 
 class Remember(Command[Nothing], frozen=True, array_like=True, tag="remember"):
-    """As `Publish`, and keep `cached` for `ttl` seconds, in one step."""
+    """As `Publish`, and keep `cached` for `ttl` seconds, in one step.
+
+    `limit`: bytes that the app's may take in this store together; 0 is none. Each counts as `remembered_bytes`.
+    Where they are short, the oldest of the app's are let go and counted (`Renewed.evicted`), and what is larger
+    than `limit` alone is not kept.
+    """
 
     answer: ClassVar[type] = Nothing
     address: str
     body: bytes
     cached: bytes
     ttl: float
+    limit: int = 0
+
+
+def remembered_bytes(address: str, cached: bytes) -> int:
+    """What it takes to remember this, besides `last_events.ENTRY_BYTES`: Redis writes the address thrice."""
+    return len(cached) + 3 * len(address.encode())
 
 
 class Remembered(Struct, frozen=True, array_like=True):

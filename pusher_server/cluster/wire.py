@@ -12,8 +12,8 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
+from pusher_server.cluster.last_events import LastEvent
 from pusher_server.interfaces import (
-    CachedEvent,
     ClusterMessage,
     CountMessage,
     EventMessage,
@@ -23,18 +23,36 @@ from pusher_server.interfaces import (
 WIRE = 1
 
 
-@lru_cache(maxsize=16_384)
+#: Longer names, where an app allows them, are written and read anew: clients choose them, the memory is ours.
+_REMEMBERED = 300
+
+
 def address_of(topic: Topic) -> str:
     """`("7", "members", "presence-x")` -> `members:7:presence-x`; unique, and readable in a store."""
+    return _address(topic) if len(topic[2]) <= _REMEMBERED else _address.__wrapped__(topic)
+
+
+@lru_cache(maxsize=16_384)
+def _address(topic: Topic) -> str:
     app_id, kind, name = topic
     return f"{kind}:{quote(app_id, safe='')}:{name}"
 
 
-@lru_cache(maxsize=16_384)
 def topic_of(address: str) -> Topic:
     """The other way round. Raises ValueError when it is no address."""
+    return _topic(address) if len(address) <= 2 * _REMEMBERED else _topic.__wrapped__(address)
+
+
+@lru_cache(maxsize=16_384)
+def _topic(address: str) -> Topic:
     kind, app_id, name = address.split(":", 2)
     return (unquote(app_id), kind, name)
+
+
+def app_of(address: str) -> str:
+    """The app's id in an address; "" when it is none."""
+    parts = address.split(":", 2)
+    return unquote(parts[1]) if len(parts) == 3 else ""
 
 
 class Transitioned(Struct, frozen=True, array_like=True):
@@ -67,7 +85,7 @@ class Envelope(Struct, frozen=True, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _envelope = msgspec.msgpack.Decoder(Envelope)
 _transition = msgspec.msgpack.Decoder(Transitioned)
-_cached = msgspec.msgpack.Decoder(CachedEvent)
+_cached = msgspec.msgpack.Decoder(LastEvent)
 _anything = msgspec.msgpack.Decoder()
 
 #: What decoders raise for bytes that are none of ours: DecodeError and UnicodeDecodeError are ValueErrors.
@@ -144,15 +162,16 @@ def announcement_id(address: str, key: str, version: str, *, held: bool) -> str:
     return hashlib.blake2b(told, digest_size=8).hexdigest()
 
 
-def encode_cached(event: CachedEvent) -> bytes:
+def encode_cached(event: LastEvent) -> bytes:
     """A cache channel's last event, as a store keeps it."""
     return _encode(event)
 
 
-def decode_cached(body: bytes) -> CachedEvent | None:
+def decode_cached(body: bytes) -> LastEvent | None:
     """None when it cannot be read."""
     try:
         found = _cached.decode(body)
     except UNREADABLE:
         return None
-    return found if _is_utf8(found.payload) and _is_utf8(found.data) else None
+    event = found.event(0.0)
+    return found if _is_utf8(event.payload) and _is_utf8(event.data) else None

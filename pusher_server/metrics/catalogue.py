@@ -66,6 +66,11 @@ LATENCY = Metric(
     "histogram",
     "Time from an event's arrival at the fan-out to the last write, by channel and batch.",
 )
+CACHE_EVICTIONS = _counter(
+    "cache_evictions",
+    "Last events of cache channels forgotten before their time, for limits.cache_bytes.",
+    "app",
+)
 SLOW_CONSUMERS = _counter(
     "slow_consumers_dropped", "Clients cut because they did not read fast enough.", "app"
 )

@@ -64,6 +64,7 @@ class Gathering(Gatherer):
 
     `clock` gives seconds of the epoch. `webhook_latency` is from decided to delivered.
 
+    `evictions` tells by app how many events of cache channels had to go before their time.
     `hindrances` say why no client should come, `problems` what is wrong besides; None while all is well.
     """
 
@@ -77,6 +78,7 @@ class Gathering(Gatherer):
         webhooks: Callable[[], Iterable[WebhookReading]],
         webhook_latency: Histogram,
         max_connections: int,
+        evicted: Callable[[], Mapping[str, int]] = dict,
         clock: Callable[[], float],
         hindrances: Iterable[Callable[[], str | None]] = (),
         problems: Iterable[Callable[[], str | None]] = (),
@@ -88,6 +90,7 @@ class Gathering(Gatherer):
         self._webhooks = webhooks
         self._webhook_latency = webhook_latency
         self._max_connections = max_connections
+        self._evicted = evicted
         self._clock = clock
         self._hindrances = tuple(hindrances)
         self._problems = tuple(problems)
@@ -137,6 +140,8 @@ class Gathering(Gatherer):
         yield catalogue.STARTED, worker, use.started
         for link in self._links():
             yield from self._link_samples(link)
+        for app_id, count in self._evicted().items():
+            yield catalogue.CACHE_EVICTIONS, (app_id,), count
         now = self._clock()
         for app in self._webhooks():
             yield from _webhook_samples(app, now)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pusher_server.cluster.broker import SharedBroker
 from pusher_server.cluster.census import SharedCensus
+from pusher_server.cluster.last_events import Evictions
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
 from pusher_server.cluster.redis.topology import redis_stores
@@ -30,6 +31,8 @@ class Cluster(Protocol):
     tallies: Tallies | None
     #: None when this process is all there is.
     stores: Stores | None
+    #: Events of cache channels that had to go before their time.
+    evicted: Evictions
 
     def attach(self, listener: ClusterListener) -> None:
         """Who is told of what happens; once, before anything else."""
@@ -57,7 +60,8 @@ class LocalCluster(Cluster):
     def __init__(
         self, node_id: str, settings: ClusterSettings, *, clock: Clock, epoch: int, here: Here
     ) -> None:
-        self.broker = LocalBroker(clock)
+        self._broker = self.broker = LocalBroker(clock)
+        self.evicted = Evictions(clock)
         self._roster = LocalRoster(node_id, clock, epoch=epoch, undo_window=settings.undo_window)
         self.roster = self._roster
         self.census = LocalCensus(here)
@@ -78,8 +82,9 @@ class LocalCluster(Cluster):
         """There is nobody to tell."""
 
     def sweep(self) -> None:
-        """Settle leaves."""
+        """Settle leaves, forget events whose time is over."""
         self._roster.sweep()
+        self.evicted.add(self._broker.sweep())
 
     @property
     def problem(self) -> str | None:
@@ -106,7 +111,10 @@ class SharedCluster(Cluster):
             undo_window=settings.undo_window,
             random=random.random,
         )
-        self.broker = SharedBroker(self._stores, clock)
+        self._broker = self.broker = SharedBroker(self._stores, clock)
+        self.evicted = Evictions(clock)
+        for each in self._stores.attachments:
+            each.evicted = self.evicted.add
         self.roster = SharedRoster(self._stores)
         self.census = SharedCensus(self._stores, here)
         self.tallies = self._stores.home
@@ -128,7 +136,8 @@ class SharedCluster(Cluster):
         await self._stores.stop()
 
     def sweep(self) -> None:
-        """The stores keep their own time."""
+        """Forget events whose time is over; the stores keep their own time."""
+        self._broker.sweep()
 
     @property
     def problem(self) -> str | None:

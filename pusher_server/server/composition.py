@@ -152,6 +152,7 @@ class Server:
             webhooks=lambda: webhook_readings(numbers),
             webhook_latency=numbers.latency,
             max_connections=self._config.websocket.max_connections,
+            evicted=lambda: self._cluster.evicted.totals,
             clock=time.time,
             hindrances=[lambda: None if self.node.apps.ready else self._problem()],
             problems=[self._problem],

@@ -27,6 +27,10 @@ _FIN_TEXT, _FIN_PING, _FIN_PONG = 0x81, 0x89, 0x8A
 _MASKED = 0x80
 
 
+#: What a message may have where the app has no limit: as much as a request of the API by default.
+LARGEST_MESSAGE = 10_485_760
+
+
 class PingFrame(NamedTuple):
     """Wants a pong with the same payload."""
 
@@ -58,7 +62,7 @@ _LONGEST_HEADER = 14
 
 
 class FrameReader:
-    """The receiving half of one connection. `max_bytes` limits a whole message; 0 = no limit."""
+    """The receiving half of one connection. `max_bytes` limits a whole message; 0: `LARGEST_MESSAGE` does."""
 
     __slots__ = (
         "_buffer",
@@ -71,7 +75,7 @@ class FrameReader:
     )
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self._max_bytes = max_bytes or LARGEST_MESSAGE
         #: The beginning of a frame that has not arrived whole, and how long it has to become.
         self._buffer = bytearray()
         self._needed = 0
@@ -126,7 +130,7 @@ class FrameReader:
                 return None
             (length,) = unpack_from("!H" if size == 2 else "!Q", data, start)
             start += size
-        if 0 < self._max_bytes < length:
+        if self._max_bytes < length:
             self._hand_over()
             return None
         end = start + 4 + length
@@ -140,8 +144,7 @@ class FrameReader:
 
     def _hand_over(self) -> None:
         """This frame is not of the simple kind: the library reads from here on."""
-        limit = self._max_bytes or None
-        self._parser = ServerProtocol(state=State.OPEN, max_size=limit)
+        self._parser = ServerProtocol(state=State.OPEN, max_size=self._max_bytes)
 
     def _parse(self, data: bytes) -> Iterator[Incoming]:
         """As `receive`, by the library, which never gets more than one frame's bytes at once."""

@@ -41,11 +41,13 @@ class Bench:
         self.second = second
         self._events = 0
 
-    def publish(self, data: str, topic: Topic = TOPIC, ttl: float | None = 60.0) -> int:
+    def publish(
+        self, data: str, topic: Topic = TOPIC, ttl: float | None = 60.0, limit: int = 0
+    ) -> int:
         """Publish an event, to be remembered unless `ttl` is None; its number."""
         self._events += 1
         message = EventMessage(payload=f"<{data}>".encode(), event_id=self._events)
-        retention = None if ttl is None else Retention(data.encode(), ttl * self.second)
+        retention = None if ttl is None else Retention(data.encode(), ttl * self.second, limit)
         self.broker.publish(topic, message, remember=retention)
         return self._events
 
@@ -155,6 +157,23 @@ async def test_a_shorter_time_counts_from_its_own_event_on(bench: Bench) -> None
     await bench.remembers("c")
     assert await bench.data(short) is None
     assert await bench.data(long) == "a"
+
+
+async def test_an_app_has_so_many_bytes_and_the_oldest_go_first(bench: Bench) -> None:
+    """Whoever looks finds nothing then; other apps lose nothing."""
+    elsewhere = channel_topic("2", "cache-x")
+    topics = [channel_topic("1", f"cache-{i}") for i in range(30)]
+    bench.publish("of others", elsewhere, limit=20_000)
+    for i, topic in enumerate(topics):
+        bench.publish(f"{i} ".ljust(2_000), topic, limit=20_000)
+    await bench.remembers("29 ".ljust(2_000), topics[29])
+    kept = [i for i, topic in enumerate(topics) if await bench.data(topic) is not None]
+    assert kept == list(range(30 - len(kept), 30))
+    assert 4 <= len(kept) < 10
+    assert await bench.data(elsewhere) == "of others"
+    bench.publish("too large".ljust(20_000), topics[29], limit=20_000)
+    await bench.remembers(None, topics[29])
+    assert await bench.data(topics[28]) is not None
 
 
 async def test_channels_and_apps_do_not_meet(bench: Bench) -> None:

@@ -914,6 +914,33 @@ async def test_what_is_remembered_is_published_too_and_recalled_for_its_time(
     assert (await one.do(Recall(B))).cached == b""
 
 
+async def test_an_apps_oldest_go_when_its_bytes_are_short_and_one_node_is_told(
+    join: Join, bench: Bench
+) -> None:
+    one, other = await join("one.1.1"), await join("other.1.1")
+    at = [f"channel:a%3Ab:cache-{i}" for i in range(10)]
+    for address in at:
+        await one.do(Remember(address, b"", b"x" * 1_000, 60.0, 5_000))
+    await one.do(Remember("channel:2:cache", b"", b"x" * 1_000, 60.0))
+    kept = [(await one.do(Recall(address))).cached != b"" for address in at]
+    assert kept == [False] * 7 + [True] * 3
+    assert (await one.do(Recall("channel:2:cache"))).cached != b""
+    assert (await other.renew()).evicted == {"a:b": 7}
+    assert (await one.renew()).evicted == {}
+
+
+async def test_what_is_over_makes_room_and_is_not_evicted(join: Join, bench: Bench) -> None:
+    one = await join("one.1.1")
+    for i in range(3):
+        await one.do(Remember(f"channel:1:{i}", b"", b"x" * 1_000, 0.05, 5_000))
+    await bench.wait(0.1)
+    for i in range(3):
+        await one.do(Remember(f"channel:1:new-{i}", b"", b"x" * 1_000, 60.0, 5_000))
+    for i in range(3):
+        assert (await one.do(Recall(f"channel:1:new-{i}"))).cached
+    assert (await one.renew()).evicted == {}
+
+
 async def test_what_was_remembered_is_forgotten_in_time(join: Join, bench: Bench) -> None:
     one = await join("")
     await one.do(Remember(A, b"", b"cached", 0.05))

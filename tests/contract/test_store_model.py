@@ -17,6 +17,8 @@ from pusher_server.cluster.store import (
     Enter,
     Lookup,
     Mourn,
+    Recall,
+    Remember,
     Renew,
     Retire,
     Scan,
@@ -75,7 +77,13 @@ class Commands:
         return self._rare(node, holder, address, key)
 
     def _rare(self, node: str, holder: str, address: str, key: str) -> AnyCommand:
-        kind = self.random.randrange(12)
+        kind = self.random.randrange(18)
+        if kind >= 12:
+            place = f"channel:{self.random.choice(['1', 'a%3Ab'])}:{key}"
+            if kind > 15:
+                return Recall(place)
+            cached = b"x" * self.random.choice([1, 300, 900, 3_000])
+            return Remember(place, b"", cached, 600.0, self.random.choice([0, 3_000, 3_000, 2_000]))
         if kind < 5:
             self.number += 1
             self.holders[node] = f"{node}.{self.number}"
@@ -104,6 +112,8 @@ def comparable(answer: Any) -> Any:
             due[3] = due[3].rpartition(".")[2]
         # Of several mourned ones, none was first.
         found[2].sort(key=lambda due: (not due[2], not due[3], () if due[3] else due))
+    if kind == "Remembered":
+        found[1] = found[1] > 0  # Redis's own clock does not stand still
     if kind == "TopicState":
         found[2] = list(found[2].items())
     return kind, found

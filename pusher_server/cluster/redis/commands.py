@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -123,7 +124,7 @@ def _entered(reply: Any) -> ask.Entered:
 
 
 def _renewed(reply: Any) -> ask.Renewed:
-    epoch, batch, due, holders, sums, swept, count, more = reply
+    epoch, batch, due, holders, sums, swept, count, more, gone = reply
     return ask.Renewed(
         epoch=_epoch(epoch),
         batch=batch,
@@ -135,6 +136,10 @@ def _renewed(reply: Any) -> ask.Renewed:
         elsewhere={_text(name): count for name, count in zip(sums[::2], sums[1::2], strict=True)},
         swept={_text(swept): count} if swept else {},
         more=bool(more),
+        evicted={
+            unquote(_text(app)): int(number)
+            for app, number in zip(gone[::2], gone[1::2], strict=True)
+        },
     )
 
 

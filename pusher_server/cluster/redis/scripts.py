@@ -9,6 +9,7 @@ from hashlib import sha1
 from importlib.resources import files
 
 from pusher_server.cluster.announcements import AT_ONCE, REMEMBERED
+from pusher_server.cluster.last_events import ENTRY_BYTES, EVICTED_AT_ONCE, PAST_AT_ONCE
 from pusher_server.cluster.store import SWEEP
 from pusher_server.cluster.wire import WIRE
 
@@ -47,6 +48,8 @@ class Scripts:
         settings = (
             f"local LEASE, UNDO, SWEEP, WIRE = {_micros(lease)}, {_micros(undo_window)}, {SWEEP}, {WIRE}\n"
             f"local REMEMBERED, AT_ONCE = {REMEMBERED}, {AT_ONCE}\n"
+            f"local ENTRY_BYTES, PAST_AT_ONCE = {ENTRY_BYTES}, {PAST_AT_ONCE}\n"
+            f"local EVICTED_AT_ONCE = {EVICTED_AT_ONCE}\n"
             f"local PUBLISH = '{'SPUBLISH' if sharded else 'PUBLISH'}'\n"
             f"local function clock() return {clock} end\n"
         )

@@ -140,7 +140,8 @@ class RedisStore(StoreLink):
             return pack((self._publish, channel, command.body))
         assert isinstance(command, Remember)
         ttl = max(1, round(command.ttl * 1_000))
-        return self._script("remember", (command.address, command.body, command.cached, ttl))
+        arguments = (command.address, command.body, command.cached, ttl, command.limit)
+        return self._script("remember", arguments)
 
     def _change_subscription(
         self,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pusher_server.cluster.last_events import ENTRY_BYTES
 from pusher_server.cluster.local import LocalBroker, LocalRoster
 from pusher_server.interfaces import (
     EventMessage,
@@ -94,20 +95,29 @@ def test_a_sweep_settles_only_what_is_due(
     assert listener.settled == [(TOPIC, "a")]
 
 
-async def test_what_is_over_is_dropped_with_the_next_publication_of_the_app(
-    clock: FakeClock,
-) -> None:
+def published(broker: LocalBroker, app_id: str, channel: str, limit: int = 0) -> None:
+    message = EventMessage(payload=b"", event_id=1)
+    broker.publish(channel_topic(app_id, channel), message, remember=Retention(b"", 10, limit))
+
+
+async def test_what_is_over_is_let_go_though_nobody_publishes_any_more(clock: FakeClock) -> None:
     broker = LocalBroker(clock)
-
-    def publish(app_id: str, channel: str) -> None:
-        message = EventMessage(payload=b"", event_id=1)
-        broker.publish(channel_topic(app_id, channel), message, remember=Retention(b"", 10))
-
     for i in range(50):
-        publish("1", f"cache-{i}")
-    publish("2", "cache-x")
-    clock.advance(10)
-    publish("1", "cache-y")
-    assert [len(each) for each in broker._cached.values()] == [1, 1]
-    assert await broker.cached(channel_topic("1", "cache-y")) is not None
-    assert await broker.cached(channel_topic("2", "cache-x")) is None
+        published(broker, "1", f"cache-{i}")
+    clock.advance(5)
+    published(broker, "2", "cache-x")
+    assert broker.sweep() == {}
+    assert len(broker._cached) == 51
+    clock.advance(5)
+    assert broker.sweep() == {}
+    assert len(broker._cached) == 1
+    assert await broker.cached(channel_topic("2", "cache-x")) is not None
+
+
+async def test_what_had_to_go_before_its_time_is_told_once(clock: FakeClock) -> None:
+    broker = LocalBroker(clock)
+    for i in range(50):
+        published(broker, "1", f"cache-{i}", limit=10 * (ENTRY_BYTES + 10))
+        published(broker, "2", f"cache-{i}")
+    assert broker.sweep() == {"1": 40}
+    assert broker.sweep() == {}

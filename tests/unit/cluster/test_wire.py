@@ -1,9 +1,12 @@
 """The bytes between nodes: what this release writes, and what it makes of another's."""
 
+import tracemalloc
+
 import msgspec
 import pytest
 
 from pusher_server.cluster import wire
+from pusher_server.cluster.last_events import LastEvent
 from pusher_server.interfaces import (
     CONTROL,
     CachedEvent,
@@ -14,6 +17,7 @@ from pusher_server.interfaces import (
     channel_topic,
     members_topic,
 )
+from pusher_server.protocol.events import channel_event
 
 TRANSITION = wire.Transitioned(wire.WIRE, "a", 3, "k", "v", True, False, False, "one.1.1")
 
@@ -29,6 +33,19 @@ TRANSITION = wire.Transitioned(wire.WIRE, "a", 3, "k", "v", True, False, False, 
 )
 def test_an_address_leads_back_to_its_topic(topic: tuple[str, str, str]) -> None:
     assert wire.topic_of(wire.address_of(topic)) == topic
+
+
+def test_long_names_are_not_remembered() -> None:
+    """They are the clients' choice, of any length where an app sets no limit."""
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            topic = channel_topic("1", f"{number}".ljust(100_000, "x"))
+            assert wire.topic_of(wire.address_of(topic)) == topic
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
 
 
 def test_addresses_do_not_meet() -> None:
@@ -82,9 +99,34 @@ def test_a_transition_of_another_wire_is_left_alone() -> None:
     assert wire.decode_transition(wire.encode_transition(TRANSITION)) == TRANSITION
 
 
-def test_a_cached_event_is_read_as_it_was_written() -> None:
-    event = CachedEvent(payload=b"p", data=b'"d"', event_id=5, ttl=60.0)
-    assert wire.decode_cached(wire.encode_cached(event)) == event
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"p",
+        channel_event("e", "cache-c", b'"d"'),
+        channel_event(',"data":"d"', "cache-c", b'"d"'),
+        channel_event("e", "cache-c", b'"other"'),
+    ],
+)
+def test_a_cached_event_is_read_as_it_was_written(payload: bytes) -> None:
+    event = LastEvent.of(payload, b'"d"', 5)
+    found = wire.decode_cached(wire.encode_cached(event))
+    assert found == event
+    assert found.event(60.0) == CachedEvent(payload=payload, data=b'"d"', event_id=5, ttl=60.0)
+
+
+def test_a_cached_event_has_its_data_once() -> None:
+    data = b'"%b"' % (b"x" * 10_000)
+    event = LastEvent.of(channel_event("e", "cache-c", data), data, 5)
+    assert len(wire.encode_cached(event)) < 10_100
+
+
+@pytest.mark.parametrize(
+    "topic", [("7", "channel", "a:b"), ("a:b/ü%", "members", ""), ("", "control", "")]
+)
+def test_the_app_of_an_address(topic: tuple[str, str, str]) -> None:
+    assert wire.app_of(wire.address_of(topic)) == topic[0]
+    assert wire.app_of("none") == ""
 
 
 @pytest.mark.parametrize(

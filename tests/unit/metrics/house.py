@@ -16,6 +16,7 @@ class Counted:
         self.world = world
         self.links: list[LinkReading] = []
         self.webhooks: list[WebhookReading] = []
+        self.evicted: dict[str, int] = {}
         self.webhook_latency = Histogram(DELIVERY_BOUNDS)
         self.hindrance: str | None = None
         self.problem: str | None = None
@@ -28,6 +29,7 @@ class Counted:
             webhooks=lambda: self.webhooks,
             webhook_latency=self.webhook_latency,
             max_connections=0,
+            evicted=lambda: self.evicted,
             clock=world.clock,
             hindrances=[lambda: self.hindrance],
             problems=[lambda: self.problem],

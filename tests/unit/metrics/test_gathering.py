@@ -66,6 +66,12 @@ async def test_refused_subscriptions_are_counted_by_reason(world: World, counted
     assert counted.value(catalogue.SUBSCRIPTIONS_REFUSED, "1", "limit") == 1
 
 
+def test_evictions_are_told_by_app(world: World, counted: Counted) -> None:
+    counted.evicted = {"1": 3, "2": 5}
+    assert counted.value(catalogue.CACHE_EVICTIONS, "1") == 3
+    assert counted.value(catalogue.CACHE_EVICTIONS, "2") == 5
+
+
 def test_links_are_told_with_their_names(world: World, counted: Counted) -> None:
     counted.links = [
         LinkReading(

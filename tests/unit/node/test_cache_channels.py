@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pusher_server.app import AppLimits
 from pusher_server.node.subscriptions import MISS_INTERVAL
 from pusher_server.signals import CacheMissed
 from tests.fakes import FakeConnection
@@ -55,6 +56,21 @@ async def test_the_last_event_comes_after_a_presence_list(world: World) -> None:
     client = world.connect()
     await world.enter(client, "a", channel=name)
     assert data(client) == [1]
+
+
+async def test_an_apps_cache_has_its_bytes_and_the_oldest_are_a_miss() -> None:
+    world = World(limits={"cache_bytes": 10_000})
+    names = [f"cache-{number}" for number in range(20)]
+    for name in names:
+        world.publish(name, data="x" * 1_000)
+    assert [data(await joined(world, name)) for name in (names[0], names[-1])] == [
+        ["miss"],
+        ["x" * 1_000],
+    ]
+    world.change(limits=AppLimits(cache_bytes=0))
+    for name in names:
+        world.publish(name, data="1")
+    assert [data(await joined(world, name)) for name in names] == [[1]] * 20
 
 
 async def test_an_event_is_remembered_for_the_apps_time() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pusher_server.protocol.errors import FramingViolation
 from pusher_server.websocket.framing import (
+    LARGEST_MESSAGE,
     MAX_FRAGMENTS,
     CloseFrame,
     Fragment,
@@ -154,3 +155,19 @@ def test_fragments_cost_their_bytes() -> None:
         tracemalloc.stop()
     assert kept < 4 * 50_000
     assert list(reader.receive(client_frame(fakes.CONTINUATION, b"!"))) == [b"x" * 50_000 + b"!"]
+
+
+def test_without_a_limit_of_the_app_a_message_has_ours() -> None:
+    """0 must not let one client fill the memory: announced, in one piece, or in fragments."""
+    announced = b"\x81\xff" + (LARGEST_MESSAGE + 1).to_bytes(8) + b"mask"
+    assert failure(announced, 0) == ([], 1009)
+    reader = FrameReader(0)
+    piece = client_frame(fakes.CONTINUATION, bytes(1_048_576), fin=False)
+    assert list(reader.receive(client_frame(fakes.TEXT, b"", fin=False))) == [Fragment()]
+    for _ in range(LARGEST_MESSAGE // 1_048_576):
+        assert list(reader.receive(piece)) == [Fragment()]
+    with pytest.raises(FramingViolation) as caught:
+        list(reader.receive(client_frame(fakes.CONTINUATION, b"x")))
+    assert caught.value.code == 1009
+    largest = client_frame(fakes.TEXT, bytes(LARGEST_MESSAGE))
+    assert list(FrameReader(0).receive(largest)) == [bytes(LARGEST_MESSAGE)]

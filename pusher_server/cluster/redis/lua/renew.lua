@@ -107,5 +107,9 @@ end
 for name, sum in pairs(sums) do
   elsewhere[#elsewhere + 1], elsewhere[#elsewhere + 2] = name, sum
 end
+local evicted = redis.call('HGETALL', EVICTED)
+if evicted[1] then
+  redis.call('DEL', EVICTED)
+end
 epoch = epoch or redis.call('HGET', WORLD, 'epoch')
-return {epoch, #due > 0 and batch or 0, due, nodes, elsewhere, swept, count, more and 1 or 0}
+return {epoch, #due > 0 and batch or 0, due, nodes, elsewhere, swept, count, more and 1 or 0, evicted}

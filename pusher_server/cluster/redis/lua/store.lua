@@ -17,6 +17,9 @@
 --   due        hash     holder -> [batch, [address, key, held, version, ...]]: given to announce, not confirmed
 --   tallies    hash     holder -> {name = number}
 --   c:ADDRESS  string   what is remembered, with a time to live
+--   co:APP     zset     addresses of what an app has remembered, in the order of their publication
+--   cs:APP     hash     address -> [bytes that count, until when]; bytes: the sum; turn: of the last publication
+--   evicted  hash     app -> how many had to go before their time and no node was told of
 -- A place is an address and a key in one string. Numbers stay below 2^53, so that Lua keeps them exact.
 
 local function at(name)
@@ -25,6 +28,7 @@ end
 
 local WORLD, LEASES, VERSIONS = at('world'), at('leases'), at('versions')
 local LEAVING, SETTLED, DUE, TALLIES = at('leaving'), at('settled'), at('due'), at('tallies')
+local EVICTED = at('evicted')
 local JOINING, JOINS, LEAVES, GIVEN = at('joining'), at('joins'), at('leaves'), at('given')
 
 local time = clock()
