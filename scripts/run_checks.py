@@ -49,31 +49,20 @@ REPETITIONS = 3
 
 #: Minutes after which a tier is ended, about three times what it takes on two cores; with --full in all 100.
 BUDGETS = {
-    "unit": 3,
-    "property": 3,
-    "contract": 8,
-    "cluster": 10,
-    "edge": 12,
-    "fuzz": 3,
-    "conformance": 6,
-    "examples": 4,
-    "chaos": 5,
-    "abuse": 5,
-}
-FULL_BUDGETS = {
-    "unit": 12,
-    "property": 15,
-    "contract": 8,
+    "unit": 8,
+    "property": 8,
+    "contract": 12,
     "cluster": 20,
-    "edge": 12,
-    "fuzz": 15,
-    "conformance": 6,
-    "examples": 4,
-    "chaos": 5,
-    "abuse": 5,
+    "edge": 25,
+    "fuzz": 8,
+    "conformance": 10,
+    "examples": 8,
+    "chaos": 8,
+    "abuse": 10,
 }
+FULL_BUDGETS = {**BUDGETS, "unit": 20, "property": 20, "cluster": 30, "fuzz": 20}
 #: Of a step that is no tier of tests.
-BUDGET = 5
+BUDGET = 10
 #: What has passed on which tree, for `--resume`.
 RECORD = TOP / ".checks-passed.json"
 
