@@ -30,6 +30,9 @@ LONGEST = 60.0
 _PATIENCE = 5.0
 #: A slow connection's pace.
 _DRIBBLE_PAUSE = 0.2
+#: Seconds for each connection that the server is not waited for. Without them the kernel's work for it keeps
+#: the victims from the core that they share with us, and they would measure that.
+_UNANSWERED_PAUSE = 0.0003
 #: Below the victim on the core that they share.
 _NICE = 10
 #: SO_LINGER that turns a close into a reset: nothing stays behind in TIME_WAIT.
@@ -211,7 +214,7 @@ class Dribble:
 
 
 class Churn:
-    """A connection, its block, the end; the next one."""
+    """Some connections, the block on each, the end; the next ones."""
 
     def __init__(self, flood: Flood, target: Target, sent: Sent) -> None:
         self._flood = flood
@@ -219,30 +222,40 @@ class Churn:
         self._sent = sent
 
     def step(self) -> None:
-        """One of them."""
-        try:
-            sock = self._target.plain()
-        except OSError:
-            self._sent.refused += 1
-            return
-        self._sent.connections += 1
-        with suppress(OSError):
-            if self._flood.manner is Manner.HANDSHAKE:
-                assert self._target.context is not None
-                sock = self._target.context.wrap_socket(sock, server_hostname="localhost")
-            elif (
-                self._target.context is not None and not self._flood.below_tls and self._flood.block
-            ):
-                sock = self._target.context.wrap_socket(sock, server_hostname="localhost")
-            if self._flood.block:
-                sock.sendall(self._flood.block)
-                self._sent.bytes += len(self._flood.block)
+        """So many of them that the server has always one to go on with."""
+        opened: list[socket.socket] = []
+        for _ in range(self._flood.connections):
+            try:
+                opened.append(self._target.plain())
+            except OSError:
+                self._sent.refused += 1
+        self._sent.connections += len(opened)
+        for at, sock in enumerate(opened):
+            with suppress(OSError):
+                opened[at] = self._say(sock)
+        for sock in opened:
             if self._flood.waits:
-                sock.recv(65_536)
-        if self._flood.resets:
-            _cut(sock)
-        else:
-            sock.close()
+                with suppress(OSError):
+                    sock.recv(65_536)
+            if self._flood.resets:
+                _cut(sock)
+            else:
+                sock.close()
+        if not self._flood.waits:
+            time.sleep(_UNANSWERED_PAUSE * len(opened))
+
+    def _say(self, sock: socket.socket) -> socket.socket:
+        """Everything that is said on one connection; it may have become another one in TLS."""
+        block, handshake = self._flood.block, self._flood.manner is Manner.HANDSHAKE
+        context = self._target.context
+        if context is not None and (handshake or (block and not self._flood.below_tls)):
+            sock = context.wrap_socket(sock, server_hostname="localhost")
+        if block:
+            sock.sendall(block)
+            self._sent.bytes += len(block)
+        elif self._flood.waits:
+            sock.shutdown(socket.SHUT_WR)  # the server closes its half when it has come to this one
+        return sock
 
     def close(self) -> None:
         """Nothing stays open."""
