@@ -44,13 +44,14 @@ async def everything(asked: argparse.Namespace) -> list[Row]:
     """All rows, each told when it is there."""
     floods = [each for name, each in catalogue().items() if name in (asked.floods or catalogue())]
     setups = [SETUPS[name] for name in asked.servers]
-    total = sum(len(floods_for(setup, floods)) for setup in setups)
+    thorough = not asked.quick
+    total = sum(len(floods_for(setup, floods, thorough=thorough)) for setup in setups)
     seconds = _QUICK_ROUND if asked.quick else _ROUND
     rows: list[Row] = []
     began = time.monotonic()
     for setup in setups:
         async for row in run(
-            setup, floods, seconds=seconds, thorough=not asked.quick, broken=asked.broken
+            setup, floods, seconds=seconds, thorough=thorough, broken=asked.broken
         ):
             rows.append(row)
             left = (time.monotonic() - began) / len(rows) * (total - len(rows))

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Iterator
 
-from tests.abuse.flood import Flood, Manner
+from tests.abuse.flood import AT_A_TIME, Flood, Manner
 
 _SLOW = 200
 
@@ -29,12 +29,15 @@ def client_hello() -> bytes:
 
 def connection_floods() -> Iterator[Flood]:
     """All of them; those that need TLS say so."""
-    yield Flood("connects", "connect and close", b"", Manner.CHURN, resets=False)
-    yield Flood("connects, reset", "connect and reset", b"", Manner.CHURN)
+    yield Flood(
+        "connects", "connect and close, as fast as it closes, too", b"", Manner.CHURN,
+        waits=True, resets=False, connections=AT_A_TIME,
+    )  # fmt: skip
+    yield Flood("connects, reset", "connect and reset", b"", Manner.CHURN, connections=AT_A_TIME)
     hello = client_hello()
     yield Flood(
         "TLS hellos", "handshakes begun and dropped", hello, Manner.CHURN,
-        waits=True, needs_tls=True, below_tls=True,
+        waits=True, needs_tls=True, below_tls=True, connections=AT_A_TIME,
     )  # fmt: skip
     yield Flood(
         "TLS hellos, slow", f"{_SLOW} handshakes, a byte now and then", hello, Manner.DRIBBLE,
@@ -42,6 +45,6 @@ def connection_floods() -> Iterator[Flood]:
     )  # fmt: skip
     yield Flood(
         "TLS garbage", "bytes that are no TLS", b"\x16\x03\x01\xff\xff" + b"\0" * 300, Manner.CHURN,
-        waits=True, needs_tls=True, below_tls=True,
+        waits=True, needs_tls=True, below_tls=True, connections=AT_A_TIME,
     )  # fmt: skip
     yield Flood("TLS handshakes", "finished and dropped", b"", Manner.HANDSHAKE, needs_tls=True)

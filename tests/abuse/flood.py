@@ -9,12 +9,16 @@ OWN_CHANNEL = "private-flood"
 AUTH_TOKEN = b"@auth@"
 
 
+#: Connections of a CHURN that are open together: enough that the server need never wait for the next.
+AT_A_TIME = 16
+
+
 class Manner(StrEnum):
     """How the bytes get to the server."""
 
     #: The block again and again, as fast as the server takes it; a closed connection is replaced.
     STREAM = "stream"
-    #: Connect, send the block once, close; the next one.
+    #: Connect, send the block once, close; the next ones.
     CHURN = "churn"
     #: Many connections that send one byte each from time to time.
     DRIBBLE = "dribble"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.abuse.flood import APP_ID, KEY, Flood, Manner, repeated
+from tests.abuse.flood import APP_ID, AT_A_TIME, KEY, Flood, Manner, repeated
 from tests.edge.wire import QUERY, request, upgrade
 
 _EVENTS = f"/apps/{APP_ID}/events"
@@ -102,6 +102,20 @@ def _upgrade_floods() -> Iterator[Flood]:
         "upgrades, unknown key", "each refused with 4001", unknown, Manner.CHURN, waits=True
     )
     wrong = upgrade(f"/app/{KEY}{QUERY}", Sec_WebSocket_Version="8")
-    yield Flood("upgrades, wrong version", "each refused with 426", wrong, Manner.CHURN, waits=True)
+    yield Flood(
+        "upgrades, wrong version",
+        "each refused with 426",
+        wrong,
+        Manner.CHURN,
+        waits=True,
+        connections=AT_A_TIME,
+    )
     good = upgrade(f"/app/{KEY}{QUERY}")
-    yield Flood("WebSocket connects", "established and cut", good, Manner.CHURN, waits=True)
+    yield Flood(
+        "WebSocket connects",
+        "established and cut",
+        good,
+        Manner.CHURN,
+        waits=True,
+        connections=AT_A_TIME,
+    )

@@ -26,7 +26,7 @@ class Sent:
     @property
     def speed(self) -> str:
         """For people: bytes in a second, or connections where those are the point."""
-        if self.connections > 200 * self.seconds:
+        if self.connections > 10 * self.seconds and self.bytes < 10_000 * self.connections:
             return f"{self.connections / self.seconds:,.0f} connections/s"
         return f"{self.bytes / self.seconds / 1e6:.2f} MB/s"
 

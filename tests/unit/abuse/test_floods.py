@@ -8,9 +8,11 @@ import httptools
 import pytest
 
 from pusher_server.websocket.framing import FrameReader, PingFrame
+from tests.abuse import run
 from tests.abuse.connection_floods import client_hello
 from tests.abuse.flood import Flood, Manner, repeated
 from tests.abuse.floods import catalogue
+from tests.abuse.setups import SETUPS
 
 FLOODS = catalogue()
 WEBSOCKET = [flood for flood in FLOODS.values() if flood.websocket]
@@ -73,3 +75,13 @@ def test_a_flood_of_connections_knows_that_it_is_one() -> None:
     assert FLOODS["TLS handshakes"].connects
     assert not FLOODS["pings"].connects
     assert FLOODS["headers, slow"].manner is Manner.DRIBBLE
+
+
+def test_floods_that_are_chosen_exist() -> None:
+    assert run._ALSO_OVER_TLS | run._ON_WORKERS <= set(FLOODS)
+    every = list(FLOODS.values())
+    for setup in SETUPS.values():
+        assert run.floods_for(setup, every, thorough=False)
+    assert {each.name for each in run.floods_for(SETUPS["tls"], every, thorough=True)} >= {
+        name for name in FLOODS if "TLS" in name
+    }
