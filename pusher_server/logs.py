@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from pusher_server import standard_streams
 from pusher_server.config import LogSettings
 
 #: What every record has; whatever else it carries came in through `extra`.
@@ -43,7 +44,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     The level is ours; libraries speak from WARNING up unless it is debug. uvicorn's access lines
     follow `settings.access` alone. Calling it again replaces the handler.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else ConsoleFormatter())
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     libraries = level if level == logging.DEBUG else max(level, logging.WARNING)
@@ -66,6 +67,28 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     logging.getLogger("uvicorn.access").setLevel(
         logging.INFO if settings.access else logging.CRITICAL + 1
     )
+
+
+class _StreamHandler(logging.StreamHandler[TextIO]):
+    """Counts the lines that cannot be written, on a full disk or into a closed pipe, and says so afterwards."""
+
+    _lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record) + self.terminator
+        except Exception:  # a mistake of whoever logs; logging says which
+            self.handleError(record)
+            return
+        if standard_streams.write(line, self.stream) is not None:
+            self._lost += 1
+        elif self._lost:
+            lost, self._lost = self._lost, 0
+            text = "%d lines of the log could not be written before this one"
+            self.emit(logging.makeLogRecord({
+                "name": "pusher_server.logs", "msg": text, "args": (lost,),
+                "levelno": logging.WARNING, "levelname": "WARNING",
+            }))  # fmt: skip
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pusher_server.server import StartReport
 
 #: Addresses that mean "every interface" and that nobody can connect to under that name.
-EVERY_INTERFACE = ("0.0.0.0", "::", "")
+EVERY_INTERFACE = {"0.0.0.0": "IPv4", "::": "IPv6"}
 
 LARAVEL = """\
 Laravel, .env:
@@ -141,7 +141,7 @@ def _place(config: "Config", report: "StartReport", address: str) -> Place:
     if config.server.unix_socket:
         return Place(scheme, "<your-proxy>", 443 if scheme == "https" else 80, prefix)
     url = urlsplit(report.urls[0])
-    host = address if config.server.host in EVERY_INTERFACE else config.server.host
+    host = address if url.hostname in EVERY_INTERFACE else config.server.host
     # Port 0 takes a free one, so the report knows it and the settings do not.
     return Place(
         scheme, f"[{host}]" if ":" in host else host, url.port or config.server.port, prefix
@@ -157,6 +157,10 @@ def _where(config: "Config", report: "StartReport", place: Place, app: "App", so
         f"  HTTP API   {place.url(f'/apps/{app.id}/events')}",
         f"  Health     {place.url('/up')}",
     ]
+    families = [EVERY_INTERFACE.get(urlsplit(each).hostname or "") for each in report.urls]
+    if any(families):
+        every = " and ".join(each for each in families if each)
+        lines.append(f"  Listens    at every {every} address of this machine")
     if report.operations:
         lines.append(f"  Metrics    {report.operations}/metrics")
     if config.server.unix_socket:

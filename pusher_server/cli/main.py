@@ -1,8 +1,10 @@
 """The command group: here an operator's mistake becomes one line and exit status 2."""
 
+import sys
+
 import click
 
-from pusher_server import __version__
+from pusher_server import __version__, standard_streams
 from pusher_server.cli.apps import apps
 from pusher_server.cli.check_config import check_config
 from pusher_server.cli.default_config import default_config
@@ -24,7 +26,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigError as error:
-            click.echo(f"pusher-server: {' '.join(str(error).split())}", err=True)
+            line = f"pusher-server: {' '.join(str(error).split())}\n"
+            standard_streams.write(line, sys.stderr)
+            standard_streams.flush_or_drop()  # what cannot be said changes no status
             ctx.exit(BAD_CONFIG)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

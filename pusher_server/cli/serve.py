@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pusher_server import standard_streams, stray_signals
 from pusher_server.cli import banner, config_file, credentials
 
 if TYPE_CHECKING:
@@ -72,6 +74,10 @@ def serve(
     embedded one, which works on loopback only, or the one that PUSHER_APP_ID, PUSHER_APP_KEY and
     PUSHER_APP_SECRET describe. SIGHUP reads apps and certificates again.
     """
+    standard_streams.open_closed_streams()
+    stray_signals.ignore()
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server takes it
     path = config_file.choose(named, Path.cwd())
     overrides = {
         "server.host": host,
@@ -92,7 +98,12 @@ def serve(
     if config.apps_from == "database":
         source += f", apps from the database ({config.database.preset})"
     show_secret = generated or config.apps_from == "embedded"
-    _run(config, path, lambda report: _announce(config, report, source, show_secret=show_secret))
+    try:
+        _run(
+            config, path, lambda report: _announce(config, report, source, show_secret=show_secret)
+        )
+    finally:
+        standard_streams.flush_or_drop()
 
 
 def _explain_reach(config: "Config") -> None:
@@ -171,17 +182,27 @@ def _announce(config: "Config", report: "StartReport", source: str, *, show_secr
         report,
         source=source,
         python=platform.python_version(),
-        address=_own_address(),
+        address=_own_address(report),
         show_secret=show_secret,
     )
-    click.echo(text)
+    problem = standard_streams.write(f"{text}\n", sys.stdout)
+    if problem is not None:
+        where = ", ".join(report.urls)
+        logger.warning("running at %s; standard output cannot be written: %s", where, problem)
 
 
-def _own_address() -> str:
-    """The address under which others in the network probably reach this machine."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # a documentation address; UDP's connect sends nothing
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
+def _own_address(report: "StartReport") -> str:
+    """The address under which others in the network probably reach this machine; we listen on its family."""
+    if any("[" not in url for url in report.urls):
+        return _route(socket.AF_INET, "192.0.2.1") or "127.0.0.1"
+    return _route(socket.AF_INET6, "2001:db8::1") or "::1"
+
+
+def _route(family: int, destination: str) -> str | None:
+    """Our end of the way to a documentation address; UDP's connect sends nothing. None when there is no way."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((destination, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None

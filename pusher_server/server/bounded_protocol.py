@@ -62,7 +62,10 @@ class BoundedProtocol(PacedProtocol):
         self.flow.resume_reading()
         self._guard.idle[self] = self.loop.time() + _LINGER_SECONDS
         if self.transport.can_write_eof():  # not over TLS
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:  # asyncio's: the client has reset the connection meanwhile
+                self.transport.abort()
 
     def refuse(self, status: bytes, text: bytes, headers: bytes = b"") -> None:
         """Answer, unless an answer has begun, and close; the first refusal counts."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pusher_server import logs
+from pusher_server import logs, standard_streams, stray_signals
 from pusher_server.cluster.unix.bus import Bus
 from pusher_server.server.bus_socket import BusFileWatch
 from pusher_server.server.leash import READY, STOP, STOP_NOW, Leash, read_place
@@ -21,6 +21,7 @@ LOOK = 1.0
 
 def main(number: int) -> None:
     """Serve. `number` is the leash's file descriptor."""
+    stray_signals.ignore()
     # A terminal and systemd tell all processes at once, but the workers need the bus until they have drained.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
@@ -29,6 +30,7 @@ def main(number: int) -> None:
     logs.configure(place.log)
     with asyncio.Runner(loop_factory=_loop_factory(place.loop)) as runner:
         runner.run(_serve(place, end))
+    standard_streams.flush_or_drop()
 
 
 def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:

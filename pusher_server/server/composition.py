@@ -36,7 +36,7 @@ from pusher_server.server.address_limits import AddressLimits, Entrance
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.http_protocol import HttpProtocol
 from pusher_server.server.lifecycle import DrainingServer
-from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit
+from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit, urls_of
 from pusher_server.server.operations import (
     link_readings,
     operations_listener,
@@ -171,7 +171,7 @@ class Server:
         else:
             sockets = self._place.sockets()
         settings = self._uvicorn()
-        address = sockets[0].getsockname()
+        urls = urls_of(config.server, sockets)
         if self._place is None:
             self._operations = operations_listener(
                 config.operations, alone(self.gathering), port=config.server.port
@@ -185,7 +185,7 @@ class Server:
             tick=self._tick,
             reload=self.reload,
             starting=self.begin,
-            started=lambda: self.on_started(self._report(address, file_limit)),
+            started=lambda: self.on_started(self._report(urls, file_limit)),
             stopped=self.end,
             start_timeout=config.cluster.start_timeout,
             supervised=self._place is not None,
@@ -310,15 +310,8 @@ class Server:
             ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         )
 
-    def _report(self, address: Any, file_limit: int) -> StartReport:
-        server = self._config.server
+    def _report(self, urls: list[str], file_limit: int) -> StartReport:
         loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
-        if server.unix_socket:
-            urls = [f"unix:{server.unix_socket}"]
-        else:
-            host = f"[{server.host}]" if ":" in server.host else server.host
-            scheme = "https" if self._certificate else "http"
-            urls = [f"{scheme}://{host}:{address[1]}{server.path_prefix}"]
         operations = "" if self._operations is None else self._operations.url
         return StartReport(
             loop=loop, file_limit=file_limit, workers=1, urls=urls, operations=operations

@@ -20,6 +20,7 @@ from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code
 from pusher_server.server.accepting import Acceptor
 from pusher_server.server.cluster import Cluster
+from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.listening import ListeningFileWatch
 from pusher_server.server.loop_errors import say_once_that_no_file_is_left
@@ -81,7 +82,7 @@ class DrainingServer(uvicorn.Server):
         self._cluster = cluster
         self._grace = grace
         self._tick = tick
-        self._reload = reload
+        self._reloads = Coalesced(reload)
         self._starting = starting
         self._announce = started
         self._stopped = stopped
@@ -209,7 +210,7 @@ class DrainingServer(uvicorn.Server):
 
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._reload)
+            self._loop.call_soon_threadsafe(self._reloads.ask)
 
     def stop(self) -> None:
         """Drain, then exit; asked a second time, exit at once."""

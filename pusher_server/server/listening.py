@@ -7,6 +7,8 @@ import socket
 import stat
 import sys
 from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any
 
 from pusher_server.config import ServerSettings
 from pusher_server.errors import ConfigError
@@ -29,14 +31,46 @@ def listen(settings: ServerSettings, send_buffer_bytes: int) -> list[socket.sock
         raise ConfigError(
             "server.host", f"cannot resolve {settings.host!r}: {error.strerror}"
         ) from None
-    sockets = []
+    sockets: list[socket.socket] = []
     port = settings.port
-    for family, kind, proto, _, address in dict.fromkeys(found):
+    for family, kind, proto, _, address in dict.fromkeys([*found, *_also_ipv4(found)]):
+        if sockets and not _has(family):
+            continue
         bound = (address[0], port, *address[2:])
         listener = _bound_tcp(family, kind, proto, bound, send_buffer_bytes)
         sockets.append(_listening(listener, bound, settings.backlog))
         port = sockets[0].getsockname()[1]  # port 0: the same free one for every address
     return sockets
+
+
+def _also_ipv4(found: list[Any]) -> list[Any]:
+    """`::` is every interface, of IPv4 too: on a socket of its own, so that addresses stay what they are."""
+    if not any(family == socket.AF_INET6 and address[0] == "::" for family, *_, address in found):
+        return []
+    return socket.getaddrinfo("0.0.0.0", 0, family=socket.AF_INET, type=socket.SOCK_STREAM)
+
+
+def _has(family: int) -> bool:
+    """Whether this machine speaks it."""
+    try:
+        socket.socket(family, socket.SOCK_STREAM).close()
+    except OSError:
+        return False
+    return True
+
+
+def urls_of(settings: ServerSettings, sockets: list[socket.socket]) -> list[str]:
+    """Where clients find us: under the name that is set, or at all addresses that stand for every interface."""
+    if settings.unix_socket:
+        return [f"unix:{settings.unix_socket}"]
+    scheme = "https" if settings.tls.certificate else "http"
+    addresses = [each.getsockname()[:2] for each in sockets]
+    hosts = [host for host, _ in addresses if ip_address(host).is_unspecified] or [settings.host]
+    port = addresses[0][1]
+    return [
+        f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{settings.path_prefix}"
+        for host in hosts
+    ]
 
 
 def listen_apart(

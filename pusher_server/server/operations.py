@@ -84,7 +84,10 @@ def _bound(settings: OperationsSettings) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        every = address[0] == "::" and socket.has_dualstack_ipv6()
+        bound = socket.create_server(
+            address[:2], family=family, backlog=_BACKLOG, dualstack_ipv6=every
+        )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             problem = f"{where} is in use; choose another port, or set operations.enabled = false"

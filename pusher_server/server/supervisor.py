@@ -34,6 +34,7 @@ from pusher_server.server import cluster
 from pusher_server.server.backoff import Backoff
 from pusher_server.server.bus_socket import BusSocket
 from pusher_server.server.child import Child
+from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.composition import StartReport
 from pusher_server.server.leash import RELOAD, STOP, STOP_NOW
 from pusher_server.server.listening import ListeningFileWatch, listen_apart, raise_file_limit
@@ -156,7 +157,7 @@ class Supervisor:
         say_once_that_no_file_is_left(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGHUP, Coalesced(self.reload).ask)
         watching = loop.create_task(self._watch())
         if self._operations is not None:
             await self._operations.open()

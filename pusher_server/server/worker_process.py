@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from pusher_server import logs
+from pusher_server import logs, standard_streams, stray_signals
 from pusher_server.errors import ConfigError
 from pusher_server.server.composition import Server, StartReport
 from pusher_server.server.leash import READING, READY, RELOAD, STOP, STOP_NOW, Leash, read_place
@@ -27,7 +27,9 @@ _BAD_CONFIG = 2
 
 def main(number: int) -> int:
     """Serve; the exit status. `number` is the leash's file descriptor."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the server takes it: a terminal tells all
+    stray_signals.ignore()
+    for each in (signal.SIGINT, signal.SIGHUP):  # until the server takes it: a terminal tells all
+        signal.signal(each, signal.SIG_IGN)
     end = socket.socket(fileno=number)
     place = read_place(end, WorkerPlace)
     logs.configure(place.config.log)
@@ -37,6 +39,8 @@ def main(number: int) -> int:
     except ConfigError as error:
         logger.error("cannot start: %s", error)
         return _BAD_CONFIG
+    finally:
+        standard_streams.flush_or_drop()
     return 0
 
 

@@ -58,7 +58,10 @@ def end_our_half(
     `failed`: the client broke a rule of RFC 6455, and has been told so.
     """
     if transport.can_write_eof():
-        transport.write_eof()  # the whole is closed when the client's end comes
+        try:
+            transport.write_eof()  # the whole is closed when the client's end comes
+        except OSError:  # asyncio's: it has reset the connection meanwhile
+            transport.abort()
         return reader
     if failed:
         return DiscardingReader(transport)

@@ -409,10 +409,18 @@ class TestBanner:
         assert "'path' => '/ws'" in text
 
     def test_every_interface_is_shown_as_an_address_that_can_be_reached(self) -> None:
-        text = page(with_server(host="0.0.0.0"))
-        assert "PUSHER_HOST=192.168.1.2" in text
-        assert "wsHost: '192.168.1.2'" in text
-        assert "0.0.0.0" not in text
+        for host, urls, families in (
+            ("0.0.0.0", ["http://0.0.0.0:6001"], "IPv4"),
+            ("0", ["http://0.0.0.0:6001"], "IPv4"),
+            ("::", ["http://[::]:6001", "http://0.0.0.0:6001"], "IPv6 and IPv4"),
+            ("::0", ["http://[::]:6001"], "IPv6"),
+        ):
+            text = page(with_server(host=host), Report(urls=urls))
+            assert "PUSHER_HOST=192.168.1.2" in text
+            assert "wsHost: '192.168.1.2'" in text
+            assert f"at every {families} address of this machine" in text
+            assert "0.0.0.0" not in text
+            assert "::" not in text.replace("::1", "")
 
     def test_an_ipv6_address_has_brackets(self) -> None:
         report = Report(urls=["http://[::1]:6001"])

@@ -363,3 +363,19 @@ async def test_nonsense_after_our_close_ends_it_and_counts_as_nothing_more(house
     client.feed(client_frame(fakes.BINARY, b"x"))
     assert client.transport.is_closed
     assert not house.world.told(ConnectionRefused)
+
+
+async def test_a_client_that_has_reset_the_connection_meanwhile(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio then raises for the end of our half: nobody is left to be told, and nothing is said of it."""
+    client = await house.client().established()
+
+    def gone() -> None:
+        raise OSError(107, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(client.transport, "write_eof", gone)
+    client.connection.close(4100, "bye")
+    await eventually(lambda: client.transport.is_closed)
+    assert not caplog.records
+    assert house.closed() == [4100]

@@ -1,0 +1,33 @@
+"""Many wishes are few calls."""
+
+import asyncio
+
+from pusher_server.server.coalesced import Coalesced
+from tests.edge.wire import until
+
+
+async def test_a_flood_is_two_calls_and_the_last_wish_is_served() -> None:
+    calls: list[int] = []
+    wishes = 0
+
+    def call() -> None:
+        calls.append(wishes)
+
+    coalesced = Coalesced(call, interval=0.05)
+    for _ in range(1_000):
+        wishes += 1
+        coalesced.ask()
+    assert calls == [1]
+    await until(lambda: len(calls) == 2)
+    assert calls == [1, 1_000]
+    coalesced.ask()  # still within the interval of the second
+    assert len(calls) == 2
+    await until(lambda: len(calls) == 3)
+
+
+async def test_one_wish_is_one_call() -> None:
+    calls: list[None] = []
+    coalesced = Coalesced(lambda: calls.append(None), interval=0.01)
+    coalesced.ask()
+    await asyncio.sleep(0.05)
+    assert len(calls) == 1
