@@ -3,16 +3,18 @@
 A lane reads what waits, page by page, and sorts it into a queue per webhook; each queue says what may be sent
 next. A webhook that takes nothing fills its queue and no more: what is beyond stays in the outbox and is read
 again for it later, while the lane reads on for the others. The outbox is told what was left out: there events
-can undo each other, as they can in a queue, because nobody has sent any of them.
+can undo each other, as they can in a queue, because nobody has sent any of them. What an earlier claim left may
+have been sent: its target may believe it, so nothing undoes it.
 """
 
 import asyncio
 import logging
+from collections import Counter
 
 from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.webhooks.flight import Delivering, Flight, webhook_of, why_unwanted
-from pusher_server.webhooks.outbox import OutboxUnavailable, Pending
+from pusher_server.webhooks.outbox import Entry, OutboxUnavailable, Pending
 from pusher_server.webhooks.target_queue import Pace, Parcel, TargetQueue
 
 logger = logging.getLogger("pusher_server.webhooks")
@@ -55,6 +57,8 @@ class Lane:
         self._targets: dict[str, _Target] = {}
         #: Positions that were read and are in a queue.
         self._here: set[str] = set()
+        #: Until everything that waited at the claim is read: by webhook and channel, how many were.
+        self._inherited: Counter[tuple[str, str]] | None = Counter()
         #: Everything up to this position was read; whether there may be more.
         self._read_to = ""
         self._more = True
@@ -173,7 +177,8 @@ class Lane:
         except BaseException:
             self._more = True
             raise
-        self._more = self._more or len(page) == PAGE
+        is_last = len(page) < PAGE
+        self._more = self._more or not is_last
         for pending in page:
             webhook_id = pending.entry.webhook
             target = self._targets.get(webhook_id)
@@ -183,6 +188,8 @@ class Lane:
             if target.resume_after is None and not self._take(app, target, pending):
                 target.resume_after = self._read_to
             self._read_to = pending.position
+        if is_last:
+            self._inherited = None
 
     async def _tell_left_out(self) -> None:
         """The outbox hears from where on nothing was read, once for each webhook: `take` changes it."""
@@ -218,7 +225,8 @@ class Lane:
             self._shared.numbers.of(self.app_id).unwanted += 1
             self._shared.log.unwanted(self.app_id, entry.webhook, 1, why_unwanted(app))
             return True
-        if not target.queue.offer(pending, self._loop.time()):
+        sent = self._may_have_been_sent(entry)
+        if not target.queue.offer(pending, self._loop.time(), may_have_been_sent=sent):
             return False
         self._here.add(position)
         undone = target.queue.undone()
@@ -227,6 +235,13 @@ class Lane:
             self._shared.numbers.of(self.app_id).undone += len(undone)
             self._shared.ledger.finish(self.app_id, undone)
         return True
+
+    def _may_have_been_sent(self, entry: Entry) -> bool:
+        """Whether an earlier claim's last attempt may have had it: a parcel holds the first of a channel."""
+        if self._inherited is None:
+            return False
+        self._inherited[entry.webhook, entry.channel] += 1
+        return self._inherited[entry.webhook, entry.channel] <= self._shared.batch_events
 
     # Sending
 

@@ -132,8 +132,11 @@ class TargetQueue:
         """How many events the next parcels may hold, and for how many seconds they are gathered."""
         self._batch_events, self._batch_window = batch_events, batch_window
 
-    def offer(self, pending: Pending, now: float) -> bool:
-        """One more entry, later than all before; False when there is no room."""
+    def offer(self, pending: Pending, now: float, *, may_have_been_sent: bool = False) -> bool:
+        """One more entry, later than all before; False when there is no room.
+
+        Nothing undoes what may have been sent by somebody else before.
+        """
         subject, channel = subject_of(pending.entry), pending.entry.channel
         if self._undo(channel, subject.undone) and subject.is_undoing:
             self._undone.append(pending.position)
@@ -142,7 +145,7 @@ class TargetQueue:
             return False
         self._room -= _cost(pending)
         number = next(self._numbers)
-        known = subject if subject.may_be_undone else None
+        known = subject if subject.may_be_undone and not may_have_been_sent else None
         self._waiting.setdefault(channel, deque()).append(_Waiting(number, pending, known))
         if known is not None and self._undoable.pop((channel, known), None) is None:
             self._undoable[channel, known] = number  # of two comings in a row neither can be undone

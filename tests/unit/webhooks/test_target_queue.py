@@ -213,6 +213,17 @@ def test_the_latest_count_is_sent() -> None:
     assert sorted(all_of(queue)) == ["e7", "e8"]
 
 
+def test_what_somebody_else_may_have_sent_is_not_undone() -> None:
+    """A process that was killed may have sent the first, and its target believes it."""
+    queue = TargetQueue()
+    assert queue.offer(told(0, "channel_occupied"), 0.0, may_have_been_sent=True)
+    assert queue.offer(told(1, "channel_vacated"), 0.0)
+    assert queue.offer(told(2, "channel_occupied"), 0.0)
+    assert queue.offer(told(3, "channel_vacated"), 0.0)
+    assert queue.undone() == ["000002", "000003"]
+    assert all_of(queue) == ["e0", "e1"]
+
+
 def test_what_an_attempt_has_had_is_not_undone() -> None:
     queue = offered(told(0, "channel_occupied"))
     parcel = attempt(queue, 0.0)
