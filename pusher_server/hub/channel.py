@@ -34,6 +34,11 @@ from pusher_server.hub.batch import (
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.members import MemberList
 from pusher_server.protocol.channel_name import ChannelName
+from pusher_server.protocol.errors import Code
+
+#: Bytes held for a subscription that waits for other nodes, unless one frame is larger: as many as are kept for
+#: a slow reader by default. A busy channel brings more in the time that it may wait.
+HELD_BYTES = 2_097_152
 
 
 class Owed(NamedTuple):
@@ -46,7 +51,15 @@ class Owed(NamedTuple):
 class Subscription:
     """One connection in one channel. A new one for every join, so its identity is the visit's."""
 
-    __slots__ = ("authorized_by", "channel", "connection", "held", "member", "order")
+    __slots__ = (
+        "authorized_by",
+        "channel",
+        "connection",
+        "held",
+        "held_bytes",
+        "member",
+        "order",
+    )
 
     def __init__(
         self,
@@ -64,6 +77,16 @@ class Subscription:
         self.order = 0
         #: Frames for it while pending: (event id, frame).
         self.held: list[tuple[int, bytes]] = []
+        self.held_bytes = 0
+
+    def hold(self, event_id: int, frame: bytes) -> None:
+        """Keep a frame until the success frame is written; who waits for too many is sent away."""
+        self.held_bytes += len(frame)
+        if self.held and self.held_bytes > HELD_BYTES:
+            self.held.clear()
+            self.connection.close(Code.OVER_CAPACITY, "The server could not answer in time")
+        else:
+            self.held.append((event_id, frame))
 
     @property
     def active(self) -> bool:
@@ -151,7 +174,7 @@ class Channel:
         if hold:
             for subscription in self.pending.values():
                 if subscription.connection is not skip:
-                    subscription.held.append((event_id, frame))
+                    subscription.hold(event_id, frame)
                     held += 1
         return Owed(active, held)
 

@@ -43,10 +43,11 @@ class Publishing:
     def publish(self, app: App, event: ApiEvent) -> None:
         """Send to each channel, but not to the socket the event came from. Never raises."""
         self._hub.traffic.of(app.id).published += len(event.channels)
-        remembered = Retention(event.data, app.cache_ttl, app.limits.cache_bytes)
         for channel in event.channels:
             payload = events.channel_event(event.name, channel.text, event.data)
-            remember = remembered if channel.remembers_last else None
+            remember = None
+            if channel.remembers_last:
+                remember = Retention(event.data, app.cache_ttl, app.limits.cache_bytes)
             recipients = self._send(app.id, channel, payload, event.socket_id, remember)
             self._emit(
                 EventPublished(

@@ -3,7 +3,7 @@
 import pytest
 
 from pusher_server.hub.batch import JOIN_BYTES, join
-from pusher_server.hub.channel import Channel
+from pusher_server.hub.channel import HELD_BYTES, Channel
 from pusher_server.protocol.channel_name import parse_channel_name
 from tests.unit.hub.house import House, heard
 
@@ -78,6 +78,26 @@ def test_held_frames_know_their_event(house: House) -> None:
     house.hub.deliver(house.space, "c", b"a", event_id=7)
     house.hub.deliver(house.space, "c", b"b", event_id=8)
     assert [event_id for event_id, _ in subscription.held] == [7, 8]
+
+
+def test_who_waits_for_too_much_is_sent_away_and_holds_nothing_more(house: House) -> None:
+    """What other nodes keep us waiting for must not be filled by a busy channel."""
+    client, other = house.client("1.1"), house.client("1.2")
+    waiting = house.pend(client)
+    house.deliver("x" * 3_000_000)  # one may be as large as it likes
+    assert client.closed is None
+    house.hub.leave(waiting)
+    waiting, patient = house.pend(client), house.pend(other)
+    for _ in range(10):
+        house.deliver("x" * 200_000)
+    house.hub.activate(patient, [b"ok"])
+    for _ in range(10):
+        house.deliver("x" * 200_000)
+        assert sum(len(frame) for _, frame in waiting.held) <= HELD_BYTES
+    assert client.closed == (4100, "The server could not answer in time")
+    assert other.closed is None
+    house.loop.run()
+    assert len(other.payloads) == 21
 
 
 def test_a_pending_sender_is_excluded_too(house: House) -> None:
