@@ -131,6 +131,25 @@ def test_a_target_that_hangs_delays_nobody_else() -> None:
     simulate(play)
 
 
+def test_an_app_whose_many_targets_hang_delays_no_other() -> None:
+    async def play() -> None:
+        hooks = [hook(f"hangs-{number}") for number in range(400)]
+        greedy, modest = an_app("1", *hooks), an_app("2", hook("good"))
+        world = World(greedy, modest)
+        world.targets.behaviour = lambda post: (200, 0.01) if "good" in post.url else (0, 10.0)
+        world.deliverer()
+        await world.append(greedy, *(f"c{number}" for number in range(3)))
+        await asyncio.sleep(1.0)
+        began = world.loop.time()
+        await world.append(modest, "room")
+        await asyncio.sleep(0.1)
+        (post,) = world.targets.accepted
+        assert post.at - began < 0.1
+        assert sum(world.targets.open.values()) <= 256
+
+    simulate(play)
+
+
 def test_what_did_not_fit_is_read_when_there_is_room() -> None:
     async def play() -> None:
         target, other = hook("a"), hook("b")
