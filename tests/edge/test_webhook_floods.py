@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conditions import eventually
 from tests.edge import wire
 from tests.edge.inprocess import APP_ID
 from tests.edge.test_operations import operations_of, scrape
@@ -77,9 +78,10 @@ async def test_a_flood_of_comings_and_goings_costs_nobody_an_event(
                 key = tuple(sorted({"app": APP_ID, **labels}.items()))
                 return found[f"pusher_server_webhook{name}", key]
 
-            async with asyncio.timeout(TAKEOVER):
-                while await value("_events_undone_total") < PAIRS:
-                    await asyncio.sleep(0.2)
+            async def are_undone() -> bool:
+                return await value("_events_undone_total") >= PAIRS
+
+            await eventually(are_undone, TAKEOVER)
             assert await value("s_waiting") < WAITING
             target.answer = with_status(200)
             expected = {("channel_occupied", name) for name in ("early", "late")}

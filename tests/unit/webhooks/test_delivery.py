@@ -422,6 +422,24 @@ def test_a_lane_that_begins_anew_takes_back_what_an_earlier_one_has_left_out() -
     simulate(play)
 
 
+def test_an_outbox_that_begins_anew_with_earlier_positions_is_read_again() -> None:
+    """As one in Redis that has lost its memory, while the time of its machine was set back."""
+
+    async def play() -> None:
+        app = an_app("1", hook("a"))
+        world = World(app)
+        world.deliverer()
+        await world.append(app, *(f"c{number}" for number in range(50)))
+        await world.drained()
+        world.outbox.waiting.clear()
+        world.outbox._last = 0
+        ids = await world.append(app, "new")
+        await asyncio.sleep(2.0)
+        assert world.targets.accepted[-1].ids == tuple(ids)
+
+    simulate(play)
+
+
 def test_apps_that_cannot_be_looked_up_are_waited_for() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))

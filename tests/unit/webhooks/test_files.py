@@ -158,6 +158,22 @@ async def test_a_file_that_is_removed_while_it_is_open_is_made_anew(tmp_path: Pa
         assert await waiting(outbox) == ["id"]
 
 
+async def test_what_waits_in_a_file_that_was_made_anew_is_behind_all_that_was_read(
+    tmp_path: Path,
+) -> None:
+    """Who delivers goes on reading where it was, and finishes what it has read."""
+    now = 1_764_000_000.0
+    outbox = SqliteOutbox(tmp_path / "outbox", clock=lambda: now)
+    await outbox.append([*DECIDED, Decision("1", (Entry("id2", "w", "c", "{}", 1.0),))])
+    read = [each.position for each in await outbox.pending("1", "", 10)]
+    (tmp_path / "outbox").unlink()
+    now += 1
+    await outbox.append([Decision("1", (Entry("id3", "w", "c", "{}", 1.0),))])
+    await outbox.finish("1", read)
+    assert [each.entry.id for each in await outbox.pending("1", read[-1], 10)] == ["id3"]
+    await outbox.close()
+
+
 async def test_a_place_that_is_no_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutboxUnavailable, match=r"webhooks\.outbox: .*; name a file"):
