@@ -20,7 +20,8 @@ LEASE = 10.0
 POLL = 1.0
 #: Seconds between two counts of what waits.
 COUNT_EVERY = 5.0
-#: Requests of all webhooks together: a target that does not answer has one of them at a time.
+#: Requests of all webhooks together: a target that does not answer has one of them at a time, an app half of
+#: them at most (`slots`).
 SLOTS = 256
 
 

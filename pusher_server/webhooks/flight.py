@@ -14,6 +14,7 @@ from pusher_server.webhooks.numbers import Numbers
 from pusher_server.webhooks.outbox import Attempt, Outbox
 from pusher_server.webhooks.requests import SignedBody, headers_of, signed_body
 from pusher_server.webhooks.sending import Answer, Send
+from pusher_server.webhooks.slots import Slots
 from pusher_server.webhooks.target_log import TargetLog
 from pusher_server.webhooks.target_queue import Pace, Parcel, TargetQueue
 
@@ -43,7 +44,7 @@ class Delivering(Struct, frozen=True, kw_only=True):
     ledger: Ledger
     numbers: Numbers
     log: TargetLog
-    slots: asyncio.Semaphore
+    slots: Slots
     wall: Callable[[], float]
 
 
@@ -79,7 +80,7 @@ class Flight:
     async def fly(self) -> bool:
         """The whole attempt. Whether the parcel's fate is decided; else the queue has it again."""
         try:
-            async with self._shared.slots:
+            async with self._shared.slots.of(self._app_id):
                 return await self._attempt()
         except ClusterUnavailable as error:
             logger.debug("app %s cannot be looked up: %s", self._app_id, error)

@@ -23,6 +23,7 @@ from pusher_server.webhooks.ledger import Ledger
 from pusher_server.webhooks.missing import Missing
 from pusher_server.webhooks.numbers import Numbers
 from pusher_server.webhooks.outbox import Outbox, OutboxUnavailable
+from pusher_server.webhooks.slots import Slots
 from pusher_server.webhooks.target_log import TargetLog
 from pusher_server.webhooks.target_queue import Pace
 
@@ -195,7 +196,7 @@ class LiveWebhooks:
             ledger=Ledger(outbox),
             numbers=self.numbers,
             log=TargetLog(loop.time),
-            slots=asyncio.Semaphore(SLOTS),
+            slots=Slots(SLOTS),
             wall=self._wall,
         )
         missing = Missing(

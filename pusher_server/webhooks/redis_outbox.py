@@ -37,7 +37,7 @@ from pusher_server.webhooks.outbox import (
     Presence,
 )
 from pusher_server.webhooks.redis_client import RedisClient
-from pusher_server.webhooks.undoing import Subject, subject_of
+from pusher_server.webhooks.undoing import subject_of
 
 #: Seconds for which the id of an entry is remembered after it was delivered or given up.
 REMEMBERED = 600.0
@@ -242,10 +242,8 @@ class RedisOutbox(Outbox):
         bounds = (REMEMBERED, self._waiting, self._dead_letters, self._crowding.reason, few)
         told: list[Any] = []
         for each in entries:
-            subject = subject_of(each)
-            undone = "" if subject.undone is None else _place(each, subject.undone)
-            name, place = f"{each.id} {each.webhook}", _place(each, subject)
-            told += (name, each.id, each.decided_at, encode_entry(each), place, undone)
+            name = f"{each.id} {each.webhook}"
+            told += (name, each.decided_at, encode_entry(each), _place(each))
         crowded_out, undone = await self._run("append", [self._base(app_id)], *bounds, *told)
         if crowded_out:
             await self._run("note", [self._graves], app_id)
@@ -316,10 +314,13 @@ class RedisOutbox(Outbox):
         }
 
 
-def _place(entry: Entry, subject: Subject) -> str:
-    """Where the scripts look for entries that tell of this (`lua/outbox.lua`); zero bytes end its parts."""
-    user = sha1(subject.user_id.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
-    whose = user if subject.user_id else ""
+def _place(entry: Entry) -> str:
+    """Where the scripts look for what it tells of (`lua/outbox.lua`); zero bytes end its parts."""
+    subject = subject_of(entry)
+    whose = ""
+    if subject.user_id:
+        user = subject.user_id.encode("utf-8", "surrogatepass")
+        whose = sha1(user, usedforsecurity=False).hexdigest()
     return f"{entry.webhook} {subject.kind}\0{entry.channel}\0{whose}\0"
 
 

@@ -222,8 +222,10 @@ class SqliteFile:
             return found
         with closing(sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode = WAL")
+            # Later than all positions of an earlier file: somebody may have read that one up to its end.
+            first = f"INSERT INTO sqlite_sequence VALUES ('entries', {int(self._clock() * 1_000)});"
             db.executescript(
-                f"BEGIN IMMEDIATE; {_TABLES} {_ADDED}"
+                f"BEGIN IMMEDIATE; {_TABLES} {_ADDED} {first}"
                 f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
             )
         found = self._opened()

@@ -33,10 +33,10 @@ class Subject(NamedTuple):
     @property
     def undone(self) -> "Subject | None":
         """What need not be told when this follows while it waits; the same kind if this says it anew."""
-        if self.kind in _LATEST_COUNTS:
-            return self
         kind = _UNDOES.get(self.kind)
-        return None if kind is None else Subject(kind, self.user_id)
+        if kind is not None:
+            return Subject(kind, self.user_id)
+        return self if self.kind in _LATEST_COUNTS else None
 
     @property
     def is_undoing(self) -> bool:

@@ -1,6 +1,5 @@
 -- KEYS: base. ARGV: seconds for which delivered ones are remembered, most entries that wait, most dead letters,
--- why one is crowded out, how many wait before they are indexed, then of each entry its name, id, decided_at, JSON,
--- place, and the place of what it undoes ('' if nothing).
+-- why one is crowded out, how many wait before they are indexed, then of each entry its name, decided_at, JSON, place.
 -- Answers how many were crowded out, and how many need not be sent.
 local base, at = KEYS[1], now()
 local most, few, undone = tonumber(ARGV[2]), tonumber(ARGV[5]), 0
@@ -8,16 +7,27 @@ remember(base, at, ARGV[1])
 local waiting = redis.call('XLEN', base .. ':waiting')
 local left_out = left_out_of(base, waiting)
 
--- The latest beyond what its webhook's reader has read; nil if there is none.
-local function undo(place)
-  local beyond = left_out[webhook_of(place)]
-  if not beyond then
-    return nil
+-- What of this kind need not be told once the entry follows (`undoing.py`).
+local undoes = {
+  channel_vacated = 'channel_occupied',
+  member_removed = 'member_added',
+  subscription_count = 'subscription_count',
+  cache_miss = 'cache_miss',
+}
+
+-- Takes out the latest that the entry undoes, beyond what its webhook's reader has read. Whether the entry itself
+-- need not be told either.
+local function undo(told)
+  local webhook, kind, rest = string.match(told, '^(%S+) (%Z*)(%z.*)$')
+  local beyond, before = left_out[webhook], undoes[kind]
+  if not beyond or not before then
+    return false
   end
+  local place = webhook .. ' ' .. before .. rest
   local found = redis.call('ZREVRANGEBYLEX', base .. ':index', '(' .. place .. '\255', '[' .. place, 'LIMIT', 0, 1)[1]
   local position = found and string.sub(found, #place + 1)
   if not position or position <= beyond then
-    return nil
+    return false
   end
   local message = message_at(base, place, position)
   if message then
@@ -25,13 +35,15 @@ local function undo(place)
     undone = undone + 1
     waiting = waiting - 1
   end
-  return message
+  return message and before ~= kind
 end
 
-for argument = 6, #ARGV, 6 do
-  local name, id, decided_at, entry, place, undoes = unpack(ARGV, argument, argument + 5)
+local may_undo = next(left_out) ~= nil
+for argument = 6, #ARGV, 4 do
+  local name, decided_at, entry, place = unpack(ARGV, argument, argument + 3)
   if not redis.call('ZSCORE', base .. ':known', name) then
-    if undoes ~= '' and undo(undoes) and undoes ~= place then
+    local id = string.match(name, '^(.*) ')
+    if may_undo and undo(place) then
       undone = undone + 1
       redis.call('ZADD', base .. ':known', at, name)
     else

@@ -131,6 +131,25 @@ def test_a_target_that_hangs_delays_nobody_else() -> None:
     simulate(play)
 
 
+def test_an_app_whose_many_targets_hang_delays_no_other() -> None:
+    async def play() -> None:
+        hooks = [hook(f"hangs-{number}") for number in range(400)]
+        greedy, modest = an_app("1", *hooks), an_app("2", hook("good"))
+        world = World(greedy, modest)
+        world.targets.behaviour = lambda post: (200, 0.01) if "good" in post.url else (0, 10.0)
+        world.deliverer()
+        await world.append(greedy, *(f"c{number}" for number in range(3)))
+        await asyncio.sleep(1.0)
+        began = world.loop.time()
+        await world.append(modest, "room")
+        await asyncio.sleep(0.1)
+        (post,) = world.targets.accepted
+        assert post.at - began < 0.1
+        assert sum(world.targets.open.values()) <= 256
+
+    simulate(play)
+
+
 def test_what_did_not_fit_is_read_when_there_is_room() -> None:
     async def play() -> None:
         target, other = hook("a"), hook("b")
@@ -399,6 +418,24 @@ def test_a_lane_that_begins_anew_takes_back_what_an_earlier_one_has_left_out() -
         await asyncio.sleep(3.0)
         assert taken[0] == {}
         assert len(taken) == 2, "and then what it leaves out itself"
+
+    simulate(play)
+
+
+def test_an_outbox_that_begins_anew_with_earlier_positions_is_read_again() -> None:
+    """As one in Redis that has lost its memory, while the time of its machine was set back."""
+
+    async def play() -> None:
+        app = an_app("1", hook("a"))
+        world = World(app)
+        world.deliverer()
+        await world.append(app, *(f"c{number}" for number in range(50)))
+        await world.drained()
+        world.outbox.waiting.clear()
+        world.outbox._last = 0
+        ids = await world.append(app, "new")
+        await asyncio.sleep(2.0)
+        assert world.targets.accepted[-1].ids == tuple(ids)
 
     simulate(play)
 

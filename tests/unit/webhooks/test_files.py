@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -22,8 +23,8 @@ DECIDED = [Decision("1", (Entry("id", "w", "c", "{}", 1.0),))]
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[Outbox]:
-    outbox = SqliteOutbox(path, clock=lambda: 5.0)
+async def opened(path: Path, steady: Callable[[], float] = time.monotonic) -> AsyncIterator[Outbox]:
+    outbox = SqliteOutbox(path, clock=lambda: 5.0, steady=steady)
     yield outbox
     await outbox.close()
 
@@ -70,6 +71,52 @@ async def test_a_broken_file_is_kept_aside_and_a_new_one_begun(
     ]
 
 
+#: Takes a file back to what the first release made.
+_FIRST_RELEASE = """
+DROP TABLE left_out;
+DROP TABLE entries;
+CREATE TABLE entries (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
+    channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL, UNIQUE (app, id, webhook)
+);
+CREATE INDEX entries_of_app ON entries (app, position);
+CREATE TRIGGER entry_comes AFTER INSERT ON entries BEGIN
+    INSERT INTO totals VALUES (new.app, 1, 0) ON CONFLICT (app) DO UPDATE SET entries = entries + 1;
+END;
+CREATE TRIGGER entry_goes AFTER DELETE ON entries BEGIN
+    UPDATE totals SET entries = entries - 1 WHERE app = old.app;
+END;
+DELETE FROM totals;
+"""
+
+
+async def test_a_file_of_an_earlier_release_is_brought_up_and_can_be_used_by_both(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "outbox"
+    async with opened(path) as outbox:
+        await outbox.append(DECIDED)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(_FIRST_RELEASE)
+        columns = "app, id, webhook, channel, event, decided_at"
+        insert = f"INSERT INTO entries ({columns}) VALUES (?, ?, ?, ?, ?, ?)"
+        occupied = '{"name":"channel_occupied","channel":"c"}'
+        db.execute(insert, ("1", "early", "w", "c", occupied, 1.0))
+        db.execute("INSERT INTO claims VALUES ('1', 'killed', ?)", (time.time() + 10,))
+        db.execute("INSERT INTO known VALUES ('1', 'x', 'w', ?)", (time.time(),))
+        db.commit()
+        vacated = Entry("late", "w", "c", '{"name":"channel_vacated","channel":"c"}', 2.0)
+        now = 500.0
+        async with opened(path, steady=lambda: now) as outbox:
+            await outbox.append([Decision("1", (vacated,))])
+            db.execute(insert, ("1", "of both", "w", "c", "{}", 1.0))
+            db.commit()
+            assert await waiting(outbox) == ["early", "late", "of both"]
+            assert await outbox.claim("w", 10) == []
+            now += 10
+            assert await outbox.claim("w", 10) == ["1"]
+
+
 async def test_a_file_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "outbox"
     db = sqlite3.connect(path)
@@ -109,6 +156,22 @@ async def test_a_file_that_is_removed_while_it_is_open_is_made_anew(tmp_path: Pa
         await outbox.append(DECIDED)
         assert path.exists()
         assert await waiting(outbox) == ["id"]
+
+
+async def test_what_waits_in_a_file_that_was_made_anew_is_behind_all_that_was_read(
+    tmp_path: Path,
+) -> None:
+    """Who delivers goes on reading where it was, and finishes what it has read."""
+    now = 1_764_000_000.0
+    outbox = SqliteOutbox(tmp_path / "outbox", clock=lambda: now)
+    await outbox.append([*DECIDED, Decision("1", (Entry("id2", "w", "c", "{}", 1.0),))])
+    read = [each.position for each in await outbox.pending("1", "", 10)]
+    (tmp_path / "outbox").unlink()
+    now += 1
+    await outbox.append([Decision("1", (Entry("id3", "w", "c", "{}", 1.0),))])
+    await outbox.finish("1", read)
+    assert [each.entry.id for each in await outbox.pending("1", read[-1], 10)] == ["id3"]
+    await outbox.close()
 
 
 async def test_a_place_that_is_no_directory_is_named(tmp_path: Path) -> None:

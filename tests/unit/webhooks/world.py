@@ -14,6 +14,7 @@ from pusher_server.webhooks.ledger import Ledger
 from pusher_server.webhooks.numbers import Numbers
 from pusher_server.webhooks.outbox import Decision, Entry
 from pusher_server.webhooks.sending import Answer
+from pusher_server.webhooks.slots import Slots
 from pusher_server.webhooks.target_log import TargetLog
 from tests.cluster.virtual_loop import VirtualLoop
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
@@ -116,7 +117,7 @@ class World:
                 ledger=Ledger(self.outbox),
                 numbers=self.numbers,
                 log=TargetLog(self.loop.time),
-                slots=asyncio.Semaphore(SLOTS),
+                slots=Slots(SLOTS),
                 wall=self.wall,
             ),
         )
