@@ -130,6 +130,8 @@ class HttpProtocol(BoundedProtocol):
             if self not in self._guard.deadlines:
                 # A line break behind a body, which old clients send, must not end the waiting.
                 self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
+        if self._exchange is not None and self._exchange.verdict is None:
+            self._guard.note(self._exchange, len(data), self.loop.time())
         self.serve(data)
 
     def feed(self, piece: bytes) -> bool:
@@ -197,7 +199,7 @@ class HttpProtocol(BoundedProtocol):
         self._count_body(len(body))
         if self._verdict is None:
             super().on_body(body)
-            if self._exchange is not None:
+            if self._exchange is not None and self._exchange.verdict is not None:
                 self._guard.note(self._exchange, len(body), self.loop.time())
         elif not isinstance(self._verdict, ApiResponse):
             self._body.append(body)
@@ -268,8 +270,9 @@ class HttpProtocol(BoundedProtocol):
         join(self.cycle.scope["state"], self._exchange)
         if not isinstance(verdict, Admission):
             self._guard.watch(self._exchange)
-        if verdict is None:  # what does not come now comes when the application asks for it
+        if verdict is None:  # what has not come yet comes when the application asks for it
             self.flow.pause_reading()
+            self._guard.note(self._exchange, self.unfed_bytes, self.loop.time())
 
     def _without_offer(self) -> bytes:
         """The head of the request once more, for a new parser; empty when it is refused.

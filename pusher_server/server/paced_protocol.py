@@ -89,6 +89,12 @@ class PacedProtocol(HttpToolsProtocol):
             self.flow.release()
         return rest
 
+    @property
+    def unfed_bytes(self) -> int:
+        """How much has come and waits to be fed."""
+        waiting = 0 if self._backlog is None else len(self._backlog.rest)
+        return max(0, len(self._input) - self._at) + waiting
+
     def head_ended(self) -> None:
         """The piece that is being parsed ends a request's head."""
         self._pieces.begin_body(self.headers)

@@ -54,8 +54,8 @@ class HttpExchange:
 
     @property
     def kept(self) -> int:
-        """Bytes of the body that are in our memory now."""
-        return len(self._cycle.body)
+        """Bytes of the body that are in our memory now, and of what came behind it."""
+        return len(self._cycle.body) + self.protocol.unfed_bytes
 
     def has_received(self, size: int) -> None:
         """Some more of the body has come."""

@@ -306,24 +306,32 @@ async def stands_still(number: Callable[[], int]) -> int:
     return last
 
 
+@pytest.mark.parametrize(("scale", "bound"), [(1, 50_000), (3, 160_000)])
 async def test_strangers_share_a_bound_and_the_slowest_goes_first(
-    slow: tuple[Inside, SlowApps], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    slow: tuple[Inside, SlowApps],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    scale: int,
+    bound: int,
 ) -> None:
-    """Those that send faster, and those that are known, stay."""
+    """Those that send faster stay. What has not been parsed yet counts, too."""
     inside, apps = slow
-    monkeypatch.setattr(request_guard, "UNVERIFIED_BYTES", 50_000)
+    monkeypatch.setattr(request_guard, "UNVERIFIED_BYTES", bound)
     async with (
         wire.opened(inside.address) as dawdler,
         wire.opened(inside.address) as other,
         wire.opened(inside.address) as third,
     ):
-        for client, size in ((dawdler, 10_000), (other, 25_000), (third, 25_000)):
-            body = BODY + b" " * (size - len(BODY))
-            before = received(inside)
+        for count, (client, size) in enumerate(
+            ((dawdler, 10_000), (other, 25_000), (third, 25_000)), start=1
+        ):
+            body = BODY + b" " * (size * scale - len(BODY))
             await client.send(
                 wire.request(signed.target("POST", EVENTS, body), method="POST", body=body)
             )
-            await wire.until(lambda before=before, size=size: received(inside) == before + size)  # type: ignore[misc]
+            # By the connection, and by the application.
+            await wire.until(lambda count=count: apps.asked == 2 * count)  # type: ignore[misc]
+            await stands_still(lambda: sum(each.unfed_bytes for each in protocols(inside)))
         answer = await dawdler.answer()
         assert (answer.status, answer.headers["connection"]) == (503, "close")
         apps.answers.set()
