@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 
 #: Frames or parts of requests in one turn. A refused message or a subscription takes 10 to 30 µs.
 UNITS = 64
-#: Bytes in one turn. uvloop reads up to 8 MB, in pieces of 256,000 bytes, unless reading is paused in between;
-#: so a full piece has to be more than this. With 65,536 a body of 10 MB took a tenth more CPU.
-BYTES = 131_072
+#: Bytes in one turn: what asyncio reads at once. With 65,536 a body of 10 MB took a fifth more CPU.
+BYTES = 262_144
+#: Behind a longer piece nothing more is read in its turn: uvloop goes on after a full one, of 256,000 bytes,
+#: up to 8 MB in all.
+LARGE = 131_072
 #: What a whole request counts for: a signed publication takes some 60 µs.
 REQUEST_UNITS = 4
 

@@ -40,6 +40,22 @@ class RequestPieces:
         self._is_chunked = b"transfer-encoding" in fields
         self._tail = b""
 
+    def head_alone(self, data: bytes) -> int:
+        """Where the head ends, if all of this may be one piece: no line follows it, so no chunk and no head.
+
+        Most requests come so. Call `pass_over` once the parser has had them.
+        """
+        if self._left or self._is_chunked or self._tail:
+            return 0
+        found = data.find(_HEAD_END, 0, _HEAD_BYTES)
+        end = found + len(_HEAD_END)
+        return end if found >= 0 and data.find(b"\n", end) < 0 else 0
+
+    def pass_over(self, data: bytes, at: int) -> None:
+        """From `at` on the parser had it together with the head."""
+        while at < len(data):
+            at = self.end(data, at)
+
     def end(self, data: bytes, at: int) -> int:
         """Where the piece ends that begins at `at`."""
         left = self._left

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pusher_server.server.http_pieces import RequestPieces
-from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS, Backlog, exhausted
+from pusher_server.turns import BYTES, LARGE, REQUEST_UNITS, UNITS, Backlog, exhausted
 
 #: Requests of a client that are parsed and wait for earlier answers: what one turn parses, at most.
 PARSED_AHEAD = UNITS // REQUEST_UNITS
@@ -75,8 +75,13 @@ class PacedProtocol(HttpToolsProtocol):
             self._backlog.add(data)
         elif len(data) > BYTES:
             self._put_off(None, data)
+        elif head_end := self._pieces.head_alone(data):
+            self.feed(data)
+            self._pieces.pass_over(data, head_end)
         elif not exhausted(steps := self._steps(data)):
             self._put_off(steps, b"")
+        if len(data) > LARGE and self._backlog is None and self.transport.get_protocol() is self:
+            self._put_off(None, b"")
 
     def unserved(self) -> bytes:
         """Take back what has not been fed; it is read again."""

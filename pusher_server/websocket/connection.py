@@ -20,7 +20,7 @@ from pusher_server.protocol.errors import (
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
 from pusher_server.protocol.members import User
 from pusher_server.protocol.session import Session
-from pusher_server.turns import BYTES, Backlog, exhausted
+from pusher_server.turns import BYTES, LARGE, Backlog, exhausted
 from pusher_server.websocket.answers import answer
 from pusher_server.websocket.dispatch import dispatch
 from pusher_server.websocket.ending import CLOSE_TIMEOUT, Reader, end_our_half
@@ -184,6 +184,8 @@ class WebSocketConnection(asyncio.Protocol):
             self._put_off(None, data)
         elif not exhausted(steps := self._steps(data)):
             self._put_off(steps, b"")
+        elif len(data) > LARGE:
+            self._put_off(None, b"")
 
     def _steps(self, data: bytes) -> Iterator[int]:
         """Take what is in it, a frame at each step; each step costs one unit of a turn."""
