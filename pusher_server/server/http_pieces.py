@@ -5,7 +5,7 @@ head, one chunk of a body, or body. The parser alone says what the bytes mean: w
 it would only do more at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 #: Of a head or of trailers, the parser gets no more than this at once: some 400 header lines, 0.15 ms.
 _HEAD_BYTES = 2_048
@@ -32,12 +32,11 @@ class RequestPieces:
         #: The last bytes of a head that has not ended.
         self._tail = b""
 
-    def begin_body(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def begin_body(self, headers: Mapping[bytes, bytes]) -> None:
         """A head with these headers (names in lower case) ended with the last piece."""
-        fields = dict(headers)
-        length = fields.get(b"content-length", b"")
+        length = headers.get(b"content-length", b"")
         self._left = int(length) if length.isdigit() and len(length) < 20 else 0
-        self._is_chunked = b"transfer-encoding" in fields
+        self._is_chunked = b"transfer-encoding" in headers
         self._tail = b""
 
     def head_alone(self, data: bytes) -> int:

@@ -4,7 +4,7 @@ Whatever a client sends beyond that is kept, in order, and it is not read meanwh
 wait for the answers to those before them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -94,9 +94,9 @@ class PacedProtocol(HttpToolsProtocol):
             self.flow.release()
         return rest
 
-    def head_ended(self) -> None:
-        """The piece that is being parsed ends a request's head."""
-        self._pieces.begin_body(self.headers)
+    def head_ended(self, headers: Mapping[bytes, bytes]) -> None:
+        """The piece that is being parsed ends a head with these headers (names in lower case)."""
+        self._pieces.begin_body(headers)
         self._pieces.units += REQUEST_UNITS
 
     def on_response_complete(self) -> None:

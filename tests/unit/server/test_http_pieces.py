@@ -33,7 +33,7 @@ class Reader:
 
     def on_headers_complete(self) -> None:
         self._heads += 1
-        self.pieces.begin_body(self.headers)
+        self.pieces.begin_body(dict(self.headers))
 
     def on_chunk_header(self) -> None:
         self._chunks += 1
