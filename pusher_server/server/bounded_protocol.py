@@ -86,7 +86,9 @@ class BoundedProtocol(PacedProtocol):
             return
         if answering:  # the application has nothing more to say
             self.cycle.disconnected = True
-            self.cycle.waiting_for_100_continue = False  # our half has ended: nobody is told to go on
+            self.cycle.waiting_for_100_continue = (
+                False  # our half has ended: nobody is told to go on
+            )
             self.cycle.message_event.set()
         # Closing while the client still sends would answer it with a reset, which can destroy our words
         # unread. So it gets a while to notice that our half has ended.

@@ -92,6 +92,8 @@ class HttpProtocol(BoundedProtocol):
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        if self.scheme == "https":
+            self.layered()
         if self.client is None and self.server is not None:
             transport.abort()  # it is gone, and must not be taken for a Unix socket's trusted peer
         self._expect_within(self._guard.settings.header_timeout)
