@@ -16,6 +16,8 @@ BYTES = 262_144
 BYTES_PER_UNIT = BYTES // 2 // UNITS
 #: What a whole request counts for: a signed publication takes some 60 µs.
 REQUEST_UNITS = 4
+#: What a subscription or a sign-in counts for: some 30 µs alone, and in a cluster questions to a store on top.
+SUBSCRIPTION_UNITS = 4
 
 #: Serves a piece of input lazily, a step for each `next`, and yields what the step has cost in units.
 Steps = Callable[[bytes], Iterator[int]]

@@ -20,7 +20,7 @@ from pusher_server.protocol.errors import (
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
 from pusher_server.protocol.members import User
 from pusher_server.protocol.session import Session
-from pusher_server.turns import PacedInput
+from pusher_server.turns import SUBSCRIPTION_UNITS, PacedInput
 from pusher_server.websocket.answers import answer
 from pusher_server.websocket.dispatch import dispatch
 from pusher_server.websocket.ending import CLOSE_TIMEOUT, Reader, end_our_half
@@ -50,7 +50,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
     """Takes over a transport whose HTTP request asked for the upgrade; `on_end` is called when it is gone."""
 
     __slots__ = (
-        "__weakref__", "_early", "_edge", "_greeting", "_on_end", "_reader", "_session", "_slow",
+        "__weakref__", "_cost", "_early", "_edge", "_greeting", "_on_end", "_reader", "_session", "_slow",
         "_state", "_transport", "app_key", "mailbox", "remote", "socket_id", "space", "subscriptions",
         "user", "write",
     )  # fmt: skip
@@ -78,6 +78,8 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         #: The handshake's response, until the first frame goes out with it.
         self._greeting = b""
         self._early = b""
+        #: What the frame that is being served costs of a turn.
+        self._cost = 1
         self.mailbox: Mailbox | None = None
         self._reader: Reader | None = None
         #: There while the node knows the connection.
@@ -182,11 +184,12 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self.serve(data, is_late=is_late)
 
     def _steps(self, data: bytes) -> Iterator[int]:
-        """Take what is in it, a frame at each step; each step costs one unit of a turn."""
+        """Take what is in it, a frame at each step."""
         if self._reader is None:  # refused or broken: nothing it says has a meaning
             return
         try:
             for incoming in self._reader.receive(data):
+                self._cost = 1
                 if self._state is State.OPEN:
                     self._take(incoming)
                     if self._slow is not None and self._slow.is_over(self._buffered()):
@@ -194,7 +197,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
                         return
                 elif self._state is State.CLOSING and isinstance(incoming, CloseFrame):
                     self._transport.close()
-                yield 1
+                yield self._cost
         except Exception as error:
             self._reader = None
             if self._state is State.CLOSING:  # it has had its answer
@@ -325,6 +328,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
 
     def run(self, key: str | None, work: Start) -> None:
         """Do it now, or after what it has to wait for; `key` is a channel or `BARRIER`."""
+        self._cost = SUBSCRIPTION_UNITS
         if self.mailbox is not None and self.mailbox.blocks(key):
             self.mailbox.put(key, lambda: self._answered(work()))
             if len(self.mailbox) > _MAILBOX_LIMIT:
