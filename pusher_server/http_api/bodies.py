@@ -19,15 +19,17 @@ class RequestBody:
 
     async def gather(self, limit: int) -> bytes | None:
         """All of it, None as soon as it exceeds `limit`. Raises ClientLeft."""
-        chunks: list[bytes] = []
-        size = 0
+        gathered = b"" if self.has_ended else await self._next()
+        if len(gathered) > limit:
+            return None
+        if self.has_ended:  # most come whole
+            return gathered
+        more = bytearray(gathered)  # a list of tiny pieces takes many times their bytes
         while not self.has_ended:
-            chunk = await self._next()
-            size += len(chunk)
-            if size > limit:
+            more += await self._next()
+            if len(more) > limit:
                 return None
-            chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return bytes(more)
 
     async def drop(self, limit: int) -> bool:
         """Read to the end and keep nothing; False when there is more than `limit`. Raises ClientLeft.
@@ -35,6 +37,8 @@ class RequestBody:
         Nothing is read when the head announces more: the first read is what lets a client continue that
         sent `Expect: 100-continue`.
         """
+        if self.has_ended:
+            return True
         if self._length is not None and self._length > limit:
             return False
         size = 0

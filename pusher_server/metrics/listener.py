@@ -88,6 +88,7 @@ class Listener:
             async with asyncio.timeout(_HEAD_SECONDS):
                 await writer.drain()
             patience = _IDLE_SECONDS
+            await asyncio.sleep(0)  # pipelined requests are answered one a turn of the loop
 
     async def _answer(self, method: str, target: str, headers: dict[str, str]) -> OperationsAnswer:
         try:

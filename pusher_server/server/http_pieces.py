@@ -5,7 +5,7 @@ head, one chunk of a body, or body. The parser alone says what the bytes mean: w
 it would only do more at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 #: Of a head or of trailers, the parser gets no more than this at once: some 400 header lines, 0.15 ms.
 _HEAD_BYTES = 2_048
@@ -32,53 +32,64 @@ class RequestPieces:
         #: The last bytes of a head that has not ended.
         self._tail = b""
 
-    def begin_body(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def begin_body(self, headers: Mapping[bytes, bytes]) -> None:
         """A head with these headers (names in lower case) ended with the last piece."""
-        fields = dict(headers)
-        length = fields.get(b"content-length", b"")
+        length = headers.get(b"content-length", b"")
         self._left = int(length) if length.isdigit() and len(length) < 20 else 0
-        self._is_chunked = b"transfer-encoding" in fields
+        self._is_chunked = b"transfer-encoding" in headers
         self._tail = b""
+
+    def head_alone(self, data: bytes) -> int:
+        """Where the head ends, if all of this may be one piece: no line follows it, so no chunk and no head.
+
+        Most requests come so. Call `pass_over` once the parser has had them.
+        """
+        if self._left or self._is_chunked or self._tail:
+            return 0
+        found = data.find(_HEAD_END, 0, _HEAD_BYTES)
+        end = found + len(_HEAD_END)
+        return end if found >= 0 and data.find(b"\n", end) < 0 else 0
+
+    def pass_over(self, data: bytes, at: int) -> None:
+        """From `at` on the parser had it together with the head."""
+        while at < len(data):
+            at = self.end(data, at)
 
     def end(self, data: bytes, at: int) -> int:
         """Where the piece ends that begins at `at`."""
-        self.units = 1
-        if self._left:
-            return self._body_end(data, at)
-        if self._is_chunked:
-            return self._chunk_end(data, at)
-        end = self._head_end(data, at)
-        self.units += (end - at) // _HEAD_BYTES_PER_UNIT
-        return end
-
-    def _body_end(self, data: bytes, at: int) -> int:
-        size = min(self._left, len(data) - at)
-        self._left -= size
-        return at + size
-
-    def _head_end(self, data: bytes, at: int) -> int:
-        stop = min(at + _HEAD_BYTES, len(data))
-        if not self._tail:
-            found = data.find(_HEAD_END, at, stop)
+        left = self._left
+        if left:
+            self.units = 1
+            end = min(at + left, len(data))
+            self._left = left - (end - at)
+            return end
+        if not self._is_chunked and not self._tail:
+            found = data.find(_HEAD_END, at, at + _HEAD_BYTES)
             if found >= 0:
-                return found + len(_HEAD_END)
-            self._tail = data[max(at, stop - 3) : stop]
-            return stop
+                end = found + len(_HEAD_END)
+                self.units = 1 + (end - at) // _HEAD_BYTES_PER_UNIT
+                return end
+        return self._chunk_end(data, at) if self._is_chunked else self._begun_end(data, at)
+
+    def _begun_end(self, data: bytes, at: int) -> int:
+        """Of a head that is not whole in this piece, or of trailers."""
+        stop = min(at + _HEAD_BYTES, len(data))
+        self.units = 1 + (stop - at) // _HEAD_BYTES_PER_UNIT
+        known = len(self._tail)
         window = self._tail + data[at:stop]
         found = window.find(_HEAD_END)
-        if found >= 0:
-            end = at + found + len(_HEAD_END) - len(self._tail)
-            self._tail = b""
-            return end
-        self._tail = window[-3:]
-        return stop
+        if found < 0:
+            self._tail = window[-3:]
+            return stop
+        self._tail = b""
+        return at + found + len(_HEAD_END) - known
 
     def _chunk_end(self, data: bytes, at: int) -> int:
         """With its size, if both are there. The last chunk has none, and is followed by trailers."""
         stop = min(at + _HEAD_BYTES, len(data))
         line_end = data.find(b"\n", at, stop)
         end = stop if line_end < 0 else line_end + 1
-        self.units += (end - at) // _HEAD_BYTES_PER_UNIT
+        self.units = 1 + (end - at) // _HEAD_BYTES_PER_UNIT
         self._size = (self._size + data[at:end]).lstrip(b"0")[:_SIZE_DIGITS]
         if line_end < 0:
             return end
@@ -91,5 +102,7 @@ class RequestPieces:
             self._is_chunked = False
             self._tail = b"\r\n"
             return end
-        self._left = size + 2
-        return self._body_end(data, end)
+        whole = end + size + 2
+        end = min(whole, len(data))
+        self._left = whole - end
+        return end

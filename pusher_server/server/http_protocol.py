@@ -79,7 +79,7 @@ class HttpProtocol(BoundedProtocol):
         self._declines = False
         #: A publication on its short way: its head's verdict and, if it is wanted, its body.
         self._verdict: Admission | ApiResponse | None = None
-        self._body: list[bytes] = []
+        self._body: bytes | bytearray = b""
         #: The request with a body that goes through a cycle.
         self._exchange: HttpExchange | None = None
 
@@ -92,6 +92,8 @@ class HttpProtocol(BoundedProtocol):
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        if self.scheme == "https":
+            self.layered()
         if self.client is None and self.server is not None:
             transport.abort()  # it is gone, and must not be taken for a Unix socket's trusted peer
         self._expect_within(self._guard.settings.header_timeout)
@@ -166,12 +168,12 @@ class HttpProtocol(BoundedProtocol):
         self._expect_within(self._guard.settings.header_timeout)
 
     def on_headers_complete(self) -> None:
-        self.head_ended()
+        headers = dict(self.headers)
+        self.head_ended(headers)
         if self._header_bytes > self._guard.settings.header_bytes:
             self._measure_head()
         self._header_bytes = 0
         self._reserve.silent.pop(self, None)
-        headers = dict(self.headers)
         if b"host" not in headers or len(headers) != len(self.headers):  # some name is repeated
             self._check_host()
         offered = self.parser.should_upgrade()
@@ -202,7 +204,14 @@ class HttpProtocol(BoundedProtocol):
             if self._exchange is not None and self._exchange.verdict is not None:
                 self._guard.note(self._exchange, len(body), self.loop.time())
         elif not isinstance(self._verdict, ApiResponse):
-            self._body.append(body)
+            if not self._body:  # most come whole
+                self._body = body
+                return
+            if not isinstance(
+                self._body, bytearray
+            ):  # a list of tiny pieces takes many times their bytes
+                self._body = bytearray(self._body)
+            self._body += body
 
     def on_message_complete(self) -> None:
         if self._declines:
@@ -218,7 +227,7 @@ class HttpProtocol(BoundedProtocol):
         if isinstance(verdict, ApiResponse):
             self._respond(verdict)
             return
-        body, self._body = b"".join(self._body), []
+        body, self._body = bytes(self._body), b""
         response = self._api.answer_now(verdict, body)
         if response is not None:
             self._respond(response)

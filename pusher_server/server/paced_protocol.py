@@ -4,14 +4,14 @@ Whatever a client sends beyond that is kept, in order, and it is not read meanwh
 wait for the answers to those before them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pusher_server.server.http_pieces import RequestPieces
-from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS, Backlog, exhausted
+from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS, PacedInput
 
 #: Requests of a client that are parsed and wait for earlier answers: what one turn parses, at most.
 PARSED_AHEAD = UNITS // REQUEST_UNITS
@@ -51,38 +51,41 @@ class PacedFlow(FlowControl):
             self._resumed()
 
 
-class PacedProtocol(HttpToolsProtocol):
+class PacedProtocol(PacedInput, HttpToolsProtocol):
     """One HTTP connection. `feed` gives a piece of it to the parser."""
 
     flow: PacedFlow
 
     def __init__(self, **uvicorn: Any) -> None:
-        super().__init__(**uvicorn)
+        PacedInput.__init__(self)
+        HttpToolsProtocol.__init__(self, **uvicorn)
         self._pieces = RequestPieces()
         #: What is being cut into pieces, and where the next one begins.
         self._input = b""
         self._at = 0
-        #: What one turn could not do.
-        self._backlog: Backlog | None = None
 
     def feed(self, piece: bytes) -> bool:
         """Parse it, and serve what it completes. False when what follows has no meaning any more."""
         raise NotImplementedError
 
-    def serve(self, data: bytes) -> None:
-        """Feed it, now or in the next turns."""
-        if self._backlog is not None:  # a TLS layer had it already
-            self._backlog.add(data)
-        elif len(data) > BYTES:
-            self._put_off(None, data)
-        elif not exhausted(steps := self._steps(data)):
-            self._put_off(steps, b"")
+    def serve(self, data: bytes, *, is_late: bool = False) -> None:
+        """As any input; most requests come alone, and are one piece for the parser."""
+        head_end = 0
+        if self.backlog is None and not is_late and len(data) <= BYTES:
+            head_end = self._pieces.head_alone(data)
+        if not head_end:
+            super().serve(data, is_late=is_late)
+            return
+        self.feed(data)
+        self._pieces.pass_over(data, head_end)
+        if self.transport.get_protocol() is self:  # else it is a WebSocket now
+            self._account(REQUEST_UNITS, len(data), None)
 
     def unserved(self) -> bytes:
         """Take back what has not been fed; it is read again."""
         rest = self._input[self._at :]
         self._at = len(self._input)
-        backlog, self._backlog = self._backlog, None
+        backlog, self.backlog = self.backlog, None
         if backlog is not None:
             rest += backlog.rest
             backlog.drop()
@@ -92,12 +95,12 @@ class PacedProtocol(HttpToolsProtocol):
     @property
     def unfed_bytes(self) -> int:
         """How much has come and waits to be fed."""
-        waiting = 0 if self._backlog is None else len(self._backlog.rest)
+        waiting = 0 if self.backlog is None else len(self.backlog.rest)
         return max(0, len(self._input) - self._at) + waiting
 
-    def head_ended(self) -> None:
-        """The piece that is being parsed ends a request's head."""
-        self._pieces.begin_body(self.headers)
+    def head_ended(self, headers: Mapping[bytes, bytes]) -> None:
+        """The piece that is being parsed ends a head with these headers (names in lower case)."""
+        self._pieces.begin_body(headers)
         self._pieces.units += REQUEST_UNITS
 
     def on_response_complete(self) -> None:
@@ -106,8 +109,8 @@ class PacedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._at = len(self._input)
-        if self._backlog is not None:
-            self._backlog.drop()
+        if self.backlog is not None:
+            self.backlog.drop()
         super().connection_lost(exc)
 
     def _steps(self, data: bytes) -> Iterator[int]:
@@ -119,21 +122,23 @@ class PacedProtocol(HttpToolsProtocol):
             yield self._pieces.units
         self._input = b""
 
-    def _put_off(self, begun: Iterator[int] | None, rest: bytes) -> None:
-        if not self.transport.is_closing():
-            self.flow.hold()
-            self._backlog = Backlog(
-                self._steps, begun, rest, self.loop.call_soon, self._is_blocked, self._caught_up
-            )
+    def _hold(self) -> bool:
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return False
+        self.flow.hold()
+        return True
+
+    def _call_soon(self, callback: Callable[[], None]) -> object:
+        return self.loop.call_soon(callback)
 
     def _is_blocked(self) -> bool:
         """Whether requests wait for answers, or the application does not want its body yet."""
         return self.flow.read_paused or bool(self.pipeline)
 
     def _go_on(self) -> None:
-        if self._backlog is not None:
-            self._backlog.go_on()
+        if self.backlog is not None:
+            self.backlog.go_on()
 
     def _caught_up(self) -> None:
-        self._backlog = None
+        self.backlog = None
         self.flow.release()

@@ -20,7 +20,7 @@ from pusher_server.protocol.errors import (
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
 from pusher_server.protocol.members import User
 from pusher_server.protocol.session import Session
-from pusher_server.turns import BYTES, Backlog, exhausted
+from pusher_server.turns import SUBSCRIPTION_UNITS, PacedInput
 from pusher_server.websocket.answers import answer
 from pusher_server.websocket.dispatch import dispatch
 from pusher_server.websocket.ending import CLOSE_TIMEOUT, Reader, end_our_half
@@ -46,11 +46,11 @@ _EARLY_BYTES = 65_536
 _HIGH_WATER = 262_144
 
 
-class WebSocketConnection(asyncio.Protocol):
+class WebSocketConnection(PacedInput, asyncio.Protocol):
     """Takes over a transport whose HTTP request asked for the upgrade; `on_end` is called when it is gone."""
 
     __slots__ = (
-        "__weakref__", "_backlog", "_early", "_edge", "_greeting", "_on_end", "_reader", "_session", "_slow",
+        "__weakref__", "_cost", "_early", "_edge", "_greeting", "_on_end", "_reader", "_session", "_slow",
         "_state", "_transport", "app_key", "mailbox", "remote", "socket_id", "space", "subscriptions",
         "user", "write",
     )  # fmt: skip
@@ -66,8 +66,11 @@ class WebSocketConnection(asyncio.Protocol):
         remote: str,
         on_end: Callable[["WebSocketConnection"], None],
     ) -> None:
+        super().__init__()
         self._edge = edge
         self._transport = transport
+        if transport.get_extra_info("sslcontext"):
+            self.layered()
         #: The client's address, as far as trusted proxies tell.
         self.remote = remote
         self._on_end = on_end
@@ -75,10 +78,10 @@ class WebSocketConnection(asyncio.Protocol):
         #: The handshake's response, until the first frame goes out with it.
         self._greeting = b""
         self._early = b""
+        #: What the frame that is being served costs of a turn.
+        self._cost = 1
         self.mailbox: Mailbox | None = None
         self._reader: Reader | None = None
-        #: What a flood has left for the next turns; no reading until it is served.
-        self._backlog: Backlog | None = None
         #: There while the node knows the connection.
         self._session: Session | None = None
         #: While writing is paused.
@@ -178,19 +181,15 @@ class WebSocketConnection(asyncio.Protocol):
         if self._session is not None:
             self._session.heard(self._edge.clock())
             self.space.traffic.bytes_received += len(data)
-        if self._backlog is not None:
-            self._backlog.add(data)
-        elif len(data) > BYTES or is_late:
-            self._put_off(None, data)
-        elif not exhausted(steps := self._steps(data)):
-            self._put_off(steps, b"")
+        self.serve(data, is_late=is_late)
 
     def _steps(self, data: bytes) -> Iterator[int]:
-        """Take what is in it, a frame at each step; each step costs one unit of a turn."""
+        """Take what is in it, a frame at each step."""
         if self._reader is None:  # refused or broken: nothing it says has a meaning
             return
         try:
             for incoming in self._reader.receive(data):
+                self._cost = 1
                 if self._state is State.OPEN:
                     self._take(incoming)
                     if self._slow is not None and self._slow.is_over(self._buffered()):
@@ -198,7 +197,7 @@ class WebSocketConnection(asyncio.Protocol):
                         return
                 elif self._state is State.CLOSING and isinstance(incoming, CloseFrame):
                     self._transport.close()
-                yield 1
+                yield self._cost
         except Exception as error:
             self._reader = None
             if self._state is State.CLOSING:  # it has had its answer
@@ -206,28 +205,28 @@ class WebSocketConnection(asyncio.Protocol):
             else:
                 answer(self, self._edge.node, error)
 
-    def _put_off(self, begun: Iterator[int] | None, rest: bytes) -> None:
-        """Serve what one turn could not in the next ones, and read nothing meanwhile."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-            turns = asyncio.get_running_loop().call_soon
-            self._backlog = Backlog(
-                self._steps, begun, rest, turns, self._is_blocked, self._caught_up
-            )
+    def _hold(self) -> bool:
+        if self._transport.is_closing():
+            return False
+        self._transport.pause_reading()
+        return True
+
+    def _call_soon(self, callback: Callable[[], None]) -> object:
+        return asyncio.get_running_loop().call_soon(callback)
 
     def _is_blocked(self) -> bool:
         crowded = self.mailbox is not None and len(self.mailbox) > _MAILBOX_LIMIT
         return crowded or self._pace_wait() > 0
 
     def _caught_up(self) -> None:
-        self._backlog = None
+        self.backlog = None
         self._read_on()
 
     def _read_on(self) -> None:
         if self._transport.is_closing() or self._is_blocked():
             return
-        if self._backlog is not None:
-            self._backlog.go_on()
+        if self.backlog is not None:
+            self.backlog.go_on()
         elif not self._transport.is_reading():
             self._transport.resume_reading()
 
@@ -238,9 +237,9 @@ class WebSocketConnection(asyncio.Protocol):
         """The transport is gone, for whatever reason."""
         self._release(1006, settle=False)
         self._state = State.CLOSED
-        if self._backlog is not None:
-            self._backlog.drop()
-            self._backlog = None
+        if self.backlog is not None:
+            self.backlog.drop()
+            self.backlog = None
         self._edge.gone(self)
         self._on_end(self)
 
@@ -277,7 +276,7 @@ class WebSocketConnection(asyncio.Protocol):
             return None
         if self._session is None or self._state is not State.OPEN:
             return now + 1
-        if self._backlog is not None or self._is_blocked():
+        if self.backlog is not None or self._is_blocked():
             self._session.heard(now)  # we do not read, so its silence means nothing
         try:
             ping, again_at = self._session.check(
@@ -329,6 +328,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def run(self, key: str | None, work: Start) -> None:
         """Do it now, or after what it has to wait for; `key` is a channel or `BARRIER`."""
+        self._cost = SUBSCRIPTION_UNITS
         if self.mailbox is not None and self.mailbox.blocks(key):
             self.mailbox.put(key, lambda: self._answered(work()))
             if len(self.mailbox) > _MAILBOX_LIMIT:

@@ -195,6 +195,18 @@ async def test_expect_100_continue(address: Address) -> None:
             assert (await client.answer()).text == "{}"
 
 
+async def test_a_large_batch_keeps_the_connection(address: Address) -> None:
+    """Its body was wanted, whatever way it took, so there is nothing left to drop."""
+    events = [{"name": "e", "channel": "c", "data": "x" * 100_000}] * 10
+    async with wire.opened(address) as client:
+        body = json.dumps({"batch": events, "pad": "y" * 500_000}).encode()
+        for _ in range(3):
+            target = signed.target("POST", f"/apps/{APP_ID}/batch_events", body)
+            await client.send(wire.request(target, method="POST", body=body))
+            answer = await client.answer()
+            assert (answer.status, answer.headers.get("connection")) == (200, None)
+
+
 async def test_expect_100_continue_of_too_much_is_refused_at_once(address: Address) -> None:
     """Without leave to send it."""
     async with wire.opened(address) as client:

@@ -6,6 +6,8 @@ and their bytes. Client and server share one loop, of either kind; only the serv
 
 import asyncio
 import json
+import socket
+import ssl
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from pusher_server.turns import BYTES, UNITS
 from pusher_server.websocket import framing
 from tests.edge import signed, wire
 from tests.edge.inprocess import APP_ID, KEY, serving
+from tests.edge.processes import by_tls, tls_settings, write_certificate
 from tests.edge.wire import CONTINUATION, PING, TEXT, frame
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
@@ -197,6 +200,66 @@ def test_a_large_body(loop: Loop, counter: Counter, tmp_path: Path) -> None:
     assert counter.total > len(body) // BYTES
     assert counter.most_units <= UNITS
     assert counter.most_bytes <= BYTES
+
+
+OPENING = {"WebSocket": wire.upgrade(f"/app/{KEY}{wire.QUERY}"), "HTTP": wire.request("/ping")}
+SAYING = {
+    "WebSocket": wire.message("x", data="y" * 4_000) * 500 + wire.subscribe("the end"),
+    "HTTP": signed.event("c", "x" * 4_000) * 500 + wire.request("/up"),
+}
+
+
+@pytest.mark.parametrize("protocol", OPENING)
+def test_tiny_tls_records(loop: Loop, counter: Counter, tmp_path: Path, protocol: str) -> None:
+    """uvloop reads full buffers again and again in a turn, and in each there is but little text."""
+
+    async def scenario() -> None:
+        write_certificate(tmp_path)
+        settings = {"server": {"tls": tls_settings(tmp_path)}}
+        async with serving(tmp_path, settings) as inside:
+            address = by_tls(inside.address)
+            last = b"the end" if protocol == "WebSocket" else b"health"
+            await asyncio.to_thread(
+                _say_in_records, address, OPENING[protocol], SAYING[protocol], last
+            )
+
+    run(loop, scenario())
+    assert counter.total > 100
+
+    assert counter.most_units <= 2 * UNITS, "a piece more than a turn's"
+    assert counter.most_bytes <= BYTES
+
+
+def _say_in_records(address: wire.Address, opening: bytes, saying: bytes, last: bytes) -> None:
+    """Encrypt it all, 8 bytes to a record, before any of it is sent. Returns when `last` has come."""
+    assert address.tls is not None
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = address.tls.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection((address.host, address.port), timeout=30) as transport:
+
+        def read_until(done: Callable[[], object]) -> None:
+            while True:
+                try:
+                    while not done():
+                        pass
+                except ssl.SSLWantReadError:
+                    transport.sendall(outgoing.read())
+                    incoming.write(transport.recv(65_536))
+                else:
+                    return
+
+        received = bytearray()
+
+        def has(words: bytes) -> bool:
+            received.extend(tls.read(65_536))
+            return words in received
+
+        read_until(lambda: tls.do_handshake() is None)
+        tls.write(opening)
+        read_until(lambda: has(b"established" if b"Upgrade" in opening else b"Pong!"))
+        for at in range(0, len(saying), 8):
+            tls.write(saying[at : at + 8])
+        read_until(lambda: has(last))
 
 
 def test_signed_publications_are_all_delivered_in_order(loop: Loop, tmp_path: Path) -> None:

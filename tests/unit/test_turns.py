@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterator
 
-from pusher_server.turns import BYTES, UNITS, Backlog, exhausted
+from pusher_server.turns import BYTES, BYTES_PER_UNIT, UNITS, Backlog, PacedInput, take
 from tests.fakes import FakeCallSoon
 
 
 def test_steps_are_taken_up_to_the_bound() -> None:
     steps = iter([1] * (UNITS + 1))
-    assert not exhausted(steps)
+    assert take(steps) == UNITS
     assert list(steps) == [1]
-    assert exhausted(iter([1] * (UNITS - 1)))
+    assert take(iter([1] * (UNITS - 1))) == UNITS - 1
     dear = iter([UNITS - 1, UNITS, 1])
-    assert not exhausted(dear)
+    assert take(dear) == 2 * UNITS - 1
     assert list(dear) == [1]
 
 
@@ -60,7 +60,7 @@ def test_what_is_left_follows_in_order_a_portion_each_turn() -> None:
     peer = Peer()
     data = bytes(range(256)) * 3
     begun = peer.steps(data[:300])
-    assert not exhausted(begun)
+    assert take(begun) == UNITS
     peer.backlog(begun, data[300:])
     peer.turns(lambda: peer.finished == 1)
     assert peer.served == data
@@ -116,3 +116,77 @@ def test_nothing_is_served_once_it_is_dropped() -> None:
     backlog.drop()
     peer.loop.turn()
     assert (bytes(peer.served), peer.finished, list(peer.loop.callbacks)) == (b"", 0, [])
+
+
+class Line(PacedInput):
+    """A connection whose bytes are one unit each, but for `x`, which is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = FakeCallSoon()
+        self.served = bytearray()
+        self.is_read = True
+
+    def _steps(self, data: bytes) -> Iterator[int]:
+        self.served += data[: len(data) - len(data.lstrip(b"x"))]
+        for byte in data.lstrip(b"x"):
+            self.served.append(byte)
+            yield 1
+
+    def _hold(self) -> bool:
+        self.is_read = False
+        return True
+
+    def _call_soon(self, callback: Callable[[], None]) -> object:
+        return self.loop(callback)
+
+    def _is_blocked(self) -> bool:
+        return False
+
+    def _caught_up(self) -> None:
+        self.backlog = None
+        self.is_read = True
+
+
+def test_a_turn_ends_with_its_units() -> None:
+    line = Line()
+    line.serve(b"a" * (UNITS - 1))
+    assert line.is_read
+    line.serve(b"b" * (UNITS + 5))
+    assert (len(line.served), line.is_read) == (2 * UNITS - 1, False)
+    line.loop.run()
+    assert (len(line.served), line.is_read) == (2 * UNITS + 4, True)
+
+
+def test_behind_a_large_piece_nothing_is_read_in_its_turn() -> None:
+    line = Line()
+    line.serve(b"x" * (BYTES // 2 - BYTES_PER_UNIT))
+    assert line.is_read
+    line.serve(b"x" * (BYTES // 2))
+    assert (len(line.served), line.is_read) == (BYTES - BYTES_PER_UNIT, False)
+    line.loop.run()
+    assert line.is_read
+
+
+def test_pieces_of_a_tls_layer_add_up() -> None:
+    """There may be many in one turn."""
+    line = Line()
+    line.layered()
+    while line.is_read:
+        line.serve(b"abcde")
+        assert len(line.served) < UNITS + 5
+    line.loop.run()
+    line.serve(b"abcde")
+    assert line.is_read, "after a rest it begins anew"
+    size = 10 * BYTES_PER_UNIT
+    for _ in range(7):
+        line.serve(b"x" * size)
+    assert not line.is_read
+
+
+def test_what_comes_late_waits() -> None:
+    line = Line()
+    line.serve(b"abc", is_late=True)
+    assert (bytes(line.served), line.is_read) == (b"", False)
+    line.loop.run()
+    assert (bytes(line.served), line.is_read) == (b"abc", True)

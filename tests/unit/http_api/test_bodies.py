@@ -2,12 +2,14 @@
 
 import asyncio
 import gzip
+import tracemalloc
 import zlib
 from typing import Any
 
 import pytest
 
 from pusher_server.http_api.asgi import join
+from pusher_server.http_api.bodies import RequestBody
 from pusher_server.http_api.responses import text_response
 from tests.unit.http_api.backend import Backend, app_with
 
@@ -69,6 +71,27 @@ async def test_chunked_body() -> None:
     """Gathered, however it is cut."""
     pipe = Pipe(*(part(EVENT[i : i + 1]) for i in range(len(EVENT))), part(b"", more=False))
     assert await pipe.run(Backend(), [(b"transfer-encoding", b"chunked")]) == 200
+
+
+async def test_a_body_in_tiny_pieces_costs_its_bytes() -> None:
+    """A list of them would take twenty times as much."""
+    pieces = 50_000
+
+    async def receive() -> dict[str, Any]:
+        nonlocal pieces
+        pieces -= 1
+        return part(pieces.to_bytes(2), more=pieces > 0)
+
+    tracemalloc.start()
+    try:
+        body = await RequestBody(receive, None).gather(1_000_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert body is not None
+    assert len(body) == 100_000
+    assert body[:2] == (49_999).to_bytes(2)
+    assert most < 400_000
 
 
 async def test_endless_body_is_not_read_on() -> None:

@@ -33,7 +33,7 @@ class Reader:
 
     def on_headers_complete(self) -> None:
         self._heads += 1
-        self.pieces.begin_body(self.headers)
+        self.pieces.begin_body(dict(self.headers))
 
     def on_chunk_header(self) -> None:
         self._chunks += 1
@@ -45,14 +45,21 @@ class Reader:
         self.completed += 1
 
     def read(self, data: bytes) -> None:
-        at = 0
+        at = self.pieces.head_alone(data)
+        if at:
+            self._feed(data)
+            self.pieces.pass_over(data, at)
+            return
         while at < len(data):
             end = self.pieces.end(data, at)
             assert at < end <= len(data)
-            self._heads = self._chunks = 0
-            self._parser.feed_data(data[at:end])
-            self.fed.append((data[at:end], self._heads, self._chunks))
+            self._feed(data[at:end])
             at = end
+
+    def _feed(self, piece: bytes) -> None:
+        self._heads = self._chunks = 0
+        self._parser.feed_data(piece)
+        self.fed.append((piece, self._heads, self._chunks))
 
 
 def cut(*segments: bytes) -> Reader:
@@ -81,6 +88,25 @@ def test_the_end_of_a_head_within_a_body_is_nothing() -> None:
     assert len(reader.fed) == 2
     reader = cut(CHUNKED + b"190\r\n" + body + b"\r\n0\r\n\r\n")
     assert len(reader.fed) == 4
+
+
+def test_an_ordinary_request_is_one_piece() -> None:
+    post = HEAD + b"Content-Length: 8\r\n\r\n"
+    reader = cut(
+        PING, post + b"abcd", b"efgh", post + b"abcdefgh" + PING[:9], PING[9:], CHUNKED + b"3"
+    )
+    pieces = [
+        PING,
+        post + b"abcd",
+        b"efgh",
+        post + b"abcdefgh" + PING[:9],
+        PING[9:],
+        CHUNKED + b"3",
+    ]
+    assert [piece for piece, *_ in reader.fed] == pieces
+    assert reader.completed == 4
+    reader.read(b"\r\nabc\r\n1\r\nd\r\n")
+    assert [piece for piece, *_ in reader.fed][6:] == [b"\r\nabc\r\n", b"1\r\nd\r\n"]
 
 
 def test_long_heads_are_cut_and_cost_more() -> None:
@@ -126,6 +152,6 @@ def test_no_piece_has_more_than_one_of_anything(
     segments = [stream[a:b] for a, b in zip([0, *ends], ends, strict=False)]
     reader = cut(*segments)
     assert reader.completed == len(requests)
-    assert all(heads + chunks <= 1 for _, heads, chunks in reader.fed)
+    assert all(heads <= 1 and chunks <= 1 for _, heads, chunks in reader.fed)
     assert b"".join(piece for piece, *_ in reader.fed) == stream
     assert reader.body == cut(stream).body

@@ -7,7 +7,7 @@ import pytest
 
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.signals import SubscriptionRejected
-from pusher_server.turns import UNITS
+from pusher_server.turns import SUBSCRIPTION_UNITS, UNITS
 from tests import fakes
 from tests.fakes import client_frame
 from tests.unit.node.world import World
@@ -213,6 +213,16 @@ async def test_frames_that_complete_nothing_count_as_well(house: House) -> None:
         await asyncio.sleep(0)
     assert await flooder.told() == ["pusher:pong"]
     assert flooder.transport.reading
+
+
+async def test_subscriptions_take_more_of_a_turn_than_pings(house: House) -> None:
+    """In a cluster each of them may be a question to a store."""
+    client = await house.client().established()
+    client.feed(*[message("pusher:subscribe", {"channel": f"c{i}"}) for i in range(UNITS)])
+    assert len(client.connection.subscriptions) == UNITS // SUBSCRIPTION_UNITS
+    while not client.transport.reading:
+        await client.told()
+    assert len(client.connection.subscriptions) == UNITS
 
 
 async def test_a_large_chunk_is_served_in_portions(house: House) -> None:
