@@ -201,16 +201,16 @@ class HttpProtocol(BoundedProtocol):
         self._count_body(len(body))
         if self._verdict is None:
             super().on_body(body)
-            if self._exchange is not None and self._exchange.verdict is not None:
-                self._guard.note(self._exchange, len(body), self.loop.time())
+            if self._exchange is not None and (size := self._exchange.uncounted(len(body))):
+                self._guard.note(self._exchange, size, self.loop.time())
         elif not isinstance(self._verdict, ApiResponse):
             if not self._body:  # most come whole
                 self._body = body
                 return
-            if not isinstance(
-                self._body, bytearray
-            ):  # a list of tiny pieces takes many times their bytes
-                self._body = bytearray(self._body)
+            if not isinstance(self._body, bytearray):
+                self._body = bytearray(
+                    self._body
+                )  # a list of tiny pieces takes many times their bytes
             self._body += body
 
     def on_message_complete(self) -> None:
@@ -281,6 +281,7 @@ class HttpProtocol(BoundedProtocol):
             self._guard.watch(self._exchange)
         if verdict is None:  # what has not come yet comes when the application asks for it
             self.flow.pause_reading()
+            self._exchange.counted_ahead = self.unfed_bytes
             self._guard.note(self._exchange, self.unfed_bytes, self.loop.time())
 
     def _without_offer(self) -> bytes:

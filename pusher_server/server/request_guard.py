@@ -51,6 +51,14 @@ class HttpExchange:
         self._cycle = cycle
         self._since = protocol.loop.time()
         self._received = 0
+        #: Bytes that were counted before they were parsed.
+        self.counted_ahead = 0
+
+    def uncounted(self, size: int) -> int:
+        """How much of the next `size` bytes of the body has not been counted yet."""
+        known = min(size, self.counted_ahead)
+        self.counted_ahead -= known
+        return size - known
 
     @property
     def kept(self) -> int:
