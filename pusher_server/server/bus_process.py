@@ -58,7 +58,8 @@ async def _serve(place: BusPlace, end: socket.socket) -> None:
 
     say_once_that_no_file_is_left(loop)
     bus = Bus(lease=place.lease, undo_window=place.undo_window, is_first=place.is_first)
-    await loop.create_unix_server(bus.peer, sock=socket.socket(fileno=place.listener))
+    # uvloop closes a Unix listener that nobody refers to, when garbage is next collected.
+    serving = await loop.create_unix_server(bus.peer, sock=socket.socket(fileno=place.listener))
     leash = await Leash.hold(end, on_word, on_end)
     leash.say(READY)
     leash.beat(place.lease)
@@ -67,6 +68,7 @@ async def _serve(place: BusPlace, end: socket.socket) -> None:
     looking.cancel()
     if abandoned.is_set():
         await _see_off(bus, place)
+    serving.close()
 
 
 async def _keep_file(bus: Bus, place: BusPlace) -> None:

@@ -193,6 +193,9 @@ class HttpProtocol(BoundedProtocol):
         verdict = self._judge(headers, length)
         if verdict is not None and self._takes_short_way(verdict, length):
             self._verdict = verdict
+        elif isinstance(verdict, ApiResponse) and self._ends_with(length):
+            self._respond_last(verdict)
+            raise ValueError("the body is not wanted")  # ends the parsing
         else:
             self._start_cycle(verdict)
 
@@ -318,6 +321,26 @@ class HttpProtocol(BoundedProtocol):
         if self.parser.get_http_version() != "1.1" or self.expect_100_continue:
             return False
         return self.cycle is None or self.cycle.response_complete
+
+    def _ends_with(self, length: int | None) -> bool:
+        """Whether a refused request is the connection's last, for its body is too large to be dropped."""
+        if length is None or length <= UNWANTED_BODY_BYTES or self.access_log:
+            return False
+        if self.flow.write_paused or self.parser.get_method() == b"HEAD":
+            return False
+        return self.cycle is None or self.cycle.response_complete
+
+    def _respond_last(self, response: ApiResponse) -> None:
+        """Write the whole answer at once, and take a little of what still comes.
+
+        In two writes Java's HttpClient now and then read the first only, and then met the reset.
+        """
+        self.server_state.total_requests += 1
+        headers = [*self.server_state.default_headers, *self._api.headers(response)]
+        if CLOSE not in headers:
+            headers.append(CLOSE)
+        self.transport.write(answer_head(response.status, tuple(headers)) + response.body)
+        self.linger()
 
     def _respond(self, response: ApiResponse) -> None:
         """Write the whole answer at once; the connection stays as long as the client wants it."""

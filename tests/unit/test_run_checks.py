@@ -164,7 +164,7 @@ def drawn(folder: Path, seed: int) -> str:
     run = subprocess.run(
         [*command, "-q", "-s", f"--rootdir={folder}", "-c", "/dev/null", str(folder)],
         cwd=TOP,
-        env={**os.environ, "HYPOTHESIS_SEED": str(seed)},
+        env={**os.environ, "CI": "true", "HYPOTHESIS_SEED": str(seed)},
         capture_output=True,
         text=True,
         check=True,
