@@ -193,8 +193,9 @@ class HttpProtocol(BoundedProtocol):
         verdict = self._judge(headers, length)
         if verdict is not None and self._takes_short_way(verdict, length):
             self._verdict = verdict
-        elif isinstance(verdict, ApiResponse) and self._ends_with(length):
-            self._respond_last(verdict)
+        elif isinstance(verdict, ApiResponse) and self._is_last(length):
+            self._write(verdict, keep_alive=False)
+            self.linger()
             raise ValueError("the body is not wanted")  # ends the parsing
         else:
             self._start_cycle(verdict)
@@ -210,10 +211,8 @@ class HttpProtocol(BoundedProtocol):
             if not self._body:  # most come whole
                 self._body = body
                 return
-            if not isinstance(self._body, bytearray):
-                self._body = bytearray(
-                    self._body
-                )  # a list of tiny pieces takes many times their bytes
+            if isinstance(self._body, bytes):  # a list of tiny pieces takes many times their bytes
+                self._body = bytearray(self._body)
             self._body += body
 
     def on_message_complete(self) -> None:
@@ -302,12 +301,18 @@ class HttpProtocol(BoundedProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
         return without_offer(method, self.url, version, self.headers)
 
+    def _is_at_once(self) -> bool:
+        """Whether an answer may be written now: nothing before it waits, and nobody wants a line about it."""
+        if self.access_log or self.flow.write_paused:
+            return False
+        return self.cycle is None or self.cycle.response_complete
+
     def _takes_short_way(self, verdict: Admission | ApiResponse, length: int | None) -> bool:
         """A publication of known, moderate length, and nothing before it waits for its answer.
 
         So do refused ones while their bodies are small enough to be dropped.
         """
-        if length is None or self.access_log or self.flow.write_paused:
+        if length is None or not self._is_at_once():
             return False
         if isinstance(verdict, Admission):
             if not verdict.target.route.is_publication or length > self._short_way_bytes:
@@ -318,42 +323,33 @@ class HttpProtocol(BoundedProtocol):
             or self.parser.get_method() == b"HEAD"
         ):
             return False
-        if self.parser.get_http_version() != "1.1" or self.expect_100_continue:
-            return False
-        return self.cycle is None or self.cycle.response_complete
+        return self.parser.get_http_version() == "1.1" and not self.expect_100_continue
 
-    def _ends_with(self, length: int | None) -> bool:
-        """Whether a refused request is the connection's last, for its body is too large to be dropped."""
-        if length is None or length <= UNWANTED_BODY_BYTES or self.access_log:
+    def _is_last(self, length: int | None) -> bool:
+        """Whether a refused request ends the connection at once: its body is too large to be dropped."""
+        if length is None or length <= UNWANTED_BODY_BYTES or self.parser.get_method() == b"HEAD":
             return False
-        if self.flow.write_paused or self.parser.get_method() == b"HEAD":
-            return False
-        return self.cycle is None or self.cycle.response_complete
-
-    def _respond_last(self, response: ApiResponse) -> None:
-        """Write the whole answer at once, and take a little of what still comes.
-
-        In two writes Java's HttpClient now and then read the first only, and then met the reset.
-        """
-        self.server_state.total_requests += 1
-        headers = [*self.server_state.default_headers, *self._api.headers(response)]
-        if CLOSE not in headers:
-            headers.append(CLOSE)
-        self.transport.write(answer_head(response.status, tuple(headers)) + response.body)
-        self.linger()
+        return self._is_at_once()
 
     def _respond(self, response: ApiResponse) -> None:
-        """Write the whole answer at once; the connection stays as long as the client wants it."""
-        self.server_state.total_requests += 1
+        """Answer; the connection stays as long as the client wants it."""
         keep_alive = self.parser.should_keep_alive() and self._reserve.has_room
-        headers = [*self.server_state.default_headers, *self._api.headers(response)]
-        if not keep_alive:
-            headers.append((b"connection", b"close"))
-        self.transport.write(answer_head(response.status, tuple(headers)) + response.body)
+        self._write(response, keep_alive=keep_alive)
         if keep_alive:
             self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
         else:
             self.transport.close()
+
+    def _write(self, response: ApiResponse, *, keep_alive: bool) -> None:
+        """Write the whole answer at once.
+
+        A reset may follow it. Of two writes Java's HttpClient then now and then had the first only.
+        """
+        self.server_state.total_requests += 1
+        headers = [*self.server_state.default_headers, *self._api.headers(response)]
+        if not keep_alive and CLOSE not in headers:
+            headers.append(CLOSE)
+        self.transport.write(answer_head(response.status, tuple(headers)) + response.body)
 
     def _should_upgrade(self) -> bool:
         return self._is_upgrade
