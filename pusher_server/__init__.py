@@ -1,3 +1,52 @@
-"""A self-hosted broadcast server that speaks the Pusher Channels protocol."""
+"""A self-hosted broadcast server that speaks the Pusher Channels protocol.
+
+ARCHITECTURE.md shows how the packages work together. Each package begins with a tour of its modules.
+Read from the lowest layer to the highest one. A module imports layers that stand above it in this list.
+
+Values, and small pieces that know nothing of the rest:
+
+- `app`               an app with its keys, limits and webhooks, as frozen values
+- `errors`            the root of all errors, and the errors that belong to no single layer
+- `histogram`         counts how many values were how large
+- `line_pace`         limits how often the same log line is written
+- `standard_streams`  survives a standard output or error that cannot be written
+- `stray_signals`     ignores the signals that mean nothing to a server
+- `turns`             bounds how much input of one connection is served in one turn of the loop
+- `unreadable`        reports data of other writers that cannot be read, once in a while
+
+Rules of the wire, without a clock and without a network:
+
+- `protocol`          the Pusher Channels protocol: names, messages, events, frames, errors
+- `auth`              signatures of subscriptions, sign-ins, API requests and webhooks
+- `config`            the settings, read once from file, environment and command line
+- `resolving`         looks up host names on its own threads, with bounds; it does I/O
+
+The domain and the application:
+
+- `signals`           what happened, as values for observers
+- `interfaces`        what the domain asks of the outside: broker, roster, apps, rate limits
+- `hub`               the connections, channels and users of this node
+- `node`              the rules: subscribe, publish, sign in, inspect
+
+Adapters, which implement the interfaces:
+
+- `apps`              apps from the file or from a database
+- `cluster`           broker and roster for one process, for workers and for Redis
+- `limits`            rates per app
+- `webhooks`          keeps events for an app's owner and delivers them
+- `logs`              the log handler, for people or as JSON
+
+Edges, through which the outside drives or reads the node:
+
+- `websocket`         clients
+- `http_api`          backends
+- `metrics`           operators
+
+The process:
+
+- `server`            builds everything and runs it
+- `cli`               the command `pusher-server`
+- `__main__`          the same command as `python -m pusher_server`
+"""
 
 __version__ = "0.1.0"

@@ -1,11 +1,13 @@
 """Who may do what, by signature: HMAC-SHA256 over plain values (PROTOCOL §4).
 
-- `signatures`  making and comparing a signature
+Pure: it has neither a clock nor a network. `now` and everything looked up are arguments. Read:
+
+- `signatures`  makes a signature, and compares two in constant time
 - `channels`    the `auth` of a subscription
 - `users`       the `auth` of a sign-in
-- `query`       the parameters of an HTTP API call, and the text that is signed for them
-- `requests`    the signature of an HTTP API call
+- `query`       the parameters of an API request, and the text that is signed for them
+- `requests`    the signature of an API request: first its query, later its body's digest
 - `webhooks`    the headers that prove a webhook's body
 
-Pure: neither clock nor network; `now` and everything looked up are arguments.
+May import: `app`, `errors`.
 """

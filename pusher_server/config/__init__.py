@@ -1,7 +1,14 @@
 """The settings: one frozen tree, read once from file, environment and command line.
 
-`settings` is the tree (its documentation is `config.example.toml`), `loading` reads the sources in
-order, `apps` makes the `[[apps]]` tables into values, `problems` turns what is wrong into one line.
+`config.example.toml` documents every field, and `docs/configuration.md` explains them. Read:
+
+- `settings`  the tree: one struct per TOML table
+- `loading`   merges defaults, file, environment and command line, in this order
+- `apps`      turns `[[apps]]` over `[defaults]` into values; refuses published credentials
+- `redis`     `[cluster.redis]` and its URL
+- `problems`  words a wrong setting as one line that names it and the fix
+
+May import: `app`, `errors`.
 """
 
 from pusher_server.config.apps import PublishedCredentials

@@ -1,11 +1,20 @@
 """The HTTP API for backends, and the answers for load balancers (PROTOCOL §7).
 
-- `asgi`       bytes in and out: body, gzip, HEAD, CORS; the one place where errors become answers
-- `routes`     path -> endpoint, app, signature, rate limit; `Api.respond` is the synchronous core
+Read in the order of a request's life:
+
+- `asgi`       bytes in and out: gzip, HEAD, CORS; turns errors into answers, here only
+- `bodies`     gathers the body of a request, or drops it
+- `routes`     path → endpoint
+- `api`        the steps of each request: app and signature at its head, digest and rate with its body
 - `requests`   what an endpoint is given, and how parameters are read
-- `responses`  what it gives back
+- `responses`  what an endpoint returns
 - `errors`     refusals and their status
-- `events`, `channels`, `users`, `health`   the endpoints, by noun
+- `events`     publishing: `/events`, `/batch_events`
+- `channels`   questions about channels and their users
+- `users`      the endpoint about signed-in users
+- `health`     unsigned answers for load balancers
+
+May import: `app`, `auth`, `config`, `errors`, `interfaces`, `node`, `protocol`, `signals`.
 """
 
 from pusher_server.http_api.asgi import create_api

@@ -1,5 +1,18 @@
-"""What operators see of the server: metrics, health, and the listener that shows them.
+"""The edge for operators: metrics, health, and the listener that serves them.
 
-Everything is read at scrape time. `catalogue` says what there is, `gathering` reads one process, `team` puts
-workers together, `exposition` writes it for Prometheus, `health` judges, `operations` and `listener` answer.
+Everything is read at scrape time; nothing runs between two scrapes. Read:
+
+- `catalogue`    every exported metric: name, kind, help, labels
+- `counting`     an observer that counts signals
+- `gathering`    reads the numbers of one process when asked
+- `reading`      the numbers of one process as a value, and the sum over several
+- `team`         adds up a machine's processes; counters never fall when one restarts
+- `exposition`   the Prometheus text, under our names and soketi's
+- `health`       decides whether clients should be sent here
+- `operations`   the answers of the operations listener
+- `listener`     its HTTP
+- `lag`          how late the event loop is
+- `process_use`  what the process takes of its machine: CPU, memory, files
+
+May import: `config`, `histogram`, `hub`, `node`, `protocol`, `signals`.
 """

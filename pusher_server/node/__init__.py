@@ -1,9 +1,16 @@
-"""What the edges call: hub + broker + roster + the protocol's rules. One node is one process.
+"""The application: hub, broker, roster and the protocol's rules as the edges use them. One node is one process.
 
-- `node`          builds the parts, receives from the cluster, emits signals
-- `subscriptions` subscribe, unsubscribe, presence
-- `publishing`    events of the backend and of clients
-- `users`         sign-in, watchlist, terminate
-- `inspection`    read-only questions, answered for the whole cluster
-- `counts`        the `subscription_count` event
+Every verb that a client or a backend can cause is here. Read:
+
+- `node`           builds the parts below, receives from the cluster, emits signals, admits connections
+- `publishing`     events of backends and of clients
+- `subscriptions`  subscribe, unsubscribe, presence
+- `users`          sign-in, watchlist, terminate
+- `occupancy`      what the cluster knows of this node's channels
+- `counts`         the `subscription_count` event, and its pace in crowds
+- `inspection`     read-only questions, answered for the whole cluster
+- `member_infos`   checks that member data from the cluster is JSON that clients can read
+- `refusal_log`    a log line about refused subscriptions, at a limited rate
+
+May import: `app`, `auth`, `errors`, `hub`, `interfaces`, `line_pace`, `protocol`, `signals`, `unreadable`.
 """

@@ -1,15 +1,18 @@
 """The Pusher Channels protocol, version 7, as pure functions and values: no sockets, no clock, no loop.
 
-A tour, in the order in which a connection meets it:
+It knows no app's secret (that is `auth`) and no connection (that is `hub`). Read in the order in which
+a connection meets it:
 
-- `session`       what one connection owes and is owed: deadlines, liveness, client-event rate
-- `messages`      what a client says, decoded
-- `channel_name`  the grammar, and what kind of channel a name means
-- `members`       who somebody is: `channel_data`, `user_data`
-- `events`        what we say, encoded
-- `text`          strict JSON: stringified data, exact numbers
-- `frames`        the RFC 6455 bytes around a payload
-- `errors`        every refusal with its code; the ranges that tell clients whether to come back
+- `socket_id`     the shape of `123.456`, the name of a connection
+- `session`       the timers of one connection: deadlines, liveness, client-event rate
+- `messages`      client → server: decodes bytes into one of six values
+- `channel_name`  the grammar of a channel name, and the flags that its prefix means
+- `members`       `channel_data` and `user_data`: the identity of a member or user
+- `events`        server → client: one function per event, which returns JSON bytes
+- `text`          strict JSON: UTF-8 and depth checked, numbers exact, data stringified
+- `surrogates`    lone surrogates in JSON, which UTF-8 and msgspec cannot represent
+- `frames`        the RFC 6455 bytes of text, ping, pong and close frames
+- `errors`        every refusal with its code, and the tree of them
 
-It knows neither apps' signatures (`pusher_server.auth`) nor who is connected (`pusher_server.hub`).
+May import: `app`, `errors`.
 """

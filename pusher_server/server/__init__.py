@@ -1,14 +1,43 @@
-"""The composition root: settings in, a running server out. The only room that sees every other.
+"""The composition root: settings in, a running server out. The only package that sees every other.
 
-- `composition`   builds the objects and wires them
-- `lifecycle`     uvicorn's server with our signals, drain and sweep
-- `http_protocol` uvicorn's HTTP protocol with our upgrade, time-outs and bounds
-- `listening`     sockets and the limit on open files
-- `accepting`     clients are taken in at a pace
-- `file_reserve`  files that clients do not get
-- `tls`           certificates, read again without dropping anybody
-- `address_limits` how many connections one address may have
-- `proxies`       what a trusted proxy says about a client
+Read first how a process is built:
+
+- `composition`       settings → objects → uvicorn, top to bottom; reload
+- `cluster`           chooses broker, roster and census
+- `webhooks`          connects webhooks to the node and the cluster
+- `operations`        the socket of the operations listener, and the numbers it shows
+- `lifecycle`         uvicorn's server with our signals, drain and sweep
+
+Then how bytes reach it. The protocol classes build on each other, `paced_protocol` first:
+
+- `listening`         sockets to listen on, and the limit on open files
+- `accepting`         accepts clients at a bounded rate; TLS handshakes and their time-out
+- `tls`               certificates, replaced while serving
+- `proxies`           what a trusted proxy says about a client
+- `address_limits`    how many connections and attempts one address may have
+- `paced_protocol`    uvicorn's HTTP protocol with bounded work per turn of the loop
+- `http_pieces`       cuts a client's bytes so that the parser does little with each piece
+- `http_heads`        the heads of requests and answers
+- `bounded_protocol`  bounds of size and time, and refusals that clients can read
+- `request_guard`     the time-outs and memory of all HTTP connections
+- `http_protocol`     our upgrade, the fast path for publications, heads judged before bodies
+- `file_reserve`      how many files clients may have, and who goes first when they run short
+- `loop_errors`       limits the log lines of a loop that has no file left
+- `coalesced`         turns many SIGHUPs into one reload
+
+Then several processes:
+
+- `supervisor`        starts, watches, replaces and ends the workers and their bus
+- `child`             one process of the supervisor
+- `backoff`           how long the successor of a process waits
+- `leash`             the control socket between the supervisor and a process
+- `places`            the start-up values that a process receives first
+- `worker_process`    the program of a worker
+- `bus_process`       the program of the bus
+- `bus_socket`        the socket of the bus, also after its file was removed
+- `cores`             how many cores there are
+
+May import: every other package but `cli`.
 """
 
 from pusher_server.server.composition import Server, StartReport

@@ -1,6 +1,7 @@
-"""The house rules that no other tool checks, and ARCHITECTURE.md against the package."""
+"""The house rules that no other tool checks; ARCHITECTURE.md and the packages' tours against the package."""
 
 import ast
+import configparser
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,11 @@ def name_of(path: Path) -> str:
 
 
 every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+#: Folders of modules: the whole package first, then the packages inside.
+FOLDERS = sorted(path.parent for path in MODULES if path.name == "__init__.py")
+every_package = pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+every_room = pytest.mark.parametrize("folder", FOLDERS[1:], ids=name_of)
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
@@ -85,15 +91,112 @@ def test_the_core_is_all_there() -> None:
     assert {name_of(path).split("/")[0] for path in MODULES} >= set(CORE)
 
 
-def test_the_page_names_every_module_and_no_other() -> None:
-    """ARCHITECTURE.md is the map; `__init__.py` stands for its folder."""
+def tour_of(folder: Path) -> str:
+    """The docstring of a package."""
+    return ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or ""
+
+
+def sights_of(tour: str) -> list[str]:
+    """The names of the bullets, in their order: one module or package in each."""
+    return re.findall(r"^- `(\w+)` +\S", tour, re.M)
+
+
+def inside(folder: Path) -> set[str]:
+    """The modules and packages of a package, without its `__init__`."""
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    return modules | {path.parent.name for path in folder.glob("*/__init__.py")}
+
+
+@every_package
+def test_a_tour_names_every_module_and_no_other(folder: Path) -> None:
+    """Once each; the package above names the packages inside."""
+    sights = sights_of(tour_of(folder))
+    assert sorted(sights) == sorted(inside(folder))
+
+
+@every_package
+def test_a_tour_is_read_in_one_breath_per_line(folder: Path) -> None:
+    """A module has one line, and no sentence has 25 words or more."""
+    tour = tour_of(folder)
+    bullets = [line for line in tour.splitlines() if line.startswith("- ")]
+    assert len(bullets) == len(sights_of(tour))
+    prose = [" ".join(part.split()) for part in re.split(r"\n\n|^- .*$", tour, flags=re.M)]
+    sentences = [
+        sentence
+        for part in [*prose, *bullets]
+        for sentence in re.split(r"(?<=[.:;]) ", part)
+        if not part.startswith("May import:")
+    ]
+    assert [sentence for sentence in sentences if len(sentence.split()) >= 25] == []
+
+
+def floors() -> list[set[str]]:
+    """The layers of `.importlinter`, the highest first."""
+    contracts = configparser.ConfigParser()
+    contracts.read(TOP / ".importlinter", "utf-8")
+    lines = contracts["importlinter:contract:layers"]["layers"].split("\n")
+    return [set(re.findall(r"\w+", line)) for line in lines if line.strip()]
+
+
+def below(room: str) -> set[str]:
+    """What the contracts let a package or module import."""
+    layers = floors()
+    (own,) = [number for number, floor in enumerate(layers) if room in floor]
+    allowed = {name for floor in layers[own + 1 :] for name in floor}
+    contracts = configparser.ConfigParser()
+    contracts.read(TOP / ".importlinter", "utf-8")
+    adapters = contracts["importlinter:contract:adapters"]
+    if f"pusher_server.{room}" in adapters["source_modules"].split():
+        allowed -= {name.rpartition(".")[2] for name in adapters["forbidden_modules"].split()}
+    return allowed
+
+
+def rooms_imported(path: Path) -> Iterator[str]:
+    """The packages and modules of ours, on their highest level, that a module imports."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "pusher_server":
+            modules = [f"pusher_server.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in modules if name.startswith("pusher_server."))
+
+
+@every_room
+def test_a_tour_says_what_the_package_may_import(folder: Path) -> None:
+    """All that it does import, and nothing that the layers forbid."""
+    found = re.search(r"^May import: (.+)\.$", tour_of(folder), re.M | re.S)
+    assert found is not None
+    top = folder.relative_to(PACKAGE).parts[0]
+    named = set(re.findall(r"`(\w+)`", found[1]))
+    if found[1].startswith("every other package"):
+        excepted = set(re.findall(r"but `(\w+)`", found[1]))
+        named = {name for floor in floors() for name in floor} - excepted - {top}
+    imports = {
+        name
+        for path in folder.glob("*.py")
+        for name in rooms_imported(path)
+        if name != "__version__"
+    }
+    assert imports - {top} <= named <= below(top)
+
+
+def test_the_page_names_files_that_exist() -> None:
+    """The journeys of ARCHITECTURE.md, and its rows of where to add things."""
     page = (TOP / "ARCHITECTURE.md").read_text("utf-8")
     named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", page))
-    folders = set(re.findall(r"\*\*([a-z_]+)/\*\*", page))
-    modules = {name_of(path) for path in MODULES}
-    assert named - modules == set()
-    assert {name for name in modules if not name.endswith("__init__.py")} - named == set()
-    assert folders <= {path.parent.name for path in MODULES}
+    assert named
+    assert named - {name_of(path) for path in MODULES} == set()
+
+
+def test_the_page_names_every_package() -> None:
+    """In the picture of the layers, as `.importlinter` has them."""
+    page = (TOP / "ARCHITECTURE.md").read_text("utf-8")
+    picture = page.partition("## The picture")[2].partition("```")[2].partition("```")[0]
+    assert inside(PACKAGE) - {"__main__"} <= set(re.findall(r"\w+", picture))
 
 
 def test_the_page_names_things_that_exist() -> None:
