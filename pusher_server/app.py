@@ -1,6 +1,6 @@
 """What a tenant is: frozen values that every layer may hold and none may change.
 
-An app that changes is a new `App`; whoever keeps per-app state swaps the value (DESIGN §16.8).
+An app that changes is a new `App`, and the old value is replaced (docs/decisions.md#state-of-an-app).
 """
 
 import hashlib
@@ -27,7 +27,9 @@ class AppKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class AppLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits of one app, with the defaults of PROTOCOL §9 and DESIGN §16.17. 0 means no limit.
+    """Limits of one app, with the defaults of PROTOCOL §9. 0 means no limit.
+
+    Why they are generous: docs/decisions.md#defaults-and-strict.
 
     Sizes are bytes, lengths are characters, rates are per second.
     """
@@ -55,7 +57,7 @@ class AppLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"{name} is {value}; write 0 for 'no limit'")
 
 
-#: What Pusher itself enforces; the defaults under the Strict switch (DESIGN §16.17).
+#: What Pusher itself enforces; the defaults under the Strict switch (docs/decisions.md#defaults-and-strict).
 STRICT_LIMITS: dict[str, int] = {
     "event_data_bytes": 10_240,
     "presence_members": 100,

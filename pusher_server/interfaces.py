@@ -127,7 +127,10 @@ class Broker(Protocol):
 
 
 class Version(Struct, frozen=True, order=True):
-    """The state of one roster topic. Versions of different epochs do not compare (DESIGN §16.3)."""
+    """The state of one roster topic. Versions of different epochs do not compare.
+
+    docs/decisions.md#versions-have-an-epoch
+    """
 
     epoch: int
     n: int

@@ -1,7 +1,7 @@
 """Logging: one handler on standard error, for people (console) or machines (JSON).
 
 A log line is an event name plus fields, given as `extra={...}`. uvicorn's loggers go the same way.
-Not here: metrics, and what is worth a line (DESIGN §9).
+Not here: metrics, and what is worth a line (docs/decisions.md#log-lines).
 """
 
 import json

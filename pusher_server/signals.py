@@ -1,7 +1,7 @@
 """What happened, for those who observe: webhooks, metrics, the dashboard's feed.
 
 A signal is emitted once in the cluster, on the node where its cause is, after the fact.
-Observers never answer and never block (DESIGN §5.8).
+Observers never answer and never block (docs/decisions.md#observers-of-signals).
 """
 
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 """The topics of one store that this node follows: snapshots, transitions in order, and what to do when
-something was missed (DESIGN §16.3).
+something was missed (docs/decisions.md#versions-have-an-epoch).
 
 What this node holds itself is so, whatever a store says: a release of it, or a snapshot without it, only means
 that our lease had ended or that the store lost its memory, and holding it again is under way. Clients here are

@@ -1,7 +1,7 @@
-"""How far this node knows one roster topic, and what a transition means for it (DESIGN §16.3).
+"""How far this node knows one roster topic, and what a transition means for it.
 
 No list is kept here: that is the listener's. This decides whether a transition is the next one, an old one,
-or proof that something was missed.
+or proof that something was missed (docs/decisions.md#versions-have-an-epoch).
 """
 
 import asyncio

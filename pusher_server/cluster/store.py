@@ -11,7 +11,7 @@ store to the rules that stand here.
 Words: an *address* is a topic in its wire form (`wire.address_of`); a *holder* is one incarnation of a node,
 `node-id.boot.number`, and holds keys only while its *lease* runs. A holder whose lease has ended is fenced
 for ever: every command that names it fails with `Fenced`, so a node that slept through its lease cannot go
-on as if nothing had happened (DESIGN §16.11).
+on as if nothing had happened (docs/decisions.md#leases-and-fencing).
 """
 
 from typing import ClassVar, Generic, TypeVar

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pusher_server.hub.channel import Subscription
 
 #: Joined writes are cut at a frame boundary near this size, so that one write stays far below the
-#: slow-consumer cap (DESIGN §16.13).
+#: slow-consumer cap (docs/decisions.md#slow-readers).
 JOIN_BYTES = 65_536
 
 Write = Callable[[bytes], None]

@@ -1,6 +1,6 @@
 """One channel on this node: who is subscribed, and what they are still owed.
 
-How frames get out (DESIGN §16.1):
+How frames get out (docs/decisions.md#fan-out):
 
 1. `queue` appends a frame to those that are owed. Nothing is written yet.
 2. The fan-out calls `serve` in the same loop turn. All that has gathered becomes one immutable `Job` and

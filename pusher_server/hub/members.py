@@ -1,4 +1,7 @@
-"""This node's replica of one presence channel's members, kept current by roster transitions (DESIGN §16.4)."""
+"""This node's replica of one presence channel's members, kept current by roster transitions.
+
+Why there is a replica: docs/decisions.md#members-from-the-replica.
+"""
 
 from pusher_server.app import Member
 from pusher_server.interfaces import Snapshot, Version

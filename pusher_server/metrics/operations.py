@@ -1,4 +1,7 @@
-"""What the operations listener answers: metrics, health, usage (PROTOCOL §7.11, DESIGN §16.17)."""
+"""What the operations listener answers: metrics, health, usage (PROTOCOL §7.11).
+
+Why they have a listener of their own: docs/decisions.md#operations-listener.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -114,7 +114,7 @@ class Node(ClusterListener):
                 each.append(observer)
 
     def emit(self, signal: Signal) -> None:
-        """Tell the observers; one that fails hurts nobody else (DESIGN §5.8)."""
+        """Tell the observers; one that fails hurts nobody else (docs/decisions.md#observers-of-signals)."""
         for observer in self._observers_of.get(type(signal), self._observers):
             try:
                 observer(signal)
@@ -170,9 +170,10 @@ class Node(ClusterListener):
     def change_app(self, app_id: str, app: App | None) -> list[tuple[Connection, int, str]]:
         """An app has another value, or is gone. Returns whom to close, with code and message.
 
-        Limits and switches count from the next action on (DESIGN §16.8); the size of a message and the
-        time to authorize from the next connection on. Connections end with a key that is gone: for good
-        those that came with it, and to come back and be authorized anew those with a channel or a sign-in
+        Limits and switches count from the next action on, the size of a message and the time to authorize
+        from the next connection on (docs/decisions.md#state-of-an-app).
+
+        Connections end with a key that is gone: for good those that came with it, and to come back and be authorized anew those with a channel or a sign-in
         that its secret signed.
         """
         space = self.hub.spaces.get(app_id)

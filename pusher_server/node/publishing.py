@@ -1,7 +1,7 @@
 """Events on their way out: from the backend's API and from clients.
 
 Publishing is synchronous and waits for nobody. Local subscribers are served first, by the fan-out; then the
-other nodes are told (DESIGN §4 A, C).
+other nodes are told (ARCHITECTURE.md#an-event-over-http).
 """
 
 from collections.abc import Callable, Iterator

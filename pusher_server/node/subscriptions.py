@@ -1,4 +1,7 @@
-"""Subscribe and unsubscribe, on this node and in the cluster (PROTOCOL §2.5-2.7, §3; DESIGN §4 B)."""
+"""Subscribe and unsubscribe, on this node and in the cluster (PROTOCOL §2.5-2.7, §3).
+
+The order of the steps: ARCHITECTURE.md#subscribing-to-a-presence-channel.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -209,8 +212,9 @@ class Subscriptions:
             self._roster.declare(members_topic(app_id, channel.name.text), member.user_id, value)
 
     async def _last_event(self, subscription: Subscription) -> list[bytes]:
-        """The cached event or `cache_miss`; neither while the store is away (DESIGN §16.10).
+        """The cached event or `cache_miss`; neither while the store is away.
 
+        Why neither: docs/decisions.md#the-store-is-away.
         An event that arrived live meanwhile is among the held frames: the client gets it from there.
         """
         app_id, name = subscription.connection.space.app.id, subscription.channel.name.text

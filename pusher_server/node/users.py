@@ -161,7 +161,8 @@ class Users:
                 await self._broker.subscribe(channel_topic(connection.space.app.id, name.text))
                 subscription.channel.on_bus = True
             except ClusterUnavailable:
-                pass  # local events arrive; the others are missed while the bus is away (DESIGN §16.10)
+                # Local events arrive; the others are missed (docs/decisions.md#the-store-is-away).
+                pass
         if not subscription.gone:
             self._hub.activate(subscription, [events.signin_success(user.data)])
 

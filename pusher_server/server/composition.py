@@ -222,7 +222,7 @@ class Server:
         self._uvicorn_server.stop_now()
 
     def reload(self) -> None:
-        """Read certificates and `[[apps]]` again; a bad file changes nothing (DESIGN §16.16)."""
+        """Read certificates and `[[apps]]` again; a bad file changes nothing (docs/decisions.md#reload)."""
         try:
             config = load(self._config_path, os.environ, self._config.overrides)
             if self._certificate is not None:

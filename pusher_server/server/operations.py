@@ -1,4 +1,7 @@
-"""The operations listener of this machine: its socket, and what it is fed with (DESIGN §16.17)."""
+"""The operations listener of this machine: its socket, and what it is fed with.
+
+Why it is apart from the clients' one: docs/decisions.md#operations-listener.
+"""
 
 import asyncio
 import errno

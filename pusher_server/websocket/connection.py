@@ -244,7 +244,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self._on_end(self)
 
     def pause_writing(self) -> None:
-        """Called inside `write`: takes a note and keeps what follows, the sweep decides (DESIGN §5.3)."""
+        """Called inside `write`: takes a note and keeps what follows (docs/decisions.md#slow-readers)."""
         slow = self._slow = SlowReader(
             self._edge.clock(),
             buffered=self._buffered(),

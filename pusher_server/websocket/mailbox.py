@@ -1,7 +1,7 @@
-"""Keeps one connection's messages in order when one of them must wait (DESIGN §16.9).
+"""Keeps one connection's messages in order when one of them must wait.
 
-Order is per channel. What needs no waiting never comes here; a coroutine that finishes on its first step
-costs no task. A sign-in is a barrier for what follows it. The mailbox exists only while something waits.
+Order is per channel (docs/decisions.md#order-within-a-connection). What needs no waiting never comes here; a
+coroutine that finishes on its first step costs no task. A sign-in is a barrier for what follows it. The mailbox exists only while something waits.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""SIGHUP: the file's apps are read again, nothing else (DESIGN §16.16)."""
+"""SIGHUP: the file's apps are read again, nothing else (docs/decisions.md#reload)."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""SIGTERM: clients are sent elsewhere, the process ends with status 0 (DESIGN §16.15)."""
+"""SIGTERM: clients are sent elsewhere, the process ends with status 0 (docs/decisions.md#start-and-drain)."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Readers that do not keep up: bounded, dropped, never waited for (DESIGN §5.3, §16.13)."""
+"""Readers that do not keep up: bounded, dropped, never waited for (docs/decisions.md#slow-readers)."""
 
 import asyncio
 import json
@@ -147,7 +147,7 @@ async def sip(client: Wire, size: int, *, piece: int = 32_768, every: float = 0.
 
 
 async def test_a_slow_link_survives_a_presence_list_of_a_megabyte(address: Address) -> None:
-    """It takes longer than the stall time, but it takes (DESIGN §16.13)."""
+    """It takes longer than the stall time, but it takes (docs/decisions.md#slow-readers)."""
     channel = "presence-large"
     async with AsyncExitStack() as stack:
         for number in range(65):

@@ -2,7 +2,7 @@
 
 Invariant: what a client has read of a channel is a prefix of what was published to it while it was
 subscribed, opening frames first, each once and in order, exclusions respected; and it is all of it once
-the client has left, was settled, or the loop has come to rest (DESIGN §16.1).
+the client has left, was settled, or the loop has come to rest (docs/decisions.md#fan-out).
 """
 
 from collections import defaultdict

@@ -11,7 +11,7 @@ def app(**fields: object) -> App:
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
-    """DESIGN §16.17: generous where Pusher is not, unless Strict."""
+    """Generous where Pusher is not, unless Strict (docs/decisions.md#defaults-and-strict)."""
     limits = AppLimits()
     assert (limits.event_data_bytes, limits.presence_members) == (102_400, 0)
     assert (limits.presence_member_bytes, limits.user_id_length) == (16_384, 200)

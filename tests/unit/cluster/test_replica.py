@@ -1,4 +1,7 @@
-"""A followed topic: the next transition, an old one, or proof that something was missed (DESIGN §16.3)."""
+"""A followed topic: the next transition, an old one, or proof that something was missed.
+
+docs/decisions.md#versions-have-an-epoch
+"""
 
 import asyncio
 

@@ -1,4 +1,7 @@
-"""Cache channels: the last event or a miss, and never an event twice (PROTOCOL §3.5, DESIGN §16.1)."""
+"""Cache channels: the last event or a miss, and never an event twice (PROTOCOL §3.5).
+
+docs/decisions.md#last-events-belong-to-the-broker
+"""
 
 import asyncio
 from typing import Any

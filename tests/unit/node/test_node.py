@@ -1,4 +1,7 @@
-"""The node: who may come, what observers see, how a changed app takes effect (DESIGN §16.8)."""
+"""The node: who may come, what observers see, how a changed app takes effect.
+
+docs/decisions.md#state-of-an-app
+"""
 
 import asyncio
 import logging

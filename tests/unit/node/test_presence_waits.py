@@ -1,4 +1,7 @@
-"""Presence joins that have to wait for the cluster: what may happen meanwhile (DESIGN §4 B, §16.9)."""
+"""Presence joins that have to wait for the cluster: what may happen meanwhile.
+
+ARCHITECTURE.md#subscribing-to-a-presence-channel, docs/decisions.md#order-within-a-connection.
+"""
 
 import asyncio
 
@@ -31,7 +34,10 @@ async def test_two_users_may_wait_for_the_same_list(world: World) -> None:
 
 
 async def test_who_waits_learns_of_others_from_its_list_only(world: World) -> None:
-    """Joined while this one waited: in the list, and no `member_added` besides (DESIGN §16.4)."""
+    """Joined while this one waited: in the list, and no `member_added` besides.
+
+    docs/decisions.md#members-from-the-replica
+    """
     world.roster.tracking.close()
     slow = world.connect()
     joining = asyncio.create_task(world.enter(slow, "a"))

@@ -1,4 +1,4 @@
-"""Strict JSON: what is refused, what stays literally, what keeps its digits (DESIGN §16.2)."""
+"""Strict JSON: what is refused, what stays literally, what keeps its digits (docs/decisions.md#strict-json)."""
 
 import json
 from decimal import Decimal

@@ -1,4 +1,7 @@
-"""Order while something waits: per channel, with sign-in as a barrier (DESIGN §16.9)."""
+"""Order while something waits: per channel, with sign-in as a barrier.
+
+docs/decisions.md#order-within-a-connection
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
