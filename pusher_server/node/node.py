@@ -173,8 +173,8 @@ class Node(ClusterListener):
         Limits and switches count from the next action on, the size of a message and the time to authorize
         from the next connection on (docs/decisions.md#state-of-an-app).
 
-        Connections end with a key that is gone: for good those that came with it, and to come back and be authorized anew those with a channel or a sign-in
-        that its secret signed.
+        Connections end with a key that is gone: for good those that came with it; to come back and be
+        authorized anew those with a channel or a sign-in that its secret signed.
         """
         space = self.hub.spaces.get(app_id)
         if space is None:

@@ -1,7 +1,8 @@
 """Keeps one connection's messages in order when one of them must wait.
 
-Order is per channel (docs/decisions.md#order-within-a-connection). What needs no waiting never comes here; a
-coroutine that finishes on its first step costs no task. A sign-in is a barrier for what follows it. The mailbox exists only while something waits.
+Order is per channel (docs/decisions.md#order-within-a-connection). A message that need not wait never comes
+here. A coroutine that finishes on its first step costs no task. A sign-in is a barrier for what follows it.
+The mailbox exists only while something waits.
 """
 
 import asyncio
