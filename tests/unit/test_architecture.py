@@ -185,11 +185,13 @@ def test_a_tour_says_what_the_package_may_import(folder: Path) -> None:
 
 
 def test_the_page_names_files_that_exist() -> None:
-    """The journeys of ARCHITECTURE.md, and its rows of where to add things."""
+    """The journeys of ARCHITECTURE.md; modules as in the package, tests from the top."""
     page = (TOP / "ARCHITECTURE.md").read_text("utf-8")
     named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", page))
-    assert named
-    assert named - {name_of(path) for path in MODULES} == set()
+    tests = {name for name in named if name.startswith("tests/")}
+    assert named - tests
+    assert named - tests - {name_of(path) for path in MODULES} == set()
+    assert [name for name in tests if not (TOP / name).is_file()] == []
 
 
 def test_the_page_names_every_package() -> None:
@@ -238,3 +240,29 @@ def test_contributing_lists_the_tiers() -> None:
     ]
     page = (TOP / "CONTRIBUTING.md").read_text("utf-8")
     assert re.findall(r"^\| `tests/(\w+)` \|", page, re.M) == list(tiers)
+
+
+def test_contributing_names_tests_that_exist() -> None:
+    """Its examples of where a test belongs."""
+    page = (TOP / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`((?:tests|pusher_server)/[\w/]+(?:\.py)?)`", page)
+    assert named
+    assert [name for name in named if not (TOP / name).exists()] == []
+
+
+def test_units_have_the_folders_of_the_package() -> None:
+    """And those of our tools, which CONTRIBUTING.md names."""
+    page = (TOP / "CONTRIBUTING.md").read_text("utf-8")
+    tools = set(re.findall(r"`tests/unit/(\w+)`", page))
+    folders = {path.parent.name for path in (TOP / "tests" / "unit").glob("*/__init__.py")}
+    assert folders - tools <= {folder.name for folder in FOLDERS[1:]}
+    assert tools <= folders
+
+
+@pytest.mark.parametrize(
+    "interface", ["broker", "roster", "census", "app_provider", "rate_limiter", "store", "outbox"]
+)
+def test_an_interface_has_a_suite(interface: str) -> None:
+    """For every implementation of it, as CONTRIBUTING.md says."""
+    suite = TOP / "tests" / "contract" / f"test_{interface}.py"
+    assert re.search(r"^(async )?def test_", suite.read_text("utf-8"), re.M)

@@ -220,12 +220,13 @@ def test_the_changelog_begins_with_this_version() -> None:
 
 
 def anchors_of(page: str) -> set[str]:
-    """The headings of a page as links to them are written."""
+    """The headings of a page as links to them are written, and the anchors that it sets itself."""
     without_code = re.sub(r"```.*?```", "", page, flags=re.S)
-    return {
+    headings = {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         for heading in re.findall(r"^#+ (.+)$", without_code, re.M)
     }
+    return headings | set(re.findall(r'<a id="([\w-]+)"></a>', without_code))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
@@ -316,3 +317,98 @@ def test_pages_name_targets_of_make_that_exist(path: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.M))
     named = set(re.findall(r"(?:^|`)make ([a-z-]+)\b", path.read_text("utf-8"), re.M))
     assert named <= targets
+
+
+#: Ten things that somebody may want to add, and the files that a right answer must name.
+ANSWERS = {
+    "a webhook event": {"app.py", "signals.py", "webhooks/payloads.py", "docs/webhooks.md"},
+    "a metric": {"metrics/catalogue.py", "metrics/counting.py", "docs/metrics.md"},
+    "a transport": {".importlinter", "hub/connection.py", "server/composition.py"},
+    "an operator's page": {"metrics/operations.py", ".importlinter"},
+    "a client event like `cache_miss`": {"protocol/events.py", "node/subscriptions.py"},
+    "an API route with history": {
+        "http_api/channels.py",
+        "http_api/routes.py",
+        "docs/http-api.md",
+        "interfaces.py",
+        "cluster/broker.py",
+        "cluster/local.py",
+        "cluster/store.py",
+        "cluster/memory_store.py",
+        "cluster/redis/commands.py",
+    },
+    "a setting": {"config/settings.py", "config.example.toml", "docs/configuration.md"},
+    "an app store": {
+        "interfaces.py",
+        "server/composition.py",
+        "tests/contract/test_app_provider.py",
+    },
+    "a limit": {"app.py", "config.example.toml", "docs/configuration.md", "docs/apps.md"},
+    "a webhook delivery rule": {
+        "webhooks/target_queue.py",
+        "tests/unit/webhooks/test_target_queue.py",
+    },
+}
+#: A file as the table names it: by its path from the top, or from the package.
+FILE = re.compile(r"`((?:[\w-]+/)*(?:[\w.-]+\.[a-z]+|\.importlinter))`")
+
+
+def where_to_add() -> dict[str, tuple[str, list[str]]]:
+    """Rows of "Where would I add…": what, to where it goes, and the words of its example."""
+    section = read("ARCHITECTURE.md").partition("## Where would I add…")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (an? .+?|something .+?) \| (.+) \| (.+) \|$", section, re.M)
+    rows += re.findall(r"^\| (another .+?) \| (.+) \| (.+) \|$", section, re.M)
+    assert len(rows) == len(re.findall(r"^\| (?!…|-)", section, re.M)), "a row is not understood"
+    return {what: (where, re.findall(r"`([^`]+)`", example)) for what, where, example in rows}
+
+
+def file_at(name: str) -> Path:
+    """The file that a row means."""
+    return TOP / name if (TOP / name).exists() else TOP / "pusher_server" / name
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_the_page_says_where_a_feature_goes(what: str) -> None:
+    """Ten questions, answered by ARCHITECTURE.md alone."""
+    assert set(FILE.findall(where_to_add()[what][0])) >= ANSWERS[what]
+
+
+@pytest.mark.parametrize("what", where_to_add())
+def test_where_a_feature_goes_there_is_one_like_it(what: str) -> None:
+    """Each file of a row exists, and contains a word of the row's example."""
+    where, words = where_to_add()[what]
+    names = FILE.findall(where)
+    assert names
+    assert words
+    missing = [
+        name
+        for name in names
+        if not file_at(name).is_file()
+        or not any(word.lower() in file_at(name).read_text("utf-8").lower() for word in words)
+    ]
+    assert missing == []
+
+
+RECORDS = dict(re.findall(r"^### (.+?)\n(.+?)(?=^##|\Z)", read("docs/decisions.md"), re.M | re.S))
+
+
+@pytest.mark.parametrize("title", RECORDS)
+def test_a_decision_has_every_part(title: str) -> None:
+    """Status, context, decision, consequence; then a number or where it stands in the repository."""
+    parts = re.findall(r"^- \*\*(\w+):\*\* \S", RECORDS[title], re.M)
+    assert parts[:4] == ["Status", "Context", "Decision", "Consequence"]
+    assert parts[4:] in (["Measured"], ["Source"], ["Measured", "Source"])
+
+
+@pytest.mark.parametrize("title", RECORDS)
+def test_a_decision_names_files_that_exist(title: str) -> None:
+    """A decision about code that is gone is no longer in force."""
+    names = re.findall(r"`((?:\w+/)*\w+\.py|tests/\w+)`", RECORDS[title])
+    assert [name for name in names if not file_at(name).exists()] == []
+
+
+def test_there_are_decisions() -> None:
+    """Otherwise the two tests above have nothing to look at; a title names one record."""
+    titles = re.findall(r"^### (.+)$", read("docs/decisions.md"), re.M)
+    assert titles == list(RECORDS)
+    assert "Fan-out" in titles
