@@ -1,7 +1,7 @@
 """JSON text in its strict form: what goes out must be readable by every client.
 
-`msgspec.Raw` leaves a value unparsed; its syntax and its escapes are checked, its UTF-8 is not [ran:
-msgspec 0.22, held by `tests/unit/protocol/test_text.py`]. One relayed frame with broken UTF-8 disconnects
+`msgspec.Raw` leaves a value unparsed; its syntax and its escapes are checked, its UTF-8 is not
+(msgspec 0.22, `tests/unit/protocol/test_text.py`). One relayed frame with broken UTF-8 disconnects
 every browser of a channel with 1007, so a whole message or body goes through `decode` here first.
 """
 

@@ -16,7 +16,7 @@ class Certificate:
 
     def reload(self) -> None:
         """Read the files again. Raises ConfigError, and the old certificate stays."""
-        # Into a scratch context first: a mismatched pair poisons a live one [ran].
+        # Into a scratch context first: a mismatched pair poisons a live one (tests/edge/test_tls.py).
         self._read()
         self._load_into(self.context)
 
