@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from msgspec import Struct
 
 import pusher_server
-from pusher_server.app import STRICT_LIMITS, App, AppLimits
+from pusher_server.app import STRICT_LIMITS, App, AppLimits, EventType
 from pusher_server.apps.schemas import layout
 from pusher_server.cli import banner
 from pusher_server.cli.apps import apps
@@ -179,6 +180,14 @@ def test_every_code_is_explained() -> None:
     assert {int(number): name for number, name in rows} == {code.value: code.name for code in Code}
 
 
+def test_every_event_of_webhooks_is_documented() -> None:
+    """The table of docs/webhooks.md against `EventType`, both ways."""
+    section = read("docs/webhooks.md").partition("\n## Events")[2].partition("\n### ")[0]
+    header, *documented = re.findall(r"^\| `(\w+)` \|", section, re.M)
+    assert header == "name"
+    assert sorted(documented) == sorted(get_args(EventType))
+
+
 def test_the_limits_of_strict_are_told() -> None:
     """Default and Strict value of each, in the table of what Strict changes."""
     section = read("docs/compatibility.md").partition("## What Strict changes")[2]
@@ -322,7 +331,12 @@ def test_pages_name_targets_of_make_that_exist(path: Path) -> None:
 #: Ten things that somebody may want to add, and the files that a right answer must name.
 ANSWERS = {
     "a webhook event": {"app.py", "signals.py", "webhooks/payloads.py", "docs/webhooks.md"},
-    "a metric": {"metrics/catalogue.py", "metrics/counting.py", "docs/metrics.md"},
+    "a metric": {
+        "metrics/catalogue.py",
+        "metrics/counting.py",
+        "docs/metrics.md",
+        "ops/grafana-dashboard.json",
+    },
     "a transport": {".importlinter", "hub/connection.py", "server/composition.py"},
     "an operator's page": {"metrics/operations.py", ".importlinter"},
     "a client event like `cache_miss`": {"protocol/events.py", "node/subscriptions.py"},
