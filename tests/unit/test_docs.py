@@ -426,3 +426,25 @@ def test_there_are_decisions() -> None:
     titles = re.findall(r"^### (.+)$", read("docs/decisions.md"), re.M)
     assert titles == list(RECORDS)
     assert "Fan-out" in titles
+
+
+def sentences_of(page: str) -> list[str]:
+    """The sentences of a page: in paragraphs, items and cells, without code blocks and the targets of links."""
+    prose = re.sub(r"```.*?```", "", page, flags=re.S)
+    prose = re.sub(r"\]\([^)]*\)", "]", prose)
+    parts = re.split(r"\n\n|\n(?=- |\d+\. |\|)|\|", re.sub(r"^#.*$", "", prose, flags=re.M))
+    return [
+        sentence
+        for part in parts
+        for sentence in re.split(
+            r"(?<=[.?!]) ", re.sub(r"^- \*\*\w+:\*\* ", "", " ".join(part.split()))
+        )
+    ]
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/decisions.md"])
+def test_sentences_are_short(name: str) -> None:
+    """Under 25 words: for engineers whose first language is another one."""
+    sentences = sentences_of(read(name))
+    assert len(sentences) > 50
+    assert [sentence for sentence in sentences if len(sentence.split()) >= 25] == []
