@@ -229,13 +229,12 @@ def test_the_changelog_begins_with_this_version() -> None:
 
 
 def anchors_of(page: str) -> set[str]:
-    """The headings of a page as links to them are written, and the anchors that it sets itself."""
+    """The headings of a page as links to them are written."""
     without_code = re.sub(r"```.*?```", "", page, flags=re.S)
-    headings = {
+    return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         for heading in re.findall(r"^#+ (.+)$", without_code, re.M)
     }
-    return headings | set(re.findall(r'<a id="([\w-]+)"></a>', without_code))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
@@ -401,31 +400,6 @@ def test_where_a_feature_goes_there_is_one_like_it(what: str) -> None:
         or not any(word.lower() in file_at(name).read_text("utf-8").lower() for word in words)
     ]
     assert missing == []
-
-
-RECORDS = dict(re.findall(r"^### (.+?)\n(.+?)(?=^##|\Z)", read("docs/decisions.md"), re.M | re.S))
-
-
-@pytest.mark.parametrize("title", RECORDS)
-def test_a_decision_has_every_part(title: str) -> None:
-    """Status, context, decision, consequence; then a number or where it stands in the repository."""
-    parts = re.findall(r"^- \*\*(\w+):\*\* \S", RECORDS[title], re.M)
-    assert parts[:4] == ["Status", "Context", "Decision", "Consequence"]
-    assert parts[4:] in (["Measured"], ["Source"], ["Measured", "Source"])
-
-
-@pytest.mark.parametrize("title", RECORDS)
-def test_a_decision_names_files_that_exist(title: str) -> None:
-    """A decision about code that is gone is no longer in force."""
-    names = re.findall(r"`((?:\w+/)*\w+\.py|tests/\w+)`", RECORDS[title])
-    assert [name for name in names if not file_at(name).exists()] == []
-
-
-def test_there_are_decisions() -> None:
-    """Otherwise the two tests above have nothing to look at; a title names one record."""
-    titles = re.findall(r"^### (.+)$", read("docs/decisions.md"), re.M)
-    assert titles == list(RECORDS)
-    assert "Fan-out" in titles
 
 
 def sentences_of(page: str) -> list[str]:
