@@ -1,4 +1,4 @@
-"""Who may do what, by signature: HMAC-SHA256 over plain values (PROTOCOL §4).
+"""Who may do what, by signature: HMAC-SHA256 over plain values (docs/protocol/signatures.md).
 
 - `signatures`  making and comparing a signature
 - `channels`    the `auth` of a subscription

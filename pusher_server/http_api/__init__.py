@@ -1,4 +1,4 @@
-"""The HTTP API for backends, and the answers for load balancers (PROTOCOL §7).
+"""The HTTP API for backends, and the answers for load balancers (docs/protocol/http-api.md).
 
 - `asgi`       bytes in and out: body, gzip, HEAD, CORS; the one place where errors become answers
 - `routes`     path -> endpoint, app, signature, rate limit; `Api.respond` is the synchronous core

@@ -1,4 +1,5 @@
-"""What the operations listener answers: metrics, health, usage (PROTOCOL §7.11, DESIGN §16.17)."""
+"""What the operations listener answers: metrics, health, usage
+(docs/protocol/http-api.md#health, DESIGN §16.17)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

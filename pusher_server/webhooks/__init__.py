@@ -1,1 +1,1 @@
-"""Webhooks: what happened, told to the app's owner, however often it takes (PROTOCOL §8)."""
+"""Webhooks: what happened, told to the app's owner, however often it takes (docs/protocol/webhooks.md)."""

@@ -1,4 +1,5 @@
-"""One request to a webhook: its body, made and signed once, and its headers (PROTOCOL §8.1; pure)."""
+"""One request to a webhook: its body, made and signed once, and its headers
+(docs/protocol/webhooks.md#request; pure)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The signatures of PROTOCOL §4, written from the page and not taken from the server under test."""
+"""The signatures of docs/protocol/signatures.md, written from the page and not taken from the server under test."""
 
 import hashlib
 import hmac

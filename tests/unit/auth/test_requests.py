@@ -1,4 +1,4 @@
-"""Signed API calls: golden vectors, the order of the checks, the traps of PROTOCOL §4.5."""
+"""Signed API calls: golden vectors, the order of the checks, the traps of docs/protocol/signatures.md#api-readings."""
 
 import hashlib
 from itertools import chain, product

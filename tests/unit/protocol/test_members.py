@@ -1,4 +1,4 @@
-"""Who somebody is: the rules of PROTOCOL §3.4 and §6.1, case by case."""
+"""Who somebody is: the rules of docs/protocol/presence.md#channel-data and users.md#sign-in, case by case."""
 
 import json
 
