@@ -27,7 +27,7 @@ class AppKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class AppLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits of one app, with the defaults of docs/protocol/limits.md#numbers and DESIGN §16.17. 0 means no limit.
+    """Limits of one app. 0 means no limit; the defaults are in docs/protocol/limits.md#numbers (DESIGN §16.17).
 
     Sizes are bytes, lengths are characters, rates are per second.
     """

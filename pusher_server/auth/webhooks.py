@@ -10,7 +10,7 @@ from pusher_server.auth.signatures import sign
 def headers(app: App, body: bytes) -> dict[str, str]:
     """`X-Pusher-Key` and `X-Pusher-Signature` for exactly these bytes.
 
-    In this spelling: pusher-php-server looks them up case-sensitively in the array that it is given 
+    In this spelling: pusher-php-server looks them up case-sensitively in the array that it is given
     (docs/protocol/webhooks.md#request).
 
     The oldest key signs, as at Pusher. A receiver knows one key, or a few at most: while a rotation lasts,

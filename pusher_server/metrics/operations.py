@@ -1,5 +1,7 @@
-"""What the operations listener answers: metrics, health, usage
-(docs/protocol/http-api.md#health, DESIGN §16.17)."""
+"""What the operations listener answers: metrics, health, usage.
+
+See docs/protocol/http-api.md#health (DESIGN §16.17).
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -100,7 +100,7 @@ class Publishing:
         return recipients
 
     def _admit(self, connection: Connection, message: ClientEvent) -> ChannelName:
-        """The checks of docs/protocol/client-events.md#checks, in its order."""
+        """The checks of docs/protocol/client-events.md#checks, in their order."""
         app, text = connection.space.app, message.channel
         if app.client_events == "off":
             raise MessageRejected(

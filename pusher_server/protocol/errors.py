@@ -10,9 +10,9 @@
         ├── NotUtf8             bytes that are no text at all
         └── TooDeep             more arrays and objects in each other than anybody reads
 
-Ranges tell a client what to do
-(docs/protocol/connection.md#reactions): 4000-4099 never come back unchanged, 4100-4199 come back
-after a second, 4200-4299 come back at once. Nothing closes with 43xx: pusher-js would never return.
+Ranges tell a client what to do (docs/protocol/connection.md#reactions): 4000-4099 never come back unchanged,
+4100-4199 come back after a second, 4200-4299 come back at once. Nothing closes with 43xx: pusher-js would
+never return.
 """
 
 from enum import IntEnum

@@ -1,5 +1,7 @@
-"""What webhooks say: events as JSON text, and the body that carries them
-(docs/protocol/webhooks.md#events; pure)."""
+"""What webhooks say: events as JSON text, and the body that carries them (pure).
+
+See docs/protocol/webhooks.md#events.
+"""
 
 from collections.abc import Iterable
 

@@ -1,5 +1,7 @@
-"""Who is silent, who is gone
-(docs/protocol/connection.md#liveness), by a clock of our own: no test waits for time."""
+"""Silent clients and dead ones, by a clock of our own: no test waits for time.
+
+See docs/protocol/connection.md#liveness.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A reference leads somewhere: links of pages, citations of pages in code, tests that the protocol pages name."""
+"""References lead somewhere: links of pages, citations in code, tests that the protocol pages name."""
 
 import re
 from collections import Counter
@@ -30,12 +30,12 @@ _SCHEME = re.compile(r"[a-z]+:")
 _CITED = re.compile(r"(?<![\w/.#-])(docs/[\w./-]+\.md(?:#[\w-]+)?|[\w./-]+\.md#[\w-]+)(?![\w/])")
 _ANCHOR = re.compile(r'<a (?:id|name)="([^"]+)"></a>')
 _HEADING = re.compile(r"^#+ (.+)$", re.M)
-_SECTION = re.compile(
-    r'^<a id="([\w-]+)"></a>\n\n#+ [^\n]+\n(.*?)(?=^<a id=|^#|\Z)', re.M | re.S
-)
+_SECTION = re.compile(r'^<a id="([\w-]+)"></a>\n\n#+ [^\n]+\n(.*?)(?=^<a id=|^#|\Z)', re.M | re.S)
 _TESTS = re.compile(r"^Tests: (.*?)(?:\n\n|\Z)", re.M | re.S)
 _MARK = re.compile(r"§+ ?\w*")
-_BEFORE_MARK = re.compile(r"(?:RFC \d+|" + "|".join(STILL_CITED) + r")\b[^§]{0,3}(?:§[^§]{1,24})*\Z")
+_BEFORE_MARK = re.compile(
+    r"(?:RFC \d+|" + "|".join(STILL_CITED) + r")\b[^§]{0,3}(?:§[^§]{1,24})*\Z"
+)
 
 
 def page_name(path: Path) -> str:

@@ -1,5 +1,7 @@
-"""Cache channels: the last event or a miss, and never an event twice
-(docs/protocol/channels.md#cache, DESIGN §16.1)."""
+"""Cache channels: the last event or a miss, and never an event twice.
+
+See docs/protocol/channels.md#cache (DESIGN §16.1).
+"""
 
 import asyncio
 from typing import Any
