@@ -39,7 +39,7 @@ _BEFORE_MARK = re.compile(
 
 
 def page_name(path: Path) -> str:
-    """How a file is called in test ids and complaints: its path from the top."""
+    """The path from the top, for test ids and complaints."""
     return path.relative_to(TOP).as_posix()
 
 
@@ -53,7 +53,7 @@ def files() -> Iterator[Path]:
 
 
 def texts() -> dict[Path, str]:
-    """Those that are text."""
+    """The text files among them."""
     found = {}
     for path in files():
         try:
@@ -77,7 +77,7 @@ def headings_of(page: str) -> list[str]:
 
 
 def anchors_of(page: str) -> set[str]:
-    """What a link to this page may name behind its `#`. A repeated heading can only be meant once."""
+    """Names that a link to this page may have behind its `#`."""
     counts = Counter(headings_of(page))
     return {slug for slug in counts if slug} | set(_ANCHOR.findall(page))
 
@@ -163,7 +163,7 @@ def protocol_pages() -> list[Path]:
 
 
 def named_tests(section: str) -> set[str]:
-    """What the last lines of a rule name: rows and paths."""
+    """Rows and paths that the last lines of a rule name."""
     found = _TESTS.search(section)
     return set() if found is None else set(re.findall(r"`([^`]+)`", found[1]))
 
