@@ -33,9 +33,8 @@ _HEADING = re.compile(r"^#+ (.+)$", re.M)
 _SECTION = re.compile(r'^<a id="([\w-]+)"></a>\n\n#+ [^\n]+\n(.*?)(?=^<a id=|^#|\Z)', re.M | re.S)
 _TESTS = re.compile(r"^Tests: (.*?)(?:\n\n|\Z)", re.M | re.S)
 _MARK = re.compile(r"§+ ?\w*")
-_BEFORE_MARK = re.compile(
-    r"(?:RFC \d+|" + "|".join(STILL_CITED) + r")\b[^§]{0,3}(?:§[^§]{1,24})*\Z"
-)
+_DOCUMENTS = "|".join((r"RFC \d+", *STILL_CITED))
+_BEFORE_MARK = re.compile(rf"(?:{_DOCUMENTS})\b[^§]{{0,3}}(?:§[^§]{{1,24}})*\Z")
 
 
 def page_name(path: Path) -> str:
