@@ -27,7 +27,7 @@ class AppKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class AppLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits of one app, with the defaults of PROTOCOL §9. 0 means no limit.
+    """Limits of one app. 0 means no limit; the defaults are in docs/protocol/limits.md#numbers.
 
     Why they are generous: docs/decisions.md#defaults-and-strict.
 
@@ -66,7 +66,7 @@ STRICT_LIMITS: dict[str, int] = {
 }
 
 
-#: What webhooks tell (PROTOCOL §8.2).
+#: What webhooks tell (docs/protocol/webhooks.md#events).
 EventType = Literal[
     "channel_occupied",
     "channel_vacated",
@@ -217,13 +217,13 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     #: Who may send client events: subscribers of the channel, anybody connected, nobody.
     client_events: Literal["members", "all", "off"] = "members"
     client_events_on_public_channels: bool = False
-    #: Send `pusher_internal:subscription_count` (PROTOCOL §3.7).
+    #: Send `pusher_internal:subscription_count` (docs/protocol/channels.md#subscription-count).
     subscription_count: bool = False
-    #: Online/offline events for watched users (PROTOCOL §6.4).
+    #: Online/offline events for watched users (docs/protocol/users.md#watchlist).
     watchlist: bool = False
     #: Any printable channel name, for apps that come from Reverb or laravel-websockets.
     lenient_channel_names: bool = False
-    #: `terminate_connections` also closes presence members of that id (PROTOCOL §6.3).
+    #: `terminate_connections` also closes presence members of that id (docs/protocol/users.md#terminate).
     terminate_presence_members: bool = False
     #: Seconds of silence after which client and server check on each other.
     activity_timeout: int = 120

@@ -18,7 +18,7 @@ class AuthenticationError(PusherServerError):
     """Credentials or a signature did not hold.
 
     `message` may be shown to the client: it never contains a secret or the expected digest.
-    `status` is the HTTP status that the signed API answers with (PROTOCOL §4.5).
+    `status` is the HTTP status that the signed API answers with (docs/protocol/signatures.md#api).
     """
 
     def __init__(self, message: str, *, status: int = 401) -> None:

@@ -43,7 +43,7 @@ class ChannelOccupied(Settled, frozen=True, kw_only=True):
 
 
 class ChannelVacated(Settled, frozen=True, kw_only=True):
-    """A channel has had no subscriber for the whole undo window (PROTOCOL §8.4)."""
+    """A channel has had no subscriber for the whole undo window (docs/protocol/webhooks.md#delay)."""
 
 
 class MemberAdded(Settled, frozen=True, kw_only=True):

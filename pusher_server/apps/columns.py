@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
 
-#: Seconds that soketi gives clients to sign in where a row asks for it (PROTOCOL §10.4).
+#: Seconds that soketi gives clients to sign in where a row asks for it (docs/protocol/limits.md#numbers).
 _SOKETI_AUTHENTICATION = 30
 _KILOBYTE = 1_024
 _WORDS = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}

@@ -1,4 +1,6 @@
-"""The column `webhooks`: a JSON list, in our names of settings, which are soketi's (PROTOCOL §8.3).
+"""The column `webhooks`: a JSON list, in our names of settings, which are soketi's.
+
+See docs/protocol/webhooks.md#settings.
 
 What is wrong with one webhook concerns that one only: it is left out, with a line for the operator, and the app
 and its other webhooks go on. Pure.

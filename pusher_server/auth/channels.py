@@ -1,7 +1,7 @@
 """The `auth` of a subscription: `{key}:{signature}` over the text that the backend signed.
 
 `channel_data` goes in exactly as it stands in the frame: the libraries write the same object
-differently (PROTOCOL §4.2), so parsing and writing it again breaks signatures.
+differently (docs/protocol/signatures.md#channel), so parsing and writing it again breaks signatures.
 """
 
 from pusher_server.app import App, AppKey
@@ -15,7 +15,8 @@ def verify(
     """Check that one of the app's keys allows this connection into the channel; returns that key.
 
     `channel_data` is signed too when it is there and not empty, on every kind of channel. What it
-    says is not looked at. Raises AuthenticationError with Pusher's texts (PROTOCOL §2.7).
+    says is not looked at. Raises AuthenticationError with Pusher's texts
+    (docs/protocol/subscriptions.md#refusal).
     """
     if not auth:
         raise AuthenticationError(f"Auth info required to subscribe to {channel}")

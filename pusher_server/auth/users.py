@@ -1,4 +1,7 @@
-"""The `auth` of a sign-in: a signature over `{socket_id}::user::{user_data}` (PROTOCOL §4.1)."""
+"""The `auth` of a sign-in: a signature over `{socket_id}::user::{user_data}`.
+
+See docs/protocol/signatures.md#algorithm.
+"""
 
 from pusher_server.app import App, AppKey
 from pusher_server.auth.signatures import verifies_text
@@ -9,7 +12,7 @@ def verify(app: App, socket_id: str, auth: str, user_data: str) -> AppKey:
     """Check that one of the app's keys vouches for this user on this connection; returns that key.
 
     `user_data` is the text of the frame, unparsed. Raises AuthenticationError with the text that
-    soketi answers (PROTOCOL §6.1); it does not say which part was wrong.
+    soketi answers (docs/protocol/users.md#sign-in); it does not say which part was wrong.
     """
     key, _, signature = auth.partition(":")
     pair = app.pair_of(key)

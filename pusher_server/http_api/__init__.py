@@ -1,4 +1,4 @@
-"""The HTTP API for backends, and the answers for load balancers (PROTOCOL §7).
+"""The HTTP API for backends, and the answers for load balancers (docs/protocol/http-api.md).
 
 Read in the order of a request's life:
 

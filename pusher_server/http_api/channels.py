@@ -17,7 +17,7 @@ _PRESENCE = "presence-"
 
 
 async def occupied(node: Node, call: Call) -> ApiResponse:
-    """`GET /channels`: occupied channels and, if asked, their counts (PROTOCOL §7.5).
+    """`GET /channels`: occupied channels and, if asked, their counts (docs/protocol/http-api.md#channels).
 
     `channels` is an object also when it is empty; PHP's library dies on a list.
     """
@@ -43,7 +43,10 @@ async def occupied(node: Node, call: Call) -> ApiResponse:
 
 
 async def one(node: Node, call: Call) -> ApiResponse:
-    """`GET /channels/{name}`: a vacant channel is 200 with `occupied: false` (PROTOCOL §7.6)."""
+    """`GET /channels/{name}`: a vacant channel is 200 with `occupied: false`.
+
+    See docs/protocol/http-api.md#channel.
+    """
     channel = channel_argument(call)
     info = _info(call)
     if "user_count" in info and not channel.has_members:
@@ -64,7 +67,7 @@ async def one(node: Node, call: Call) -> ApiResponse:
 
 
 async def stats(node: Node, call: Call) -> ApiResponse:
-    """`GET /channels/{name}/stats`, deprecated (PROTOCOL §7.9)."""
+    """`GET /channels/{name}/stats`, deprecated (docs/protocol/http-api.md#deprecated)."""
     channel = channel_argument(call)
     subscriptions = await _subscriptions(node, call.app, channel)
     found = {"occupied": subscriptions > 0, "connection_count": subscriptions}
@@ -74,7 +77,7 @@ async def stats(node: Node, call: Call) -> ApiResponse:
 
 
 async def members(node: Node, call: Call) -> ApiResponse:
-    """`GET /channels/{name}/users`; `with_user_info=1` as soketi has it (PROTOCOL §7.7)."""
+    """`GET /channels/{name}/users`; `with_user_info=1` as soketi has it (docs/protocol/http-api.md#users)."""
     channel = channel_argument(call)
     if not channel.has_members:
         raise ApiError(400, "Users can only be retrieved for presence channels")

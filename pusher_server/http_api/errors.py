@@ -1,4 +1,6 @@
-"""Refusals of the API and their form: plain text ending in a newline, as Pusher's (PROTOCOL §7.1).
+"""Refusals of the API and their form: plain text ending in a newline, as Pusher's.
+
+See docs/protocol/http-api.md#conventions.
 
     PusherServerError
     └── ApiError        carries its whole answer

@@ -1,4 +1,4 @@
-"""Publishing: `POST /events`, `/batch_events` and the deprecated form (PROTOCOL §7.2-7.4, §7.9).
+"""Publishing: `POST /events`, `/batch_events` and the deprecated form (docs/protocol/http-api.md#events).
 
 `data` is never parsed: the text from the backend is already what clients are to receive. A batch is
 checked as a whole before anything of it is sent. Everything up to the answer is synchronous, unless
@@ -173,7 +173,7 @@ def _consume(node: Node, app: App, cost: int, limit: int) -> None:
 
 
 def _event(app: App, body: BatchItem, names: Iterable[str]) -> ApiEvent:
-    """Check fields and limits, in the order name, channels, data (PROTOCOL §7.10)."""
+    """Check fields and limits, in the order name, channels, data (docs/protocol/http-api.md#check-order)."""
     return ApiEvent(
         name=_name(app, body.name),
         channels=_channels(app, names),

@@ -1,4 +1,7 @@
-"""Unsigned answers for load balancers, on the paths that other servers have (PROTOCOL §7.11)."""
+"""Unsigned answers for load balancers, on the paths that other servers have.
+
+See docs/protocol/http-api.md#health.
+"""
 
 from pusher_server.http_api.responses import ApiResponse, json_response, text_response
 from pusher_server.node.node import Node

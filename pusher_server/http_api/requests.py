@@ -68,7 +68,10 @@ def listed(query: Query, name: str) -> list[str]:
 
 
 def attributes(text: str | None) -> frozenset[str]:
-    """The names in an `info` parameter (PROTOCOL §7.4). Unknown ones stay, nobody asks for them."""
+    """The names in an `info` parameter. Unknown ones stay, nobody asks for them.
+
+    See docs/protocol/http-api.md#info.
+    """
     return frozenset(map(str.strip, text.split(","))) if text else frozenset()
 
 

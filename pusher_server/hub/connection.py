@@ -32,10 +32,13 @@ class Connection(Protocol):
         """Frame one payload and write it."""
 
     def authorized(self) -> None:
-        """It signed in or was let into a channel that needs authorization (PROTOCOL §6.1)."""
+        """It signed in or was let into a channel that needs authorization.
+
+        See docs/protocol/connection.md#authorization-timeout.
+        """
 
     def may_send_client_event(self) -> bool:
-        """Take one from its allowance of client events (PROTOCOL §5.1 row 7)."""
+        """Take one from its allowance of client events (docs/protocol/client-events.md#checks)."""
 
     def close(self, code: int, message: str) -> None:
         """Say an error and close with `code`. Idempotent, scheduled: nothing changes inside the call."""

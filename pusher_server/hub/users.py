@@ -38,7 +38,7 @@ class _Index:
 
 
 class UserDirectory:
-    """Users by id, and watchers by the id they watch (PROTOCOL §6)."""
+    """Users by id, and watchers by the id they watch (docs/protocol/users.md)."""
 
     def __init__(self) -> None:
         self._connections = _Index()

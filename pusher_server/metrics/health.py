@@ -1,4 +1,4 @@
-"""Whether to send clients here: judged over the processes of one machine (PROTOCOL §7.11)."""
+"""Whether to send clients here: judged over the processes of one machine (docs/protocol/http-api.md#health)."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""What the operations listener answers: metrics, health, usage (PROTOCOL §7.11).
+"""What the operations listener answers: metrics, health, usage (docs/protocol/http-api.md#health).
 
 Why they have a listener of their own: docs/decisions.md#operations-listener.
 """

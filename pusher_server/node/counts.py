@@ -1,4 +1,6 @@
-"""The `subscription_count` event: opt-in per app, told to all subscribers when it changes (PROTOCOL §3.7).
+"""The `subscription_count` event: opt-in per app, told to all subscribers when it changes.
+
+See docs/protocol/channels.md#subscription-count.
 
 With several nodes each declares its own number, says to the others that it has changed, and everybody adds up
 what the roster has. What a lost message or a dead node leaves wrong is put right by asking again every

@@ -223,7 +223,7 @@ class Node(ClusterListener):
             self.users.changed(space, transition.key, online=transition.held)
 
     def on_updated(self, topic: Topic, key: str, value: bytes, version: Version) -> None:
-        """Later joiners see a member's new info; nobody is told (PROTOCOL §3.4)."""
+        """Later joiners see a member's new info; nobody is told (docs/protocol/presence.md#later-info)."""
         app_id, _, name = topic
         channel = self._channel_with_members(app_id, name)
         if (

@@ -56,7 +56,9 @@ class Publishing:
             )
 
     def client_event(self, connection: Connection, message: ClientEvent) -> None:
-        """Relay to everybody on the channel but the sender (PROTOCOL §5). Raises MessageRejected.
+        """Relay to everybody on the channel but the sender. Raises MessageRejected.
+
+        See docs/protocol/client-events.md#relay.
 
         The frame is built anew, so nothing else that the sender put in gets through.
         """
@@ -98,7 +100,7 @@ class Publishing:
         return recipients
 
     def _admit(self, connection: Connection, message: ClientEvent) -> ChannelName:
-        """The checks of PROTOCOL §5.1, in its order."""
+        """The checks of docs/protocol/client-events.md#checks, in their order."""
         app, text = connection.space.app, message.channel
         if app.client_events == "off":
             raise MessageRejected(

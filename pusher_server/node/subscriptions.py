@@ -1,4 +1,4 @@
-"""Subscribe and unsubscribe, on this node and in the cluster (PROTOCOL §2.5-2.7, §3).
+"""Subscribe and unsubscribe, on this node and in the cluster (docs/protocol/subscriptions.md).
 
 The order of the steps: ARCHITECTURE.md#subscribing-to-a-presence-channel.
 """
@@ -30,7 +30,7 @@ from pusher_server.protocol.members import InvalidIdentity, decode_member
 from pusher_server.protocol.messages import Subscribe, Unsubscribe
 from pusher_server.signals import CacheMissed, Signal
 
-#: A channel that stays empty says so to webhooks once in this many seconds (PROTOCOL §3.5).
+#: A channel that stays empty says so to webhooks once in this many seconds (docs/protocol/channels.md#cache).
 MISS_INTERVAL = 10.0
 #: Channel names are the clients' choice, so what is remembered of them is bounded.
 MISSES_KEPT = 10_000
@@ -236,7 +236,10 @@ class Subscriptions:
     async def _repeat(
         self, subscription: Subscription, member: Member | None, authorized_by: AppKey | None
     ) -> None:
-        """A second subscribe is confirmed again, and changes nothing for others (PROTOCOL §2.6)."""
+        """A second subscribe is confirmed again, and changes nothing for others.
+
+        See docs/protocol/subscriptions.md#double-subscribe.
+        """
         before = subscription.member
         if member is not None and before is not None:
             if member.user_id != before.user_id:
@@ -290,7 +293,7 @@ def _authorize(
 
 
 def _member(connection: Connection, name: ChannelName, channel_data: str | None) -> Member:
-    """From `channel_data`, else from the sign-in (PROTOCOL §3.4)."""
+    """From `channel_data`, else from the sign-in (docs/protocol/presence.md#channel-data)."""
     limits = connection.space.app.limits
     if channel_data:
         try:

@@ -1,4 +1,4 @@
-"""Signed-in users: sign-in, watchlist, terminate (PROTOCOL §6)."""
+"""Signed-in users: sign-in, watchlist, terminate (docs/protocol/users.md)."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -147,7 +147,9 @@ class Users:
     async def _join_own_channel(
         self, connection: Connection, user: User, authorized_by: AppKey
     ) -> None:
-        """Events to a user reach every connection signed in as that user, subscribed or not (§6.2).
+        """Events to a user reach every connection signed in as that user, subscribed or not.
+
+        See docs/protocol/users.md#user-events.
 
         The subscription lasts as long as the sign-in, and keeps the key that signed it. Events
         follow the success of the sign-in: pusher-js drops those that come before it.
@@ -167,7 +169,10 @@ class Users:
             self._hub.activate(subscription, [events.signin_success(user.data)])
 
     async def _watch(self, connection: Connection, user: User) -> None:
-        """Follow the first of the list, say who is online now, and complain about the rest (§6.4)."""
+        """Follow the first of the list, say who is online now, and complain about the rest.
+
+        See docs/protocol/users.md#watchlist.
+        """
         space = connection.space
         limit = space.app.limits.watchlist or len(user.watchlist)
         watched = user.watchlist[:limit]

@@ -1,4 +1,6 @@
-"""Channel names: the grammar, and what a name's prefix says about the channel (PROTOCOL §3.1, §3.2).
+"""Channel names: the grammar, and what a name's prefix says about the channel.
+
+See docs/protocol/channels.md#kinds.
 
 A kind of channel is a set of flags, not a class. Prefixes are tested anchored and with their dash:
 `my-private-x` and `privateers` are public.
@@ -103,5 +105,8 @@ def kind_of(text: str) -> str:
 
 
 def user_channel(user_id: str) -> ChannelName:
-    """The channel of a signed-in user; sign-in takes ids that no API call could address (PROTOCOL §6.1)."""
+    """The channel of a signed-in user; sign-in takes ids that no API call could address.
+
+    See docs/protocol/users.md#own-channel.
+    """
     return ChannelName(USER_PREFIX + user_id, user_id=user_id)

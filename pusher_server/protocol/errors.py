@@ -10,8 +10,9 @@
         ├── NotUtf8             bytes that are no text at all
         └── TooDeep             more arrays and objects in each other than anybody reads
 
-Ranges tell a client what to do (PROTOCOL §1.5): 4000-4099 never come back unchanged, 4100-4199 come back
-after a second, 4200-4299 come back at once. Nothing closes with 43xx: pusher-js would never return.
+Ranges tell a client what to do (docs/protocol/connection.md#reactions): 4000-4099 never come back unchanged,
+4100-4199 come back after a second, 4200-4299 come back at once. Nothing closes with 43xx: pusher-js would
+never return.
 """
 
 from enum import IntEnum
@@ -21,7 +22,7 @@ from pusher_server.errors import PusherServerError
 
 
 class Code(IntEnum):
-    """Pusher's error and close codes (PROTOCOL §1.5)."""
+    """Pusher's error and close codes (docs/protocol/connection.md#codes)."""
 
     TLS_REQUIRED = 4000
     UNKNOWN_APP = 4001
@@ -95,7 +96,7 @@ class FramingViolation(ProtocolError):
 
 
 class InvalidChannelName(ProtocolError):
-    """The name is empty, too long or has characters outside the grammar (PROTOCOL §3.2)."""
+    """The name is empty, too long or has characters outside the grammar (docs/protocol/channels.md#names)."""
 
 
 class MalformedText(ProtocolError):
@@ -114,5 +115,5 @@ class TooDeep(MalformedText):
 
 
 def invalid_message() -> MessageRejected:
-    """The one answer to every frame that is not a message (PROTOCOL §2.1)."""
+    """The one answer to every frame that is not a message (docs/protocol/frames.md#malformed)."""
     return MessageRejected(Code.RECONNECT, "Invalid message format")

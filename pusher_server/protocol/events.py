@@ -1,4 +1,6 @@
-"""Messages to clients: one function per event, each returns the payload's JSON bytes (PROTOCOL §2.3).
+"""Messages to clients: one function per event, each returns the payload's JSON bytes.
+
+See docs/protocol/frames.md#server-frames.
 
 `data` is a string of JSON text everywhere but in `pusher:error`: the one form that every official client
 reads. A payload is made once and shared by all who receive it.
@@ -51,7 +53,10 @@ def subscription_error(channel: str, kind: str, message: str, status: int) -> by
 
 
 def refusal(refused: SubscriptionRefused, *, strict: bool) -> bytes:
-    """How a client learns that it may not subscribe; Strict copies Pusher's own form (PROTOCOL §2.7)."""
+    """How a client learns that it may not subscribe; Strict copies Pusher's own form.
+
+    See docs/protocol/subscriptions.md#refusal.
+    """
     if strict:
         return error(None, refused.message)
     return subscription_error(refused.channel, refused.kind, refused.message, refused.status)
@@ -93,7 +98,7 @@ class MemberEntry:
 
 
 def presence_succeeded(channel: str, entries: Iterable[MemberEntry]) -> bytes:
-    """`hash` is an object always and has a key for every id (PROTOCOL §3.4)."""
+    """`hash` is an object always and has a key for every id (docs/protocol/presence.md#list)."""
     members = list(entries)
     data = (
         b'"{\\"presence\\":{\\"ids\\":['

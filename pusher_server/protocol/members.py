@@ -1,4 +1,7 @@
-"""Who somebody is: `channel_data` of presence channels and `user_data` of sign-in (PROTOCOL §3.4, §6.1)."""
+"""Who somebody is: `channel_data` of presence channels and `user_data` of sign-in.
+
+See docs/protocol/presence.md#channel-data.
+"""
 
 import re
 from itertools import filterfalse
@@ -73,7 +76,7 @@ def decode_user(user_data: str) -> User:
     """`{"id": string|integer, "user_info"?: any, "watchlist"?: [string]}` -> User.
 
     An id that was a number is written back as a string: pusher-js silently ignores the sign-in
-    otherwise (PROTOCOL trap 54). Raises InvalidIdentity.
+    otherwise (docs/protocol/users.md#sign-in). Raises InvalidIdentity.
     """
     raw = escaped(user_data)
     try:

@@ -1,4 +1,4 @@
-"""Messages from clients: one JSON text in, one of six values out (PROTOCOL §2.1, §2.2)."""
+"""Messages from clients: one JSON text in, one of six values out (docs/protocol/frames.md#client-frames)."""
 
 from typing import Any, TypeVar
 
@@ -19,7 +19,10 @@ from pusher_server.protocol.surrogates import escaped, has_surrogate
 
 
 class Subscribe(Struct, frozen=True):
-    """`channel_data` is the exact text of the frame: it is part of what was signed (PROTOCOL §4.2)."""
+    """`channel_data` is the exact text of the frame: it is part of what was signed.
+
+    See docs/protocol/signatures.md#channel.
+    """
 
     channel: str
     auth: str = ""

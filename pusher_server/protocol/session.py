@@ -9,7 +9,8 @@
     any       not authorized in time              over      4009, close (only where the app asks for it)
 
 The two timeouts do not depend on each other: either may be the longer one.
-Inbound silence alone closes nothing: on a busy channel a healthy client never sends (PROTOCOL §1.6).
+Inbound silence alone closes nothing: on a busy channel a healthy client never sends
+(docs/protocol/connection.md#liveness).
 """
 
 from typing import NamedTuple
@@ -55,7 +56,10 @@ class Session:
         self._pinged_at = 0.0
 
     def authorized(self) -> None:
-        """Signed in, or subscribed to a channel that needs authorization (PROTOCOL §6.1)."""
+        """Signed in, or subscribed to a channel that needs authorization.
+
+        See docs/protocol/connection.md#authorization-timeout.
+        """
         self._authorize_by = 0.0
 
     def check(self, now: float, *, activity_timeout: float, pong_timeout: float) -> Check:
@@ -76,7 +80,10 @@ class Session:
         return Check(ping, again_at)
 
     def may_send_client_event(self, now: float, per_second: int) -> bool:
-        """A token bucket that holds one second's worth; 0 = no limit (PROTOCOL §5.1 row 7)."""
+        """A token bucket that holds one second's worth; 0 = no limit.
+
+        See docs/protocol/client-events.md#checks.
+        """
         if not per_second:
             return True
         refilled = (

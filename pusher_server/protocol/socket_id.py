@@ -1,4 +1,7 @@
-"""The name of a connection: two integers joined by a dot, text and never a number (PROTOCOL §1.3)."""
+"""The name of a connection: two integers joined by a dot, text and never a number.
+
+See docs/protocol/connection.md#socket-id.
+"""
 
 import re
 from collections.abc import Callable

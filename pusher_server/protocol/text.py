@@ -145,7 +145,7 @@ def stringify(text: bytes) -> bytes:
 
 
 def string_literal(raw: bytes) -> bytes:
-    """The value of an event's `data` as a JSON string literal (PROTOCOL §5.2, §7.2).
+    """The value of an event's `data` as a JSON string literal (docs/protocol/http-api.md#data).
 
     `raw` is a JSON value whose UTF-8 has been checked. A string stays literally as it is: the backend's
     text is already final. Anything else is written anew, compactly and exactly, and stringified.

@@ -1,4 +1,4 @@
-"""Webhooks: what happened, told to the app's owner, however often it takes (PROTOCOL §8).
+"""Webhooks: what happened, told to the app's owner, however often it takes (docs/protocol/webhooks.md).
 
 An event goes through three stations: intake, outbox, delivery. Read first how an event is decided:
 

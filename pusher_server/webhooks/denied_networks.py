@@ -26,7 +26,8 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 #: Where an IPv4 address stands in a translated one, by the length of the prefix (RFC 6052 §2.2).
 _PLACES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
-#: IPv4-mapped (RFC 4291 §2.5.5.2), IPv4-compatible (§2.5.5.1) and IPv4-translated (RFC 2765 §2.1) addresses.
+#: Addresses that are IPv4-mapped (RFC 4291 §2.5.5.2), IPv4-compatible (RFC 4291 §2.5.5.1) and
+#: IPv4-translated (RFC 2765 §2.1).
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _WITH_IPV4_AT_THE_END = (_MAPPED, IPv6Network("::/96"), IPv6Network("::ffff:0:0:0/96"))
 #: What stands before the IPv4 address in an interface's identifier of ISATAP (RFC 5214 §6.1).

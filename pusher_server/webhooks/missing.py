@@ -70,7 +70,7 @@ class Missing:
         if not missing:
             return
         await asyncio.sleep(self._second_look)
-        # Members before their channels, as when somebody leaves (PROTOCOL §8.2).
+        # Members before their channels, as when somebody leaves (docs/protocol/webhooks.md#events).
         missing = sorted(await self._not_there(missing), key=lambda each: not each.user_id)
         for each in missing:
             await self._tell(each, held=False)

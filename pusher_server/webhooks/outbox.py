@@ -23,7 +23,8 @@ class Entry(Struct, frozen=True, array_like=True):
     """One event for one webhook.
 
     `id` is the same however often the event is decided or sent. `webhook` is `Webhook.id`. `event` is the
-    JSON object as it stands in a body's `events` (PROTOCOL §8.2). `decided_at` is in seconds of the epoch.
+    JSON object as it stands in a body's `events` (docs/protocol/webhooks.md#events).
+    `decided_at` is in seconds of the epoch.
     """
 
     id: str

@@ -1,4 +1,7 @@
-"""What webhooks say: events as JSON text, and the body that carries them (PROTOCOL §8; pure)."""
+"""What webhooks say: events as JSON text, and the body that carries them (pure).
+
+See docs/protocol/webhooks.md#events.
+"""
 
 from collections.abc import Iterable
 
@@ -42,7 +45,8 @@ class WebhookEvent(Struct, frozen=True):
 def event_of(signal: Signal) -> WebhookEvent | None:
     """What webhooks tell of a signal; None for those that they do not tell.
 
-    The channels of signed-in users are our own affair: nothing is told of them (PROTOCOL §8.2).
+    The channels of signed-in users are our own affair: nothing is told of them
+    (docs/protocol/webhooks.md#events).
     """
     event = _event_of(signal)
     return None if event is None or event.channel.startswith(USER_PREFIX) else event

@@ -1,4 +1,7 @@
-"""One request to a webhook: its body, made and signed once, and its headers (PROTOCOL §8.1; pure)."""
+"""One request to a webhook: its body, made and signed once, and its headers (pure).
+
+See docs/protocol/webhooks.md#request.
+"""
 
 from collections.abc import Sequence
 

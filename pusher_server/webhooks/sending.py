@@ -22,7 +22,7 @@ class Answer(Struct, frozen=True):
 
     @property
     def is_success(self) -> bool:
-        """The target has taken the events; a redirect is none (PROTOCOL §8.1)."""
+        """The target has taken the events; a redirect is none (docs/protocol/webhooks.md#request)."""
         return 200 <= self.status < 300
 
     @property

@@ -6,7 +6,8 @@ The rules, which `tests/unit/webhooks/test_target_queue.py` checks over random h
   from `next` until `done`, `drop` or a `failed` that was the last. Other channels do not wait for it.
 - What undoes an entry that is in no parcel yet, and that entry, are not sent (`undoing`).
 - A parcel that failed is due again after 1 s, 2 s, … 60 s, counted from the end of the attempt, and a last time
-  just before its body would be too old (PROTOCOL §8.4). A parcel that is due goes before a new one.
+  just before its body would be too old (docs/protocol/webhooks.md#retries). A parcel that is due goes before
+  a new one.
 - At most `WIDTH` parcels fly at once, and a single one while the target gives no answer: what hangs keeps
   little of what is shared.
 """

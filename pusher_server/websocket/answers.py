@@ -20,7 +20,10 @@ logger = logging.getLogger("pusher_server.websocket")
 
 
 def answer(connection: Connection, node: Node, error: Exception) -> None:
-    """Errors carry their answer; what is no protocol error is ours, and passing (PROTOCOL §1.5)."""
+    """Errors carry their answer; what is no protocol error is ours, and passing.
+
+    See docs/protocol/subscriptions.md#passing-faults.
+    """
     match error:
         case SubscriptionRefused():
             _settle(connection, node, error.channel)

@@ -1,4 +1,4 @@
-"""Who may connect, and what all connections share (PROTOCOL §1.1, §1.4)."""
+"""Who may connect, and what all connections share (docs/protocol/connection.md#refusal)."""
 
 import fnmatch
 import logging
@@ -147,7 +147,7 @@ def origin_allowed(allowed: tuple[str, ...], origin: str | None) -> bool:
 
 
 def _check_version(app: App, upgrade: Upgrade) -> None:
-    """5, 6, 7 and none are spoken (PROTOCOL §1.1); Strict asks for one."""
+    """5, 6, 7 and none are spoken (docs/protocol/connection.md#version); Strict asks for one."""
     query = urlsplit(upgrade.target).query
     if query.startswith("protocol=7&"):  # as every official client of today writes it
         return

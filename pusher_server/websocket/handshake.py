@@ -83,7 +83,7 @@ def _is_nonce(key: str) -> bool:
 
 
 def _subprotocol(upgrade: Upgrade) -> bytes:
-    """Swift's is echoed; of others none is selected (PROTOCOL §1.1)."""
+    """Swift's is echoed; of others none is selected (docs/protocol/connection.md#subprotocol)."""
     for name, value in upgrade.headers:
         if name == b"sec-websocket-protocol":
             offered = [each.strip() for each in value.decode("latin-1").split(",")]

@@ -175,7 +175,7 @@ class Client:
         return self._after(code)
 
     def _after(self, code: int) -> float:
-        """pusher-js' answer to a close code (PROTOCOL §1.5)."""
+        """pusher-js' answer to a close code (docs/protocol/connection.md#reactions)."""
         around, view = self._around, self.view
         self.view = None
         around.findings.seen[f"closed {code}"] += 1

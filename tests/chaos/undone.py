@@ -1,4 +1,6 @@
-"""Leaves that were undone in time: a page that is loaded anew must cause no signal (PROTOCOL §8.4).
+"""Leaves that were undone in time: a page that is loaded anew must cause no signal.
+
+See docs/protocol/webhooks.md#delay.
 
 Judged only while no fault is on, because only then clients and servers agree about when somebody left.
 """

@@ -153,7 +153,7 @@ class View:
             self.report("duplicates", "signin_success without a sign-in")
             return
         self.signed_in = True
-        # Events to the user may come from now on, subscribed or not (PROTOCOL §6.2).
+        # Events to the user may come from now on, subscribed or not (docs/protocol/users.md#user-events).
         self.subscribe(user_channel(self.user), self.user)
         self.subscriptions[user_channel(self.user)].stay.granted = self._clock()
 

@@ -126,7 +126,7 @@ async def test_a_user_on_two_nodes_is_one_member(pair: list[Node], apis: list[Ap
 async def test_a_later_tab_elsewhere_changes_the_info_for_later_joiners(
     pair: list[Node], apis: list[Api]
 ) -> None:
-    """Without a word to those who are there (PROTOCOL §3.4), and on both nodes."""
+    """Without a word to those who are there (docs/protocol/presence.md#later-info), and on both nodes."""
     channel = unique("presence-")
     async with clients_of(*pair, *pair) as (one, other, *late):
         await one.join(channel, "u", user_info="old")

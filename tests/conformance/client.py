@@ -1,6 +1,7 @@
 """A small Pusher client of our own: raw enough to send anything, strict in what it expects.
 
-It checks every frame against PROTOCOL §2 as it arrives: text, a JSON object with a string `event`.
+It checks every frame as it arrives (docs/protocol/frames.md#envelope): text, a JSON object with a string
+`event`.
 "Nothing came" is decided by a barrier (ping, pong), not by waiting.
 """
 

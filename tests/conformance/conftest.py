@@ -103,7 +103,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         table[place] = (rule, min(verdict, table.get(place, ("", verdict))[1]))
     if not table:
         return
-    terminalreporter.section("Pusher protocol conformance (rows of PROTOCOL §13)")
+    terminalreporter.section("Pusher protocol conformance (rows of docs/protocol/conformance.md)")
     for (letter, number, suffix, _), (rule, verdict) in sorted(
         table.items(), key=lambda line: ("CSEUHW".index(line[0][0]), line[0][1:])
     ):

@@ -1,4 +1,4 @@
-"""The signatures of PROTOCOL §4, written from the page and not taken from the server under test."""
+"""Signatures, written from docs/protocol/signatures.md and not taken from the server under test."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Rows S7-S9: what a cache channel remembers and for how long (PROTOCOL §3.5)."""
+"""Rows S7-S9: what a cache channel remembers and for how long (docs/protocol/channels.md#cache)."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ async def test_S7_info_cache_shows_data_and_ttl(target: Target, api: Api) -> Non
 
 
 async def test_S7_double_subscribe_gets_the_cached_event_again(target: Target, api: Api) -> None:
-    """Subscribing again gives the success and the cached event again (§2.6)."""
+    """Subscribing again gives the success and the cached event again."""
     channel = unique("cache-")
     async with connected(target) as client:
         await api.publish(channel, "my-event", "x")

@@ -1,4 +1,4 @@
-"""Rows E: client events, their checks and what is relayed (PROTOCOL §5)."""
+"""Rows E: client events, their checks and what is relayed (docs/protocol/client-events.md)."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ async def test_E1_others_get_it_the_sender_does_not(target: Target) -> None:
 
 
 async def test_E1_encrypted_channels_relay_too(target: Target) -> None:
-    """On an encrypted channel client events are relayed as on a private one (§3.6)."""
+    """On an encrypted channel client events are relayed as on a private one."""
     channel = unique("private-encrypted-")
     async with connected(target) as sender, connected(target) as other:
         await sender.subscribe(channel)
@@ -45,7 +45,7 @@ async def test_E2_presence_carries_the_user_id(target: Target) -> None:
 
 
 async def test_E2_other_connections_of_the_same_user_get_it(target: Target) -> None:
-    """Only the sending connection is left out, not the sender's other tabs (§5.2)."""
+    """Only the sending connection is left out, not the sender's other tabs."""
     channel = unique("presence-")
     async with connected(target) as one, connected(target) as other:
         await one.join(channel, "u")
@@ -109,7 +109,7 @@ async def test_E4_feature_off_is_refused(target: Target) -> None:
 
 @pytest.mark.parametrize("channel", [None, 1, []], ids=repr)
 async def test_E4_client_event_without_a_channel_is_refused(target: Target, channel: Any) -> None:
-    """A client event whose channel is missing or no string gets Pusher's error (§5.1)."""
+    """A client event whose channel is missing or no string gets Pusher's error."""
     async with connected(target) as sender:
         fields = {} if channel is None else {"channel": channel}
         await sender.send("client-x", data={}, **fields)

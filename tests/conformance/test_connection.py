@@ -1,4 +1,4 @@
-"""Rows C1-C8, C11: opening, refusing, staying alive, closing (PROTOCOL §1)."""
+"""Rows C1-C8, C11: opening, refusing, staying alive, closing (docs/protocol/connection.md)."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ PROBES = 8
 
 
 async def expect_rejection(client: Client, code: int) -> None:
-    """The error frame for .NET and the close code for Java and Swift: always both (§1.4)."""
+    """The error frame for .NET and the close code for Java and Swift: always both."""
     frame = await client.expect_error(code)
     closed_with, reason = await client.expect_close()
     assert closed_with == code
@@ -50,7 +50,7 @@ async def test_C1_socket_ids_differ(target: Target) -> None:
 
 
 async def test_C1_trailing_slash_is_tolerated(target: Target) -> None:
-    """/app/KEY/ is /app/KEY (§1.1)."""
+    """/app/KEY/ is /app/KEY."""
     async with connected(target, path=f"/app/{target.main.key}/") as client:
         await client.expect_nothing()
 
@@ -62,7 +62,7 @@ async def test_C2_unknown_key_is_refused_with_4001(target: Target) -> None:
 
 
 async def test_C2_unknown_path_is_refused_with_4005(target: Target) -> None:
-    """An upgrade on a path that is none of ours is told 4005 and closed with it (§1.4)."""
+    """An upgrade on a path that is none of ours is told 4005 and closed with it."""
     target.require_own_config()
     async with opened(target, target.main, path="/nothing/here") as client:
         await expect_rejection(client, 4005)
@@ -108,7 +108,7 @@ async def test_C3_good_origin_is_admitted(target: Target, origin: str) -> None:
 
 
 async def test_C3_tls_only_app_is_refused_on_plain_ws(target: Target) -> None:
-    """A TLS-only app refuses plain ws with 4000, so that pusher-js switches (§1.5)."""
+    """A TLS-only app refuses plain ws with 4000, so that pusher-js switches."""
     async with opened(target, target.app("tls_only")) as client:
         await expect_rejection(client, 4000)
 

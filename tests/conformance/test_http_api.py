@@ -1,4 +1,4 @@
-"""Rows H3-H6, H11, H12: publishing over HTTP, limits and refusals (PROTOCOL §4.5, §7)."""
+"""Rows H3-H6, H11, H12: publishing over HTTP, limits and refusals (docs/protocol/http-api.md)."""
 
 import json
 from typing import Any
@@ -193,7 +193,7 @@ async def test_H12_data_is_relayed_untouched(
 
 
 async def test_H12_event_names_are_free(target: Target, api: Api) -> None:
-    """Laravel's class names, dots and unicode are legal event names (§3.2)."""
+    """Laravel's class names, dots and unicode are legal event names."""
     channel = unique("names")
     names = ["App\\Events\\OrderShipped", ".server.created", "ünï 😀", "x" * 200, "client-x"]
     async with connected(target) as client:
@@ -217,7 +217,7 @@ async def test_H12_connections_are_kept_alive(target: Target) -> None:
 
 
 async def test_H4_rates_answer_429(target: Target, http: httpx.AsyncClient) -> None:
-    """Over the app's events or reads per second the API answers 429 with Retry-After (§7.1)."""
+    """Over the app's events or reads per second the API answers 429 with Retry-After."""
     api = Api(target, target.app("rates"), http)
     for responses in (
         [await api.post("/events", event(["a"])) for _ in range(12)],

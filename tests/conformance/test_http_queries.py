@@ -1,4 +1,4 @@
-"""Rows H7-H10: what the HTTP API tells about channels, users and itself (PROTOCOL §7.4-§7.11)."""
+"""Rows H7-H10: what the HTTP API tells about channels, users and itself (docs/protocol/http-api.md)."""
 
 from functools import partial
 
@@ -103,7 +103,7 @@ async def test_H10_users(target: Target, api: Api) -> None:
 async def test_H8_health_routes(
     target: Target, http: httpx.AsyncClient, path: str, text: str | None
 ) -> None:
-    """/, /ready, /up and /live answer 200 to a load balancer, unsigned (§7.11)."""
+    """/, /ready, /up and /live answer 200 to a load balancer, unsigned."""
     target.require_own_config()
     response = await http.get(target.url + path)
     assert response.status_code == 200
@@ -112,14 +112,14 @@ async def test_H8_health_routes(
 
 
 async def test_H7_connections_are_counted(target: Target, http: httpx.AsyncClient) -> None:
-    """GET connections counts all connections of the app (§7.11)."""
+    """GET connections counts all connections of the app."""
     api = Api(target, target.app("empty"), http)
     async with connected(target, target.app("empty")):
         await answers(partial(api.read, "/connections"), {"connections": 1})
 
 
 async def test_H7_subscription_count_is_told_to_subscribers(target: Target) -> None:
-    """With the switch on, all subscribers hear the count after each join and leave (§3.7)."""
+    """With the switch on, all subscribers hear the count after each join and leave."""
     app = target.app("subscription_count")
     channel = unique("counted")
     kind = "pusher_internal:subscription_count"
@@ -134,7 +134,7 @@ async def test_H7_subscription_count_is_told_to_subscribers(target: Target) -> N
 
 
 async def test_H12_deprecated_routes(target: Target, api: Api) -> None:
-    """GET channel stats and POST channel events of old libraries still work (§7.9)."""
+    """GET channel stats and POST channel events of old libraries still work."""
     target.require_own_config()
     channel = unique("presence-")
     async with connected(target) as client:

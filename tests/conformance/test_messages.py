@@ -1,4 +1,4 @@
-"""Rows C9, C10: messages and frames that are wrong (PROTOCOL §1.1, §2.1)."""
+"""Rows C9, C10: messages and frames that are wrong (docs/protocol/frames.md)."""
 
 import json
 
@@ -24,14 +24,14 @@ async def test_C9_malformed_message_is_told_4200(target: Target, text: str) -> N
 
 @pytest.mark.parametrize("event", ["pusher:unheard-of", "something", "pusher_internal:x"])
 async def test_C9_unknown_event_is_ignored(target: Target, event: str) -> None:
-    """Unknown pusher:* events, and names neither pusher:* nor client-*, are ignored (§2.1)."""
+    """Unknown pusher:* events, and names neither pusher:* nor client-*, are ignored."""
     async with connected(target) as client:
         await client.send(event, data={}, channel="x")
         await client.expect_nothing()
 
 
 async def test_C9_stringified_data_is_understood(target: Target) -> None:
-    """The data of a pusher:* message may come as a string of JSON (§2.1)."""
+    """The data of a pusher:* message may come as a string of JSON."""
     channel = unique("stringified-")
     async with connected(target) as client:
         data = json.dumps({"channel": channel, "auth": ""})
@@ -68,7 +68,7 @@ async def test_C10_oversize_fragmented_message_is_closed_with_1009(target: Targe
 
 
 async def test_C10_fragmented_message_is_reassembled(target: Target) -> None:
-    """A message in fragments, with a control frame between them, is one message (§1.1)."""
+    """A message in fragments, with a control frame between them, is one message."""
     async with raw_connected(target, target.main) as socket:
         await socket.read_message()
         socket.send_frame(TEXT, b'{"event":"pusher', final=False)

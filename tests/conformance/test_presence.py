@@ -1,4 +1,4 @@
-"""Rows S4-S6, S14-S16: members, their info, limits, and who leaves when (PROTOCOL §3.4)."""
+"""Rows S4-S6, S14-S16: members, their info, limits, and who leaves when (docs/protocol/presence.md)."""
 
 import json
 from typing import Any
@@ -188,7 +188,7 @@ async def test_S16_without_sign_in_or_channel_data_is_refused(target: Target) ->
 
 
 async def test_S4_last_user_info_wins_for_later_joiners(target: Target, api: Api) -> None:
-    """Another user_info on a later tab replaces the earlier one, without a broadcast (§3.4)."""
+    """Another user_info on a later tab replaces the earlier one, without a broadcast."""
     channel = unique("presence-")
     async with connected(target) as one, connected(target) as two, connected(target) as late:
         await one.join(channel, "u", user_info="old")

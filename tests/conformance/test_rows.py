@@ -15,7 +15,7 @@ ROWS = {
 
 
 def test_every_row_of_the_acceptance_list_has_a_test() -> None:
-    """PROTOCOL §13, rows C, S, E, U, H and W: searching for a row's name finds its tests."""
+    """The rows of docs/protocol/conformance.md: searching for a row's name finds its tests."""
     found: set[str] = set()
     for path in Path(__file__).parent.rglob("test_*.py"):
         found |= set(re.findall(r"^async def test_([CSEUHW]\d+b?)_", path.read_text("utf-8"), re.M))

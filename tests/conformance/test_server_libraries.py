@@ -186,7 +186,7 @@ async def test_H12_ruby_trigger_and_queries(target: Target) -> None:
 
 
 async def test_H12_ruby_array_parameters(target: Target) -> None:
-    """Ruby's repeated k[]= parameters are signed as sent; PHP joins them by commas (§4.5)."""
+    """Ruby's repeated k[]= parameters are signed as sent; PHP joins them by commas."""
     target.require_own_config()
     app = target.main
     path = f"/apps/{app.app_id}/channels"
@@ -226,7 +226,7 @@ async def test_H13_php_path_option(target: Target, path_option: str) -> None:
 
 @pytest.mark.parametrize("signed_prefix", ["", PREFIX])
 async def test_H13_signature_with_or_without_the_prefix(target: Target, signed_prefix: str) -> None:
-    """Behind a proxy the signed path may or may not contain the prefix that we see (§4.5)."""
+    """Behind a proxy the signed path may or may not contain the prefix that we see."""
     target.require_own_config()
     app = target.main
     path = f"/apps/{app.app_id}/channels"
@@ -241,7 +241,7 @@ async def test_H13_signature_with_or_without_the_prefix(target: Target, signed_p
 
 
 async def test_H12_trailing_slash_is_no_redirect(target: Target) -> None:
-    """POST /apps/ID/events/ works as without the slash, signed as sent (§4.5)."""
+    """POST /apps/ID/events/ works as without the slash, signed as sent."""
     target.require_own_config()
     app, body = target.main, '{"name":"e","channel":"a","data":"x"}'
     path = f"/apps/{app.app_id}/events/"

@@ -1,4 +1,4 @@
-"""Rows S1-S3, S10-S13: subscribing, refusals, channel names (PROTOCOL §2.5-§3.2)."""
+"""Rows S1-S3, S10-S13: subscribing, refusals, channel names (docs/protocol/subscriptions.md)."""
 
 import json
 from functools import partial
@@ -127,7 +127,7 @@ async def test_S3_golden_rejects_are_refused(target: Target, case: dict[str, Any
 
 
 async def test_S3_channel_data_must_be_text(target: Target) -> None:
-    """channel_data as an object, not a string, is refused (§4.2)."""
+    """channel_data as an object, not a string, is refused."""
     async with connected(target) as client:
         channel = unique("presence-")
         data = {"auth": client.auth(channel), "channel_data": {"user_id": "1"}, "channel": channel}
@@ -137,7 +137,7 @@ async def test_S3_channel_data_must_be_text(target: Target) -> None:
 
 
 async def test_S3_upper_case_digest_is_refused(target: Target) -> None:
-    """The hex digest is compared in lower case (§4.2)."""
+    """The hex digest is compared in lower case."""
     async with connected(target) as client:
         channel = unique("private-")
         key, _, digest = client.auth(channel).partition(":")
@@ -183,7 +183,7 @@ async def test_S10_double_subscribe_receives_once(target: Target, api: Api) -> N
 
 
 async def test_S10_double_subscribe_as_another_user_is_refused(target: Target) -> None:
-    """Subscribing again under another user_id is refused; the first membership stays (§2.6)."""
+    """Subscribing again under another user_id is refused; the first membership stays."""
     channel = unique("presence-")
     async with connected(target) as client:
         await client.join(channel, "u1")
@@ -211,7 +211,7 @@ async def test_S11_unsubscribe_unknown_is_silent(target: Target) -> None:
 
 
 async def test_S11_unsubscribed_client_gets_no_more(target: Target, api: Api) -> None:
-    """After an unsubscribe no event arrives, and there is no acknowledgement (§2.4)."""
+    """After an unsubscribe no event arrives, and there is no acknowledgement."""
     channel = unique("left-")
     async with connected(target) as client:
         await client.subscribe(channel)
@@ -255,7 +255,7 @@ async def test_S13_longest_channel_name_is_accepted(target: Target) -> None:
 
 @pytest.mark.parametrize("channel", [None, 5, ["a"], {"a": 1}], ids=repr)
 async def test_S13_channel_that_is_no_text_is_refused(target: Target, channel: object) -> None:
-    """A channel that is missing or not a string is an error, and the connection stays (§2.5)."""
+    """A channel that is missing or not a string is an error, and the connection stays."""
     async with connected(target) as client:
         await client.send("pusher:subscribe", data={"auth": "", "channel": channel})
         frame = await client.receive()

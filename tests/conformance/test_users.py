@@ -1,4 +1,4 @@
-"""Rows U: sign-in, events to a user, terminate, watchlists (PROTOCOL §6)."""
+"""Rows U: sign-in, events to a user, terminate, watchlists (docs/protocol/users.md)."""
 
 import json
 from typing import Any

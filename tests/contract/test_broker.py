@@ -186,7 +186,7 @@ async def test_channels_and_apps_do_not_meet(bench: Bench) -> None:
 
 
 async def test_what_is_remembered_does_not_depend_on_subscriptions(bench: Bench) -> None:
-    """Kept while nobody is subscribed, too (PROTOCOL §3.5)."""
+    """Kept while nobody is subscribed, too (docs/protocol/channels.md#cache)."""
     await bench.broker.subscribe(TOPIC)
     bench.publish("a")
     bench.broker.unsubscribe(TOPIC)

@@ -289,7 +289,7 @@ async def test_the_window_counts_from_the_last_leave(bench: Bench) -> None:
 
 
 async def test_leaves_settle_in_the_order_in_which_they_happened(bench: Bench) -> None:
-    """A page that goes: `member_removed` stands before `channel_vacated` (PROTOCOL §8.2)."""
+    """A page that goes: `member_removed` stands before `channel_vacated` (docs/protocol/webhooks.md#events)."""
     for key in "abc":
         bench.roster.declare(TOPIC, key, b"")
     for key in "bca":

@@ -67,7 +67,7 @@ async def test_ways_in_which_browsers_and_proxies_differ(
     ],
 )
 async def test_subprotocol(address: Address, offered: str, selected: str | None) -> None:
-    """Swift's is echoed; of others none is selected (PROTOCOL §1.1)."""
+    """Swift's is echoed; of others none is selected (docs/protocol/connection.md#subprotocol)."""
     async with wire.opened(address) as client:
         answer = await client.handshake(APP, Sec_WebSocket_Protocol=offered)
         assert answer.headers.get("sec-websocket-protocol") == selected

@@ -242,7 +242,10 @@ async def test_a_body_over_the_limit_is_413(tmp_path: Path) -> None:
 
 
 async def test_gzip(address: Address) -> None:
-    """Decoded for JSON; the digest is over what was sent (PROTOCOL §4.5). A bomb is refused."""
+    """Decoded for JSON; the digest is over what was sent. A bomb is refused.
+
+    See docs/protocol/signatures.md#api-readings.
+    """
     body = json.dumps({"name": "e", "channel": "c", "data": "x" * 1_000}).encode()
     async with wire.opened(address) as client:
         await client.send(signed.post(gzip.compress(body), Content_Encoding="gzip"))

@@ -142,7 +142,7 @@ GOOD: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize(("raw", "received"), GOOD.values(), ids=GOOD.keys())
 async def test_unusual_data_arrives_exactly(address: Address, raw: bytes, received: str) -> None:
-    """A string as it is, anything else stringified without loss (PROTOCOL §7.2)."""
+    """A string as it is, anything else stringified without loss (docs/protocol/http-api.md#data)."""
     async with wire.connected(address, KEY) as client, wire.opened(address) as backend:
         await client.join("c")
         await backend.send(signed.post(with_data(raw)))

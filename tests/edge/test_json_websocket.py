@@ -75,7 +75,7 @@ NO_MESSAGE: dict[str, bytes] = {
 async def test_what_is_no_message_gets_one_error_and_nothing_else(
     address: Address, bystander: Bystander, payload: bytes
 ) -> None:
-    """`Invalid message format`, code 4200, and the connection stays (PROTOCOL §2.1)."""
+    """`Invalid message format`, code 4200, and the connection stays (docs/protocol/frames.md#malformed)."""
     async with wire.connected(address, KEY) as client:
         await client.send(wire.text(payload))
         assert await client.expect_error(4200) == "Invalid message format"
@@ -158,7 +158,7 @@ MEMBERS = {
 async def test_member_data_that_is_none(
     address: Address, bystander: Bystander, member: str
 ) -> None:
-    """Refused even when it is signed (PROTOCOL §3.4); the channel stays empty."""
+    """Refused even when it is signed (docs/protocol/presence.md#channel-data); the channel stays empty."""
     async with wire.opened(address) as client:
         await client.handshake(f"/app/{KEY}{wire.QUERY}")
         socket_id = await client.established()
@@ -184,7 +184,7 @@ USERS = {
 
 @pytest.mark.parametrize("user", USERS.values(), ids=USERS.keys())
 async def test_user_data_that_is_none(address: Address, bystander: Bystander, user: str) -> None:
-    """Error and close 4009 (PROTOCOL §6.1), even when it is signed."""
+    """Error and close 4009 (docs/protocol/users.md#sign-in), even when it is signed."""
     async with wire.opened(address) as client:
         await client.handshake(f"/app/{KEY}{wire.QUERY}")
         socket_id = await client.established()

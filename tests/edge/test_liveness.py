@@ -1,4 +1,7 @@
-"""Who is silent, who is gone (PROTOCOL §1.6), by a clock of our own: no test waits for time."""
+"""Silent clients and dead ones, by a clock of our own: no test waits for time.
+
+See docs/protocol/connection.md#liveness.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -116,7 +119,10 @@ async def test_any_inbound_frame_counts(tmp_path: Path) -> None:
 
 
 async def test_who_does_not_authorize_in_time_is_closed_with_4009(tmp_path: Path) -> None:
-    """Where the app asks for it (PROTOCOL §6.1): a public channel is no authorization."""
+    """Where the app asks for it: a public channel is no authorization.
+
+    See docs/protocol/connection.md#authorization-timeout.
+    """
     async with (
         by_our_clock(tmp_path, authorization_timeout=20) as clock,
         wire.connected(clock.inside.address, KEY) as client,

@@ -31,7 +31,10 @@ TLS_ONLY = {"apps": [app(tls_only=True)]}
 async def test_whether_a_client_came_by_tls(
     tmp_path: Path, settings: dict[str, Any], said: dict[str, str], accepted: bool
 ) -> None:
-    """A TLS-only app takes the word of a trusted proxy; all others get 4000 (PROTOCOL §1.4)."""
+    """A TLS-only app takes the word of a trusted proxy; all others get 4000.
+
+    See docs/protocol/connection.md#refusal.
+    """
     async with (
         serving(tmp_path, {**settings, **TLS_ONLY}) as inside,
         wire.opened(inside.address) as client,
@@ -83,7 +86,7 @@ PREFIX = {"server": {"path_prefix": "/push"}}
 @pytest.mark.parametrize("start", ["/push", ""])
 @pytest.mark.parametrize("end", ["", "/"])
 async def test_websocket_behind_a_prefix(tmp_path: Path, start: str, end: str) -> None:
-    """With it and without it, with a trailing slash and without (PROTOCOL §1.1)."""
+    """With it and without it, with a trailing slash and without (docs/protocol/connection.md#url)."""
     async with serving(tmp_path, PREFIX) as inside, wire.opened(inside.address) as client:
         await client.handshake(f"{start}/app/{KEY}{end}{QUERY}")
         await client.established()

@@ -212,7 +212,10 @@ class Wire:
         return payload[2:].decode()
 
     async def expect_refusal(self, code: int) -> str:
-        """Error frame and close with the same code and text (PROTOCOL §1.4), then the end."""
+        """Error frame and close with the same code and text, then the end.
+
+        See docs/protocol/connection.md#refusal.
+        """
         said = await self.expect_error(code)
         reason = await self.expect_close(code)
         assert said.startswith(reason)

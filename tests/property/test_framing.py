@@ -196,8 +196,8 @@ def read(chunks: Iterable[bytes], max_bytes: int) -> Outcome:
 def by_the_library(stream: bytes, max_bytes: int) -> Outcome:
     """What `websockets` makes of the whole, with two exceptions.
 
-    Binary is not part of the protocol (PROTOCOL §13, C10). A sound close frame within a fragmented message is a
-    close like any other (RFC 6455 §5.4).
+    Binary is not part of the protocol (docs/protocol/connection.md#framing). A sound close frame within a
+    fragmented message is a close like any other (RFC 6455 §5.4).
     """
     library = ServerProtocol(state=State.OPEN, max_size=max_bytes or LARGEST_MESSAGE)
     library.receive_data(stream)

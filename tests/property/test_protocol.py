@@ -38,7 +38,7 @@ names = st.builds(
 
 
 def classify(name: str, max_length: int, lenient: bool) -> dict[str, Any] | None:
-    """PROTOCOL §3.1 and §3.2 read word by word; None for what is no name."""
+    """docs/protocol/channels.md#names, read word by word; None for what is no name."""
     if name == "" or (max_length and len(name) > max_length):
         return None
     kind: dict[str, Any] = dict.fromkeys(

@@ -62,7 +62,7 @@ def webhook(**fields: object) -> Webhook:
 
 
 def test_the_events_of_webhooks_are_those_of_the_protocol() -> None:
-    """PROTOCOL §8.2."""
+    """Those of docs/protocol/webhooks.md#events."""
     assert EVENT_TYPES == (
         "channel_occupied",
         "channel_vacated",

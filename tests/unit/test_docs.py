@@ -1,4 +1,4 @@
-"""What is documented is what there is: settings, command line, routes, codes, tests, links."""
+"""What is documented is what there is: settings, command line, routes, codes."""
 
 import configparser
 import json
@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from msgspec import Struct
+from msgspec.structs import asdict
 
 import pusher_server
 from pusher_server.app import STRICT_LIMITS, App, AppLimits, EventType
@@ -175,8 +176,8 @@ def test_every_route_has_a_heading() -> None:
 
 
 def test_every_code_is_explained() -> None:
-    """docs/compatibility.md against `Code`, both ways."""
-    rows = re.findall(r"^\| (4\d{3}) \| `([A-Z_]+)` \|", read("docs/compatibility.md"), re.M)
+    """docs/protocol/connection.md against `Code`, both ways."""
+    rows = re.findall(r"^\| (4\d{3}) \| `([A-Z_]+)` \|", read("docs/protocol/connection.md"), re.M)
     assert {int(number): name for number, name in rows} == {code.value: code.name for code in Code}
 
 
@@ -188,30 +189,25 @@ def test_every_event_of_webhooks_is_documented() -> None:
     assert sorted(documented) == sorted(get_args(EventType))
 
 
+def test_every_limit_of_an_app_stands_beside_those_of_others() -> None:
+    """The first table of docs/protocol/limits.md against the struct, both ways."""
+    section = read("docs/protocol/limits.md").partition("Times and further limits")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", section, re.M)
+    assert {name: int(default) for name, default in rows} == asdict(AppLimits())
+
+
 def test_the_limits_of_strict_are_told() -> None:
     """Default and Strict value of each, in the table of what Strict changes."""
-    section = read("docs/compatibility.md").partition("## What Strict changes")[2]
+    section = read("docs/protocol/limits.md").partition("## What Strict changes")[2]
     rows = re.findall(r"^\| [^|]+ \| (no limit|\d+)[^|]* \| (\d+)[^|]* \|$", section, re.M)
     told = {(0 if default == "no limit" else int(default), int(strict)) for default, strict in rows}
     assert told == {(getattr(AppLimits(), name), strict) for name, strict in STRICT_LIMITS.items()}
 
 
-def test_the_tests_that_are_named_exist() -> None:
-    """Every `test_…` of docs/compatibility.md is the name of a test."""
-    named = set(re.findall(r"`(test_\w+)`", read("docs/compatibility.md")))
-    existing = {
-        name
-        for path in (TOP / "tests").rglob("test_*.py")
-        for name in re.findall(r"^\s*(?:async )?def (test_\w+)", path.read_text("utf-8"), re.M)
-    }
-    assert named
-    assert named - existing == set()
-
-
 def test_the_versions_of_the_clients_are_those_installed() -> None:
     """The table of clients against tests/js/package.json."""
     installed = json.loads(read("tests/js/package.json"))["dependencies"]
-    page = read("docs/compatibility.md")
+    page = read("docs/protocol/clients.md")
     for row, package in (
         ("pusher-js", "pusher-js"),
         ("laravel-echo", "laravel-echo"),
@@ -226,30 +222,6 @@ def test_the_changelog_begins_with_this_version() -> None:
     """Its newest release is the package's version."""
     versions = re.findall(r"^## \[(\d[^\]]*)\]", read("CHANGELOG.md"), re.M)
     assert versions[0] == pusher_server.__version__
-
-
-def anchors_of(page: str) -> set[str]:
-    """The headings of a page as links to them are written."""
-    without_code = re.sub(r"```.*?```", "", page, flags=re.S)
-    return {
-        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-        for heading in re.findall(r"^#+ (.+)$", without_code, re.M)
-    }
-
-
-@pytest.mark.parametrize("path", PAGES, ids=page_name)
-def test_links_lead_somewhere(path: Path) -> None:
-    """Files exist; headings, too."""
-    text = re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.S)
-    broken = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        if re.match(r"[a-z]+:", link):
-            continue
-        name, _, anchor = link.partition("#")
-        target = path.parent / name if name else path
-        if not target.exists() or (anchor and anchor not in anchors_of(target.read_text("utf-8"))):
-            broken.append(link)
-    assert broken == []
 
 
 def fences(language: str) -> list[tuple[str, str]]:

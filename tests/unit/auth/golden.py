@@ -1,4 +1,4 @@
-"""The golden vectors, made by the official libraries (PROTOCOL, appendix A)."""
+"""The golden vectors, made by the official libraries (docs/protocol/signatures.md#worked-values)."""
 
 import json
 from pathlib import Path

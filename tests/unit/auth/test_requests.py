@@ -1,4 +1,7 @@
-"""Signed API calls: golden vectors, the order of the checks, the traps of PROTOCOL §4.5."""
+"""Signed API calls: golden vectors, the order of the checks, all readings of a request.
+
+See docs/protocol/signatures.md#api and docs/protocol/signatures.md#api-readings.
+"""
 
 import hashlib
 from itertools import chain, product

@@ -48,7 +48,7 @@ def test_any_text_is_just_a_wrong_signature(signature: str) -> None:
 
 
 def test_upper_case_is_refused() -> None:
-    """Hex is lower case (PROTOCOL §4.2)."""
+    """Hex is lower case (docs/protocol/signatures.md#algorithm)."""
     right = sign("secret", b"message")
     assert verifies("secret", b"message", right.encode())
     assert not verifies("secret", b"message", right.upper().encode())

@@ -200,7 +200,7 @@ async def test_h5_data_limit(unit: str) -> None:
 
 
 async def test_first_of_several_limits_is_reported() -> None:
-    """In the order name, channels, data (PROTOCOL §7.10)."""
+    """In the order name, channels, data (docs/protocol/http-api.md#check-order)."""
     backend = Backend(app_with(limits={"event_data_bytes": 1, "event_channels": 1}))
     bad = {"name": "n" * 201, "channels": ["a", "b"], "data": "xx"}
     texts = []

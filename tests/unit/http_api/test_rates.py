@@ -36,7 +36,7 @@ async def test_cost_of_what_exceeds_a_limit_is_cut() -> None:
 
 
 async def test_rate_limit_comes_before_fields_and_after_json() -> None:
-    """The order of checks (PROTOCOL §7.1); the cost is known only when the body has been read."""
+    """The cost is known only when the body has been read (docs/protocol/http-api.md#check-order)."""
     backend = Backend()
     backend.node.limiter.wait = 1.0
     assert (await backend.post("/events", {})).status_code == 429

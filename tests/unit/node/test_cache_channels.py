@@ -1,4 +1,4 @@
-"""Cache channels: the last event or a miss, and never an event twice (PROTOCOL §3.5).
+"""Cache channels: the last event or a miss, and never an event twice (docs/protocol/channels.md#cache).
 
 docs/decisions.md#last-events-belong-to-the-broker
 """

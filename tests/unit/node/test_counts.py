@@ -1,4 +1,7 @@
-"""`subscription_count`: small channels at once, crowds at intervals (PROTOCOL §3.7)."""
+"""`subscription_count`: small channels at once, crowds at intervals.
+
+See docs/protocol/channels.md#subscription-count.
+"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Presence: the tables of PROTOCOL §3.4, and the moments at which a list could go wrong."""
+"""Presence: the tables of docs/protocol/presence.md, and the moments at which a list could go wrong."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Events of the backend, and client events with all their checks (PROTOCOL §5; rows E1-E7)."""
+"""Events of the backend, and client events with all their checks (docs/protocol/client-events.md)."""
 
 import json
 from typing import Any
@@ -156,7 +156,7 @@ async def test_e4_on_public_channels_where_the_app_allows_it() -> None:
 
 
 def rejection_of_user_channel(world: World, user: FakeConnection) -> str:
-    """Never over `#server-to-user-`, whatever the switches (PROTOCOL §5.2)."""
+    """Never over `#server-to-user-`, whatever the switches (docs/protocol/client-events.md#relay)."""
     with pytest.raises(MessageRejected) as caught:
         world.client_event(user, "#server-to-user-5")
     return caught.value.message

@@ -1,4 +1,7 @@
-"""Subscribe and unsubscribe: who may, what is said, what the cluster and observers learn (§2.5-2.7)."""
+"""Subscribe and unsubscribe: who may, what is said, what the cluster and observers learn.
+
+See docs/protocol/subscriptions.md.
+"""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Sign-in, events to a user, terminate, watchlists (PROTOCOL §6; rows U1-U7)."""
+"""Sign-in, events to a user, terminate, watchlists (docs/protocol/users.md)."""
 
 import asyncio
 import json

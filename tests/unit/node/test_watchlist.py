@@ -1,4 +1,4 @@
-"""Watchlists: who of the watched is online, at sign-in and ever after (PROTOCOL §6.4; rows U6, U7)."""
+"""Watchlists: who of the watched is online, at sign-in and ever after (docs/protocol/users.md#watchlist)."""
 
 import asyncio
 

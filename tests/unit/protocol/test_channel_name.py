@@ -1,4 +1,4 @@
-"""Names: the grammar, and which flags a prefix gives (PROTOCOL §3.1, §3.2)."""
+"""Names: the grammar, and which flags a prefix gives (docs/protocol/channels.md#kinds)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What we say: byte for byte the frames of PROTOCOL §2.3."""
+"""What we say: byte for byte the frames of docs/protocol/frames.md#server-frames."""
 
 import json
 from typing import Any
@@ -89,7 +89,7 @@ def test_a_refused_subscription_is_told_to_its_channel() -> None:
 
 
 def test_strict_refuses_as_pusher_does() -> None:
-    """Code null and no channel (PROTOCOL §2.7)."""
+    """Code null and no channel (docs/protocol/subscriptions.md#refusal)."""
     refusal = SubscriptionRefused("private-x", "no")
     assert (
         events.refusal(refusal, strict=True)

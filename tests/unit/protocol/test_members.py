@@ -1,4 +1,7 @@
-"""Who somebody is: the rules of PROTOCOL §3.4 and §6.1, case by case."""
+"""Member data and user data, case by case.
+
+See docs/protocol/presence.md#channel-data and docs/protocol/users.md#sign-in.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""What a client says: the frames that pusher-js sends, and every way to get one wrong (§2.1, §2.2)."""
+"""What a client says: the frames that pusher-js sends, and every way to get one wrong.
+
+See docs/protocol/frames.md.
+"""
 
 import pytest
 

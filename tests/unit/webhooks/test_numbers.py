@@ -33,6 +33,6 @@ def test_an_app_that_somebody_else_has_claimed_waits_there() -> None:
 
 
 def test_the_bounds_reach_to_the_last_attempt() -> None:
-    """PROTOCOL §8.4: 290 s in all."""
+    """docs/protocol/webhooks.md#retries: 290 s in all."""
     assert DELIVERY_BOUNDS[-1] >= 290
     assert list(DELIVERY_BOUNDS) == sorted(DELIVERY_BOUNDS)

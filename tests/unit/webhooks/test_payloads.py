@@ -26,7 +26,7 @@ from pusher_server.signals import (
 from pusher_server.webhooks.payloads import TOLD, WebhookEvent, body_of, event_of, targets, wants
 from tests.unit.auth.golden import APP, KEY, SECRET, VECTORS
 
-#: The examples of PROTOCOL §8.2, to the letter.
+#: The examples of docs/webhooks.md#events, to the letter.
 EVENTS: list[tuple[Signal, str]] = [
     (
         ChannelOccupied(app_id="3", channel="my-channel"),
@@ -85,7 +85,7 @@ def test_all_events_are_told() -> None:
 
 
 def test_a_client_event_has_a_user_on_presence_channels_only() -> None:
-    """Elsewhere the key is left out (PROTOCOL §8.2)."""
+    """Elsewhere the key is left out (docs/protocol/webhooks.md#events)."""
     event = ClientEventSent(
         app_id="3",
         channel="private-x",

@@ -1,4 +1,4 @@
-"""Who may connect: every refusal of PROTOCOL §1.1 and §1.4 that one request can earn."""
+"""Who may connect: every refusal of docs/protocol/connection.md#refusal that one request can earn."""
 
 import pytest
 
