@@ -278,8 +278,9 @@ class HubMachine(RuleBasedStateMachine):
             client.due[name] = client.due[name][: len(client.read(name))]
 
 
-# Three times as many as elsewhere: what can go wrong takes several rare steps in a row.
+# Three times as many as elsewhere, for what can go wrong takes several rare steps in a row. 2,000 at the most:
+# 6,000 do not end within ten minutes while coverage is measured.
 HubMachine.TestCase.settings = settings(
-    max_examples=3 * settings().max_examples, stateful_step_count=60
+    max_examples=min(3 * settings().max_examples, 2_000), stateful_step_count=60
 )
 TestHub = HubMachine.TestCase
