@@ -255,8 +255,8 @@ class Intake:
         for number, waiting in list(self._waiting.items()):
             if len(found) == AT_ONCE:
                 break
-            if waiting.app_id in stuck:
-                continue
+            if waiting.app_id in stuck or number not in self._waiting:
+                continue  # it may have been undone or dropped while an app was looked up
             if isinstance(waiting, Decision):
                 self._forget(number, waiting)
                 found[number] = waiting

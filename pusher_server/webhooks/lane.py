@@ -48,8 +48,8 @@ class Lane:
         self.app_id = app_id
         self._worker = worker
         self._told = told
-        #: By webhook, what the outbox knows to be left out.
-        self._left_out: dict[str, str] = {}
+        #: Webhooks of which the outbox knows that something is left out.
+        self._left_out: set[str] = set()
         #: When this process last appended something.
         self.woken_at = float("-inf")
         self._shared = shared
@@ -195,22 +195,22 @@ class Lane:
             self._inherited = None
 
     async def _tell_left_out(self) -> None:
-        """The outbox hears from where on nothing was read, once for each webhook: `take` changes it."""
+        """The outbox hears from where on nothing was read, when there is one more webhook: `take` changes it."""
         now = {
-            webhook_id: self._left_out.get(webhook_id, target.resume_after)
+            webhook_id: target.resume_after
             for webhook_id, target in self._targets.items()
             if target.resume_after is not None
         }
-        if now.keys() - self._left_out.keys():
+        if now.keys() - self._left_out:
             self._told.add(self.app_id)
             await self._shared.outbox.leave_out(self._worker, self.app_id, now)
-            self._left_out = now
+            self._left_out = set(now)
 
     async def _resume(self, app: App | None, webhook_id: str, target: _Target) -> None:
         before = target.resume_after or ""
         page = await self._shared.outbox.take(self._worker, self.app_id, webhook_id, before, PAGE)
         if len(page) < PAGE:
-            self._left_out.pop(webhook_id, None)
+            self._left_out.discard(webhook_id)
         for pending in page:
             if pending.entry.webhook == webhook_id and not self._take(app, target, pending):
                 target.resume_after = before

@@ -422,6 +422,47 @@ def test_a_lane_that_begins_anew_takes_back_what_an_earlier_one_has_left_out() -
     simulate(play)
 
 
+def test_what_was_read_for_one_webhook_stays_so_when_another_is_left_out() -> None:
+    """Or its coming would be sent from the queue, and its going be undone in the outbox."""
+
+    async def play() -> None:
+        slow, hanging = hook("slow"), hook("hanging")
+        app = an_app("1", slow, hanging)
+        world = World(app)
+        world.targets.behaviour = lambda post: (200, 0.02 if post.url == slow.url else 60.0)
+        world.deliverer()
+        names = [f"c{number}" for number in range(4_000)]
+        await world.append(app, *names, to=[slow])
+        before = world.outbox.left_out.get("1")
+        while not before:
+            await asyncio.sleep(0.1)
+            before = world.outbox.left_out.get("1")
+        first = before[1][slow.id]
+        while world.outbox.left_out["1"][1][slow.id] == first:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.1)
+        await world.append(app, *(f"h{number}" for number in range(3_000)), to=[hanging])
+        async with asyncio.timeout(60.0):
+            while hanging.id not in world.outbox.left_out["1"][1]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await world.append(app, *names, to=[slow], kind="channel_vacated")
+        async with asyncio.timeout(600.0):
+            while any(each.webhook == slow.id for each in world.outbox.waiting["1"].values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.5)
+        told: dict[str, list[str]] = defaultdict(list)
+        for post in world.targets.accepted:
+            if post.url == slow.url:
+                for event in json.loads(post.body)["events"]:
+                    told[event["channel"]].append(event["name"])
+        wrong = {
+            name: told[name]
+            for name in names
+            if told[name] not in ([], ["channel_occupied", "channel_vacated"])
+        }
+        assert not wrong
+
+    simulate(play)
+
+
 def test_an_outbox_that_begins_anew_with_earlier_positions_is_read_again() -> None:
     """As one in Redis that has lost its memory, while the time of its machine was set back."""
 

@@ -125,6 +125,32 @@ def test_while_apps_cannot_be_looked_up_others_go_on_and_the_order_stays() -> No
     simulate(play)
 
 
+def test_what_is_undone_while_an_app_is_looked_up_is_not_kept() -> None:
+    """An outbox in Redis drops the leave that is left of both, so it must not get the coming alone."""
+
+    async def play() -> None:
+        other = an_app("3", hook("b"))
+        scene = Scene(APP, known=[other])
+        by_id, may_answer = scene.apps.by_id, asyncio.Event()
+
+        async def slow(app_id: str) -> App | None:
+            await may_answer.wait()
+            return await by_id(app_id)
+
+        scene.apps.by_id = slow  # type: ignore[method-assign]
+        scene.intake.observe(ChannelVacated(app_id="3", channel="elsewhere"))
+        scene.intake.observe(ChannelOccupied(app_id="1", channel="room"))
+        await asyncio.sleep(1.0)
+        scene.intake.observe(ChannelVacated(app_id="1", channel="room"))
+        may_answer.set()
+        await scene.intake.kept()
+        kept = [each for each in scene.decisions if not each.only_if_believed]
+        assert [entry.channel for each in kept for entry in each.entries] == ["elsewhere"]
+        assert scene.numbers.of("1").undone == 2
+
+    simulate(play)
+
+
 def test_while_the_outbox_is_away_events_wait_and_it_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
