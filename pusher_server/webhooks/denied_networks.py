@@ -43,8 +43,8 @@ class DeniedNetworks:
         return bool(self._networks)
 
     def __contains__(self, address: str) -> bool:
-        """Whether one of the networks has this address, in any of its forms."""
-        forms = set(forms_of(ip_address(address)))
+        """Whether one of the networks has this address, in any of its forms and on whatever interface."""
+        forms = set(forms_of(ip_address(address.partition("%")[0])))
         return any(each in network for network in self._networks for each in forms)
 
 

@@ -77,6 +77,11 @@ def test_no_address_is_this_machine(address: str) -> None:
     assert address in closed
 
 
+@pytest.mark.parametrize(("address", "network"), [("::%1", "::1/128"), ("::1%lo", "::1/128")])
+def test_the_interface_that_an_address_names_opens_nothing(address: str, network: str) -> None:
+    assert address in DeniedNetworks([network])
+
+
 def test_a_network_may_be_written_in_the_form_of_the_other_family() -> None:
     closed = DeniedNetworks(["::ffff:10.0.0.0/104"])
     assert "10.1.2.3" in closed
