@@ -195,7 +195,7 @@ class Lane:
             self._inherited = None
 
     async def _tell_left_out(self) -> None:
-        """The outbox hears from where on nothing was read, when one more webhook is concerned: `take` moves it."""
+        """The outbox hears from where on nothing was read, when one more webhook has such; `take` moves it."""
         now = {
             webhook_id: target.resume_after
             for webhook_id, target in self._targets.items()
