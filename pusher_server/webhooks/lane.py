@@ -14,6 +14,7 @@ from collections import Counter
 from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.webhooks.flight import Delivering, Flight, webhook_of, why_unwanted
+from pusher_server.webhooks.ledger import MOST_OWED
 from pusher_server.webhooks.outbox import Entry, OutboxUnavailable, Pending
 from pusher_server.webhooks.target_queue import Pace, Parcel, TargetQueue
 
@@ -240,11 +241,15 @@ class Lane:
         return True
 
     def _may_have_been_sent(self, entry: Entry) -> bool:
-        """Whether an earlier claim's last attempt may have had it: a parcel holds the first of a channel."""
+        """Whether an earlier claim's last attempts may have had it: parcels hold the first of a channel.
+
+        There may be several of them, of which one was in flight and the others not yet written down.
+        """
         if self._inherited is None:
             return False
         self._inherited[entry.webhook, entry.channel] += 1
-        return self._inherited[entry.webhook, entry.channel] <= self._shared.batch_events
+        most = MOST_OWED + self._shared.batch_events
+        return self._inherited[entry.webhook, entry.channel] <= most
 
     # Sending
 

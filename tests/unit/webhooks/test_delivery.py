@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -459,6 +459,37 @@ def test_what_was_read_for_one_webhook_stays_so_when_another_is_left_out() -> No
             if told[name] not in ([], ["channel_occupied", "channel_vacated"])
         }
         assert not wrong
+
+    simulate(play)
+
+
+def test_what_was_delivered_and_not_written_down_before_a_kill_is_not_undone() -> None:
+    """Several parcels of a channel may be so while the outbox's disk is slow."""
+
+    async def play() -> None:
+        target = hook("a", batch=True)
+        app = an_app("1", target)
+        world = World(app)
+        killed = world.deliverer("killed")
+        finish = world.outbox.finish
+
+        async def hanging(app_id: str, positions: Sequence[str]) -> None:
+            await asyncio.sleep(1_000.0)
+
+        world.outbox.finish = hanging  # type: ignore[method-assign]
+        await world.append(app, *["room"] * 350, kind="client_event")
+        (came,) = await world.append(app, "room")
+        await asyncio.sleep(2.0)
+        assert came in world.targets.accepted_ids(target.url)
+        for lane in killed._lanes.values():
+            lane.cancel()
+        for task in killed._tasks:
+            task.cancel()
+        world.outbox.finish = finish  # type: ignore[method-assign]
+        (went,) = await world.append(app, "room", kind="channel_vacated")
+        world.deliverer("next")
+        await world.drained()
+        assert went in world.targets.accepted_ids(target.url)
 
     simulate(play)
 
