@@ -15,7 +15,7 @@ from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.webhooks.flight import Delivering, Flight, webhook_of, why_unwanted
 from pusher_server.webhooks.ledger import MOST_OWED
-from pusher_server.webhooks.outbox import Entry, OutboxUnavailable, Pending
+from pusher_server.webhooks.outbox import OutboxUnavailable, Pending
 from pusher_server.webhooks.target_queue import Pace, Parcel, TargetQueue
 
 logger = logging.getLogger("pusher_server.webhooks")
@@ -60,6 +60,8 @@ class Lane:
         self._here: set[str] = set()
         #: Until everything that waited at the claim is read: by webhook and channel, how many were.
         self._inherited: Counter[tuple[str, str]] | None = Counter()
+        #: The last position of it.
+        self._inherited_to = ""
         #: Everything up to this position was read; whether there may be more.
         self._read_to = ""
         self._more = True
@@ -182,7 +184,7 @@ class Lane:
         self._more = self._more or not is_last
         if not page and self._read_to and not self._here:
             # The outbox may have begun anew, with earlier positions if a clock was set back.
-            self._read_to, self._more = "", True
+            self._read_to, self._inherited_to, self._more = "", "", True
         for pending in page:
             webhook_id = pending.entry.webhook
             target = self._targets.get(webhook_id)
@@ -192,13 +194,13 @@ class Lane:
             if target.resume_after is None and not self._take(app, target, pending):
                 target.resume_after = self._read_to
             self._read_to = pending.position
-        if is_last:
-            self._inherited = None
+        if is_last and self._inherited is not None:
+            self._inherited, self._inherited_to = None, self._read_to
 
     async def _tell_left_out(self) -> None:
         """The outbox hears from where on nothing was read, when one more webhook has such; `take` moves it."""
         now = {
-            webhook_id: target.resume_after
+            webhook_id: max(target.resume_after, self._inherited_to)
             for webhook_id, target in self._targets.items()
             if target.resume_after is not None
         }
@@ -229,7 +231,7 @@ class Lane:
             self._shared.numbers.of(self.app_id).unwanted += 1
             self._shared.log.unwanted(self.app_id, entry.webhook, 1, why_unwanted(app))
             return True
-        sent = self._may_have_been_sent(entry)
+        sent = self._may_have_been_sent(pending)
         if not target.queue.offer(pending, self._loop.time(), may_have_been_sent=sent):
             return False
         self._here.add(position)
@@ -240,16 +242,17 @@ class Lane:
             self._shared.ledger.finish(self.app_id, undone)
         return True
 
-    def _may_have_been_sent(self, entry: Entry) -> bool:
+    def _may_have_been_sent(self, pending: Pending) -> bool:
         """Whether an earlier claim's last attempts may have had it: parcels hold the first of a channel.
 
-        There may be several of them, of which one was in flight and the others not yet written down.
+        There may be several of them, of which one was in flight and the others not yet written down. Those
+        took room from us, so it may have read further than we do at first.
         """
         if self._inherited is None:
-            return False
-        self._inherited[entry.webhook, entry.channel] += 1
-        most = MOST_OWED + self._shared.batch_events
-        return self._inherited[entry.webhook, entry.channel] <= most
+            return pending.position <= self._inherited_to
+        place = (pending.entry.webhook, pending.entry.channel)
+        self._inherited[place] += 1
+        return self._inherited[place] <= MOST_OWED + self._shared.batch_events
 
     # Sending
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from pusher_server.app import EVENT_IDS_HEADER
+from pusher_server.webhooks import target_queue
 from pusher_server.webhooks.delivery import LEASE, POLL
 from pusher_server.webhooks.target_queue import WIDTH
 from tests.unit.webhooks.world import EPOCH, Post, World, an_app, hook, randomly, simulate
@@ -488,6 +489,50 @@ def test_what_was_delivered_and_not_written_down_before_a_kill_is_not_undone() -
         world.outbox.finish = finish  # type: ignore[method-assign]
         (went,) = await world.append(app, "room", kind="channel_vacated")
         world.deliverer("next")
+        await world.drained()
+        assert went in world.targets.accepted_ids(target.url)
+
+    simulate(play)
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+def test_what_an_earlier_claim_has_read_further_on_is_not_undone(
+    monkeypatch: pytest.MonkeyPatch, *, is_claimed: bool
+) -> None:
+    """What it had delivered and not written down takes room from the next claim, which reads less far."""
+    monkeypatch.setattr(target_queue, "ROOM", 11_000)  # of ten entries
+
+    async def play() -> None:
+        target = hook("a")
+        app = an_app("1", target)
+        world = World(app)
+        takes = {"e1", "e2", "e3", "e4", "e5", "e6", "e16"}
+        world.targets.behaviour = lambda post: (200 if takes.issuperset(post.ids) else 503, 0.0)
+        killed = world.deliverer("killed")
+        finish = world.outbox.finish
+
+        async def hanging(app_id: str, positions: Sequence[str]) -> None:
+            await asyncio.sleep(1_000.0)
+
+        world.outbox.finish = hanging  # type: ignore[method-assign]
+        await world.append(app, *(f"c{number}" for number in range(1, 18)))
+        await asyncio.sleep(3.0)
+        assert "e16" in world.targets.accepted_ids(target.url)
+        for lane in killed._lanes.values():
+            lane.cancel()
+        for task in killed._tasks:
+            task.cancel()
+        world.outbox.finish = finish  # type: ignore[method-assign]
+        if is_claimed:
+            takes.clear()
+            await asyncio.sleep(LEASE + 1)
+            world.deliverer("next")
+            await asyncio.sleep(3.0)
+            assert world.outbox.left_out["1"][0] == "next"
+        (went,) = await world.append(app, "c16", kind="channel_vacated")
+        if not is_claimed:
+            world.deliverer("next")
+        world.targets.behaviour = lambda post: (200, 0.0)
         await world.drained()
         assert went in world.targets.accepted_ids(target.url)
 
