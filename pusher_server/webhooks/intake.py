@@ -19,7 +19,7 @@ from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import AppProvider
 from pusher_server.signals import ClientEventSent, Settled, Signal
 from pusher_server.webhooks import crowding
-from pusher_server.webhooks.deciding import decision_of
+from pusher_server.webhooks.deciding import decision_of, presence_of
 from pusher_server.webhooks.numbers import Numbers
 from pusher_server.webhooks.outbox import Appended, Decision, Outbox, OutboxUnavailable, Presence
 from pusher_server.webhooks.undoing import Subject, subject_of
@@ -142,6 +142,8 @@ class Intake:
         self._last += 1
         if isinstance(waiting, Decision):
             waiting = self._undone(waiting)
+        else:
+            self._keep_before(waiting)
         self._waiting[self._last] = waiting
         self._bytes += _cost(waiting)
         if self._bytes > MOST_BYTES:
@@ -173,6 +175,12 @@ class Intake:
         if key is not None and self._undoable.pop(key, None) is None:
             self._undoable[key] = self._last  # of two comings in a row neither can be undone
         return decision
+
+    def _keep_before(self, undecided: _Undecided) -> None:
+        """Nothing is undone across what has to be looked up: nobody knows yet which webhooks want it."""
+        presence = presence_of(undecided.signal)[0]
+        if presence is not None:
+            self._undoable.pop(presence, None)
 
     def _take_out(self, number: int) -> Decision | _Undecided | None:
         """It waits no longer; None if it was dropped meanwhile."""

@@ -151,6 +151,28 @@ def test_what_is_undone_while_an_app_is_looked_up_is_not_kept() -> None:
     simulate(play)
 
 
+def test_a_coming_is_not_undone_across_a_leave_that_has_to_be_looked_up() -> None:
+    """The last client is gone when its leave is announced, so the app is not in use on this node by then."""
+
+    async def play() -> None:
+        scene = Scene(APP)
+        scene.outbox.trouble = "away"
+        scene.intake.observe(ChannelOccupied(app_id="1", channel="room"))
+        del scene.in_use["1"]
+        scene.intake.observe(ChannelVacated(app_id="1", channel="room"))
+        scene.intake.observe(ChannelOccupied(app_id="1", channel="room"))
+        scene.in_use["1"] = APP
+        scene.intake.observe(ChannelVacated(app_id="1", channel="room"))
+        await asyncio.sleep(1.0)
+        scene.outbox.trouble = ""
+        await scene.intake.kept()
+        kept = [each for each in scene.outbox.appended[-1] if not each.only_if_believed]
+        told = [subject_of(entry).kind for each in kept for entry in each.entries]
+        assert told == ["channel_occupied", "channel_vacated"] * 2
+
+    simulate(play)
+
+
 def test_while_the_outbox_is_away_events_wait_and_it_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
