@@ -85,6 +85,8 @@ class Intake:
         self._waiting: dict[int, Decision | _Undecided] = {}
         #: Of it what can be undone and was not yet handed to the outbox, which may have it even if it said no.
         self._undoable: dict[_Key, int] = {}
+        #: What the outbox is being given.
+        self._in_hand: Collection[int] = ()
         self._last = 0
         self._bytes = 0
         self._keeping: asyncio.Task[None] | None = None
@@ -201,6 +203,7 @@ class Intake:
         found = (
             crowding.Waiting(number, each.app_id, *_place_of(each), _cost(each))
             for number, each in self._waiting.items()
+            if number not in self._in_hand
         )
         excess = self._bytes - MOST_BYTES + int(MOST_BYTES * _FREED)
         for number in crowding.to_drop(found, excess):
@@ -243,18 +246,23 @@ class Intake:
 
     async def _keep_some(self) -> bool:
         """Append a batch. False when some of it has to wait for the apps. Raises OutboxUnavailable."""
-        batch = await self._decided()
+        found = await self._decided()
+        batch = {number: each for number, each in found.items() if number in self._waiting}
         decisions = [each for each in batch.values() if each is not None]
         if decisions:
-            outbox = await self._outbox()
-            self._count(await outbox.append(decisions))
+            self._in_hand = batch.keys()
+            try:
+                outbox = await self._outbox()
+                self._count(await outbox.append(decisions))
+            finally:
+                self._in_hand = ()
             self._note_problem(None)
         for number in batch:
             self._take_out(number)
         self._release()
         if decisions:
             self._on_kept({each.app_id for each in decisions})
-        return bool(batch)
+        return bool(found)
 
     async def _decided(self) -> dict[int, Decision | None]:
         """The next of what waits, by number; None: nobody wants it. Without apps that cannot be looked up."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pytest
 from msgspec import structs
@@ -18,7 +18,7 @@ from pusher_server.signals import (
 from pusher_server.webhooks import intake as module
 from pusher_server.webhooks.intake import Intake
 from pusher_server.webhooks.numbers import Numbers
-from pusher_server.webhooks.outbox import Decision, Outbox, OutboxUnavailable
+from pusher_server.webhooks.outbox import Appended, Decision, Outbox, OutboxUnavailable
 from pusher_server.webhooks.undoing import subject_of
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
 from tests.unit.webhooks.world import EPOCH, Apps, an_app, hook, simulate
@@ -258,6 +258,31 @@ def test_what_fits_into_memory_no_more_is_dropped_of_the_heaviest_and_counted(
         simulate(play)
     (line,) = (record.message for record in caplog.records if "were dropped" in record.message)
     assert line.endswith("no more fit into memory, and the outbox does not take them (away)")
+
+
+def test_what_the_outbox_is_about_to_keep_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be counted as lost, and arrive."""
+    monkeypatch.setattr(module, "MOST_BYTES", 100_000)
+
+    async def play() -> None:
+        scene = Scene(APP)
+        append, may_go_on = scene.outbox.append, asyncio.Event()
+
+        async def slow(decisions: Sequence[Decision]) -> Appended:
+            await may_go_on.wait()
+            return await append(decisions)
+
+        scene.outbox.append = slow  # type: ignore[method-assign]
+        for _ in range(3):
+            scene.intake.observe(client_event("flooded"))
+        await asyncio.sleep(1.0)
+        for _ in range(50):
+            scene.intake.observe(client_event("flooded"))
+        may_go_on.set()
+        await scene.intake.kept()
+        assert scene.channels.count("flooded") + scene.numbers.of("1").dropped_in_memory == 53
+
+    simulate(play)
 
 
 def test_memory_is_counted_in_bytes_whatever_they_are_in(monkeypatch: pytest.MonkeyPatch) -> None:
