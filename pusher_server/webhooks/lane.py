@@ -184,7 +184,7 @@ class Lane:
         self._more = self._more or not is_last
         if not page and self._read_to and not self._here:
             # The outbox may have begun anew, with earlier positions if a clock was set back.
-            self._read_to, self._inherited_to, self._more = "", "", True
+            self._read_to, self._more = "", True
         for pending in page:
             webhook_id = pending.entry.webhook
             target = self._targets.get(webhook_id)
