@@ -228,3 +228,9 @@ class Acceptor:
         except asyncio.CancelledError:
             protocol.left()
             raise
+
+
+def address_of(transport: asyncio.BaseTransport, end: str) -> tuple[str, int] | None:
+    """Host and port of `"peername"` or `"sockname"`; none of a Unix socket, or of what is gone already."""
+    address = transport.get_extra_info(end)
+    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None

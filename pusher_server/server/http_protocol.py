@@ -21,6 +21,7 @@ from pusher_server.http_api.api import Admission
 from pusher_server.http_api.asgi import ApiApplication, join
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead, body_length
 from pusher_server.http_api.responses import CLOSE, ApiResponse
+from pusher_server.server.accepting import address_of
 from pusher_server.server.address_limits import Entrance, Visit
 from pusher_server.server.bounded_protocol import BoundedProtocol
 from pusher_server.server.file_reserve import FileReserve
@@ -42,12 +43,6 @@ from pusher_server.websocket.handshake import HandshakeRefused, Upgrade, accept,
 _REFUSED_SECONDS = 2.0
 #: A larger body goes the ordinary way, which stops reading while it waits.
 _SHORT_WAY_BYTES = 1_048_576
-
-
-def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
-    """One end of the connection; none of a Unix socket."""
-    address = transport.get_extra_info(name)
-    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
 
 
 class HttpProtocol(BoundedProtocol):
@@ -89,8 +84,8 @@ class HttpProtocol(BoundedProtocol):
         self.connections.add(self)
         self.transport = transport
         self.flow = PacedFlow(transport, self._go_on)
-        self.server = _address(transport, "sockname")
-        self.client = _address(transport, "peername")
+        self.server = address_of(transport, "sockname")
+        self.client = address_of(transport, "peername")
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         if self.scheme == "https":
             self.layered()
@@ -193,7 +188,7 @@ class HttpProtocol(BoundedProtocol):
         verdict = self._judge(headers, length)
         if verdict is not None and self._takes_short_way(verdict, length):
             self._verdict = verdict
-        elif isinstance(verdict, ApiResponse) and self._is_last(length):
+        elif isinstance(verdict, ApiResponse) and self._is_too_much(length):
             self._write(verdict, keep_alive=False)
             self.linger()
             raise ValueError("the body is not wanted")  # ends the parsing
@@ -302,10 +297,14 @@ class HttpProtocol(BoundedProtocol):
         return without_offer(method, self.url, version, self.headers)
 
     def _is_at_once(self) -> bool:
-        """Whether an answer may be written now: nothing before it waits, and nobody wants a line about it."""
-        if self.access_log or self.flow.write_paused:
+        """Whether an answer with a body may be written now: nothing before it waits, no log wants a line."""
+        if self.access_log or self.flow.write_paused or self.parser.get_method() == b"HEAD":
             return False
         return self.cycle is None or self.cycle.response_complete
+
+    def _is_too_much(self, length: int | None) -> bool:
+        """Whether the body is too large to be dropped, so that its refusal ends the connection."""
+        return length is not None and length > UNWANTED_BODY_BYTES and self._is_at_once()
 
     def _takes_short_way(self, verdict: Admission | ApiResponse, length: int | None) -> bool:
         """A publication of known, moderate length, and nothing before it waits for its answer.
@@ -317,19 +316,9 @@ class HttpProtocol(BoundedProtocol):
         if isinstance(verdict, Admission):
             if not verdict.target.route.is_publication or length > self._short_way_bytes:
                 return False
-        elif (
-            length > UNWANTED_BODY_BYTES
-            or CLOSE in verdict.headers
-            or self.parser.get_method() == b"HEAD"
-        ):
+        elif length > UNWANTED_BODY_BYTES or CLOSE in verdict.headers:
             return False
         return self.parser.get_http_version() == "1.1" and not self.expect_100_continue
-
-    def _is_last(self, length: int | None) -> bool:
-        """Whether a refused request ends the connection at once: its body is too large to be dropped."""
-        if length is None or length <= UNWANTED_BODY_BYTES or self.parser.get_method() == b"HEAD":
-            return False
-        return self._is_at_once()
 
     def _respond(self, response: ApiResponse) -> None:
         """Answer; the connection stays as long as the client wants it."""

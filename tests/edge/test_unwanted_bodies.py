@@ -112,6 +112,18 @@ async def test_a_small_body_that_waits_for_leave_gets_it(address: Address) -> No
             assert (await client.answer()).status == 401
 
 
+async def test_nobody_is_told_to_continue_behind_a_refusal(tmp_path: Path) -> None:
+    """The body is broken before the application has asked for it; then our half of the connection ends."""
+    async with serving(tmp_path) as inside, wire.opened(inside.address) as client:
+        head = wire.request(
+            EVENTS, method="POST", Transfer_Encoding="chunked", Expect="100-continue"
+        )
+        await client.send(head + b"no size\r\n")
+        assert (await client.answer()).status == 400
+        await client.expect_end()
+        await wire.until(lambda: not inside.uvicorn.server_state.tasks)
+
+
 async def test_what_is_wrong_with_the_body_comes_after_the_signature(address: Address) -> None:
     """The order of the checks, as it was: the signature, then the digest."""
     async with wire.opened(address) as client:

@@ -220,6 +220,7 @@ def in_a_loop(test: Callable[[], None]) -> list[dict[str, Any]]:
 @given(FRAMES)
 @example(frame(ANSWER, b"\xa1\xff"))
 @example(event_frame(b"\xff", b"x"))
+@example(frame(REFUSAL, b"") + event_frame(b"\xff", b"x"))
 def test_a_worker_survives_what_the_bus_says(said: bytes) -> None:
     """The connection ends at the worst, and open questions fail."""
 

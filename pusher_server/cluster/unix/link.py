@@ -158,7 +158,7 @@ class _Stream(asyncio.Protocol):
         #: Open answers with their decoders, the oldest first.
         self._open: deque[tuple[asyncio.Future[Any], Callable[[memoryview], Any]]] = deque()
         #: For each answer whose waiters have not run yet: the pushes behind it, which must not overtake them.
-        self._behind: deque[list[tuple[bytes, bytes]]] = deque()
+        self._behind: deque[list[tuple[str, bytes]]] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
@@ -191,11 +191,12 @@ class _Stream(asyncio.Protocol):
             self.end(f"the bus does not speak our language: {error}")
 
     def _on_event(self, chunk: bytes, start: int, end: int) -> None:
-        address, body = event_address(chunk, start, end)
+        octets, body = event_address(chunk, start, end)
+        address = octets.decode()
         if self._behind:
             self._behind[-1].append((address, chunk[body:end]))
         else:
-            self._link.pushed(address.decode(), chunk[body:end])
+            self._link.pushed(address, chunk[body:end])
 
     def _on_answer(self, chunk: bytes, start: int, end: int) -> None:
         kind = chunk[start + KIND_AT]
@@ -220,7 +221,7 @@ class _Stream(asyncio.Protocol):
         for address, body in self._behind.popleft():
             if self.ended:
                 return
-            self._link.pushed(address.decode(), body)
+            self._link.pushed(address, body)
 
     def call(self, command: Command[R]) -> "asyncio.Future[R]":
         """Send it; the answer."""
