@@ -2,7 +2,8 @@
 
 The system's look-up (`getaddrinfo`) blocks a thread and cannot be cancelled. Event loops give it a few
 threads that everything shares, so four names that hang stop all others (libuv's pool has four). A `Resolver`
-has threads of its own, asks for each name once at a time, and remembers the answer for a moment.
+has threads of its own, asks for each name once at a time, and remembers the answer for a moment. Names that
+were answered before wait for no others, however many of these hang.
 """
 
 import asyncio
@@ -12,20 +13,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from typing import TypeVar
 
 #: Seconds for which addresses are remembered, and for which it is remembered that there are none.
 FOUND_FOR, FAILED_FOR = 10.0, 2.0
 #: Seconds that a look-up may take. Later ones of the name fail at once until the system has answered.
 PATIENCE = 5.0
-#: Look-ups that run at a time, without those that have lost our patience.
+#: Look-ups that run at a time, without those that have lost our patience. Both bounds are for names that were
+#: answered before, and once more for all others.
 MOST_ACTIVE = 32
 #: Look-ups that run, wait to run, or have lost our patience: each of the last holds a thread.
 MOST_UNDER_WAY = 256
-#: Names that are remembered.
+#: Names that are remembered: what they are, and that they answer.
 MOST_REMEMBERED = 1_000
 #: Addresses of a name that are used.
 MOST_ADDRESSES = 16
 
+V = TypeVar("V")
 LookUp = Callable[[str], Sequence[str]]
 
 
@@ -39,15 +43,29 @@ def system_look_up(host: str) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
+class _Lane:
+    """Look-ups that wait for each other: how many run, how many are under way, and names without a thread."""
+
+    __slots__ = ("active", "queue", "under_way")
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.under_way = 0
+        self.queue: deque[str] = deque()
+
+
 class _Running:
     """A look-up that was begun, and the future that all who asked wait for.
 
     `timer` runs once it has a thread.
     """
 
-    __slots__ = ("answer", "is_overdue", "timer")
+    __slots__ = ("answer", "is_overdue", "lane", "timer")
 
-    def __init__(self, answer: "asyncio.Future[tuple[str, ...] | NameNotResolved]") -> None:
+    def __init__(
+        self, lane: _Lane, answer: "asyncio.Future[tuple[str, ...] | NameNotResolved]"
+    ) -> None:
+        self.lane = lane
         self.answer = answer
         self.is_overdue = False
         self.timer: asyncio.TimerHandle | None = None
@@ -74,9 +92,10 @@ class Resolver:
         #: By name, until when it holds and what it is; the oldest first.
         self._remembered: dict[str, tuple[float, tuple[str, ...] | NameNotResolved]] = {}
         self._under_way: dict[str, _Running] = {}
-        #: Those of them that have no thread yet.
-        self._queue: deque[str] = deque()
-        self._active = 0
+        #: Names that were answered in time; the oldest first.
+        self._answering: dict[str, None] = {}
+        #: Of the look-ups under way those of such names, and all others.
+        self._good, self._others = _Lane(), _Lane()
 
     async def addresses(self, host: str) -> tuple[str, ...]:
         """The host's addresses, the preferred one first; a literal address is its own.
@@ -105,40 +124,49 @@ class Resolver:
         """The look-up of this name that is under way, begun if there is none. Raises NameNotResolved."""
         running = self._under_way.get(host)
         if running is None:
-            if len(self._under_way) >= MOST_UNDER_WAY:
+            lane = self._good if host in self._answering else self._others
+            if lane.under_way >= MOST_UNDER_WAY:
                 raise NameNotResolved(
                     f"{MOST_UNDER_WAY} other host names are being looked up and do not come back;"
                     " check the machine's name servers"
                 )
-            running = self._under_way[host] = _Running(asyncio.get_running_loop().create_future())
-            self._queue.append(host)
-            self._begin()
+            running = _Running(lane, asyncio.get_running_loop().create_future())
+            self._under_way[host] = running
+            lane.under_way += 1
+            lane.queue.append(host)
+            self._begin(lane)
         return running
 
-    def _begin(self) -> None:
+    def _begin(self, lane: _Lane) -> None:
         """Give threads to those that wait, as far as there are any."""
         loop = asyncio.get_running_loop()
-        while self._queue and self._active < MOST_ACTIVE:
-            host = self._queue.popleft()
+        while lane.queue and lane.active < MOST_ACTIVE:
+            host = lane.queue.popleft()
             running = self._under_way[host]
-            self._active += 1
+            lane.active += 1
             running.timer = loop.call_later(self._patience, self._lose_patience, host, running)
             # No pool: the interpreter waits at its end for a pool's threads, and these may hang.
-            threading.Thread(
+            thread = threading.Thread(
                 target=self._run, args=(loop, host), name="name look-up", daemon=True
-            ).start()
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # their number may be limited
+                told = NameNotResolved("no thread could be begun to resolve its host's name")
+                loop.call_soon(self._answered, host, told)
 
     def _lose_patience(self, host: str, running: _Running) -> None:
         """The system has not answered: those who wait hear it, and the next name has its turn."""
         running.is_overdue = True
-        self._active -= 1
+        running.lane.active -= 1
+        self._answering.pop(host, None)
         running.answer.set_result(
             NameNotResolved(
                 f"its host's name was not resolved within {self._patience:g} s; check the machine's"
                 " name servers"
             )
         )
-        self._begin()
+        self._begin(running.lane)
 
     def _run(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
         """In a thread of its own."""
@@ -156,18 +184,26 @@ class Resolver:
 
     def _answered(self, host: str, told: tuple[str, ...] | NameNotResolved) -> None:
         running = self._under_way.pop(host)
+        running.lane.under_way -= 1
         if running.timer is not None:
             running.timer.cancel()
         if not running.is_overdue:
-            self._active -= 1
+            running.lane.active -= 1
             running.answer.set_result(told)
+            _remember(self._answering, host, None)
         holds = FAILED_FOR if isinstance(told, NameNotResolved) else self._found_for
         self._remembered.pop(host, None)
         if holds > 0:
-            if len(self._remembered) >= MOST_REMEMBERED:
-                del self._remembered[next(iter(self._remembered))]
-            self._remembered[host] = (self._clock() + holds, told)
-        self._begin()
+            _remember(self._remembered, host, (self._clock() + holds, told))
+        self._begin(running.lane)
+
+
+def _remember(names: dict[str, V], host: str, what: V) -> None:
+    """As the newest, instead of the oldest where there are too many."""
+    names.pop(host, None)
+    if len(names) >= MOST_REMEMBERED:
+        del names[next(iter(names))]
+    names[host] = what
 
 
 def _unknown() -> NameNotResolved:

@@ -14,6 +14,7 @@ budget is ended and has failed.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -186,7 +187,9 @@ class Record:
         self._path = path
         self._tree = tree
         self.passed: set[str] = set()
-        if path.exists():
+        with contextlib.suppress(
+            FileNotFoundError, ValueError
+        ):  # a run may have been cut short in writing it
             kept = json.loads(path.read_text())
             if kept["tree"] == tree:
                 self.passed = set(kept["passed"])

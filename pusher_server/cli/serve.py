@@ -111,7 +111,7 @@ def _explain_reach(config: "Config") -> None:
     from pusher_server.webhooks.denied_networks import DeniedNetworks
 
     denied = DeniedNetworks(config.webhooks.denied_networks)
-    open_ones = [each for each in _PRIVATE if each.partition("/")[0] not in denied]
+    open_ones = [each for each in _PRIVATE if not denied.cover(each)]
     if open_ones:
         logger.info(
             "webhooks of the database's apps may go anywhere but to webhooks.denied_networks; to close"

@@ -31,7 +31,7 @@ def decision_of(signal: Signal, app: App, event_id: str, at: float) -> Decision 
     event = event_of(signal)
     if event is None:
         return None
-    presence, held = _presence_of(signal)
+    presence, held = presence_of(signal)
     wanted = targets(app.webhooks, event)
     if not wanted and (presence is None or not _wants_opposite(app, event)):
         return None
@@ -48,7 +48,7 @@ def decision_of(signal: Signal, app: App, event_id: str, at: float) -> Decision 
     )
 
 
-def _presence_of(signal: Signal) -> tuple[Presence | None, bool]:
+def presence_of(signal: Signal) -> tuple[Presence | None, bool]:
     """Who came or went, and whether it came."""
     match signal:
         case ChannelOccupied(app_id=app_id, channel=channel):

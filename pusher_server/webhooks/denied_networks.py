@@ -44,9 +44,17 @@ class DeniedNetworks:
         return bool(self._networks)
 
     def __contains__(self, address: str) -> bool:
-        """Whether one of the networks has this address, in any of its forms."""
-        forms = set(forms_of(ip_address(address)))
+        """Whether one of the networks has this address, in any of its forms and on whatever interface."""
+        forms = set(forms_of(ip_address(address.partition("%")[0])))
         return any(each in network for network in self._networks for each in forms)
+
+    def cover(self, network: str) -> bool:
+        """Whether a single one of the networks has all of this one."""
+        wanted = _network(network)
+        return any(
+            wanted.version == each.version and wanted.subnet_of(each)  # type: ignore[arg-type] # the same
+            for each in self._networks
+        )
 
 
 def forms_of(address: Address) -> Iterator[Address]:

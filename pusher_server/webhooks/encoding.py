@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from pusher_server.webhooks.outbox import Attempt, Entry
 
 VERSION = 1
-#: Characters of an event that the delivery log keeps whole, and of each of its texts if it is longer.
+#: Characters of an event that the delivery log keeps whole, and of each of its values if it is longer.
 _WHOLE_EVENT, _CUT_TEXT = 1_000, 200
 
 T = TypeVar("T")
@@ -55,19 +55,19 @@ def decode_attempt(data: bytes) -> Attempt | None:
 
 
 def shortened(event: str) -> str:
-    """The event, with its long texts cut if it is long as a whole."""
+    """The event, with its long values cut if it is long as a whole; one that is no text becomes its JSON."""
     if len(event) <= _WHOLE_EVENT:
         return event
     try:
         fields = msgspec.json.decode(event, type=dict[str, object])
     except msgspec.DecodeError:
         return event[:_WHOLE_EVENT]
-    cut = {name: _cut(value) if isinstance(value, str) else value for name, value in fields.items()}
-    return msgspec.json.encode(cut).decode()
+    return msgspec.json.encode({name: _cut(value) for name, value in fields.items()}).decode()
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _CUT_TEXT else text[:_CUT_TEXT] + "…"
+def _cut(value: object) -> object:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if len(text) <= _CUT_TEXT else text[:_CUT_TEXT] + "…"
 
 
 def _decode(data: bytes, kind: type[T]) -> T | None:

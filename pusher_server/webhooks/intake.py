@@ -19,7 +19,7 @@ from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import AppProvider
 from pusher_server.signals import ClientEventSent, Settled, Signal
 from pusher_server.webhooks import crowding
-from pusher_server.webhooks.deciding import decision_of
+from pusher_server.webhooks.deciding import decision_of, presence_of
 from pusher_server.webhooks.numbers import Numbers
 from pusher_server.webhooks.outbox import Appended, Decision, Outbox, OutboxUnavailable, Presence
 from pusher_server.webhooks.undoing import Subject, subject_of
@@ -85,6 +85,8 @@ class Intake:
         self._waiting: dict[int, Decision | _Undecided] = {}
         #: Of it what can be undone and was not yet handed to the outbox, which may have it even if it said no.
         self._undoable: dict[_Key, int] = {}
+        #: What the outbox is being given.
+        self._in_hand: Collection[int] = ()
         self._last = 0
         self._bytes = 0
         self._keeping: asyncio.Task[None] | None = None
@@ -142,6 +144,8 @@ class Intake:
         self._last += 1
         if isinstance(waiting, Decision):
             waiting = self._undone(waiting)
+        else:
+            self._keep_before(waiting)
         self._waiting[self._last] = waiting
         self._bytes += _cost(waiting)
         if self._bytes > MOST_BYTES:
@@ -174,6 +178,12 @@ class Intake:
             self._undoable[key] = self._last  # of two comings in a row neither can be undone
         return decision
 
+    def _keep_before(self, undecided: _Undecided) -> None:
+        """Nothing is undone across what has to be looked up: nobody knows yet which webhooks want it."""
+        presence = presence_of(undecided.signal)[0]
+        if presence is not None:
+            self._undoable.pop(presence, None)
+
     def _take_out(self, number: int) -> Decision | _Undecided | None:
         """It waits no longer; None if it was dropped meanwhile."""
         gone = self._waiting.pop(number, None)
@@ -193,6 +203,7 @@ class Intake:
         found = (
             crowding.Waiting(number, each.app_id, *_place_of(each), _cost(each))
             for number, each in self._waiting.items()
+            if number not in self._in_hand
         )
         excess = self._bytes - MOST_BYTES + int(MOST_BYTES * _FREED)
         for number in crowding.to_drop(found, excess):
@@ -235,18 +246,23 @@ class Intake:
 
     async def _keep_some(self) -> bool:
         """Append a batch. False when some of it has to wait for the apps. Raises OutboxUnavailable."""
-        batch = await self._decided()
+        found = await self._decided()
+        batch = {number: each for number, each in found.items() if number in self._waiting}
         decisions = [each for each in batch.values() if each is not None]
         if decisions:
-            outbox = await self._outbox()
-            self._count(await outbox.append(decisions))
+            self._in_hand = batch.keys()
+            try:
+                outbox = await self._outbox()
+                self._count(await outbox.append(decisions))
+            finally:
+                self._in_hand = ()
             self._note_problem(None)
         for number in batch:
             self._take_out(number)
         self._release()
         if decisions:
             self._on_kept({each.app_id for each in decisions})
-        return bool(batch)
+        return bool(found)
 
     async def _decided(self) -> dict[int, Decision | None]:
         """The next of what waits, by number; None: nobody wants it. Without apps that cannot be looked up."""
@@ -255,8 +271,8 @@ class Intake:
         for number, waiting in list(self._waiting.items()):
             if len(found) == AT_ONCE:
                 break
-            if waiting.app_id in stuck:
-                continue
+            if waiting.app_id in stuck or number not in self._waiting:
+                continue  # it may have been undone or dropped while an app was looked up
             if isinstance(waiting, Decision):
                 self._forget(number, waiting)
                 found[number] = waiting

@@ -14,7 +14,8 @@ from collections import Counter
 from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.webhooks.flight import Delivering, Flight, webhook_of, why_unwanted
-from pusher_server.webhooks.outbox import Entry, OutboxUnavailable, Pending
+from pusher_server.webhooks.ledger import MOST_OWED
+from pusher_server.webhooks.outbox import OutboxUnavailable, Pending
 from pusher_server.webhooks.target_queue import Pace, Parcel, TargetQueue
 
 logger = logging.getLogger("pusher_server.webhooks")
@@ -48,8 +49,8 @@ class Lane:
         self.app_id = app_id
         self._worker = worker
         self._told = told
-        #: By webhook, what the outbox knows to be left out.
-        self._left_out: dict[str, str] = {}
+        #: Webhooks of which the outbox knows that something is left out.
+        self._left_out: set[str] = set()
         #: When this process last appended something.
         self.woken_at = float("-inf")
         self._shared = shared
@@ -59,6 +60,8 @@ class Lane:
         self._here: set[str] = set()
         #: Until everything that waited at the claim is read: by webhook and channel, how many were.
         self._inherited: Counter[tuple[str, str]] | None = Counter()
+        #: The last position of it.
+        self._inherited_to = ""
         #: Everything up to this position was read; whether there may be more.
         self._read_to = ""
         self._more = True
@@ -191,26 +194,26 @@ class Lane:
             if target.resume_after is None and not self._take(app, target, pending):
                 target.resume_after = self._read_to
             self._read_to = pending.position
-        if is_last:
-            self._inherited = None
+        if is_last and self._inherited is not None:
+            self._inherited, self._inherited_to = None, self._read_to
 
     async def _tell_left_out(self) -> None:
-        """The outbox hears from where on nothing was read, once for each webhook: `take` changes it."""
+        """The outbox hears from where on nothing was read, when one more webhook has such; `take` moves it."""
         now = {
-            webhook_id: self._left_out.get(webhook_id, target.resume_after)
+            webhook_id: max(target.resume_after, self._inherited_to)
             for webhook_id, target in self._targets.items()
             if target.resume_after is not None
         }
-        if now.keys() - self._left_out.keys():
+        if now.keys() - self._left_out:
             self._told.add(self.app_id)
             await self._shared.outbox.leave_out(self._worker, self.app_id, now)
-            self._left_out = now
+            self._left_out = set(now)
 
     async def _resume(self, app: App | None, webhook_id: str, target: _Target) -> None:
         before = target.resume_after or ""
         page = await self._shared.outbox.take(self._worker, self.app_id, webhook_id, before, PAGE)
         if len(page) < PAGE:
-            self._left_out.pop(webhook_id, None)
+            self._left_out.discard(webhook_id)
         for pending in page:
             if pending.entry.webhook == webhook_id and not self._take(app, target, pending):
                 target.resume_after = before
@@ -228,7 +231,7 @@ class Lane:
             self._shared.numbers.of(self.app_id).unwanted += 1
             self._shared.log.unwanted(self.app_id, entry.webhook, 1, why_unwanted(app))
             return True
-        sent = self._may_have_been_sent(entry)
+        sent = self._may_have_been_sent(pending)
         if not target.queue.offer(pending, self._loop.time(), may_have_been_sent=sent):
             return False
         self._here.add(position)
@@ -239,12 +242,17 @@ class Lane:
             self._shared.ledger.finish(self.app_id, undone)
         return True
 
-    def _may_have_been_sent(self, entry: Entry) -> bool:
-        """Whether an earlier claim's last attempt may have had it: a parcel holds the first of a channel."""
+    def _may_have_been_sent(self, pending: Pending) -> bool:
+        """Whether an earlier claim's last attempts may have had it: parcels hold the first of a channel.
+
+        There may be several of them, of which one was in flight and the others not yet written down. Those
+        took room from us, so it may have read further than we do at first.
+        """
         if self._inherited is None:
-            return False
-        self._inherited[entry.webhook, entry.channel] += 1
-        return self._inherited[entry.webhook, entry.channel] <= self._shared.batch_events
+            return pending.position <= self._inherited_to
+        place = (pending.entry.webhook, pending.entry.channel)
+        self._inherited[place] += 1
+        return self._inherited[place] <= MOST_OWED + self._shared.batch_events
 
     # Sending
 

@@ -1,7 +1,7 @@
 """How many requests are open at a time, shared between apps so that none takes what the others need.
 
 An app may have as many as are free beside them (Choudhury and Hahne's dynamic threshold with a factor of 1):
-one alone half of all, each of two a third, and so on. So there is always a slot for an app that has none.
+one alone half of all, each of two a third, and so on. An app that has none is given the next one that is free.
 """
 
 import asyncio

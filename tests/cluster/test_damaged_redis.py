@@ -85,7 +85,7 @@ def dead_holder(redis: RedisServer, room: str, other: str) -> None:
 
 def numbers_of_the_world(redis: RedisServer, room: str, other: str) -> None:
     """What scripts calculate with."""
-    for name in ("heard", "floor", "tick", "unsure_until"):
+    for name in ("heard", "floor", "tick", "unsure_until", "seq"):
         put(redis, "HSET", f"{BASE}:world", name, "6e666666666x")
     put(redis, "HSET", f"{BASE}:versions", f"members:{MAIN.app_id}:{room}", "many")
 

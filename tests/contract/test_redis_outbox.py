@@ -48,6 +48,22 @@ async def waiting(outbox: RedisOutbox) -> list[str]:
     return [each.entry.id for each in await outbox.pending("1", "", 1_000)]
 
 
+async def test_a_bound_that_was_lowered_is_reached_in_steps(server: RedisServer) -> None:
+    """One script for all of it would keep Redis from everything else for seconds."""
+    settings = RedisSettings(url=f"redis://{server.address}/3")
+    async with opened(settings) as outbox:
+        for start in range(0, 6_000, 500):
+            await outbox.append([decided(number) for number in range(start, start + 500)])
+    small = RedisOutbox(settings, "Redis", waiting=100)
+    gone = []
+    while (await small.backlog())["1"].pending > 100:
+        gone.append((await small.append([decided(6_000 + len(gone))])).crowded_out["1"])
+        assert 1 < gone[-1] <= 1_100
+    assert 6 <= len(gone) <= 8
+    assert (await small.append([decided(9_000)])).crowded_out == {"1": 1}
+    await small.close()
+
+
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # connections cut in TLS

@@ -130,6 +130,44 @@ async def test_threads_are_bounded(names: Names, monkeypatch: pytest.MonkeyPatch
     assert await resolver.addresses("a.example")
 
 
+async def test_a_crowd_of_names_that_hang_delays_no_name_that_is_known_to_answer(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names are tenants' own words: somebody may write hundreds that hang, and again when they are given up."""
+    monkeypatch.setattr(resolving, "MOST_ACTIVE", 8)
+    monkeypatch.setattr(resolving, "MOST_UNDER_WAY", 64)
+    resolver = Resolver(names, patience=0.5, found_for=0.0)
+    await resolver.addresses("a.example")
+    hanging = [asyncio.create_task(resolver.addresses(f"hang-{each}")) for each in range(200)]
+    for _ in range(20):
+        async with asyncio.timeout(0.25):
+            assert await resolver.addresses("a.example") == ("192.0.2.1", "192.0.2.2")
+        await asyncio.sleep(0.1)
+    assert any(each.done() for each in hanging)
+    for each in hanging:
+        each.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    assert len(names.asked) - 1 < 64, "hanging threads leave room for others"
+
+
+async def test_a_name_is_asked_for_again_when_there_was_no_thread_for_it(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their number may be limited, by a container for instance."""
+    now = 100.0
+    resolver = Resolver(names, clock=lambda: now)
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(NameNotResolved, match="no thread"):
+            await resolver.addresses("a.example")
+    now += resolving.FAILED_FOR
+    assert await resolver.addresses("a.example") == ("192.0.2.1", "192.0.2.2")
+
+
 async def test_who_gives_up_does_not_take_others_with_him(names: Names) -> None:
     resolver = Resolver(names)
     names.known["hang"] = ["192.0.2.3"]

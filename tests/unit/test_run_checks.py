@@ -112,6 +112,12 @@ def test_a_run_is_resumed_where_it_failed(
     assert "first ran" in capfd.readouterr().out
 
 
+def test_a_record_that_was_cut_short_is_none(tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    record.write_text('{"tree": "one", "pass')
+    assert run_checks.Record(record, "one").passed == set()
+
+
 def test_one_tier_can_be_run_alone(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,7 +59,8 @@ for argument = 6, #ARGV, 4 do
   end
 end
 
-local excess = waiting - most
+-- A bound that was lowered is reached within a few calls: each that goes takes 50 µs, in which Redis does nothing else.
+local excess = math.min(waiting - most, 1000 + 2 * (#ARGV - 5) / 4)
 if excess <= 0 then
   return {0, undone}
 end

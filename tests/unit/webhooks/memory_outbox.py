@@ -129,7 +129,7 @@ class MemoryOutbox(Outbox):
             if len(found) < limit:
                 left_out.pop(webhook, None)
             elif webhook in left_out:
-                left_out[webhook] = found[-1].position
+                left_out[webhook] = max(left_out[webhook], found[-1].position)
         return found
 
     async def finish(self, app_id: str, positions: Sequence[str]) -> None:

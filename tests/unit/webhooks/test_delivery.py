@@ -4,11 +4,12 @@ import asyncio
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from pusher_server.app import EVENT_IDS_HEADER
+from pusher_server.webhooks import target_queue
 from pusher_server.webhooks.delivery import LEASE, POLL
 from pusher_server.webhooks.target_queue import WIDTH
 from tests.unit.webhooks.world import EPOCH, Post, World, an_app, hook, randomly, simulate
@@ -418,6 +419,122 @@ def test_a_lane_that_begins_anew_takes_back_what_an_earlier_one_has_left_out() -
         await asyncio.sleep(3.0)
         assert taken[0] == {}
         assert len(taken) == 2, "and then what it leaves out itself"
+
+    simulate(play)
+
+
+def test_what_was_read_for_one_webhook_stays_so_when_another_is_left_out() -> None:
+    """Or its coming would be sent from the queue, and its going be undone in the outbox."""
+
+    async def play() -> None:
+        slow, hanging = hook("slow"), hook("hanging")
+        app = an_app("1", slow, hanging)
+        world = World(app)
+        world.targets.behaviour = lambda post: (200, 0.02 if post.url == slow.url else 60.0)
+        world.deliverer()
+        names = [f"c{number}" for number in range(4_000)]
+        await world.append(app, *names, to=[slow])
+        before = world.outbox.left_out.get("1")
+        while not before:
+            await asyncio.sleep(0.1)
+            before = world.outbox.left_out.get("1")
+        first = before[1][slow.id]
+        while world.outbox.left_out["1"][1][slow.id] == first:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.1)
+        await world.append(app, *(f"h{number}" for number in range(3_000)), to=[hanging])
+        async with asyncio.timeout(60.0):
+            while hanging.id not in world.outbox.left_out["1"][1]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await world.append(app, *names, to=[slow], kind="channel_vacated")
+        async with asyncio.timeout(600.0):
+            while any(each.webhook == slow.id for each in world.outbox.waiting["1"].values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.5)
+        told: dict[str, list[str]] = defaultdict(list)
+        for post in world.targets.accepted:
+            if post.url == slow.url:
+                for event in json.loads(post.body)["events"]:
+                    told[event["channel"]].append(event["name"])
+        wrong = {
+            name: told[name]
+            for name in names
+            if told[name] not in ([], ["channel_occupied", "channel_vacated"])
+        }
+        assert not wrong
+
+    simulate(play)
+
+
+def test_what_was_delivered_and_not_written_down_before_a_kill_is_not_undone() -> None:
+    """Several parcels of a channel may be so while the outbox's disk is slow."""
+
+    async def play() -> None:
+        target = hook("a", batch=True)
+        app = an_app("1", target)
+        world = World(app)
+        killed = world.deliverer("killed")
+        finish = world.outbox.finish
+
+        async def hanging(app_id: str, positions: Sequence[str]) -> None:
+            await asyncio.sleep(1_000.0)
+
+        world.outbox.finish = hanging  # type: ignore[method-assign]
+        await world.append(app, *["room"] * 350, kind="client_event")
+        (came,) = await world.append(app, "room")
+        await asyncio.sleep(2.0)
+        assert came in world.targets.accepted_ids(target.url)
+        for lane in killed._lanes.values():
+            lane.cancel()
+        for task in killed._tasks:
+            task.cancel()
+        world.outbox.finish = finish  # type: ignore[method-assign]
+        (went,) = await world.append(app, "room", kind="channel_vacated")
+        world.deliverer("next")
+        await world.drained()
+        assert went in world.targets.accepted_ids(target.url)
+
+    simulate(play)
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+def test_what_an_earlier_claim_has_read_further_on_is_not_undone(
+    monkeypatch: pytest.MonkeyPatch, *, is_claimed: bool
+) -> None:
+    """What it had delivered and not written down takes room from the next claim, which reads less far."""
+    monkeypatch.setattr(target_queue, "ROOM", 11_000)  # of ten entries
+
+    async def play() -> None:
+        target = hook("a")
+        app = an_app("1", target)
+        world = World(app)
+        takes = {"e1", "e2", "e3", "e4", "e5", "e6", "e16"}
+        world.targets.behaviour = lambda post: (200 if takes.issuperset(post.ids) else 503, 0.0)
+        killed = world.deliverer("killed")
+        finish = world.outbox.finish
+
+        async def hanging(app_id: str, positions: Sequence[str]) -> None:
+            await asyncio.sleep(1_000.0)
+
+        world.outbox.finish = hanging  # type: ignore[method-assign]
+        await world.append(app, *(f"c{number}" for number in range(1, 18)))
+        await asyncio.sleep(3.0)
+        assert "e16" in world.targets.accepted_ids(target.url)
+        for lane in killed._lanes.values():
+            lane.cancel()
+        for task in killed._tasks:
+            task.cancel()
+        world.outbox.finish = finish  # type: ignore[method-assign]
+        if is_claimed:
+            takes.clear()
+            await asyncio.sleep(LEASE + 1)
+            world.deliverer("next")
+            await asyncio.sleep(3.0)
+            assert world.outbox.left_out["1"][0] == "next"
+        (went,) = await world.append(app, "c16", kind="channel_vacated")
+        if not is_claimed:
+            world.deliverer("next")
+        world.targets.behaviour = lambda post: (200, 0.0)
+        await world.drained()
+        assert went in world.targets.accepted_ids(target.url)
 
     simulate(play)
 

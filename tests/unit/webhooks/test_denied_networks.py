@@ -77,6 +77,11 @@ def test_no_address_is_this_machine(address: str) -> None:
     assert address in closed
 
 
+@pytest.mark.parametrize(("address", "network"), [("::%1", "::1/128"), ("::1%lo", "::1/128")])
+def test_the_interface_that_an_address_names_opens_nothing(address: str, network: str) -> None:
+    assert address in DeniedNetworks([network])
+
+
 def test_a_network_may_be_written_in_the_form_of_the_other_family() -> None:
     closed = DeniedNetworks(["::ffff:10.0.0.0/104"])
     assert "10.1.2.3" in closed
@@ -88,3 +93,13 @@ def test_a_network_may_be_written_in_the_form_of_the_other_family() -> None:
 def test_the_empty_list_denies_nothing() -> None:
     assert "169.254.169.254" not in DeniedNetworks([])
     assert not DeniedNetworks([])
+
+
+def test_a_network_is_covered_when_all_of_it_is_denied() -> None:
+    """What the start says is open must not hide the rest of a network of which a part is closed."""
+    closed = DeniedNetworks(["10.0.0.0/24", "172.16.0.0/12", "::ffff:192.168.0.0/104", "fc00::/6"])
+    assert not closed.cover("10.0.0.0/8")
+    assert closed.cover("172.16.0.0/12")
+    assert closed.cover("192.168.0.0/16")
+    assert closed.cover("fc00::/7")
+    assert not closed.cover("::1/128")

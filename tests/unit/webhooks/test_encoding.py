@@ -66,4 +66,6 @@ def test_long_events_are_cut_in_the_log_only() -> None:
     cut, whole = found.events
     assert json.loads(cut) == {"name": "client_event", "data": "x" * 200 + "…", "count": 3}
     assert whole == '{"name":"é"}'
+    nested = json.dumps({"name": "client_event", "data": {"list": [1] * 5_000}})
+    assert json.loads(shortened(nested))["data"] == '{"list":[' + "1," * 95 + "1…"
     assert shortened("no JSON" * 500) == ("no JSON" * 500)[:1_000]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pytest
 from msgspec import structs
@@ -18,7 +18,7 @@ from pusher_server.signals import (
 from pusher_server.webhooks import intake as module
 from pusher_server.webhooks.intake import Intake
 from pusher_server.webhooks.numbers import Numbers
-from pusher_server.webhooks.outbox import Decision, Outbox, OutboxUnavailable
+from pusher_server.webhooks.outbox import Appended, Decision, Outbox, OutboxUnavailable
 from pusher_server.webhooks.undoing import subject_of
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
 from tests.unit.webhooks.world import EPOCH, Apps, an_app, hook, simulate
@@ -125,6 +125,54 @@ def test_while_apps_cannot_be_looked_up_others_go_on_and_the_order_stays() -> No
     simulate(play)
 
 
+def test_what_is_undone_while_an_app_is_looked_up_is_not_kept() -> None:
+    """An outbox in Redis drops the leave that is left of both, so it must not get the coming alone."""
+
+    async def play() -> None:
+        other = an_app("3", hook("b"))
+        scene = Scene(APP, known=[other])
+        by_id, may_answer = scene.apps.by_id, asyncio.Event()
+
+        async def slow(app_id: str) -> App | None:
+            await may_answer.wait()
+            return await by_id(app_id)
+
+        scene.apps.by_id = slow  # type: ignore[method-assign]
+        scene.intake.observe(ChannelVacated(app_id="3", channel="elsewhere"))
+        scene.intake.observe(ChannelOccupied(app_id="1", channel="room"))
+        await asyncio.sleep(1.0)
+        scene.intake.observe(ChannelVacated(app_id="1", channel="room"))
+        may_answer.set()
+        await scene.intake.kept()
+        kept = [each for each in scene.decisions if not each.only_if_believed]
+        assert [entry.channel for each in kept for entry in each.entries] == ["elsewhere"]
+        assert scene.numbers.of("1").undone == 2
+
+    simulate(play)
+
+
+def test_a_coming_is_not_undone_across_a_leave_that_has_to_be_looked_up() -> None:
+    """The last client is gone when its leave is announced, so the app is not in use on this node by then."""
+
+    async def play() -> None:
+        scene = Scene(APP)
+        scene.outbox.trouble = "away"
+        scene.intake.observe(ChannelOccupied(app_id="1", channel="room"))
+        del scene.in_use["1"]
+        scene.intake.observe(ChannelVacated(app_id="1", channel="room"))
+        scene.intake.observe(ChannelOccupied(app_id="1", channel="room"))
+        scene.in_use["1"] = APP
+        scene.intake.observe(ChannelVacated(app_id="1", channel="room"))
+        await asyncio.sleep(1.0)
+        scene.outbox.trouble = ""
+        await scene.intake.kept()
+        kept = [each for each in scene.outbox.appended[-1] if not each.only_if_believed]
+        told = [subject_of(entry).kind for each in kept for entry in each.entries]
+        assert told == ["channel_occupied", "channel_vacated"] * 2
+
+    simulate(play)
+
+
 def test_while_the_outbox_is_away_events_wait_and_it_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -210,6 +258,31 @@ def test_what_fits_into_memory_no_more_is_dropped_of_the_heaviest_and_counted(
         simulate(play)
     (line,) = (record.message for record in caplog.records if "were dropped" in record.message)
     assert line.endswith("no more fit into memory, and the outbox does not take them (away)")
+
+
+def test_what_the_outbox_is_about_to_keep_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be counted as lost, and arrive."""
+    monkeypatch.setattr(module, "MOST_BYTES", 100_000)
+
+    async def play() -> None:
+        scene = Scene(APP)
+        append, may_go_on = scene.outbox.append, asyncio.Event()
+
+        async def slow(decisions: Sequence[Decision]) -> Appended:
+            await may_go_on.wait()
+            return await append(decisions)
+
+        scene.outbox.append = slow  # type: ignore[method-assign]
+        for _ in range(3):
+            scene.intake.observe(client_event("flooded"))
+        await asyncio.sleep(1.0)
+        for _ in range(50):
+            scene.intake.observe(client_event("flooded"))
+        may_go_on.set()
+        await scene.intake.kept()
+        assert scene.channels.count("flooded") + scene.numbers.of("1").dropped_in_memory == 53
+
+    simulate(play)
 
 
 def test_memory_is_counted_in_bytes_whatever_they_are_in(monkeypatch: pytest.MonkeyPatch) -> None:

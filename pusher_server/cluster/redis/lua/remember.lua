@@ -58,9 +58,12 @@ end
 redis.call('HSET', SIZES, 'bytes', math.max(0, total))
 if redis.call('EXISTS', ORDER) == 0 then
   redis.call('DEL', SIZES)
-elseif redis.call('PTTL', SIZES) < ttl then
-  redis.call('PEXPIRE', SIZES, ttl)
-  redis.call('PEXPIRE', ORDER, ttl)
+else
+  for _, each in ipairs({SIZES, ORDER}) do
+    if redis.call('PTTL', each) < ttl then
+      redis.call('PEXPIRE', each, ttl)
+    end
+  end
 end
 if gone > 0 then
   redis.call('HSET', EVICTED, app, number_in(redis.call('HGET', EVICTED, app), 0) + gone)

@@ -104,6 +104,16 @@ local function counter_in(text, otherwise)
   return text and number_in(text, now) or otherwise
 end
 
+-- A number for each join, in their order.
+local function next_turn()
+  local turn = redis.pcall('HINCRBY', WORLD, 'seq', 1)
+  if type(turn) ~= 'number' or math.abs(turn) >= 2^53 then
+    turn = now -- what stands there is none of ours: past all that it can have been
+    redis.call('HSET', WORLD, 'seq', string.format('%.0f', turn))
+  end
+  return turn
+end
+
 -- `a.3f.2` -> `a.3f`: the process whose incarnation it is.
 local function node_of(holder)
   return string.match(holder, '^(.*)%.') or ''

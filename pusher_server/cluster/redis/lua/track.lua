@@ -20,7 +20,7 @@ if packed and not entry then
 end
 if entry then
   if entry[3][holder] == nil then
-    redis.call('ZADD', index, 'NX', redis.call('HINCRBY', WORLD, 'seq', 1), place)
+    redis.call('ZADD', index, 'NX', next_turn(), place)
   end
   local is_news = told == '1' and entry[2] ~= value
   entry[2], entry[3][holder] = value, value
@@ -45,7 +45,7 @@ local floor = counter_in(redis.call('HGET', WORLD, 'floor'), 0)
 local n = counter_in(redis.call('HGET', VERSIONS, address), floor) + 1
 redis.call('HSET', VERSIONS, address, n)
 redis.call('HSET', topic, key, cmsgpack.pack({n, value, {[holder] = value}}))
-local turn = redis.call('HINCRBY', WORLD, 'seq', 1)
+local turn = next_turn()
 redis.call('ZADD', index, turn, place)
 local announced_gone = redis.call('ZREM', SETTLED, place) == 1
 local returned = redis.call('ZREM', LEAVING, place) == 1
