@@ -6,7 +6,7 @@ PYTHON_IN_VENV := .venv/bin/python
 given = $(if $(findstring command line,$(origin $1)),$($1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example example-check test test-full check bench bench-compare bench-growth bench-cluster conformance chaos abuse clean
+.PHONY: help run example example-check test test-full format unit check bench bench-compare bench-growth bench-cluster conformance chaos abuse clean
 
 help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -33,6 +33,14 @@ test-full:  ## As test, with many more examples, repetitions, and coverage: make
 	@scripts/setup-tests
 	@$(PYTHON_IN_VENV) scripts/run_checks.py all --full $(if $(call given,ONLY),--only '$(ONLY)') \
 		$(if $(call given,RESUME),--resume)
+
+format:  ## Repair what `make check` says about format and lint, where a tool can
+	@scripts/setup dev
+	@$(PYTHON_IN_VENV) scripts/run_checks.py format
+
+unit:  ## The unit tests alone, half a minute
+	@scripts/setup dev
+	@$(PYTHON_IN_VENV) scripts/run_checks.py unit
 
 check:  ## Lint, types, import contracts and unit tests, under a minute
 	@scripts/setup dev
