@@ -2,6 +2,7 @@
 
     run_checks.py format        repairs what `quick` says about format and lint, where a tool can
     run_checks.py unit          the unit tests
+    run_checks.py docs          the documentation as a site, in site/
     run_checks.py quick         format, lint, types, import contracts, unit tests
     run_checks.py all [--full]  these and every other tier
     run_checks.py conformance   the protocol suite, against CONFORMANCE_HOST if that is set
@@ -92,6 +93,13 @@ def lint() -> Iterator[Step]:
     yield Step("imports", (str(BIN / "lint-imports"),))
 
 
+def docs() -> Iterator[Step]:
+    """The site, built strictly: links, anchors, navigation, and nothing that is loaded from elsewhere."""
+    # The theme's advice to move to its successor would hide what is wrong.
+    environment = {"NO_MKDOCS_2_WARNING": "1"}
+    yield Step("docs", (str(BIN / "mkdocs"), "build", "--strict", "--quiet"), environment, 2)
+
+
 def repair() -> Iterator[Step]:
     """What `lint` asks for, done: the linter first, because its repairs are to be formatted, too."""
     ruff = str(BIN / "ruff")
@@ -139,6 +147,9 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
     if what == "format":
         yield from repair()
         return
+    if what == "docs":
+        yield from docs()
+        return
     if what == "unit":
         yield from tier("unit")
         return
@@ -146,6 +157,8 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
     if full:
         yield Step("coverage: erase", (*coverage, "erase"))
     yield from lint()
+    if what == "all":
+        yield from docs()
     for name in TIERS if what == "all" else ("unit",):
         yield from tier(name, full=full)
         if name == "conformance":
@@ -238,7 +251,9 @@ def tree() -> str:
 def main(arguments: list[str]) -> int:
     """Run everything that belongs to the first argument; 0 when all of it passed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("format", "unit", "quick", "all", "conformance", "bench"))
+    parser.add_argument(
+        "what", choices=("format", "unit", "docs", "quick", "all", "conformance", "bench")
+    )
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--resume", action="store_true")
