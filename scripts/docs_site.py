@@ -125,7 +125,8 @@ def site_files(config: MkDocsConfig) -> Iterator[File]:
     """Everything in the site but what the theme brings."""
     files = tracked()
     named = _named_in(config.nav or [])
-    for path in sorted(reached(files) | {STYLE, str(config.theme["logo"])} | named & set(files)):
+    theme = {STYLE, str(config.theme["logo"]), str(config.theme["favicon"])}
+    for path in sorted(reached(files) | theme | named & set(files)):
         if path.endswith(".md"):
             page = _copied(config, path)
             page.dest_uri = address(path)
