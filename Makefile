@@ -38,7 +38,7 @@ format:  ## Repair what `make check` says about format and lint, where a tool ca
 	@scripts/setup dev
 	@$(PYTHON_IN_VENV) scripts/run_checks.py format
 
-unit:  ## The unit tests alone, half a minute
+unit:  ## The unit tests alone
 	@scripts/setup dev
 	@$(PYTHON_IN_VENV) scripts/run_checks.py unit
 
