@@ -6,7 +6,7 @@ PYTHON_IN_VENV := .venv/bin/python
 given = $(if $(findstring command line,$(origin $1)),$($1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example example-check test test-full check bench bench-compare bench-growth bench-cluster conformance chaos abuse clean
+.PHONY: help run example example-check test test-full format unit check docs bench bench-compare bench-growth bench-cluster conformance chaos abuse clean
 
 help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -34,9 +34,21 @@ test-full:  ## As test, with many more examples, repetitions, and coverage: make
 	@$(PYTHON_IN_VENV) scripts/run_checks.py all --full $(if $(call given,ONLY),--only '$(ONLY)') \
 		$(if $(call given,RESUME),--resume)
 
+format:  ## Repair what `make check` says about format and lint, where a tool can
+	@scripts/setup dev
+	@$(PYTHON_IN_VENV) scripts/run_checks.py format
+
+unit:  ## The unit tests alone
+	@scripts/setup dev
+	@$(PYTHON_IN_VENV) scripts/run_checks.py unit
+
 check:  ## Lint, types, import contracts and unit tests, under a minute
 	@scripts/setup dev
 	@$(PYTHON_IN_VENV) scripts/run_checks.py quick
+
+docs:  ## The documentation as a site in site/, links checked; read it: python3 -m http.server -d site
+	@scripts/setup dev
+	@$(PYTHON_IN_VENV) scripts/run_checks.py docs
 
 bench:  ## Micro-benchmarks, seconds each (docs/performance.md has recorded numbers)
 	@scripts/setup dev
@@ -71,6 +83,6 @@ abuse:  ## Flood a server in every way beside ordinary clients (ARGS="--quick --
 	@$(PYTHON_IN_VENV) -m tests.abuse $(call given,ARGS)
 
 clean:  ## Remove what setup and tests made (not your config, not .pusher-server.env)
-	rm -rf .venv tests/js/node_modules benchmarks/load/.build benchmarks/load/soketi/node_modules dist build .checks-passed.json .coverage .coverage.* .hypothesis
+	rm -rf .venv tests/js/node_modules benchmarks/load/.build benchmarks/load/soketi/node_modules dist build site .checks-passed.json .coverage .coverage.* .hypothesis
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

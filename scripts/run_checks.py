@@ -1,5 +1,8 @@
 """Runs lint and test tiers one after the other, each with its name and time.
 
+    run_checks.py format        repairs what `quick` says about format and lint, where a tool can
+    run_checks.py unit          the unit tests
+    run_checks.py docs          the documentation as a site, in site/
     run_checks.py quick         format, lint, types, import contracts, unit tests
     run_checks.py all [--full]  these and every other tier
     run_checks.py conformance   the protocol suite, against CONFORMANCE_HOST if that is set
@@ -33,6 +36,7 @@ BIN = Path(sys.executable).parent
 #: In the order in which failures are cheapest to understand.
 TIERS = (
     "unit",
+    "tooling",
     "property",
     "contract",
     "cluster",
@@ -51,6 +55,7 @@ REPETITIONS = 3
 #: Minutes after which a tier is ended, about three times what it takes on two cores; with --full in all 100.
 BUDGETS = {
     "unit": 8,
+    "tooling": 5,
     "property": 8,
     "contract": 12,
     "cluster": 20,
@@ -87,6 +92,20 @@ def lint() -> Iterator[Step]:
     yield Step("lint", (ruff, "check", "--output-format", "concise", "."))
     yield Step("types", (str(BIN / "mypy"),))
     yield Step("imports", (str(BIN / "lint-imports"),))
+
+
+def docs() -> Iterator[Step]:
+    """The site, built strictly: links, anchors, navigation, and nothing that is loaded from elsewhere."""
+    # The theme's advice to move to its successor would hide what is wrong.
+    environment = {"NO_MKDOCS_2_WARNING": "1"}
+    yield Step("docs", (str(BIN / "mkdocs"), "build", "--strict", "--quiet"), environment, 2)
+
+
+def repair() -> Iterator[Step]:
+    """What `lint` asks for, done: the linter first, because its repairs are to be formatted, too."""
+    ruff = str(BIN / "ruff")
+    yield Step("lint --fix", (ruff, "check", "--fix", "--output-format", "concise", "."))
+    yield Step("format", (ruff, "format", "."))
 
 
 def tier(name: str, *, full: bool = False) -> Iterator[Step]:
@@ -126,10 +145,21 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
         # Rows that need our own configuration are skipped on foreign servers; the table says so.
         yield Step("conformance", (sys.executable, "-m", "pytest", "tests/conformance", "-q"))
         return
+    if what == "format":
+        yield from repair()
+        return
+    if what == "docs":
+        yield from docs()
+        return
+    if what == "unit":
+        yield from tier("unit")
+        return
     coverage = (sys.executable, "-m", "coverage")
     if full:
         yield Step("coverage: erase", (*coverage, "erase"))
     yield from lint()
+    if what == "all":
+        yield from docs()
     for name in TIERS if what == "all" else ("unit",):
         yield from tier(name, full=full)
         if name == "conformance":
@@ -224,7 +254,9 @@ def tree() -> str:
 def main(arguments: list[str]) -> int:
     """Run everything that belongs to the first argument; 0 when all of it passed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("quick", "all", "conformance", "bench"))
+    parser.add_argument(
+        "what", choices=("format", "unit", "docs", "quick", "all", "conformance", "bench")
+    )
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--resume", action="store_true")

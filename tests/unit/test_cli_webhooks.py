@@ -137,7 +137,7 @@ class Target(BaseHTTPRequestHandler):
 def target() -> Iterator[HTTPServer]:
     Target.status, Target.seen = 200, []
     server = HTTPServer(("127.0.0.1", 0), Target)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
     server.shutdown()

@@ -38,7 +38,7 @@ TOP = Path(__file__).resolve().parents[2]
 DOCS = TOP / "docs"
 
 #: Folders that tools make.
-FOREIGN = {".venv", "node_modules", ".pytest_cache", ".git", "build", "dist"}
+FOREIGN = {".venv", "node_modules", ".pytest_cache", ".git", "build", "dist", "site"}
 PAGES = sorted(path for path in TOP.rglob("*.md") if not FOREIGN & set(path.relative_to(TOP).parts))
 
 Settings = dict[str, object]

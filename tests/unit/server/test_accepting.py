@@ -57,8 +57,9 @@ def acceptor(listener: socket.socket, limit: int, connections: set[Greeting]) ->
 
 
 async def test_no_file_left_is_one_line_and_a_pause(
-    made: set[Greeting], caplog: pytest.LogCaptureFixture
+    made: set[Greeting], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pusher_server.server.accepting._REFUSED_PAUSE", 0.02)
     listener = Exhausted()
     listener.bind(("127.0.0.1", 0))
     accepting = acceptor(listener, 0, made)

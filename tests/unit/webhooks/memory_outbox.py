@@ -25,6 +25,8 @@ class MemoryOutbox(Outbox):
         self._last = 0
         self.trouble = ""
         self.waiting: dict[str, dict[str, Entry]] = {}
+        #: (App, event, webhook) -> where it was put last; it may have left `waiting` since.
+        self._positions: dict[tuple[str, str, str], str] = {}
         self.believes: dict[Presence, None] = {}
         self.finished: list[tuple[str, Entry]] = []
         self.graves: dict[str, dict[tuple[str, str], Dead]] = {}
@@ -84,10 +86,12 @@ class MemoryOutbox(Outbox):
 
     def _put(self, app_id: str, entry: Entry) -> None:
         waiting = self.waiting.setdefault(app_id, {})
-        if any((each.id, each.webhook) == (entry.id, entry.webhook) for each in waiting.values()):
+        key = (app_id, entry.id, entry.webhook)
+        if self._positions.get(key) in waiting:
             return
         self._last += 1
-        waiting[f"{self._last:012}"] = entry
+        self._positions[key] = f"{self._last:012}"
+        waiting[self._positions[key]] = entry
 
     async def claim(self, worker: str, seconds: float) -> list[str]:
         self._check()

@@ -4,8 +4,6 @@ import asyncio
 import logging
 import sqlite3
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -27,11 +25,6 @@ async def opened(path: Path, steady: Callable[[], float] = time.monotonic) -> As
     outbox = SqliteOutbox(path, clock=lambda: 5.0, steady=steady)
     yield outbox
     await outbox.close()
-
-
-async def ids_in(path: Path) -> list[str]:
-    async with opened(path) as outbox:
-        return await waiting(outbox)
 
 
 async def waiting(outbox: Outbox) -> list[str]:
@@ -232,45 +225,6 @@ async def test_a_file_that_breaks_while_it_is_open_is_kept_aside(tmp_path: Path)
         await outbox.append(DECIDED)
         assert await waiting(outbox) == ["id"]
     assert (tmp_path / "outbox.broken-5").exists()
-
-
-_OPENS = """
-import asyncio, sys, time
-from pathlib import Path
-from pusher_server.webhooks.outbox import Decision, Entry
-from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
-
-async def main(path, name):
-    outbox = SqliteOutbox(Path(path), clock=time.time)
-    sys.stdin.readline()
-    await outbox.append([Decision("1", (Entry(name, "w", "c", "{}", 1.0),))])
-    await outbox.close()
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-def test_processes_that_find_it_broken_at_once_keep_it_aside_once(tmp_path: Path) -> None:
-    path = tmp_path / "outbox"
-    path.write_bytes(b"this is no database" * 100)
-    programs = [
-        subprocess.Popen(
-            [sys.executable, "-c", _OPENS, path, name],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name in "abcd"
-    ]
-    for each in programs:
-        assert each.stdin is not None
-        each.stdin.write("go\n")
-        each.stdin.flush()
-    said = "".join([each.communicate(timeout=30)[1] for each in programs])
-    assert [each.returncode for each in programs] == [0] * 4, said
-    assert said.count("is broken") == 1
-    assert len(list(tmp_path.glob("outbox.broken-*"))) == 1
-    assert sorted(asyncio.run(ids_in(path))) == list("abcd")
 
 
 async def test_what_comes_together_is_one_transaction(tmp_path: Path) -> None:

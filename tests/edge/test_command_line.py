@@ -1,0 +1,31 @@
+"""The command line as a process of its own: what it loads, and `python -m pusher_server`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pusher_server import __version__
+
+
+def python(*arguments: str) -> str:
+    """What a fresh interpreter prints."""
+    run = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["check-config"]])
+def test_help_is_quick_because_it_loads_no_server(command: list[str]) -> None:
+    code = (
+        "import sys; from pusher_server.cli.main import main\n"
+        f"main({[*command, '--help']!r}, standalone_mode=False)\n"
+        "print(sorted({'uvicorn', 'starlette', 'asyncio'} & set(sys.modules)))"
+    )
+    assert python("-c", code).splitlines()[-1] == "[]"
+
+
+def test_the_package_itself_can_be_run() -> None:
+    assert python("-m", "pusher_server", "version") == f"{__version__}\n"
