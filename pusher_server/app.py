@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -146,7 +147,7 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def id(self) -> str:
         """Names the target: webhooks of one app with the same URL are one. 12 hex digits."""
-        return hashlib.sha256(self.url.encode()).hexdigest()[:12]
+        return _id_of(self.url)
 
     @property
     def shown_url(self) -> str:
@@ -162,6 +163,12 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             f"Webhook(url={self.shown_url!r}, event_types={self.event_types!r}, headers={{{headers}}},"
             f" filter={self.filter!r}, batch={self.batch!r}, verify={self.verify!r})"
         )
+
+
+@lru_cache(maxsize=4_096)
+def _id_of(url: str) -> str:
+    """Asked for with every event and webhook."""
+    return hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
 def _problem_of_url(url: str) -> str:

@@ -55,6 +55,13 @@ def webhook_of(app: App | None, webhook_id: str) -> Webhook | None:
     return next((each for each in app.webhooks if each.id == webhook_id), None)
 
 
+def webhooks_of(app: App | None) -> dict[str, Webhook]:
+    """All of the app's webhooks by id, as `webhook_of` finds them; empty when it is disabled or gone."""
+    if app is None or not app.enabled:
+        return {}
+    return {each.id: each for each in reversed(app.webhooks)}
+
+
 def why_unwanted(app: App | None) -> str:
     """Why `webhook_of` has found none."""
     if app is None:

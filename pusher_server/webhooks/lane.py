@@ -13,7 +13,13 @@ from collections import Counter
 
 from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.webhooks.flight import Delivering, Flight, webhook_of, why_unwanted
+from pusher_server.webhooks.flight import (
+    Delivering,
+    Flight,
+    webhook_of,
+    webhooks_of,
+    why_unwanted,
+)
 from pusher_server.webhooks.ledger import MOST_OWED
 from pusher_server.webhooks.outbox import OutboxUnavailable, Pending
 from pusher_server.webhooks.target_queue import Pace, Parcel, TargetQueue
@@ -166,8 +172,10 @@ class Lane:
 
     def _shape(self, app: App | None) -> None:
         shared = self._shared
+        # Looked up, not searched for: an app in a database may have any number of webhooks.
+        webhooks = webhooks_of(app)
         for webhook_id, target in self._targets.items():
-            webhook = webhook_of(app, webhook_id)
+            webhook = webhooks.get(webhook_id)
             if webhook is not None and webhook.batch:
                 target.queue.shape(shared.batch_events, shared.batch_window)
             else:
