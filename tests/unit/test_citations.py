@@ -13,7 +13,7 @@ TOP = Path(__file__).resolve().parents[2]
 PROTOCOL = TOP / "docs" / "protocol"
 
 #: Folders that tools make.
-FOREIGN = {".venv", "node_modules", ".git", "build", "dist", "__pycache__"}
+FOREIGN = {".venv", "node_modules", ".git", "build", "dist", "site", "__pycache__"}
 
 #: Citations of documents that are no part of the repository; a blank stands for any or none.
 GONE = ("PROTOCOL §", "PROTOCOL.md", "DESIGN §", "PERFORMANCE §", "HOUSE_REVIEW")
