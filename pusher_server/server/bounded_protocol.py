@@ -43,8 +43,8 @@ class BoundedProtocol(PacedProtocol):
         super().resume_writing()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # As uvicorn's; a call of that would cost as much again.
-        name = name.lower()
+        # As uvicorn's; a call of that would cost as much again. The parser leaves blanks behind a value.
+        name, value = name.lower(), value.rstrip(b" \t")
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         headers = self.headers
@@ -57,6 +57,7 @@ class BoundedProtocol(PacedProtocol):
         """Send no more, and drop what still comes, for a while. The answer is out."""
         self._refused = True
         self._guard.deadlines.pop(self, None)
+        self.pipeline.clear()
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -81,7 +82,7 @@ class BoundedProtocol(PacedProtocol):
                 % (status, len(text), headers, text)
             )
         begun = answering and (self.cycle.response_started or self.pipeline)
-        if begun or not self.transport.can_write_eof():
+        if begun:
             self.transport.close()
             return
         if answering:  # the application has nothing more to say

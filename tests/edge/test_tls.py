@@ -255,3 +255,29 @@ async def test_a_large_body_that_nobody_needs(secure: Address) -> None:
         answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (401, "close")
         await client.expect_end()
+
+
+@pytest.mark.parametrize("reason", ["headers", "address"])
+async def test_a_body_behind_a_refused_head_is_no_reset(tmp_path: Path, reason: str) -> None:
+    """TLS has no halves, but what still comes is dropped for a while: most clients send before they read."""
+    write_certificate(tmp_path)
+    own: dict[str, object] = {"tls": tls_settings(tmp_path)}
+    if reason == "address":
+        own["connection_attempts_per_address"] = 0.1
+    async with serving(tmp_path, {"apps": [app()], "server": own}) as inside:
+        address = by_tls(inside.address)
+        async with wire.opened(address):
+            pass
+        async with wire.opened(address) as client:
+            lines = {f"X-{i}": "y" for i in range(100)} if reason == "headers" else {}
+            size = 500_000
+            await client.send(
+                wire.request(
+                    f"/apps/{APP_ID}/events", method="POST", Content_Length=str(size), **lines
+                )
+            )
+            status = 431 if reason == "headers" else 429
+            assert (await client.answer()).status == status
+            for _ in range(5):
+                await client.send(b"x" * (size // 5))
+                await asyncio.sleep(0.02)
