@@ -88,7 +88,7 @@ class HttpProtocol(BoundedProtocol):
         # ask for them, seven system calls (docs/performance.md).
         self.connections.add(self)
         self.transport = transport
-        self.flow = PacedFlow(transport, self._go_on)
+        self.flow = PacedFlow(transport, self.pipeline, self._go_on)
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
@@ -127,11 +127,6 @@ class HttpProtocol(BoundedProtocol):
         if self._refused:
             self._drop(len(data))
             return
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
-            if self not in self._guard.deadlines:
-                # A line break behind a body, which old clients send, must not end the waiting.
-                self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
         if self._exchange is not None and self._exchange.verdict is None:
             self._guard.note(self._exchange, len(data), self.loop.time())
         self.serve(data)
@@ -164,8 +159,11 @@ class HttpProtocol(BoundedProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._declines = False
+        # Not when its bytes come: they may have to wait, or be a line break, as old clients send behind a body.
+        self._unset_keepalive_if_required()
         self._guard.idle.pop(self, None)
-        self._expect_within(self._guard.settings.header_timeout)
+        if self._visit is None or self._visit.refusal is None:  # else the time for it began before
+            self._expect_within(self._guard.settings.header_timeout)
 
     def on_headers_complete(self) -> None:
         headers = dict(self.headers)
@@ -223,7 +221,7 @@ class HttpProtocol(BoundedProtocol):
         verdict, self._verdict = self._verdict, None
         if verdict is None:
             super().on_message_complete()
-            if self._exchange is not None and self._exchange.verdict is None and not self.pipeline:
+            if self._exchange is not None and self._exchange.verdict is None:
                 self.flow.resume_reading()  # its app is looked up; that the client leaves is seen
             return
         if isinstance(verdict, ApiResponse):

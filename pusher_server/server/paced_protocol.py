@@ -4,7 +4,7 @@ Whatever a client sends beyond that is kept, in order, and it is not read meanwh
 wait for the answers to those before them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -18,10 +18,15 @@ PARSED_AHEAD = UNITS // REQUEST_UNITS
 
 
 class PacedFlow(FlowControl):
-    """uvicorn's, with a second reason not to read; `resumed` is called when uvicorn's own has gone."""
+    """uvicorn's, with a second reason not to read; `resumed` is called when uvicorn's own has gone.
 
-    def __init__(self, transport: Any, resumed: Callable[[], None]) -> None:
+    It does not go while `waiting` has something: uvicorn would read on after each answer, however many
+    requests wait for theirs.
+    """
+
+    def __init__(self, transport: Any, waiting: Sized, resumed: Callable[[], None]) -> None:
         super().__init__(transport)
+        self._waiting = waiting
         self._resumed = resumed
         self._is_held = False
 
@@ -44,7 +49,7 @@ class PacedFlow(FlowControl):
                 self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self.read_paused:
+        if self.read_paused and not self._waiting:
             self.read_paused = False
             if not self._is_held:
                 self._transport.resume_reading()
@@ -105,6 +110,7 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self.flow.resume_reading()
         self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
