@@ -143,6 +143,12 @@ class PacedInput:
             units = take(steps := self._steps(data))
             self._account(units, len(data), steps if units >= UNITS else None)
 
+    def forget_rest(self) -> None:
+        """The connection is gone, so what is left of its input has no meaning."""
+        backlog, self.backlog = self.backlog, None
+        if backlog is not None:
+            backlog.drop()
+
     def _account(self, units: int, size: int, begun: Iterator[int] | None) -> None:
         """So much was done; rest for a turn if that is enough."""
         units += size // BYTES_PER_UNIT

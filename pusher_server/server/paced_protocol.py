@@ -115,8 +115,7 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._at = len(self._input)
-        if self.backlog is not None:
-            self.backlog.drop()
+        self.forget_rest()
         super().connection_lost(exc)
 
     def _steps(self, data: bytes) -> Iterator[int]:
