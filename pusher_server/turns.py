@@ -91,6 +91,11 @@ class Backlog:
         """The input that no steps have begun on."""
         return self._rest[self._at :]
 
+    @property
+    def rest_bytes(self) -> int:
+        """How much that is."""
+        return len(self._rest) - self._at
+
     def drop(self) -> None:
         """Forget what is left: it no longer has a meaning."""
         self._begun = None

@@ -128,6 +128,7 @@ class HttpProtocol(BoundedProtocol):
             self._drop(len(data))
             return
         if self._exchange is not None and self._exchange.verdict is None:
+            self._exchange.counted_ahead += len(data)
             self._guard.note(self._exchange, len(data), self.loop.time())
         self.serve(data)
 

@@ -100,7 +100,7 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
     @property
     def unfed_bytes(self) -> int:
         """How much has come and waits to be fed."""
-        waiting = 0 if self.backlog is None else len(self.backlog.rest)
+        waiting = 0 if self.backlog is None else self.backlog.rest_bytes
         return max(0, len(self._input) - self._at) + waiting
 
     def head_ended(self, headers: Mapping[bytes, bytes]) -> None:

@@ -24,7 +24,8 @@ logger = logging.getLogger("pusher_server.http")
 #: mod_reqtimeout. Less than any link that carries an event in time, but a byte a second is cut.
 BODY_SECONDS = 10.0
 BODY_RATE = 1_000
-#: All that is kept of bodies whose senders are not known, together.
+#: All that is kept of bodies whose senders are not known, together. Past it an eighth is made free: making
+#: room means looking at all of them.
 UNVERIFIED_BYTES = 64 * 1_048_576
 
 _TOO_SLOW = (b"408 Request Timeout", b"The request did not arrive in time.\n")
@@ -138,7 +139,7 @@ class RequestGuard:
         everybody = [each for waiting in self._unverified.values() for each in waiting]
         kept = sum(each.kept for each in everybody)
         for exchange in sorted(everybody, key=lambda each: each.rate(now)):
-            if kept <= UNVERIFIED_BYTES:
+            if kept <= UNVERIFIED_BYTES * 7 // 8:
                 break
             kept -= exchange.kept
             self.forget(exchange)
