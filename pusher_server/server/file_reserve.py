@@ -23,6 +23,9 @@ _REQUEST_SECONDS = 0.25
 _HANDSHAKE_SECONDS = 0.5
 #: So much of them passes from one look to the next at the most: while we are late, nobody can be heard.
 _STEP_SECONDS = 0.05
+#: So many of a kind are watched at a time, the oldest first: looking at all of them again and again would take
+#: the loop's time just when there are most. Enough to let some thousands go in a second.
+_WATCHED = 1_000
 #: Above so many clients a kernel that has to list open files (Linux before 6.2) is not asked for them.
 _LISTED = 2_000
 
@@ -126,9 +129,9 @@ class FileReserve:
         passed = min(now - self._looked_at, _STEP_SECONDS)
         self._looked_at = now
         patience = {
-            **dict.fromkeys(self._refused, _REQUEST_SECONDS),
-            **dict.fromkeys(self.silent, _REQUEST_SECONDS),
-            **dict.fromkeys(self.arriving, _HANDSHAKE_SECONDS),
+            **dict.fromkeys(islice(self._refused, _WATCHED), _REQUEST_SECONDS),
+            **dict.fromkeys(islice(self.silent, _WATCHED), _REQUEST_SECONDS),
+            **dict.fromkeys(islice(self.arriving, _WATCHED), _HANDSHAKE_SECONDS),
         }
         self._watched = {each: self._watched.get(each, 0.0) + passed for each in patience}
         over = [each for each, since in self._watched.items() if since >= patience[each]]
