@@ -32,10 +32,10 @@ class TrustedProxies:
 
     def client(self, peer: str | None, forwarded_for: str | None) -> str:
         """The client's address: the last in `X-Forwarded-For` that is not a trusted proxy itself."""
-        hops = [_address(each) for each in _items(forwarded_for)]
+        hops = _items(forwarded_for)
         client = peer
         while self.trusts(client) and hops:
-            client = hops.pop()
+            client = _address(hops.pop())  # the others may be the client's own words
         return client or "unix"
 
     def is_secure(self, peer: str | None, forwarded_proto: str | None) -> bool:
