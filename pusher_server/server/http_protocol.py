@@ -30,7 +30,6 @@ from pusher_server.server.http_heads import (
     asks_for_websocket,
     without_offer,
 )
-from pusher_server.server.paced_protocol import PacedFlow
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.request_guard import HttpExchange, RequestGuard
 from pusher_server.signals import RequestRefused
@@ -42,12 +41,6 @@ from pusher_server.websocket.handshake import HandshakeRefused, Upgrade, accept,
 _REFUSED_SECONDS = 2.0
 #: A larger body goes the ordinary way, which stops reading while it waits.
 _SHORT_WAY_BYTES = 1_048_576
-
-
-def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
-    """One end of the connection; none of a Unix socket."""
-    address = transport.get_extra_info(name)
-    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
 
 
 class HttpProtocol(BoundedProtocol):
@@ -84,16 +77,7 @@ class HttpProtocol(BoundedProtocol):
         self._exchange: HttpExchange | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        # As uvicorn's, but the addresses are those that the loop knows: uvicorn makes two socket objects to
-        # ask for them, seven system calls (docs/performance.md).
-        self.connections.add(self)
-        self.transport = transport
-        self.flow = PacedFlow(transport, self.pipeline, self._go_on)
-        self.server = _address(transport, "sockname")
-        self.client = _address(transport, "peername")
-        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        if self.scheme == "https":
-            self.layered()
+        super().connection_made(transport)
         if self.client is None and self.server is not None:
             transport.abort()  # it is gone, and must not be taken for a Unix socket's trusted peer
         self._expect_within(self._guard.settings.header_timeout)

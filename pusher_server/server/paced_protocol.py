@@ -4,6 +4,7 @@ Whatever a client sends beyond that is kept, in order, and it is not read meanwh
 wait for the answers to those before them.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
@@ -15,6 +16,12 @@ from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS, PacedInput
 
 #: Requests of a client that are parsed and wait for earlier answers: what one turn parses, at most.
 PARSED_AHEAD = UNITS // REQUEST_UNITS
+
+
+def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
+    """One end of the connection; none of a Unix socket."""
+    address = transport.get_extra_info(name)
+    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
 
 
 class PacedFlow(FlowControl):
@@ -68,6 +75,18 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         #: What is being cut into pieces, and where the next one begins.
         self._input = b""
         self._at = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        # As uvicorn's, but the addresses are those that the loop knows: uvicorn makes two socket objects to
+        # ask for them, seven system calls (docs/performance.md).
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = PacedFlow(transport, self.pipeline, self._go_on)
+        self.server = _address(transport, "sockname")
+        self.client = _address(transport, "peername")
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        if self.scheme == "https":
+            self.layered()
 
     def feed(self, piece: bytes) -> bool:
         """Parse it, and serve what it completes. False when what follows has no meaning any more."""
