@@ -5,7 +5,6 @@ a part of the limit is never given to clients that stay (`metrics.process_use.fi
 that part is for clients on their way in or out: whoever is refused, asks once, or says nothing.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Sized
 from itertools import islice
 from typing import Protocol
@@ -33,9 +32,8 @@ _LISTED = 2_000
 class Idle(Protocol):
     """A kept HTTP connection between two requests."""
 
-    @property
-    def transport(self) -> asyncio.Transport:
-        """What is closed."""
+    def end(self) -> None:
+        """Close it, and wait but shortly for the client's goodbye."""
 
 
 class FileReserve:
@@ -117,7 +115,7 @@ class FileReserve:
         over = self.clients - self.capacity
         if over > 0:
             for idle in [*islice(self._idle, over)]:
-                idle.transport.close()
+                idle.end()
         if self.is_used_up:
             self._cut(over)
         elif over <= 0 and self._watched:

@@ -101,6 +101,10 @@ class HttpProtocol(BoundedProtocol):
         """End it at once."""
         self.transport.abort()
 
+    def end(self) -> None:
+        """Close it; nothing is under way."""
+        self._guard.end(self, self.loop.time())
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.left()
         self._reserve.silent.pop(self, None)
@@ -321,7 +325,7 @@ class HttpProtocol(BoundedProtocol):
         if keep_alive:
             self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
         else:
-            self.transport.close()
+            self.end()
 
     def _write(self, response: ApiResponse, *, keep_alive: bool) -> None:
         """Write the whole answer at once.

@@ -9,14 +9,13 @@ from pusher_server.server.file_reserve import FileReserve
 
 
 class Client:
-    """Remembers what was done to it; its own transport."""
+    """Remembers what was done to it."""
 
     def __init__(self) -> None:
         self.closed = 0
         self.aborted = 0
-        self.transport = self
 
-    def close(self) -> None:
+    def end(self) -> None:
         self.closed += 1
 
     def abort(self) -> None:
@@ -34,7 +33,7 @@ class Place:
         self.sizes: list[int] = []
         self.pressed = 0
         self.reserve = FileReserve(
-            idle=self.idle,  # type: ignore[arg-type]  # as much of a connection as it looks at
+            idle=self.idle,
             refused=self.refused,
             clock=lambda: self.now,
             resized=self.sizes.append,
