@@ -6,6 +6,8 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 #: What proxies write for a client that speaks TLS. Traefik names the WebSocket's own scheme.
 _SECURE = ("https", "wss")
+#: Bytes of what a proxy calls an address without its being one (RFC 7239 §6.3 allows names).
+_NAME_BYTES = 64
 #: `192.0.2.1:4711`, `[2001:db8::1]`, `[2001:db8::1]:4711`: some proxies add the port (Azure's, IIS).
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>\d+\.\d+\.\d+\.\d+):\d+")
 
@@ -50,7 +52,7 @@ def _items(header: str | None) -> list[str]:
 
 
 def _address(hop: str) -> str:
-    """Without quotes, brackets and port."""
-    hop = hop.strip('"')
+    """Without quotes, brackets and port, and not longer than any address."""
+    hop = hop[:_NAME_BYTES].strip('"')
     found = _WITH_PORT.fullmatch(hop)
     return hop if found is None else found["v6"] or found["v4"]

@@ -112,3 +112,11 @@ def test_of_a_long_list_only_what_proxies_have_written_is_looked_at(
     forwarded_for = "10.0.0.9:80, " * 5_000 + "198.51.100.7, 10.0.0.2"
     assert PROXIES.client("10.0.0.1", forwarded_for) == "198.51.100.7"
     assert looks == 2
+
+
+def test_what_is_no_address_is_kept_short() -> None:
+    """A proxy that passes on what it was given lets a client write a head full of it."""
+    assert PROXIES.client("10.0.0.1", "_" * 60_000) == "_" * 64
+    assert PROXIES.client("10.0.0.1", '"[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"') == (
+        "2001:db8:1234:5678:9abc:def0:1234:5678"
+    )
