@@ -30,6 +30,8 @@ class BoundedProtocol(PacedProtocol):
         #: The last word is said; what still comes is dropped, and how much that was.
         self._refused = False
         self._dropped = 0
+        #: A refusal that waits for the answers to the requests before it.
+        self._last_words = b""
         #: When the body began to come, and how much there is of it.
         self._body_since = 0.0
         self._body_bytes = 0
@@ -68,19 +70,28 @@ class BoundedProtocol(PacedProtocol):
             except OSError:  # asyncio's: the client has reset the connection meanwhile
                 self.transport.abort()
 
-    def refuse(self, status: bytes, text: bytes, headers: bytes = b"") -> None:
-        """Answer, unless an answer has begun, and close; the first refusal counts."""
+    def refuse(
+        self, status: bytes, text: bytes, headers: bytes = b"", *, is_last: bool = False
+    ) -> None:
+        """Answer, unless an answer has begun, and close; the first refusal counts.
+
+        Requests that are complete get their answers before it. `is_last`: the last of them is refused.
+        """
         if self._refused:
             return
         self._refused = True
         self._guard.deadlines.pop(self, None)
+        words = (
+            b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
+            b"content-length: %d\r\n%bconnection: close\r\n\r\n%b"
+            % (status, len(text), headers, text)
+        )
         answering = self.cycle is not None and not self.cycle.response_complete
+        if answering and not self.cycle.more_body and not is_last:
+            self._last_words = words
+            return
         if not (answering and self.cycle.response_started):
-            self.transport.write(
-                b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
-                b"content-length: %d\r\n%bconnection: close\r\n\r\n%b"
-                % (status, len(text), headers, text)
-            )
+            self.transport.write(words)
         begun = answering and (self.cycle.response_started or self.pipeline)
         if begun:
             self.transport.close()
@@ -93,6 +104,12 @@ class BoundedProtocol(PacedProtocol):
         # Closing while the client still sends would answer it with a reset, which can destroy our words
         # unread. So it gets a while to notice that our half has ended.
         self.linger()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._last_words and self.cycle.response_complete and not self.transport.is_closing():
+            self.transport.write(self._last_words)
+            self.linger()
 
     def _drop(self, size: int) -> None:
         """Past the bound the client has to stop: it can read the answer, and we take no more."""

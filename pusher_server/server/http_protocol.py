@@ -244,9 +244,9 @@ class HttpProtocol(BoundedProtocol):
             raise ValueError("too many from this address")  # ends the parsing
 
     def is_decided(self, exchange: HttpExchange) -> None:
-        """The head of this request has its verdict: the time for its body begins."""
+        """The head of this request has its verdict: the time for the rest of its body begins."""
         self._guard.forget(exchange)
-        if exchange is self._exchange and self in self._guard.deadlines:
+        if exchange is self._exchange and self.cycle.more_body and self in self._guard.deadlines:
             self._begin_body()
 
     def _judge(

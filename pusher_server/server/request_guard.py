@@ -155,7 +155,7 @@ class RequestGuard:
                 break
             kept -= exchange.kept
             self.forget(exchange)
-            exchange.protocol.refuse(*_NO_ROOM)
+            exchange.protocol.refuse(*_NO_ROOM, is_last=True)
             event = "requests were refused: too many wait for their apps to be looked up"
             self._tell(event, logging.WARNING, now)
         self._at_most = kept
