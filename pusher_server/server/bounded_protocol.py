@@ -55,6 +55,10 @@ class BoundedProtocol(PacedProtocol):
             self.refuse(*TOO_MANY_HEADERS)
             raise ValueError("too many headers")  # ends the parsing
 
+    def end(self) -> None:
+        """Close it; nothing is under way."""
+        self._guard.end(self, self.loop.time())
+
     def linger(self) -> None:
         """Send no more, and drop what still comes, for a while. The answer is out."""
         self._refused = True

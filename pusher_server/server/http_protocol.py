@@ -101,10 +101,6 @@ class HttpProtocol(BoundedProtocol):
         """End it at once."""
         self.transport.abort()
 
-    def end(self) -> None:
-        """Close it; nothing is under way."""
-        self._guard.end(self, self.loop.time())
-
     def connection_lost(self, exc: Exception | None) -> None:
         self.left()
         self._reserve.silent.pop(self, None)
