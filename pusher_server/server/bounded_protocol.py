@@ -91,8 +91,11 @@ class BoundedProtocol(PacedProtocol):
             % (status, len(text), headers, text)
         )
         answering = self.cycle is not None and not self.cycle.response_complete
-        if answering and not self.cycle.more_body and not is_last:
+        is_partly_there = answering and self.cycle.more_body
+        if answering and not is_last and (self.pipeline or not is_partly_there):
             self._last_words = words
+            if is_partly_there:
+                self.pipeline.popleft()  # it is the one that is refused, and has not begun
             return
         if not (answering and self.cycle.response_started):
             self.transport.write(words)
@@ -110,8 +113,9 @@ class BoundedProtocol(PacedProtocol):
         self.linger()
 
     def on_response_complete(self) -> None:
+        is_last = not self.pipeline
         super().on_response_complete()
-        if self._last_words and self.cycle.response_complete and not self.transport.is_closing():
+        if self._last_words and is_last and not self.transport.is_closing():
             self.transport.write(self._last_words)
             self.linger()
 

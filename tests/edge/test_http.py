@@ -88,15 +88,17 @@ async def test_few_of_the_pipelined_requests_are_parsed_ahead(tmp_path: Path) ->
         (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\n", 408),
         (wire.upgrade(f"/app/{KEY}"), 400),
+        (wire.request(EVENTS, method="POST", Transfer_Encoding="chunked") + b"nonsense\r\n", 400),
+        (wire.request(EVENTS, method="POST", Content_Length="9") + b"x", 408),
     ],
-    ids=["nonsense", "two hosts", "headers", "slow", "upgrade"],
+    ids=["nonsense", "two hosts", "headers", "slow", "upgrade", "body", "slow body"],
 )
 @pytest.mark.parametrize("count", [1, 3])
 async def test_a_refusal_is_no_answer_to_the_requests_before_it(
     tmp_path: Path, behind: bytes, status: int, count: int
 ) -> None:
     """They are out by then: a backend that reads a refusal would send its event again."""
-    async with serving(tmp_path, {"http": {"header_timeout": 0.2}}) as inside:
+    async with serving(tmp_path, {"http": {"header_timeout": 0.2, "body_timeout": 0.2}}) as inside:
         go_on = asyncio.Event()
         counts = inside.node.inspection.subscription_counts
 
