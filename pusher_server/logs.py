@@ -32,6 +32,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64,}", re.IGNORECASE)
 _BETWEEN = re.compile(r"([\s\"'<>]+)")
 #: Escapes of escapes are undone so often.
 _NESTED_ESCAPES = 5
+#: So much of a word is looked at; a stranger's URL may be as long as a head. Of a longer one the end is left
+#: out, where half a signature could be: in escapes of escapes it is up to 704 characters long.
+_LONGEST_WORD = 4_096
+_LEFT_OUT = 1_024
 
 #: Clients choose channel names and the like; a line break in one must not look like a line of ours.
 # Lone surrogates, which they can send too, are no UTF-8: the stream would refuse the whole line.
@@ -144,6 +148,8 @@ def without_secrets(text: str) -> str:
 
 
 def _masked(word: str) -> str:
+    if len(word) > _LONGEST_WORD:
+        return f"{_masked(word[:_LONGEST_WORD])[:-_LEFT_OUT]}..."
     masked = plain = _mask(word)
     for _ in range(_NESTED_ESCAPES):
         if "%" not in plain or (unescaped := unquote(plain)) == plain:

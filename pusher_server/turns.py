@@ -91,6 +91,11 @@ class Backlog:
         """The input that no steps have begun on."""
         return self._rest[self._at :]
 
+    @property
+    def rest_bytes(self) -> int:
+        """How much that is."""
+        return len(self._rest) - self._at
+
     def drop(self) -> None:
         """Forget what is left: it no longer has a meaning."""
         self._begun = None
@@ -142,6 +147,12 @@ class PacedInput:
         else:
             units = take(steps := self._steps(data))
             self._account(units, len(data), steps if units >= UNITS else None)
+
+    def forget_rest(self) -> None:
+        """The connection is gone, so what is left of its input has no meaning."""
+        backlog, self.backlog = self.backlog, None
+        if backlog is not None:
+            backlog.drop()
 
     def _account(self, units: int, size: int, begun: Iterator[int] | None) -> None:
         """So much was done; rest for a turn if that is enough."""

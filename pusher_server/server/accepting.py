@@ -123,12 +123,19 @@ class Acceptor:
         """Let the loop accept again when there is room. Called a few times a second."""
         if self._watching and self._loop_may_accept and self._reserve.is_calm:
             self._unwatch()
-            self._changing = self._loop.create_task(self._let_loop_accept(self._sockets))
+            self._changing = self._loop.create_task(self._try_to_let_loop_accept())
 
     @property
     def _loop_may_accept(self) -> bool:
         """uvloop; and the loop of Windows, which has no file descriptors to watch."""
         return not self._tls and not isinstance(self._loop, asyncio.SelectorEventLoop)
+
+    async def _try_to_let_loop_accept(self) -> None:
+        try:
+            await self._let_loop_accept(self._sockets)
+        except OSError as error:  # the system may be out of files though we have room
+            self._change()
+            self._refused(error)
 
     async def _let_loop_accept(self, listeners: Sequence[socket.socket]) -> None:
         for listener in listeners:
@@ -228,9 +235,3 @@ class Acceptor:
         except asyncio.CancelledError:
             protocol.left()
             raise
-
-
-def address_of(transport: asyncio.BaseTransport, end: str) -> tuple[str, int] | None:
-    """Host and port of `"peername"` or `"sockname"`; none of a Unix socket, or of what is gone already."""
-    address = transport.get_extra_info(end)
-    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None

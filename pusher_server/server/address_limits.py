@@ -25,8 +25,6 @@ ATTEMPTS = "server.connection_attempts_per_address"
 _BURST = 10.0
 #: Addresses whose attempts are remembered; beyond it the one that has tried longest ago is forgotten.
 _KEPT = 100_000
-#: Bytes of what a proxy calls an address without its being one (RFC 7239 §6.3 allows names).
-_NAME_BYTES = 64
 #: Seconds after which somebody with too many connections is asked to try again.
 _RETRY = 5
 
@@ -192,7 +190,7 @@ def key_of(address: str) -> str:
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
-        return address[:_NAME_BYTES]
+        return address
     if isinstance(found, IPv4Address):
         return str(found)
     if found.ipv4_mapped is not None:

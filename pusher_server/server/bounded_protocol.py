@@ -30,6 +30,8 @@ class BoundedProtocol(PacedProtocol):
         #: The last word is said; what still comes is dropped, and how much that was.
         self._refused = False
         self._dropped = 0
+        #: A refusal that waits for the answers to the requests before it.
+        self._last_words = b""
         #: When the body began to come, and how much there is of it.
         self._body_since = 0.0
         self._body_bytes = 0
@@ -43,8 +45,8 @@ class BoundedProtocol(PacedProtocol):
         super().resume_writing()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # As uvicorn's; a call of that would cost as much again.
-        name = name.lower()
+        # As uvicorn's; a call of that would cost as much again. The parser leaves blanks behind a value.
+        name, value = name.lower(), value.rstrip(b" \t")
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         headers = self.headers
@@ -53,10 +55,15 @@ class BoundedProtocol(PacedProtocol):
             self.refuse(*TOO_MANY_HEADERS)
             raise ValueError("too many headers")  # ends the parsing
 
+    def end(self) -> None:
+        """Close it; nothing is under way."""
+        self._guard.end(self, self.loop.time())
+
     def linger(self) -> None:
         """Send no more, and drop what still comes, for a while. The answer is out."""
         self._refused = True
         self._guard.deadlines.pop(self, None)
+        self.pipeline.clear()
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -67,21 +74,33 @@ class BoundedProtocol(PacedProtocol):
             except OSError:  # asyncio's: the client has reset the connection meanwhile
                 self.transport.abort()
 
-    def refuse(self, status: bytes, text: bytes, headers: bytes = b"") -> None:
-        """Answer, unless an answer has begun, and close; the first refusal counts."""
+    def refuse(
+        self, status: bytes, text: bytes, headers: bytes = b"", *, is_last: bool = False
+    ) -> None:
+        """Answer, unless an answer has begun, and close; the first refusal counts.
+
+        Requests that are complete get their answers before it. `is_last`: the last of them is refused.
+        """
         if self._refused:
             return
         self._refused = True
         self._guard.deadlines.pop(self, None)
+        words = (
+            b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
+            b"content-length: %d\r\n%bconnection: close\r\n\r\n%b"
+            % (status, len(text), headers, text)
+        )
         answering = self.cycle is not None and not self.cycle.response_complete
+        is_partly_there = answering and self.cycle.more_body
+        if answering and not is_last and (self.pipeline or not is_partly_there):
+            self._last_words = words
+            if is_partly_there:
+                self.pipeline.popleft()  # it is the one that is refused, and has not begun
+            return
         if not (answering and self.cycle.response_started):
-            self.transport.write(
-                b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
-                b"content-length: %d\r\n%bconnection: close\r\n\r\n%b"
-                % (status, len(text), headers, text)
-            )
+            self.transport.write(words)
         begun = answering and (self.cycle.response_started or self.pipeline)
-        if begun or not self.transport.can_write_eof():
+        if begun:
             self.transport.close()
             return
         if answering:  # the application has nothing more to say
@@ -92,6 +111,13 @@ class BoundedProtocol(PacedProtocol):
         # Closing while the client still sends would answer it with a reset, which can destroy our words
         # unread. So it gets a while to notice that our half has ended.
         self.linger()
+
+    def on_response_complete(self) -> None:
+        is_last = not self.pipeline
+        super().on_response_complete()
+        if self._last_words and is_last and not self.transport.is_closing():
+            self.transport.write(self._last_words)
+            self.linger()
 
     def _drop(self, size: int) -> None:
         """Past the bound the client has to stop: it can read the answer, and we take no more."""

@@ -21,7 +21,6 @@ from pusher_server.http_api.api import Admission
 from pusher_server.http_api.asgi import ApiApplication, join
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead, body_length
 from pusher_server.http_api.responses import CLOSE, ApiResponse
-from pusher_server.server.accepting import address_of
 from pusher_server.server.address_limits import Entrance, Visit
 from pusher_server.server.bounded_protocol import BoundedProtocol
 from pusher_server.server.file_reserve import FileReserve
@@ -31,7 +30,6 @@ from pusher_server.server.http_heads import (
     asks_for_websocket,
     without_offer,
 )
-from pusher_server.server.paced_protocol import PacedFlow
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.request_guard import HttpExchange, RequestGuard
 from pusher_server.signals import RequestRefused
@@ -79,16 +77,7 @@ class HttpProtocol(BoundedProtocol):
         self._exchange: HttpExchange | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        # As uvicorn's, but the addresses are those that the loop knows: uvicorn makes two socket objects to
-        # ask for them, seven system calls (docs/performance.md).
-        self.connections.add(self)
-        self.transport = transport
-        self.flow = PacedFlow(transport, self._go_on)
-        self.server = address_of(transport, "sockname")
-        self.client = address_of(transport, "peername")
-        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        if self.scheme == "https":
-            self.layered()
+        super().connection_made(transport)
         if self.client is None and self.server is not None:
             transport.abort()  # it is gone, and must not be taken for a Unix socket's trusted peer
         self._expect_within(self._guard.settings.header_timeout)
@@ -122,12 +111,8 @@ class HttpProtocol(BoundedProtocol):
         if self._refused:
             self._drop(len(data))
             return
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
-            if self not in self._guard.deadlines:
-                # A line break behind a body, which old clients send, must not end the waiting.
-                self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
         if self._exchange is not None and self._exchange.verdict is None:
+            self._exchange.counted_ahead += len(data)
             self._guard.note(self._exchange, len(data), self.loop.time())
         self.serve(data)
 
@@ -159,8 +144,11 @@ class HttpProtocol(BoundedProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._declines = False
+        # Not when its bytes come: they may have to wait, or be a line break, as old clients send behind a body.
+        self._unset_keepalive_if_required()
         self._guard.idle.pop(self, None)
-        self._expect_within(self._guard.settings.header_timeout)
+        if self._visit is None or self._visit.refusal is None:  # else the time for it began before
+            self._expect_within(self._guard.settings.header_timeout)
 
     def on_headers_complete(self) -> None:
         headers = dict(self.headers)
@@ -218,7 +206,7 @@ class HttpProtocol(BoundedProtocol):
         verdict, self._verdict = self._verdict, None
         if verdict is None:
             super().on_message_complete()
-            if self._exchange is not None and self._exchange.verdict is None and not self.pipeline:
+            if self._exchange is not None and self._exchange.verdict is None:
                 self.flow.resume_reading()  # its app is looked up; that the client leaves is seen
             return
         if isinstance(verdict, ApiResponse):
@@ -252,9 +240,9 @@ class HttpProtocol(BoundedProtocol):
             raise ValueError("too many from this address")  # ends the parsing
 
     def is_decided(self, exchange: HttpExchange) -> None:
-        """The head of this request has its verdict: the time for its body begins."""
+        """The head of this request has its verdict: the time for the rest of its body begins."""
         self._guard.forget(exchange)
-        if exchange is self._exchange and self in self._guard.deadlines:
+        if exchange is self._exchange and self.cycle.more_body and self in self._guard.deadlines:
             self._begin_body()
 
     def _judge(
@@ -327,7 +315,7 @@ class HttpProtocol(BoundedProtocol):
         if keep_alive:
             self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
         else:
-            self.transport.close()
+            self.end()
 
     def _write(self, response: ApiResponse, *, keep_alive: bool) -> None:
         """Write the whole answer at once.

@@ -4,7 +4,8 @@ Whatever a client sends beyond that is kept, in order, and it is not read meanwh
 wait for the answers to those before them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -17,11 +18,22 @@ from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS, PacedInput
 PARSED_AHEAD = UNITS // REQUEST_UNITS
 
 
-class PacedFlow(FlowControl):
-    """uvicorn's, with a second reason not to read; `resumed` is called when uvicorn's own has gone."""
+def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
+    """One end of the connection; none of a Unix socket."""
+    address = transport.get_extra_info(name)
+    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
 
-    def __init__(self, transport: Any, resumed: Callable[[], None]) -> None:
+
+class PacedFlow(FlowControl):
+    """uvicorn's, with a second reason not to read; `resumed` is called when uvicorn's own has gone.
+
+    It does not go while `waiting` has something: uvicorn would read on after each answer, however many
+    requests wait for theirs.
+    """
+
+    def __init__(self, transport: Any, waiting: Sized, resumed: Callable[[], None]) -> None:
         super().__init__(transport)
+        self._waiting = waiting
         self._resumed = resumed
         self._is_held = False
 
@@ -44,7 +56,7 @@ class PacedFlow(FlowControl):
                 self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self.read_paused:
+        if self.read_paused and not self._waiting:
             self.read_paused = False
             if not self._is_held:
                 self._transport.resume_reading()
@@ -63,6 +75,18 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         #: What is being cut into pieces, and where the next one begins.
         self._input = b""
         self._at = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        # As uvicorn's, but the addresses are those that the loop knows: uvicorn makes two socket objects to
+        # ask for them, seven system calls (docs/performance.md).
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = PacedFlow(transport, self.pipeline, self._go_on)
+        self.server = _address(transport, "sockname")
+        self.client = _address(transport, "peername")
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        if self.scheme == "https":
+            self.layered()
 
     def feed(self, piece: bytes) -> bool:
         """Parse it, and serve what it completes. False when what follows has no meaning any more."""
@@ -95,7 +119,7 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
     @property
     def unfed_bytes(self) -> int:
         """How much has come and waits to be fed."""
-        waiting = 0 if self.backlog is None else len(self.backlog.rest)
+        waiting = 0 if self.backlog is None else self.backlog.rest_bytes
         return max(0, len(self._input) - self._at) + waiting
 
     def head_ended(self, headers: Mapping[bytes, bytes]) -> None:
@@ -105,12 +129,12 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self.flow.resume_reading()
         self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._at = len(self._input)
-        if self.backlog is not None:
-            self.backlog.drop()
+        self.forget_rest()
         super().connection_lost(exc)
 
     def _steps(self, data: bytes) -> Iterator[int]:

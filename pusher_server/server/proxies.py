@@ -6,6 +6,8 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 #: What proxies write for a client that speaks TLS. Traefik names the WebSocket's own scheme.
 _SECURE = ("https", "wss")
+#: Bytes of what a proxy calls an address without its being one (RFC 7239 §6.3 allows names).
+_NAME_BYTES = 64
 #: `192.0.2.1:4711`, `[2001:db8::1]`, `[2001:db8::1]:4711`: some proxies add the port (Azure's, IIS).
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>\d+\.\d+\.\d+\.\d+):\d+")
 
@@ -32,10 +34,10 @@ class TrustedProxies:
 
     def client(self, peer: str | None, forwarded_for: str | None) -> str:
         """The client's address: the last in `X-Forwarded-For` that is not a trusted proxy itself."""
-        hops = [_address(each) for each in _items(forwarded_for)]
+        hops = _items(forwarded_for)
         client = peer
         while self.trusts(client) and hops:
-            client = hops.pop()
+            client = _address(hops.pop())  # the others may be the client's own words
         return client or "unix"
 
     def is_secure(self, peer: str | None, forwarded_proto: str | None) -> bool:
@@ -50,7 +52,7 @@ def _items(header: str | None) -> list[str]:
 
 
 def _address(hop: str) -> str:
-    """Without quotes, brackets and port."""
-    hop = hop.strip('"')
+    """Without quotes, brackets and port, and not longer than any address."""
+    hop = hop[:_NAME_BYTES].strip('"')
     found = _WITH_PORT.fullmatch(hop)
     return hop if found is None else found["v6"] or found["v4"]

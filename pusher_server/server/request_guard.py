@@ -24,8 +24,12 @@ logger = logging.getLogger("pusher_server.http")
 #: mod_reqtimeout. Less than any link that carries an event in time, but a byte a second is cut.
 BODY_SECONDS = 10.0
 BODY_RATE = 1_000
-#: All that is kept of bodies whose senders are not known, together.
+#: All that is kept of bodies whose senders are not known, together. Past it an eighth is made free: making
+#: room means looking at all of them.
 UNVERIFIED_BYTES = 64 * 1_048_576
+#: Seconds from closing a connection that wants nothing to its end. Event loops wait 30 for a TLS client's
+#: goodbye, and most clients look at an idle connection only when they need it again.
+_GOODBYE_SECONDS = 0.5
 
 _TOO_SLOW = (b"408 Request Timeout", b"The request did not arrive in time.\n")
 _NO_ROOM = (
@@ -101,12 +105,21 @@ class RequestGuard:
     def tick(self, now: float) -> None:
         """End the requests that take too long. Called a few times a second."""
         for protocol in [each for each, deadline in self.idle.items() if deadline <= now]:
-            protocol.transport.close()
+            if not protocol.transport.is_closing():
+                self.end(protocol, now)
+            elif protocol not in self.unread:
+                protocol.transport.abort()
         for protocol in [each for each, deadline in self.unread.items() if deadline <= now]:
             protocol.transport.abort()
         for protocol in [each for each, deadline in self.deadlines.items() if deadline <= now]:
             protocol.refuse(*_TOO_SLOW)
             self._tell("requests were cut: they came too slowly", logging.INFO, now)
+
+    def end(self, protocol: "BoundedProtocol", now: float) -> None:
+        """Close a connection whose last answer is out."""
+        if not protocol.transport.is_closing():
+            protocol.transport.close()
+            self.idle[protocol] = now + _GOODBYE_SECONDS
 
     def watch(self, exchange: HttpExchange) -> None:
         """Count what is kept of its body until it is decided."""
@@ -138,11 +151,11 @@ class RequestGuard:
         everybody = [each for waiting in self._unverified.values() for each in waiting]
         kept = sum(each.kept for each in everybody)
         for exchange in sorted(everybody, key=lambda each: each.rate(now)):
-            if kept <= UNVERIFIED_BYTES:
+            if kept <= UNVERIFIED_BYTES * 7 // 8:
                 break
             kept -= exchange.kept
             self.forget(exchange)
-            exchange.protocol.refuse(*_NO_ROOM)
+            exchange.protocol.refuse(*_NO_ROOM, is_last=True)
             event = "requests were refused: too many wait for their apps to be looked up"
             self._tell(event, logging.WARNING, now)
         self._at_most = kept

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pusher_server.websocket")
 
 _PING_EVENT = text_frame(events.PING)
+_NOT_IN_TIME = "The server could not answer in time"
 #: Reading stops while more messages than this wait for their turn.
 _MAILBOX_LIMIT = 64
 #: Subscriptions at once, whatever the pace, where their number has no limit.
@@ -111,9 +112,15 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         pace = self._edge.settings.subscriptions_per_second
         if pace and self._session is not None:
             self._session.subscribed(self._edge.clock(), pace)
-            if wait := self._pace_wait():
+            if self._pace_wait():
                 self._transport.pause_reading()
-                asyncio.get_running_loop().call_later(wait, self._read_on)
+                self._read_on_at_pace()
+
+    def _read_on_at_pace(self) -> None:
+        if wait := self._pace_wait():  # again, when the app has come to allow a smaller burst
+            asyncio.get_running_loop().call_later(wait, self._read_on_at_pace)
+        else:
+            self._read_on()
 
     def _pace_wait(self) -> float:
         pace = self._edge.settings.subscriptions_per_second
@@ -237,9 +244,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         """The transport is gone, for whatever reason."""
         self._release(1006, settle=False)
         self._state = State.CLOSED
-        if self.backlog is not None:
-            self.backlog.drop()
-            self.backlog = None
+        self.forget_rest()
         self._edge.gone(self)
         self._on_end(self)
 
@@ -339,7 +344,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
             if self.mailbox is None:
                 self.mailbox = Mailbox(
                     timeout=self._edge.settings.wait_timeout,
-                    timed_out=self._wait_timed_out,
+                    timed_out=lambda: self.close(Code.OVER_CAPACITY, _NOT_IN_TIME),
                     relieved=self._relieved,
                 )
             self.mailbox.wait_for(key, rest)
@@ -349,9 +354,6 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
             await work
         except Exception as error:
             answer(self, self._edge.node, error)
-
-    def _wait_timed_out(self) -> None:
-        self.close(Code.OVER_CAPACITY, "The server could not answer in time")
 
     def _relieved(self, idle: bool) -> None:
         if idle:

@@ -21,6 +21,9 @@ from pusher_server.websocket.tls_only import TlsRefusals
 
 logger = logging.getLogger("pusher_server.websocket")
 
+#: Of an upgrade's query, so many are read; libraries send five. A query of nothing else took 50 ms.
+_PARAMETERS = 200
+
 
 class Leaving(Protocol):
     """A client that can be sent away."""
@@ -151,7 +154,8 @@ def _check_version(app: App, upgrade: Upgrade) -> None:
     query = urlsplit(upgrade.target).query
     if query.startswith("protocol=7&"):  # as every official client of today writes it
         return
-    protocol = dict(parse_qsl(query, keep_blank_values=True)).get("protocol")
+    parameters = "&".join(query.split("&", _PARAMETERS)[:_PARAMETERS])
+    protocol = dict(parse_qsl(parameters, keep_blank_values=True)).get("protocol")
     if protocol is None:
         if app.strict:
             raise ConnectionRejected(Code.PROTOCOL_MISSING, "No protocol version supplied")

@@ -181,12 +181,14 @@ async def test_a_unix_sockets_peer_never_counts(tmp_path: Path) -> None:
         assert server.log.count("sends no X-Forwarded-For") == 1
 
 
-async def test_nobody_who_is_refused_stays_in_silence(tmp_path: Path) -> None:
-    """It has two seconds for its head, so that one address cannot take all files."""
+@pytest.mark.parametrize("said", [b"", b"GET /live HTTP/1.1\r\nHost: x\r\n"])
+async def test_nobody_who_is_refused_stays(tmp_path: Path, said: bytes) -> None:
+    """It has two seconds for its whole head, so that one address cannot take all files."""
     async with (
         serving(tmp_path, limited(connections_per_address=1)) as inside,
         wire.connected(inside.address, KEY),
-        wire.opened(inside.address) as silent,
+        wire.opened(inside.address) as late,
     ):
-        answer = await silent.rest(patience=4.0)
+        await late.send(said)
+        answer = await late.rest(patience=4.0)
         assert answer.startswith(b"HTTP/1.1 408 ")

@@ -121,9 +121,10 @@ async def test_an_upgrade_on_a_connection_that_served_requests(address: Address)
 async def test_an_upgrade_pipelined_behind_a_request_is_refused(
     address: Address, bystander: Bystander
 ) -> None:
-    """The answer to the first could not be told from frames: 400, and the end."""
+    """The answer to the first could not be told from frames: behind it 400, and the end."""
     async with wire.opened(address) as client:
         await client.send(wire.request("/up"), wire.upgrade(APP), wire.subscribe("early"))
+        assert (await client.answer()).status == 200
         answer = await client.answer()
         assert answer.status == 400
         assert "pipelined" in answer.text

@@ -4,13 +4,14 @@ import asyncio
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pusher_server.server.paced_protocol import PARSED_AHEAD
 from tests.edge import signed, wire
 from tests.edge.conftest import Bystander
-from tests.edge.inprocess import APP_ID, serving
+from tests.edge.inprocess import APP_ID, KEY, serving
 from tests.edge.wire import Address
 
 EVENTS = f"/apps/{APP_ID}/events"
@@ -77,6 +78,45 @@ async def test_few_of_the_pipelined_requests_are_parsed_ahead(tmp_path: Path) ->
             most = max(most, len(connection.pipeline))  # type: ignore[union-attr]  # an HttpProtocol
         await sending
         assert 0 < most <= PARSED_AHEAD
+
+
+@pytest.mark.parametrize(
+    ("behind", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\n", 408),
+        (wire.upgrade(f"/app/{KEY}"), 400),
+        (wire.request(EVENTS, method="POST", Transfer_Encoding="chunked") + b"nonsense\r\n", 400),
+        (wire.request(EVENTS, method="POST", Content_Length="9") + b"x", 408),
+    ],
+    ids=["nonsense", "two hosts", "headers", "slow", "upgrade", "body", "slow body"],
+)
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_refusal_is_no_answer_to_the_requests_before_it(
+    tmp_path: Path, behind: bytes, status: int, count: int
+) -> None:
+    """They are out by then: a backend that reads a refusal would send its event again."""
+    async with serving(tmp_path, {"http": {"header_timeout": 0.2, "body_timeout": 0.2}}) as inside:
+        go_on = asyncio.Event()
+        counts = inside.node.inspection.subscription_counts
+
+        async def slowly(*asked: Any) -> dict[str, int]:
+            await go_on.wait()
+            return await counts(*asked)
+
+        inside.node.inspection.subscription_counts = slowly  # type: ignore[method-assign]
+        async with wire.opened(inside.address) as client:
+            await client.send(signed.event("c", info="subscription_count") * count, behind)
+            (connection,) = inside.uvicorn.server_state.connections
+            await wire.until(lambda: connection._refused)  # type: ignore[union-attr]  # as above
+            go_on.set()
+            for _ in range(count):
+                answer = await client.answer()
+                assert (answer.status, "subscription_count" in answer.text) == (200, True)
+            assert (await client.answer()).status == status
+            await client.expect_end()
 
 
 async def test_a_request_in_single_bytes(address: Address) -> None:

@@ -134,3 +134,16 @@ async def test_no_limit_of_http_touches_an_upgraded_connection(
         assert not guard.idle
         await asyncio.sleep(0.3)  # uvicorn's own timer would have been due
         await client.expect_alive()
+
+
+async def test_the_idle_time_ends_with_a_request_that_had_to_wait(tmp_path: Path) -> None:
+    """It came together with one before it that took its turn; uvicorn's timer began behind that."""
+    settings = {"http": {"keep_alive": 0.2}}
+    async with serving(tmp_path, settings) as inside, wire.opened(inside.address) as client:
+        first = wire.request("/up", Cookie="c" * 7_900)  # more than a turn parses
+        await client.send(first, wire.upgrade(f"/app/{KEY}{wire.QUERY}"))
+        assert (await client.answer()).status == 200
+        assert (await client.answer(head_only=True)).status == 101
+        await client.established()
+        await asyncio.sleep(0.4)
+        await client.expect_alive()

@@ -126,3 +126,31 @@ async def test_a_prefix_that_looks_like_a_path_of_ours(tmp_path: Path, prefix: s
                         wire.request(f"{start}{EVENTS}?{query}", method="POST", body=body)
                     )
                     assert (await client.answer()).text == "{}"
+
+
+@pytest.mark.parametrize("blanks", [" ", "\t", " \t  "])
+async def test_blanks_around_values_mean_nothing(address: Address, blanks: str) -> None:
+    """RFC 9110 §5.5: they are not part of the value, in front of it or behind."""
+    key, version = "AAAAAAAAAAAAAAAAAAAAAA==", "13"
+    async with wire.opened(address) as client:
+        await client.send(
+            wire.upgrade(
+                f"/app/{KEY}{wire.QUERY}",
+                Upgrade=f"{blanks}websocket{blanks}",
+                Sec_WebSocket_Key=f"{blanks}{key}{blanks}",
+                Sec_WebSocket_Version=f"{blanks}{version}{blanks}",
+            )
+        )
+        assert (await client.answer(head_only=True)).status == 101
+    async with wire.opened(address) as client:
+        head = wire.request(
+            EVENTS,
+            method="POST",
+            Content_Length=f"{blanks}5{blanks}",
+            Expect=f"{blanks}100-continue{blanks}",
+        )
+        await client.send(head)
+        assert (await client.answer()).status == 100
+        await client.send(b"12345", wire.request("/up"))
+        assert (await client.answer()).status == 401
+        assert (await client.answer()).status == 200

@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import trustme
+import uvloop
 
 from tests.edge import signed, wire
 from tests.edge.inprocess import APP_ID, KEY, app, serving
@@ -255,3 +257,63 @@ async def test_a_large_body_that_nobody_needs(secure: Address) -> None:
         answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (401, "close")
         await client.expect_end()
+
+
+@pytest.mark.parametrize("reason", ["headers", "address"])
+async def test_a_body_behind_a_refused_head_is_no_reset(tmp_path: Path, reason: str) -> None:
+    """TLS has no halves, but what still comes is dropped for a while: most clients send before they read."""
+    write_certificate(tmp_path)
+    own: dict[str, object] = {"tls": tls_settings(tmp_path)}
+    if reason == "address":
+        own["connection_attempts_per_address"] = 0.1
+    async with serving(tmp_path, {"apps": [app()], "server": own}) as inside:
+        address = by_tls(inside.address)
+        async with wire.opened(address):
+            pass
+        async with wire.opened(address) as client:
+            lines = {f"X-{i}": "y" for i in range(100)} if reason == "headers" else {}
+            size = 500_000
+            await client.send(
+                wire.request(
+                    f"/apps/{APP_ID}/events", method="POST", Content_Length=str(size), **lines
+                )
+            )
+            status = 431 if reason == "headers" else 429
+            assert (await client.answer()).status == status
+            for _ in range(5):
+                await client.send(b"x" * (size // 5))
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("ending", ["time", "files"])
+def test_a_pooled_connection_ends_though_its_client_does_not_look(
+    tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop], ending: str
+) -> None:
+    """Event loops wait half a minute for a goodbye, and a pool reads nothing until it is used again."""
+
+    def used_once(address: Address) -> ssl.SSLSocket:
+        assert address.tls is not None
+        plain = socket.create_connection((address.host, address.port))
+        client = address.tls.wrap_socket(plain, server_hostname="localhost")
+        client.sendall(wire.request("/ping"))
+        while not client.recv(10_000).endswith(b"Pong!"):
+            pass
+        return client
+
+    async def scenario() -> None:
+        write_certificate(tmp_path)
+        own = {"server": {"tls": tls_settings(tmp_path)}}
+        if ending == "time":
+            own["http"] = {"keep_alive": 0.2}
+        async with serving(tmp_path, own) as inside:
+            client = await asyncio.to_thread(used_once, by_tls(inside.address))
+            assert inside.uvicorn.server_state.connections
+            if ending == "files":
+                inside.server._reserve.limit_to(1)
+                inside.server._reserve.make_room()
+            await wire.until(lambda: not inside.uvicorn.server_state.connections)
+            client.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(scenario())

@@ -18,7 +18,8 @@ import uvloop
 from websockets.frames import Frame
 
 from pusher_server.server.http_protocol import HttpProtocol
-from pusher_server.turns import BYTES, UNITS
+from pusher_server.server.paced_protocol import PARSED_AHEAD
+from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS
 from pusher_server.websocket import framing
 from tests.edge import signed, wire
 from tests.edge.inprocess import APP_ID, KEY, serving
@@ -340,5 +341,29 @@ def test_a_client_that_goes_in_the_middle_leaves_nothing(loop: Loop, tmp_path: P
             assert not inside.edge.connections
             async with wire.connected(inside.address, KEY) as client:
                 await client.expect_alive()
+
+    run(loop, scenario())
+
+
+def test_requests_that_wait_are_bounded(loop: Loop, tmp_path: Path) -> None:
+    """uvicorn reads on after each answer: so many waited as came faster than they were answered."""
+
+    async def scenario() -> None:
+        async with serving(tmp_path) as inside, wire.opened(inside.address) as client:
+            await client.send(wire.request("/up"))
+            await client.answer()
+            (protocol,) = inside.uvicorn.server_state.connections
+            assert isinstance(protocol, HttpProtocol)
+            some = UNITS // (REQUEST_UNITS + 1)
+            most = sent = 0
+            while sent < 50 * some:
+                if protocol.transport.is_reading():
+                    protocol.data_received(wire.request("/up") * some)
+                    sent += some
+                most = max(most, len(protocol.pipeline))
+                await asyncio.sleep(0)
+            for _ in range(sent):
+                assert (await client.answer()).status == 200
+            assert 0 < most <= PARSED_AHEAD
 
     run(loop, scenario())

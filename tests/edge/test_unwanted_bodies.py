@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -150,7 +151,7 @@ def protocols(inside: Inside) -> list[HttpProtocol]:
 
 def kept(inside: Inside) -> int:
     """Bytes of bodies that are in the server's memory."""
-    bodies: list[bytes | bytearray] = [b"".join(each._body) for each in protocols(inside)]
+    bodies: list[bytes | bytearray] = [each._body for each in protocols(inside)]
     bodies += [each.cycle.body for each in protocols(inside) if each.cycle is not None]
     return sum(map(len, bodies))
 
@@ -318,7 +319,7 @@ async def stands_still(number: Callable[[], int]) -> int:
     return last
 
 
-@pytest.mark.parametrize(("scale", "bound"), [(1, 50_000), (3, 160_000)])
+@pytest.mark.parametrize(("scale", "bound"), [(1, 59_000), (3, 175_000)])
 async def test_strangers_share_a_bound_and_the_slowest_goes_first(
     slow: tuple[Inside, SlowApps],
     monkeypatch: pytest.MonkeyPatch,
@@ -351,6 +352,45 @@ async def test_strangers_share_a_bound_and_the_slowest_goes_first(
         assert (await third.answer()).status == 200
     (line,) = [each for each in caplog.records if "looked up" in each.getMessage()]
     assert line.__dict__["requests"] == 1
+
+
+async def test_what_comes_of_a_body_counts_once(slow: tuple[Inside, SlowApps]) -> None:
+    """When it is read, or when it is parsed behind its head."""
+    inside, apps = slow
+    async with wire.opened(inside.address) as client:
+        request = wire.request(wrongly_signed(), method="POST", body=b"x" * 30_000)
+        await client.send(request[:-20_000])
+        await wire.until(lambda: apps.asked > 1)
+        (protocol,) = protocols(inside)
+        for at in (20_000, 10_000):
+            protocol.data_received(request[-at : -at + 10_000 or None])
+        assert protocol._exchange is not None
+        assert protocol._exchange._received == 30_000
+
+
+async def test_making_room_costs_little_for_each_of_many(
+    slow: tuple[Inside, SlowApps], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not all are looked at again whenever a little more comes."""
+    inside, apps = slow
+    monkeypatch.setattr(request_guard, "UNVERIFIED_BYTES", 100_000)
+    looks = 0
+    rate = request_guard.HttpExchange.rate
+
+    def counted(self: request_guard.HttpExchange, now: float) -> float:
+        nonlocal looks
+        looks += 1
+        return rate(self, now)
+
+    monkeypatch.setattr(request_guard.HttpExchange, "rate", counted)
+    many = 200
+    async with AsyncExitStack() as stack:
+        for _ in range(many):
+            client = await stack.enter_async_context(wire.opened(inside.address))
+            await client.send(wire.request(wrongly_signed(), method="POST", body=b"x" * 1_000))
+        await wire.until(lambda: apps.asked >= many)
+        assert len(inside.guard._unverified) <= 100
+    assert looks < 15 * many
 
 
 async def test_known_senders_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@ r"""Lone surrogates in JSON, against the standard library's decoder, which reads
 
 import json
 import re
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw, Struct
 
+from pusher_server.protocol import messages
 from pusher_server.protocol.surrogates import Veil, escaped, has_surrogate, replaced, substituted
 
 #: The inside of a JSON string: halves in both cases, what looks like them, the mark's first letter.
@@ -101,3 +103,20 @@ def test_a_text_that_holds_an_earlier_mark_is_left_alone() -> None:
     veil = Veil(document)
     assert veil.lift_bytes(veil.copy) == document
     assert veil.lift_text(msgspec.json.decode(veil.copy)) == json.loads(document)
+
+
+def test_a_message_of_nothing_but_halves_takes_no_longer_than_other_costly_ones() -> None:
+    """Anybody may send it, as large as a message may be; decimal fractions are the measure."""
+    size = 131_000
+
+    def seconds(data: bytes) -> float:
+        payload = b'{"event":"client-x","channel":"private-x","data":[%b]}' % data
+        times = []
+        for _ in range(5):
+            before = perf_counter()
+            messages.decode(payload)
+            times.append(perf_counter() - before)
+        return min(times)
+
+    halves = b'"%b"' % (rb"\ud83d" * (size // 6))
+    assert seconds(halves) < 4 * seconds(b",".join([b"1.1"] * (size // 4)))

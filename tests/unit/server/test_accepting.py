@@ -4,8 +4,10 @@ import asyncio
 import errno
 import logging
 import socket
+from typing import cast
 
 import pytest
+import uvloop
 
 from pusher_server.server.accepting import Acceptor
 from pusher_server.server.file_reserve import FileReserve
@@ -19,8 +21,7 @@ class Greeting(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.made.add(self)
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(b"hello")
+        cast(asyncio.Transport, transport).write(b"hello")  # uvloop's is none by its type
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.made.discard(self)
@@ -107,3 +108,42 @@ async def test_a_closed_one_accepts_nobody(made: set[Greeting]) -> None:
         await asyncio.open_connection(*address)
     assert not made
     writer.close()
+
+
+class Lonely(socket.socket):
+    """No second one of it can be made for a while."""
+
+    failures = 0
+
+    def dup(self) -> socket.socket:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.ENFILE, "Too many open files in system")
+        return super().dup()
+
+
+def test_clients_are_accepted_though_the_loop_cannot_accept_itself_again(
+    made: set[Greeting], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The system may be out of files while this process has room."""
+
+    async def scenario() -> None:
+        listener = Lonely()
+        listener.bind(("127.0.0.1", 0))
+        accepting = acceptor(listener, 0, made)
+        await accepting.open()
+        accepting._reserve.on_pressure()  # it accepts itself from now on
+        await asyncio.sleep(0)
+        listener.failures = 1
+        accepting.tick()
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        async with asyncio.timeout(5):
+            assert await reader.read(5) == b"hello"
+        assert not listener.failures
+        writer.close()
+        accepting.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
+    (record,) = caplog.records
+    assert "Too many open files" in record.getMessage()

@@ -33,7 +33,7 @@ def clock() -> Clock:
         ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
         ("unknown", "unknown"),
-        ("_" * 1_000, "_" * 64),
+        ("_unknown", "_unknown"),
     ],
 )
 def test_what_is_counted_together(address: str, key: str) -> None:

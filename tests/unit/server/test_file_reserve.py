@@ -9,14 +9,13 @@ from pusher_server.server.file_reserve import FileReserve
 
 
 class Client:
-    """Remembers what was done to it; its own transport."""
+    """Remembers what was done to it."""
 
     def __init__(self) -> None:
         self.closed = 0
         self.aborted = 0
-        self.transport = self
 
-    def close(self) -> None:
+    def end(self) -> None:
         self.closed += 1
 
     def abort(self) -> None:
@@ -34,7 +33,7 @@ class Place:
         self.sizes: list[int] = []
         self.pressed = 0
         self.reserve = FileReserve(
-            idle=self.idle,  # type: ignore[arg-type]  # as much of a connection as it looks at
+            idle=self.idle,
             refused=self.refused,
             clock=lambda: self.now,
             resized=self.sizes.append,
@@ -170,3 +169,26 @@ def test_what_others_use_beyond_the_reserve_is_taken_from_clients(files: dict[st
     files["open"] = 0  # unknown: as it was
     place.reserve.measure()
     assert place.reserve.capacity == 0
+
+
+def test_a_look_at_very_many_costs_no_more_than_at_some() -> None:
+    """Accepting looks every few milliseconds while nobody else may come in."""
+    looks = 0
+
+    class Counted(Client):
+        def __hash__(self) -> int:
+            nonlocal looks
+            looks += 1
+            return super().__hash__()
+
+    def looks_at(count: int) -> int:
+        nonlocal looks
+        place = Place(count)
+        place.clients += [Counted() for _ in range(count)]
+        place.reserve.silent.update(dict.fromkeys(place.clients))
+        looks = 0
+        place.look(1.0)
+        assert sum(each.aborted for each in place.clients) > 100
+        return looks
+
+    assert looks_at(40_000) < 2 * looks_at(4_000)

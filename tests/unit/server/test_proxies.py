@@ -2,6 +2,7 @@
 
 import pytest
 
+from pusher_server.server import proxies
 from pusher_server.server.proxies import TrustedProxies
 
 PROXIES = TrustedProxies(["10.0.0.0/8", "192.0.2.7", "fd00::/8", "203.0.113.9/24"])
@@ -93,3 +94,29 @@ def test_only_a_trusted_proxy_can_say_that_the_client_spoke_tls(
     peer: str | None, proto: str | None, secure: bool
 ) -> None:
     assert PROXIES.is_secure(peer, proto) is secure
+
+
+def test_of_a_long_list_only_what_proxies_have_written_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The rest is the client's own, and may be as long as a head."""
+    looks = 0
+    address = proxies._address
+
+    def counted(hop: str) -> str:
+        nonlocal looks
+        looks += 1
+        return address(hop)
+
+    monkeypatch.setattr(proxies, "_address", counted)
+    forwarded_for = "10.0.0.9:80, " * 5_000 + "198.51.100.7, 10.0.0.2"
+    assert PROXIES.client("10.0.0.1", forwarded_for) == "198.51.100.7"
+    assert looks == 2
+
+
+def test_what_is_no_address_is_kept_short() -> None:
+    """A proxy that passes on what it was given lets a client write a head full of it."""
+    assert PROXIES.client("10.0.0.1", "_" * 60_000) == "_" * 64
+    assert PROXIES.client("10.0.0.1", '"[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"') == (
+        "2001:db8:1234:5678:9abc:def0:1234:5678"
+    )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+from msgspec import structs
 
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.signals import SubscriptionRejected
@@ -281,6 +282,25 @@ async def test_subscriptions_above_the_pace_wait_and_none_is_refused() -> None:
             assert await client.told() == []
     client.say("pusher:ping")
     assert await client.told() == ["pusher:pong"]
+
+
+async def test_who_waits_for_the_pace_is_read_again_though_the_app_has_changed() -> None:
+    """A smaller burst makes the wait longer than it was when it began."""
+    house = House(World(limits={"subscriptions_per_connection": 40}), subscriptions_per_second=20)
+    client = await house.client().established()
+    for i in range(41):
+        client.subscribe(f"a{i % 40}")
+        client.say("pusher:unsubscribe", {"channel": f"a{i % 40}"})
+    assert not client.transport.reading
+    limits = structs.replace(house.world.app.limits, subscriptions_per_connection=20)
+    house.world.change(limits=limits)
+    client.transport.take()
+    await asyncio.sleep(0.1)  # the first wait is over by then, 0.05 s
+    assert not client.transport.reading
+    house.world.clock.advance(2.0)
+    async with asyncio.timeout(5):
+        while not client.transport.reading:
+            await client.told()
 
 
 async def test_a_client_that_waits_for_the_pace_is_not_taken_for_dead() -> None:

@@ -1,5 +1,7 @@
 """Who may connect: every refusal of docs/protocol/connection.md#refusal that one request can earn."""
 
+from time import perf_counter
+
 import pytest
 
 from pusher_server.protocol.errors import ConnectionRejected
@@ -138,3 +140,19 @@ def test_origins_are_hosts_or_globs(
     allowed: tuple[str, ...], origin: str | None, expected: bool
 ) -> None:
     assert origin_allowed(allowed, origin) is expected
+
+
+def test_a_long_query_takes_no_longer_than_a_short_one_of_many_parameters() -> None:
+    """What a head may have of parameters took 50 ms, for every connect."""
+    house = House()
+
+    def seconds(parameters: int) -> float:
+        target = "/app/key?client=x&protocol=7" + "&%41=%41" * parameters
+        times = []
+        for _ in range(5):
+            before = perf_counter()
+            admitted(house, target)
+            times.append(perf_counter() - before)
+        return min(times)
+
+    assert seconds(8_000) < 10 * seconds(199)

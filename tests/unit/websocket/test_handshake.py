@@ -1,5 +1,7 @@
 """The upgrade: RFC 6455's own example, and every reason to refuse."""
 
+from time import perf_counter
+
 import pytest
 
 from pusher_server.websocket.handshake import HandshakeRefused, Upgrade, accept
@@ -83,3 +85,19 @@ def test_a_header_is_found_by_its_name() -> None:
     request = upgrade((b"origin", b"http://\xe9"), (b"origin", b"second"))
     assert request.header(b"origin") == "http://é"
     assert request.header(b"x") is None
+
+
+def test_a_refusal_does_not_look_at_endless_headers() -> None:
+    """The library explains a refusal, and reads lists for it."""
+
+    def seconds(elements: int) -> float:
+        wrong = upgrade((b"connection", b"upgrade," * elements), without=b"sec-websocket-key")
+        times = []
+        for _ in range(5):
+            before = perf_counter()
+            with pytest.raises(HandshakeRefused):
+                accept(wrong)
+            times.append(perf_counter() - before)
+        return min(times)
+
+    assert seconds(8_000) < 5 * seconds(120)
