@@ -17,15 +17,15 @@ from pusher_server.app import App, AppKey
 from pusher_server.apps.static import StaticApps
 from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
 from pusher_server.histogram import DELIVERY_BOUNDS, Histogram
+from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.hub import Hub
-from pusher_server.hub.space import AppSpace
 from pusher_server.limits.local import LocalRateLimiter
+from pusher_server.metrics.collector import Collector
 from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.exposition import exposition
-from pusher_server.metrics.gathering import Gathering
 from pusher_server.metrics.lag import LagWatch
-from pusher_server.metrics.team import alone
+from pusher_server.metrics.process_group import single
 from pusher_server.node.node import Node
 from pusher_server.protocol.channel_name import parse_channel_name
 from pusher_server.protocol.members import User
@@ -36,10 +36,10 @@ ROUNDS = 20
 class _Client:
     """Established, and nothing is ever written to it."""
 
-    def __init__(self, space: AppSpace, socket_id: str) -> None:
+    def __init__(self, app_state: AppState, socket_id: str) -> None:
         self.socket_id = socket_id
         self.app_key = "key"
-        self.space = space
+        self.app_state = app_state
         self.subscriptions: dict[str, Subscription] = {}
         self.user: User | None = None
 
@@ -62,7 +62,7 @@ class _Client:
         """It stays."""
 
 
-def _gathering(apps: int, connections: int) -> Gathering:
+def _gathering(apps: int, connections: int) -> Collector:
     """A node with that many connections, each in a channel of its own and in a common one."""
     tenants = [App(id=f"app-{n}", keys=(AppKey(key=f"key-{n}", secret="s"),)) for n in range(apps)]
     clock = time.monotonic
@@ -78,7 +78,7 @@ def _gathering(apps: int, connections: int) -> Gathering:
         event_ids=count(1),
     )
     lag = LagWatch(clock, 0.25)
-    gathering = Gathering(
+    gathering = Collector(
         node,
         worker="1",
         lag=lag,
@@ -90,7 +90,7 @@ def _gathering(apps: int, connections: int) -> Gathering:
     )
     node.observe(gathering.counting.observe, *COUNTED)
     for n in range(connections):
-        client = _Client(node.hub.space(tenants[n % apps]), f"1.{n}")
+        client = _Client(node.hub.app_state(tenants[n % apps]), f"1.{n}")
         node.open(client)
         for name in (f"own-{n}", "common"):
             joined = node.hub.subscribe(client, parse_channel_name(name))
@@ -101,7 +101,7 @@ def _gathering(apps: int, connections: int) -> Gathering:
 async def _measure() -> None:
     print("read ms  text ms  apps  connections")
     for apps, connections in ((1, 10), (1, 10_000), (1, 50_000), (100, 10_000), (1_000, 10_000)):
-        team = alone(_gathering(apps, connections))
+        team = single(_gathering(apps, connections))
         reading, writing = [], []
         for _ in range(ROUNDS):
             began = time.perf_counter()

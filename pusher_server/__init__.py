@@ -36,15 +36,20 @@ Adapters, which implement the interfaces:
 - `webhooks`          keeps events for an app's owner and delivers them
 - `logs`              the log handler, for people or as JSON
 
+What every client session needs, whatever its transport:
+
+- `clients`           messages in order, answers, deadlines, slow readers
+
 Edges, through which the outside drives or reads the node:
 
-- `websocket`         clients
+- `websocket`         clients over WebSocket
 - `http_api`          backends
 - `metrics`           operators
 
 The process:
 
 - `server`            builds everything and runs it
+- `processes`         several of them on one machine, under a supervisor
 - `cli`               the command `pusher-server`
 - `__main__`          the same command as `python -m pusher_server`
 """

@@ -139,7 +139,7 @@ class Version(Struct, frozen=True, order=True):
 class Transition(Struct, frozen=True, kw_only=True):
     """A key became held by its first holder, or was released by its last one, cluster-wide.
 
-    `origin`: this node caused it. Clients see it at once; observers hear of what stays so by `on_settled`.
+    `origin`: this node caused it. Clients see it at once; observers hear of what stays so by `on_announced`.
     """
 
     topic: Topic
@@ -241,7 +241,7 @@ class ClusterListener(Protocol):
         `doubtful` as in `on_snapshot`: what is not found may only be late.
         """
 
-    def on_settled(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
+    def on_announced(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
         """A key's join is news, or its leave was not undone in time; told to one node in the cluster.
 
         A key's joins and leaves take turns. Should that node end before `kept` has returned, another one is
@@ -249,7 +249,7 @@ class ClusterListener(Protocol):
         """
 
     async def kept(self) -> None:
-        """Return when the end of this process can undo nothing of what `on_settled` has told.
+        """Return when the end of this process can undo nothing of what `on_announced` has told.
 
         May be cancelled and called again.
         """

@@ -14,9 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from pusher_server.apps.database import open_store
-from pusher_server.apps.editing import AppEditor
-from pusher_server.apps.sql import SqlStore
+from pusher_server.apps.database.editing import AppEditor
+from pusher_server.apps.database.table import SqlStore
+from pusher_server.apps.database.url import open_store
 from pusher_server.config import DatabaseSettings
 from tests.databases import DatabaseServer
 

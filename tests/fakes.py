@@ -12,8 +12,8 @@ from contextlib import suppress
 from struct import pack, unpack_from
 from typing import Any, NamedTuple
 
+from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Subscription
-from pusher_server.hub.space import AppSpace
 from pusher_server.interfaces import ClusterMessage, Snapshot, Topic, Transition, Version
 from pusher_server.protocol.members import User
 
@@ -109,10 +109,10 @@ def client_frame(
 class FakeConnection:
     """A client as hub and node see it; keeps every write."""
 
-    def __init__(self, space: AppSpace, socket_id: str, app_key: str = "key") -> None:
+    def __init__(self, app_state: AppState, socket_id: str, app_key: str = "key") -> None:
         self.socket_id = socket_id
         self.app_key = app_key
-        self.space = space
+        self.app_state = app_state
         self.subscriptions: dict[str, Subscription] = {}
         self.user: User | None = None
         #: One item per call of `write`.
@@ -252,7 +252,7 @@ class FakeListener:
     def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
         self.missed.append(topic)
 
-    def on_settled(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
+    def on_announced(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
         (self.joined if held else self.settled).append((topic, key))
         self.ids.append(announcement)
 

@@ -119,9 +119,9 @@ def role_of(pid: int) -> str:
     except OSError:
         return ""
     for place, word in enumerate(words):
-        if word.endswith(".worker_process"):
+        if word.endswith(".processes.worker"):
             return f"worker {words[place + 1]}"
-        if word.endswith(".bus_process"):
+        if word.endswith(".processes.bus"):
             return "bus"
     return ""
 

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from pusher_server import logs
 from pusher_server.config import ServerSettings, load
-from pusher_server.server import supervisor
+from pusher_server.processes import supervisor
 from pusher_server.server.listening import listen
 
 

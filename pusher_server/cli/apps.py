@@ -14,8 +14,8 @@ from pusher_server.errors import ConfigError
 
 if TYPE_CHECKING:
     from pusher_server.app import App
-    from pusher_server.cli.apps_in_database import DatabaseApps
-    from pusher_server.cli.apps_in_file import FileApps
+    from pusher_server.cli.apps_in_database import AppsInDatabase
+    from pusher_server.cli.apps_in_file import AppsInFile
 
 #: Settings that have a command of their own, or none.
 _NOT_SET = {
@@ -200,35 +200,35 @@ def remove(app_id: str, key: str | None, yes: bool, named: Path | None) -> None:
     click.echo(f"{what} is removed")
 
 
-def open_apps(named: Path | None) -> "FileApps | DatabaseApps":
+def open_apps(named: Path | None) -> "AppsInFile | AppsInDatabase":
     """Where the configuration has its apps."""
     from pusher_server.config import load
 
     path = config_file.choose(named, Path.cwd())
     config = load(path, os.environ, {})
     if config.database.url:
-        from pusher_server.cli.apps_in_database import DatabaseApps
+        from pusher_server.cli.apps_in_database import AppsInDatabase
 
-        return DatabaseApps(config)
+        return AppsInDatabase(config)
     if path is None or config.apps_from != "file":
         raise ConfigError(
             "--config",
             "there is no file with apps and no database.url; `pusher-server default-config` prints a file"
             " to start from",
         )
-    from pusher_server.cli.apps_in_file import FileApps
+    from pusher_server.cli.apps_in_file import AppsInFile
 
-    return FileApps(config.apps, path)
+    return AppsInFile(config.apps, path)
 
 
-def _to_write(store: "FileApps | DatabaseApps", secret: str, reveal: bool) -> str | None:
+def _to_write(store: "AppsInFile | AppsInDatabase", secret: str, reveal: bool) -> str | None:
     """What a store is given: into a database goes the secret, into advice on a screen only if asked."""
-    from pusher_server.cli.apps_in_database import DatabaseApps
+    from pusher_server.cli.apps_in_database import AppsInDatabase
 
-    return secret if reveal or isinstance(store, DatabaseApps) else None
+    return secret if reveal or isinstance(store, AppsInDatabase) else None
 
 
-def _existing(store: "FileApps | DatabaseApps", app_id: str) -> "App":
+def _existing(store: "AppsInFile | AppsInDatabase", app_id: str) -> "App":
     found = store.one(app_id)
     if found is None:
         raise click.ClickException(f"there is no app {app_id!r}, or its row is refused")
@@ -239,8 +239,8 @@ def _parse(settings: tuple[str, ...]) -> dict[str, object]:
     """`SETTING=VALUE` -> value in its type; None for `default`."""
     import difflib
 
-    from pusher_server.apps.columns import reads
-    from pusher_server.apps.schemas import plain_kinds
+    from pusher_server.apps.database.columns import reads
+    from pusher_server.apps.database.schemas import plain_kinds
 
     kinds = plain_kinds()
     parsed: dict[str, object] = {}

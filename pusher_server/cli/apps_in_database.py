@@ -10,13 +10,13 @@ from pusher_server.errors import ClusterUnavailable
 
 if TYPE_CHECKING:
     from pusher_server.app import App
-    from pusher_server.apps.editing import AppEditor
+    from pusher_server.apps.database.editing import AppEditor
     from pusher_server.config import Config
 
 T = TypeVar("T")
 
 
-class DatabaseApps:
+class AppsInDatabase:
     """The table that `[database]` names. Every verb raises ConfigError and click.ClickException."""
 
     def __init__(self, config: "Config") -> None:
@@ -69,10 +69,10 @@ class DatabaseApps:
         self._do(lambda editor: editor.remove_key(app_id, key))
 
     def _do(self, verb: Callable[["AppEditor"], Awaitable[T]], *, must_exist: bool = True) -> T:
-        from pusher_server.apps.database import open_store
+        from pusher_server.apps.database.url import open_store
 
         store = open_store(self._config.database, self._config.defaults, must_exist=must_exist)
-        from pusher_server.apps.editing import AppEditor, EditRefused
+        from pusher_server.apps.database.editing import AppEditor, EditRefused
 
         async def run() -> T:
             try:

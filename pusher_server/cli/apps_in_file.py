@@ -26,7 +26,7 @@ class NotEdited(click.ClickException):
         )
 
 
-class FileApps:
+class AppsInFile:
     """The apps that were read from the file at `path`; every verb that would change one raises NotEdited."""
 
     def __init__(self, apps: tuple["App", ...], path: Path) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from pusher_server import __version__
-from pusher_server.metrics.process_use import RESERVED_FILES, files_for_clients
+from pusher_server.metrics.process_stats import RESERVED_FILES, files_for_clients
 
 if TYPE_CHECKING:
     from pusher_server.app import App
@@ -56,7 +56,7 @@ Laravel Echo (npm install laravel-echo pusher-js):
   }});"""
 
 
-class Place(Struct, frozen=True):
+class PublicUrl(Struct, frozen=True):
     """Where clients reach us: scheme of HTTP, host as it stands in a URL, port, path prefix."""
 
     scheme: str
@@ -64,7 +64,7 @@ class Place(Struct, frozen=True):
     port: int
     path: str
 
-    def url(self, rest: str, *, websocket: bool = False) -> str:
+    def of(self, rest: str, *, websocket: bool = False) -> str:
         """A full URL; `rest` starts with a slash."""
         scheme = self.scheme.replace("http", "ws") if websocket else self.scheme
         return f"{scheme}://{self.host}:{self.port}{self.path}{rest}"
@@ -85,11 +85,11 @@ def banner(
     `show_secret`: only for credentials that the operator has not chosen and so needs to be told.
     """
     app, *others = config.apps or (_some_app(),)
-    place = _place(config, report, address)
+    url = _public_url(config, report, address)
     parts = [
-        _where(config, report, place, app, source) + "\n" + _runs_on(report, python),
-        _laravel(config, place, app, show_secret=show_secret),
-        _echo(place, app),
+        _where(config, report, url, app, source) + "\n" + _runs_on(report, python),
+        _laravel(config, url, app, show_secret=show_secret),
+        _echo(url, app),
     ]
     if others:
         parts[1] += f"\n  ({len(others)} more: {', '.join(other.id for other in others[:10])})"
@@ -134,28 +134,28 @@ def _some_app() -> "App":
     return App(id="<app-id>", keys=(AppKey(key="<app-key>", secret="<secret>"),))
 
 
-def _place(config: "Config", report: "StartReport", address: str) -> Place:
+def _public_url(config: "Config", report: "StartReport", address: str) -> PublicUrl:
     """The first address we listen on, as clients have to write it."""
     scheme = "https" if config.server.tls.certificate else "http"
     prefix = config.server.path_prefix
     if config.server.unix_socket:
-        return Place(scheme, "<your-proxy>", 443 if scheme == "https" else 80, prefix)
+        return PublicUrl(scheme, "<your-proxy>", 443 if scheme == "https" else 80, prefix)
     url = urlsplit(report.urls[0])
     host = address if url.hostname in EVERY_INTERFACE else config.server.host
     # Port 0 takes a free one, so the report knows it and the settings do not.
-    return Place(
+    return PublicUrl(
         scheme, f"[{host}]" if ":" in host else host, url.port or config.server.port, prefix
     )
 
 
-def _where(config: "Config", report: "StartReport", place: Place, app: "App", source: str) -> str:
+def _where(config: "Config", report: "StartReport", url: PublicUrl, app: "App", source: str) -> str:
     key = app.keys[0].key
     lines = [
         f"pusher-server {__version__} is running (Ctrl+C stops it)",
         "",
-        f"  WebSocket  {place.url(f'/app/{key}', websocket=True)}",
-        f"  HTTP API   {place.url(f'/apps/{app.id}/events')}",
-        f"  Health     {place.url('/up')}",
+        f"  WebSocket  {url.of(f'/app/{key}', websocket=True)}",
+        f"  HTTP API   {url.of(f'/apps/{app.id}/events')}",
+        f"  Health     {url.of('/up')}",
     ]
     families = [EVERY_INTERFACE.get(urlsplit(each).hostname or "") for each in report.urls]
     if any(families):
@@ -179,28 +179,28 @@ def _runs_on(report: "StartReport", python: str) -> str:
     return f"  Runs on    Python {python}, {report.loop}, {workers}, {room}"
 
 
-def _laravel(config: "Config", place: Place, app: "App", *, show_secret: bool) -> str:
+def _laravel(config: "Config", url: PublicUrl, app: "App", *, show_secret: bool) -> str:
     pair = app.keys[0]
     text = LARAVEL.format(
         app_id=app.id,
         key=pair.key,
         secret=pair.secret if show_secret else _where_secret(config),
-        host=place.host,
-        port=place.port,
-        scheme=place.scheme,
+        host=url.host,
+        port=url.port,
+        scheme=url.scheme,
     )
-    return text + (LARAVEL_PATH.format(path=place.path) if place.path else "")
+    return text + (LARAVEL_PATH.format(path=url.path) if url.path else "")
 
 
 def _where_secret(config: "Config") -> str:
     return "<from your database>" if config.apps_from == "database" else "<from your config>"
 
 
-def _echo(place: Place, app: "App") -> str:
+def _echo(url: PublicUrl, app: "App") -> str:
     return ECHO.format(
         key=app.keys[0].key,
-        host=place.host,
-        port=place.port,
-        ws_path=f"\n    wsPath: '{place.path}'," if place.path else "",
-        tls=str(place.scheme == "https").lower(),
+        host=url.host,
+        port=url.port,
+        ws_path=f"\n    wsPath: '{url.path}'," if url.path else "",
+        tls=str(url.scheme == "https").lower(),
     )

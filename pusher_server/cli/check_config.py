@@ -28,7 +28,7 @@ def check_config(file: Path | None) -> None:
     path = config_file.choose(file, Path.cwd())
     config = load(path, os.environ, {})
     if config.database.url:
-        from pusher_server.apps.database import open_store
+        from pusher_server.apps.database.url import open_store
 
         open_store(config.database, config.defaults)  # raises ConfigError; it does not connect
     if config.server.tls.certificate:
@@ -39,7 +39,7 @@ def check_config(file: Path | None) -> None:
 
 def summary(config: "Config", path: Path | None) -> str:
     """What was read, without secrets. Raises ConfigError."""
-    from pusher_server.server.cores import worker_count
+    from pusher_server.processes.cores import worker_count
 
     server = config.server
     count = worker_count(server)

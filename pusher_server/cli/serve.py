@@ -108,7 +108,7 @@ def serve(
 
 def _explain_reach(config: "Config") -> None:
     """Who writes into the database chooses where webhooks go; one line says what is open to them."""
-    from pusher_server.webhooks.denied_networks import DeniedNetworks
+    from pusher_server.webhooks.delivery.denied_networks import DeniedNetworks
 
     denied = DeniedNetworks(config.webhooks.denied_networks)
     open_ones = [each for each in _PRIVATE if not denied.cover(each)]
@@ -122,12 +122,12 @@ def _explain_reach(config: "Config") -> None:
 
 def _run(config: "Config", path: Path | None, announce: Callable[["StartReport"], None]) -> None:
     """In this process, or in several that it supervises."""
-    from pusher_server.server.cores import worker_count
+    from pusher_server.processes.cores import worker_count
 
     if config.database.url:
         import asyncio
 
-        from pusher_server.apps.live import check
+        from pusher_server.apps.database.runtime import check
 
         asyncio.run(check(config.database))
     count = worker_count(config.server)
@@ -138,7 +138,7 @@ def _run(config: "Config", path: Path | None, announce: Callable[["StartReport"]
         server.on_started = announce
         server.run()
         return
-    from pusher_server.server.supervisor import Supervisor
+    from pusher_server.processes.supervisor import Supervisor
 
     supervisor = Supervisor(
         config, count, config_path=path, needs_bus=not config.cluster.redis.is_set

@@ -16,8 +16,8 @@ from pusher_server.cli.apps_shown import print_json
 if TYPE_CHECKING:
     from pusher_server.app import App
     from pusher_server.config import Config
-    from pusher_server.webhooks.outbox import Attempt, Dead, Outbox
-    from pusher_server.webhooks.trying import Tried
+    from pusher_server.webhooks.outbox.interface import AttemptRecord, Dead, Outbox
+    from pusher_server.webhooks.send_test import SentTest
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def webhooks() -> None:
 def log(app_id: str, url: str, limit: int, named: Path | None, as_json: bool) -> None:
     """List the latest attempts of an app, the newest first."""
 
-    async def read(outbox: "Outbox") -> "list[Attempt]":
+    async def read(outbox: "Outbox") -> "list[AttemptRecord]":
         return await outbox.log(app_id, _webhook_id(url), limit)
 
     found = _in_outbox(named, read)
@@ -137,13 +137,13 @@ def test(app_id: str, url: str, named: Path | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-async def _try(app: "App", url: str, config: "Config") -> "list[Tried]":
-    from pusher_server.webhooks.sender import Sender
-    from pusher_server.webhooks.trying import try_webhooks
+async def _try(app: "App", url: str, config: "Config") -> "list[SentTest]":
+    from pusher_server.webhooks.delivery.sender import Sender
+    from pusher_server.webhooks.send_test import send_test
 
     sender = Sender(config.webhooks.timeout, config.denied_to_webhooks)
     try:
-        return await try_webhooks(app, sender, time.time, url=url)
+        return await send_test(app, sender, time.time, url=url)
     finally:
         await sender.close()
 
@@ -158,12 +158,12 @@ def _in_outbox(named: Path | None, ask: "Callable[[Outbox], Awaitable[T]]") -> T
     """One answer of the outbox that the configuration names; no new file is made for a question."""
     import asyncio
 
-    from pusher_server.webhooks.opening import look_into
-    from pusher_server.webhooks.outbox import OutboxUnavailable
-    from pusher_server.webhooks.place import file_of
+    from pusher_server.webhooks.outbox.interface import OutboxUnavailable
+    from pusher_server.webhooks.outbox.opening import look_into
+    from pusher_server.webhooks.outbox.path import outbox_path
 
     config = _load(named)
-    path = file_of(config.webhooks, config.server, os.environ)
+    path = outbox_path(config.webhooks, config.server, os.environ)
     outbox = look_into(path, config.cluster.redis, config.webhooks)
     if outbox is None:
         raise click.ClickException(

@@ -2,32 +2,30 @@
 
 One process needs only `local` and `last_events`. Several share stores. Read first what a store is:
 
-- `local`          broker and roster of a single node
-- `last_events`    the last events of cache channels in one process, bounded in bytes per app
-- `store`          the commands that nodes send to a store
-- `links`          the interface to a store: one ordered connection
-- `memory_store`   these rules in memory: for the bus of a machine's workers, and as the tests' model
-- `announcements`  joins and leaves that a store still has to hand out for webhooks
-- `scans`          answers of a store in memory, page by page
-- `wire`           the versioned bytes between nodes
+- `local`               broker and roster of a single node
+- `last_events`         the last events of cache channels in one process, bounded in bytes per app
+- `commands`            the commands that nodes send to a store
+- `links`               the interface to a store: one ordered connection
+- `wire`                the versioned bytes between nodes
 
 Then the side of the node:
 
-- `stores`         which topic lives in which store
-- `attachment`     this node's membership of one store: its lease, and the recovery from every failure
-- `holdings`       the keys that this node holds there, declared again after a loss
-- `followings`     the topics that this node follows: transitions in order, snapshots after a gap
-- `replica`        what a transition means for one followed topic: next, old, or proof of a gap
-- `interest`       the addresses that a link pushes; unsubscribed late
-- `backoff`        how long to wait before the next attempt
-- `roster`         the roster over shared stores
-- `broker`         the broker over shared stores
-- `census`         the connections of each app on other nodes
+- `sharding`            which topic lives in which store
+- `membership`          this node's membership of one store: its lease, and the recovery from every failure
+- `held_keys`           the keys that this node holds there, declared again after a loss
+- `followed_topics`     the topics that this node follows: transitions in order, snapshots after a gap
+- `replica`             what a transition means for one followed topic: next, old, or proof of a gap
+- `link_subscriptions`  the addresses that a link pushes; unsubscribed late
+- `backoff`             how long to wait before the next attempt
+- `roster`              the roster over shared stores
+- `broker`              the broker over shared stores
+- `census`              the connections of each app on other nodes
 
-Then the two kinds of stores:
+Then the stores:
 
-- `unix`           the store of one machine's workers
-- `redis`          a store on Redis
+- `memory`              the rules of a store, in memory
+- `unix`                the store of one machine's workers
+- `redis`               a store on Redis
 
 May import: `config`, `errors`, `interfaces`, `resolving`, `unreadable`.
 """

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
+from pusher_server.cluster.commands import Publish, Recall, Remember
 from pusher_server.cluster.last_events import LastEvent, LastEvents, keep_last
-from pusher_server.cluster.store import Publish, Recall, Remember
-from pusher_server.cluster.stores import Stores
+from pusher_server.cluster.sharding import Shards
 from pusher_server.cluster.wire import decode_cached, encode_cached, encode_message
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import (
@@ -24,7 +24,7 @@ OWN_BYTES = 8 * 2**20
 class SharedBroker(Broker):
     """While a store is away, publications are dropped and counted (`LinkStats.dropped`)."""
 
-    def __init__(self, stores: Stores, clock: Callable[[], float]) -> None:
+    def __init__(self, stores: Shards, clock: Callable[[], float]) -> None:
         self._stores = stores
         self._clock = clock
         #: What this node published last to cache channels.
@@ -33,14 +33,14 @@ class SharedBroker(Broker):
     async def subscribe(self, topic: Topic) -> None:
         """Raises ClusterUnavailable; the topic is subscribed then as soon as the store is back."""
         at, address = self._stores.at(topic)
-        answer = at.interest.want(address)
+        answer = at.subscriptions.add(address)
         if answer is not None:
             await asyncio.shield(answer)
 
     def unsubscribe(self, topic: Topic) -> None:
         """No longer interested."""
         at, address = self._stores.at(topic)
-        at.interest.drop(address, asyncio.get_running_loop().time())
+        at.subscriptions.discard(address, asyncio.get_running_loop().time())
 
     def publish(
         self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None
@@ -55,7 +55,7 @@ class SharedBroker(Broker):
         own = min(limit, OWN_BYTES) if limit else OWN_BYTES
         event = keep_last(self._own, topic, message, remember, self._clock(), own)
         # An app's channels are spread evenly over the stores.
-        share = max(1, limit // len(self._stores.attachments)) if limit else 0
+        share = max(1, limit // len(self._stores.memberships)) if limit else 0
         at.link.publish(Remember(address, body, encode_cached(event), remember.ttl, share))
 
     async def cached(self, topic: Topic) -> CachedEvent | None:

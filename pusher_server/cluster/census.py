@@ -6,8 +6,8 @@ by what they admit in that time (docs/clustering.md).
 
 from collections.abc import Callable, Mapping
 
-from pusher_server.cluster.store import Tally
-from pusher_server.cluster.stores import Stores
+from pusher_server.cluster.commands import Tally
+from pusher_server.cluster.sharding import Shards
 from pusher_server.interfaces import Census
 
 _PREFIX = "connections:"
@@ -16,12 +16,12 @@ _PREFIX = "connections:"
 class SharedCensus(Census):
     """While the store is away, the others count as they did when it was last heard."""
 
-    def __init__(self, stores: Stores, here: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, stores: Shards, here: Callable[[], Mapping[str, int]]) -> None:
         """`here` gives this node's connections by app id."""
         self._stores = stores
         self._here = here
         self._elsewhere: dict[str, int] = {}
-        stores.home.add(self._report, self._heard)
+        stores.primary.add(self._report, self._heard)
 
     def elsewhere(self, app_id: str) -> int:
         """As of the last renewal."""
@@ -29,8 +29,8 @@ class SharedCensus(Census):
 
     async def total(self, app_id: str) -> int:
         """All nodes, asked now. Raises ClusterUnavailable."""
-        others = await self._stores.home.link.call(
-            Tally(_PREFIX + app_id, besides=self._stores.home.holder)
+        others = await self._stores.primary.link.call(
+            Tally(_PREFIX + app_id, besides=self._stores.primary.holder)
         )
         return others + self._here().get(app_id, 0)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from pusher_server.cluster.store import Command, Publish, R, Remember
+from pusher_server.cluster.commands import Command, Publish, R, Remember
 
 
 class StoreListener(Protocol):

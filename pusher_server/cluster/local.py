@@ -218,4 +218,4 @@ class LocalRoster(Roster):
     def _settle(self, topic: Topic, key: str, n: int, *, held: bool) -> None:
         if self._listener is not None:
             told = announcement_id(address_of(topic), key, f"{self._epoch:x}.{n}", held=held)
-            self._listener.on_settled(topic, key, held=held, announcement=told)
+            self._listener.on_announced(topic, key, held=held, announcement=told)

@@ -7,7 +7,7 @@ or proof that something was missed (docs/decisions.md#versions-have-an-epoch).
 import asyncio
 from enum import Enum
 
-from pusher_server.cluster.store import TopicState
+from pusher_server.cluster.commands import TopicState
 from pusher_server.cluster.wire import Transitioned
 
 
@@ -34,8 +34,8 @@ class Replica:
         "doubtful",
         "epoch",
         "missed",
-        "mourns",
         "n",
+        "reports_gone",
         "size",
         "waiting",
         "with_entries",
@@ -58,7 +58,7 @@ class Replica:
         #: Without a list: the listener has yet to be told that it missed something.
         self.missed = False
         #: Doubts have just ended: who is not in the next snapshot has left.
-        self.mourns = False
+        self.reports_gone = False
         #: Who waits until a version is known.
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
 

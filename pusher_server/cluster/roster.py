@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 
-from pusher_server.cluster.store import Count, Lookup, Scan, node_of
-from pusher_server.cluster.stores import Stores
+from pusher_server.cluster.commands import Count, Lookup, Scan, node_of
+from pusher_server.cluster.sharding import Shards
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import Roster, Snapshot, Topic, Version
 
@@ -17,37 +17,37 @@ class SharedRoster(Roster):
 
     alone = False
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Shards) -> None:
         self._stores = stores
 
     async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
         """Hold `key`; raises RosterFull."""
         at, address = self._stores.at(topic)
-        answer = at.holdings.hold((address, key), value.decode(), limit)
+        answer = at.held_keys.hold((address, key), value.decode(), limit)
         while True:
             if answer is not None:
                 try:
-                    # Shielded: whoever gives up waiting must not take the answer away from the holdings.
+                    # Shielded: whoever gives up waiting must not take the answer away from the held keys.
                     tracked = await asyncio.shield(answer)
                 except ClusterUnavailable:
                     pass
                 else:
-                    await at.followings.seen(address, tracked.n)
+                    await at.followed_topics.seen(address, tracked.n)
                     return Version(int(at.epoch, 16), tracked.n)
             await at.ready_again()
-            if (address, key) not in at.holdings:
+            if (address, key) not in at.held_keys:
                 raise ClusterUnavailable("let go while it was being held")
-            answer = at.holdings.hold((address, key), value.decode(), limit)
+            answer = at.held_keys.hold((address, key), value.decode(), limit)
 
     def declare(self, topic: Topic, key: str, value: bytes) -> None:
         """Hold `key`."""
         at, address = self._stores.at(topic)
-        at.holdings.hold((address, key), value.decode(), 0)
+        at.held_keys.hold((address, key), value.decode(), 0)
 
     def untrack(self, topic: Topic, key: str) -> None:
         """Let `key` go."""
         at, address = self._stores.at(topic)
-        at.holdings.release((address, key))
+        at.held_keys.release((address, key))
 
     async def snapshot(self, topic: Topic) -> Snapshot:
         """The topic now."""
@@ -55,7 +55,7 @@ class SharedRoster(Roster):
         while True:
             await at.ready()
             try:
-                state = await asyncio.shield(at.followings.follow(address, with_entries=True))
+                state = await asyncio.shield(at.followed_topics.follow(address, with_entries=True))
             except ClusterUnavailable:
                 await at.ready_again()
                 continue
@@ -65,13 +65,13 @@ class SharedRoster(Roster):
     async def follow(self, topic: Topic) -> None:
         """From now on its transitions are told."""
         at, address = self._stores.at(topic)
-        if not at.followings.knows(address):
-            await asyncio.shield(at.followings.follow(address, with_entries=False))
+        if not at.followed_topics.knows(address):
+            await asyncio.shield(at.followed_topics.follow(address, with_entries=False))
 
     def forget(self, topic: Topic) -> None:
         """Others' transitions need not be told any longer."""
         at, address = self._stores.at(topic)
-        at.followings.forget(address)
+        at.followed_topics.forget(address)
 
     async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
         """For those of `keys` that are held: node -> value."""

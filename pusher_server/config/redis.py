@@ -12,7 +12,7 @@ SENTINEL_PORT = 26379
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/@\[\]]+))(?::([0-9]{1,5}))?")
 
 
-class Place(Struct, frozen=True):
+class RedisAddress(Struct, frozen=True):
     """Where a server listens: host and port, or the path of a Unix socket."""
 
     host: str = ""
@@ -25,28 +25,26 @@ class Place(Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def place_of(text: str, default_port: int = DEFAULT_PORT) -> Place | None:
+def address_of(text: str, default_port: int = DEFAULT_PORT) -> RedisAddress | None:
     """`host`, `host:port` or `[address]:port`; None when it is none of them."""
     found = _PLACE.fullmatch(text)
     if found is None:
         return None
     port = int(found[3] or default_port)
-    return Place(found[1] or found[2], port) if 0 < port < 65_536 else None
+    return RedisAddress(found[1] or found[2], port) if 0 < port < 65_536 else None
 
 
 class RedisUrl(Struct, frozen=True):
-    """What a URL says. `places` has several hosts for a Redis Cluster only, none beside Sentinels."""
+    """What a URL says. `addresses` has several hosts for a Redis Cluster only, none beside Sentinels."""
 
-    places: tuple[Place, ...]
+    addresses: tuple[RedisAddress, ...]
     tls: bool
     username: str
     password: str
     database: int
 
     def __repr__(self) -> str:
-        return (
-            f"RedisUrl(places={self.places!r}, tls={self.tls!r}, database={self.database!r}, ***)"
-        )
+        return f"RedisUrl(places={self.addresses!r}, tls={self.tls!r}, database={self.database!r}, ***)"
 
 
 def parse_url(url: str) -> RedisUrl:
@@ -69,20 +67,20 @@ def parse_url(url: str) -> RedisUrl:
     login, _, hosts = parts.netloc.rpartition("@")
     username, _, password = login.partition(":")
     if scheme == "unix":
-        places: tuple[Place, ...] = (Place(path=unquote(parts.path)),)
+        addresses: tuple[RedisAddress, ...] = (RedisAddress(path=unquote(parts.path)),)
         database = "0"
         if hosts or not parts.path:
             raise ValueError("url has no path; write unix:///path/redis.sock")
     else:
-        found = [place_of(each) for each in hosts.split(",")] if hosts else []
-        places = tuple(each for each in found if each is not None)
-        if len(places) != len(found):
+        found = [address_of(each) for each in hosts.split(",")] if hosts else []
+        addresses = tuple(each for each in found if each is not None)
+        if len(addresses) != len(found):
             raise ValueError("url has an unreadable host; write redis://host:6379/0")
         database = parts.path.strip("/") or "0"
     if not re.fullmatch(r"[0-9]{1,5}", database):
         raise ValueError("url has no number as its database; write redis://host:6379/0")
     return RedisUrl(
-        places=places,
+        addresses=addresses,
         tls=scheme == "rediss",
         username=unquote(username),
         password=unquote(password),
@@ -130,7 +128,7 @@ class RedisSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def _check_sentinels(self) -> None:
         for each in self.sentinels:
-            if place_of(each) is None:
+            if address_of(each) is None:
                 shown = re.sub(r"^.*@", "***@", each)  # a password may stand before it
                 raise ValueError(f"sentinels has {shown!r}; write 'host:26379'")
         if self.sentinels and not self.sentinel_master:
@@ -144,15 +142,15 @@ class RedisSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def _check_url(self) -> None:
         url = parse_url(self.url)
-        if self.sentinels and url.places:
+        if self.sentinels and url.addresses:
             raise ValueError(
                 "url has a host beside sentinels, which know it; write the rest only: redis:///0"
             )
-        if not self.sentinels and not url.places:
+        if not self.sentinels and not url.addresses:
             raise ValueError("url has no host; write redis://host:6379/0")
-        if len(url.places) > 1 and not self.cluster:
+        if len(url.addresses) > 1 and not self.cluster:
             raise ValueError("url has several hosts; that is for a Redis Cluster (cluster = true)")
-        if self.cluster and (url.database or url.places[0].path):
+        if self.cluster and (url.database or url.addresses[0].path):
             raise ValueError("url has a database or a path; a Redis Cluster has neither")
         if not url.tls and (self.ca_certificate or self.certificate):
             raise ValueError("url is without TLS, but certificates are set; write rediss://")
@@ -163,9 +161,9 @@ class RedisSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return bool(self.url or self.sentinels)
 
     @property
-    def sentinel_places(self) -> tuple[Place, ...]:
+    def sentinel_addresses(self) -> tuple[RedisAddress, ...]:
         """Where the Sentinels listen."""
-        found = (place_of(each, SENTINEL_PORT) for each in self.sentinels)
+        found = (address_of(each, SENTINEL_PORT) for each in self.sentinels)
         return tuple(each for each in found if each is not None)
 
     def __repr__(self) -> str:

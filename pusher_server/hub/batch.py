@@ -16,7 +16,7 @@ Write = Callable[[bytes], None]
 Subscribers = dict["Subscription", Write]
 
 
-class Part:
+class Exclusions:
     """Which frames of a batch somebody gets: those from `start` on, but the `skipped` ones."""
 
     __slots__ = ("skipped", "start")
@@ -34,7 +34,7 @@ class Part:
         return [frames[i] for i in range(start, len(frames)) if i not in skipped]
 
 
-Parts = dict["Subscription", Part]
+ExclusionMap = dict["Subscription", Exclusions]
 
 
 def join(frames: Sequence[bytes]) -> Sequence[bytes]:
@@ -52,7 +52,7 @@ def join(frames: Sequence[bytes]) -> Sequence[bytes]:
     return pieces
 
 
-class Snapshot:
+class SubscriberList:
     """A channel's subscriptions in join order, and with what each is written to."""
 
     __slots__ = ("targets", "writes")
@@ -79,35 +79,35 @@ def _order(target: "Subscription") -> int:
     return abs(target.order)
 
 
-class Job:
+class FanoutJob:
     """One batch on its way to a snapshot of subscribers."""
 
-    __slots__ = ("_joined", "_round", "_size", "frames", "parts", "snapshot")
+    __slots__ = ("_joined", "_segments", "_size", "frames", "parts", "snapshot")
 
-    def __init__(self, frames: list[bytes], parts: Parts, snapshot: Snapshot) -> None:
+    def __init__(self, frames: list[bytes], parts: ExclusionMap, snapshot: SubscriberList) -> None:
         self.frames = frames
         self.parts = parts
         self.snapshot = snapshot
         self._size = sum(map(len, frames))
         #: Stretches of the snapshot (first, end, how many frames they have had), the longest waiting first.
-        self._round = deque([(0, len(snapshot.targets), 0)])
+        self._segments = deque([(0, len(snapshot.targets), 0)])
         #: The last join, and of which frames: it serves the next chunk, too.
         self._joined: tuple[int, int, Sequence[bytes]] = (0, 0, ())
 
     @property
     def done(self) -> bool:
         """Everybody has had everything."""
-        return self._round[0][2] == len(self.frames)
+        return self._segments[0][2] == len(self.frames)
 
     def takes(self, frames: list[bytes]) -> bool:
         """Whether it is still one write with these. It must end, too: so does a job that always takes more."""
         return self._size + sum(map(len, frames)) <= JOIN_BYTES
 
-    def add(self, frames: list[bytes], parts: Parts) -> None:
+    def add(self, frames: list[bytes], parts: ExclusionMap) -> None:
         """More frames for the same subscribers."""
         offset = len(self.frames)
         for subscription, part in parts.items():
-            mine = self.parts.setdefault(subscription, Part())
+            mine = self.parts.setdefault(subscription, Exclusions())
             mine.skipped += [offset + i for i in part.skipped]
             if part.start:
                 mine.start = offset + part.start
@@ -119,20 +119,20 @@ class Job:
         index = self.snapshot.index(subscription)
         if index is None:
             return []
-        had = next(had for first, end, had in self._round if first <= index < end)
+        had = next(had for first, end, had in self._segments if first <= index < end)
         if had == len(self.frames):
             return []
-        part = self.parts.setdefault(subscription, Part())
+        part = self.parts.setdefault(subscription, Exclusions())
         owed = part.of(self.frames, had)
         part.start = len(self.frames)
         return owed
 
     def serve(self, limit: int) -> int:
         """Write to the next ones, `limit` at most; how many they were."""
-        first, last, had = self._round.popleft()
+        first, last, had = self._segments.popleft()
         end = min(first + limit, last)
         if end < last:
-            self._round.appendleft((end, last, had))
+            self._segments.appendleft((end, last, had))
         self._has_all(first, end)
         pieces = self._pieces(had)
         if self.parts or len(pieces) > 1:
@@ -142,11 +142,11 @@ class Job:
         return end - first
 
     def _has_all(self, first: int, end: int) -> None:
-        before, until, had = self._round[-1] if self._round else (0, 0, 0)
+        before, until, had = self._segments[-1] if self._segments else (0, 0, 0)
         if until == first and had == len(self.frames):
-            self._round[-1] = (before, end, had)
+            self._segments[-1] = (before, end, had)
         else:
-            self._round.append((first, end, len(self.frames)))
+            self._segments.append((first, end, len(self.frames)))
 
     def _pieces(self, had: int) -> Sequence[bytes]:
         if self._joined[:2] != (had, len(self.frames)):
@@ -168,7 +168,7 @@ def write_each(
     frames: list[bytes],
     had: int,
     pieces: Sequence[bytes],
-    parts: Parts,
+    parts: ExclusionMap,
 ) -> None:
     """When not all get the same, or in several pieces: a write may redirect the next one."""
     for target in targets:

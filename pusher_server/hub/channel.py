@@ -3,12 +3,12 @@
 How frames get out (docs/decisions.md#fan-out):
 
 1. `queue` appends a frame to those that are owed. Nothing is written yet.
-2. The fan-out calls `serve` in the same loop turn. All that has gathered becomes one immutable `Job` and
+2. The fan-out calls `serve` in the same loop turn. All that has gathered becomes one immutable `FanoutJob` and
    is written joined, once per subscriber. A channel larger than one chunk is served over several turns
    from a snapshot, which is kept for the next job while nobody comes or goes. Frames queued meanwhile
    join the job while it is small: whoever has not had its turn gets all of it in one write, the others
    the rest in a second round. Else they form the next job, which starts after it.
-3. Who must not get the whole of it stands in a small map, subscription -> `Part`: an excluded sender,
+3. Who must not get the whole of it stands in a small map, subscription -> `Exclusions`: an excluded sender,
    somebody who joined after the first frame. Only those get a join of their own, so an exclusion never
    splits a batch.
 4. `settle` writes at once what one subscriber is still owed: before it leaves, and before anything is
@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 from pusher_server.app import AppKey, Member
 from pusher_server.hub.batch import (
-    Job,
-    Part,
-    Parts,
-    Snapshot,
+    ExclusionMap,
+    Exclusions,
+    FanoutJob,
+    SubscriberList,
     Subscribers,
     join,
     write_each,
@@ -146,10 +146,10 @@ class Channel:
         self.since = self.behind = 0.0
         self.left = 0
         self._frames: list[bytes] = []
-        self._parts: Parts = {}
-        self._job: Job | None = None
+        self._parts: ExclusionMap = {}
+        self._job: FanoutJob | None = None
         #: Made for a job of several chunks; none once somebody has come or gone.
-        self._snapshot: Snapshot | None = None
+        self._snapshot: SubscriberList | None = None
         self._orders = 0
 
     def __len__(self) -> int:
@@ -247,8 +247,8 @@ class Channel:
                     write_to_all(self.subscribers.values(), pieces[0])
                 return len(self.subscribers)
             if self._snapshot is None:
-                self._snapshot = Snapshot(self.subscribers)
-            self._job = Job(frames, parts, self._snapshot)
+                self._snapshot = SubscriberList(self.subscribers)
+            self._job = FanoutJob(frames, parts, self._snapshot)
         elif (
             self._frames and self._snapshot is self._job.snapshot and self._job.takes(self._frames)
         ):
@@ -258,16 +258,16 @@ class Channel:
             self._job = None
         return served
 
-    def _take(self) -> tuple[list[bytes], Parts]:
+    def _take(self) -> tuple[list[bytes], ExclusionMap]:
         """What is queued, which is not any more."""
         frames, self._frames = self._frames, []
         parts, self._parts = self._parts, {}
         return frames, parts
 
-    def _part(self, subscription: Subscription, start: int) -> Part:
+    def _part(self, subscription: Subscription, start: int) -> Exclusions:
         part = self._parts.get(subscription)
         if part is None:
-            part = self._parts[subscription] = Part(start)
+            part = self._parts[subscription] = Exclusions(start)
         return part
 
     def _claim(self, subscription: Subscription) -> list[bytes]:
@@ -278,5 +278,5 @@ class Channel:
         if self._frames:
             part = self._parts.get(subscription)
             owed += self._frames if part is None else part.of(self._frames)
-            self._parts[subscription] = Part(len(self._frames))
+            self._parts[subscription] = Exclusions(len(self._frames))
         return owed

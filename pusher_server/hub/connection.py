@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 from pusher_server.protocol.members import User
 
 if TYPE_CHECKING:
+    from pusher_server.hub.app_state import AppState
     from pusher_server.hub.channel import Subscription
-    from pusher_server.hub.space import AppSpace
 
 
 class Connection(Protocol):
@@ -19,7 +19,7 @@ class Connection(Protocol):
     socket_id: str
     #: The key it connected with.
     app_key: str
-    space: "AppSpace"
+    app_state: "AppState"
     #: By channel name.
     subscriptions: "dict[str, Subscription]"
     user: User | None

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pusher_server.app import App, AppKey, Member
+from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Channel, Subscription
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.fanout import CHUNK, Fanout
-from pusher_server.hub.space import AppSpace
 from pusher_server.hub.traffic import Traffic
 from pusher_server.protocol.channel_name import ChannelName
 from pusher_server.protocol.frames import text_frame
@@ -46,30 +46,30 @@ class Hub:
         chunk: int = CHUNK,
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self.spaces: dict[str, AppSpace] = {}
+        self.app_states: dict[str, AppState] = {}
         #: What metrics read.
         self.traffic = Traffic()
         self._encode = encode
         self._fanout = Fanout(call_soon, chunk=chunk, clock=clock, latency=self.traffic.latency)
 
-    def space(self, app: App) -> AppSpace:
+    def app_state(self, app: App) -> AppState:
         """The app's place on this node, made on first use, and with this value from now on.
 
         An app that was removed may come back under its id as another one.
         """
-        space = self.spaces.get(app.id)
-        if space is None:
-            space = self.spaces[app.id] = AppSpace(app, self.traffic.of(app.id))
-        space.app = app
-        return space
+        app_state = self.app_states.get(app.id)
+        if app_state is None:
+            app_state = self.app_states[app.id] = AppState(app, self.traffic.of(app.id))
+        app_state.app = app
+        return app_state
 
     def open(self, connection: Connection) -> None:
         """A client is established."""
-        connection.space.connections[connection.socket_id] = connection
+        connection.app_state.connections[connection.socket_id] = connection
 
     def close(self, connection: Connection, *, settle: bool) -> list[Left]:
         """A client is gone, or about to be closed by us (`settle`): what its leaving ended."""
-        connection.space.connections.pop(connection.socket_id, None)
+        connection.app_state.connections.pop(connection.socket_id, None)
         return [self.leave(each, settle=settle) for each in list(connection.subscriptions.values())]
 
     def subscribe(
@@ -80,7 +80,7 @@ class Hub:
         authorized_by: AppKey | None = None,
     ) -> Joined:
         """Join, pending: frames are held back until `activate`. The connection is not yet in it."""
-        channels = connection.space.channels
+        channels = connection.app_state.channels
         channel = channels.get(name.text)
         first_here = channel is None
         if channel is None:
@@ -88,12 +88,12 @@ class Hub:
         subscription = Subscription(channel, connection, member, authorized_by)
         channel.add(subscription)
         connection.subscriptions[name.text] = subscription
-        connection.space.subscriptions += 1
+        connection.app_state.subscriptions += 1
         return Joined(subscription, first_here)
 
     def activate(self, subscription: Subscription, opening: Sequence[bytes]) -> None:
         """Write the opening payloads, then what was held back; live from now on."""
-        traffic = subscription.connection.space.traffic
+        traffic = subscription.connection.app_state.traffic
         frames = [traffic.replied(self._encode(payload)) for payload in opening]
         for _, held in subscription.held:
             traffic.deliveries += 1
@@ -110,15 +110,15 @@ class Hub:
         channel, connection = subscription.channel, subscription.connection
         last_of_user = channel.remove(subscription, settle=settle)
         del connection.subscriptions[channel.name.text]
-        connection.space.subscriptions -= 1
+        connection.app_state.subscriptions -= 1
         last_here = not len(channel)
         if last_here:
-            del connection.space.channels[channel.name.text]
+            del connection.app_state.channels[channel.name.text]
         return Left(subscription, last_here, last_of_user)
 
     def deliver(
         self,
-        space: AppSpace,
+        app_state: AppState,
         channel_name: str,
         payload: bytes,
         *,
@@ -131,14 +131,14 @@ class Hub:
         `hold=False` leaves out the pending ones, for what their success frame will tell them anyway.
         What is held for them counts as delivered once they are let in (`activate`).
         """
-        channel = space.channels.get(channel_name)
+        channel = app_state.channels.get(channel_name)
         if channel is None:
             return 0
-        sender = None if skip is None else space.connections.get(skip)
+        sender = None if skip is None else app_state.connections.get(skip)
         frame = self._encode(payload)
         active, held = channel.queue(frame, skip=sender, event_id=event_id, hold=hold)
         self._fanout.schedule(channel)
-        traffic = space.traffic
+        traffic = app_state.traffic
         traffic.deliveries += active
         traffic.bytes_sent += active * len(frame)
         return active + held

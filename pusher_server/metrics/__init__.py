@@ -2,17 +2,17 @@
 
 Everything is read at scrape time; nothing runs between two scrapes. Read:
 
-- `catalogue`    every exported metric: name, kind, help, labels
-- `counting`     an observer that counts signals
-- `gathering`    reads the numbers of one process when asked
-- `reading`      the numbers of one process as a value, and the sum over several
-- `team`         adds up a machine's processes; counters never fall when one restarts
-- `exposition`   the Prometheus text, under our names and soketi's
-- `health`       decides whether clients should be sent here
-- `operations`   the answers of the operations listener
-- `listener`     its HTTP
-- `lag`          how late the event loop is
-- `process_use`  what the process takes of its machine: CPU, memory, files
+- `catalogue`      every exported metric: name, kind, help, labels
+- `counting`       an observer that counts signals
+- `collector`      reads the numbers of one process when asked
+- `reading`        the numbers of one process as a value, and the sum over several
+- `process_group`  adds up a machine's processes; counters never fall when one restarts
+- `exposition`     the Prometheus text, under our names and soketi's
+- `health`         decides whether clients should be sent here
+- `operations`     the answers of the operations listener
+- `listener`       its HTTP
+- `lag`            how late the event loop is
+- `process_stats`  what the process takes of its machine: CPU, memory, files
 
 May import: `config`, `histogram`, `hub`, `node`, `protocol`, `signals`.
 """

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from pusher_server.metrics.process_use import files_for_clients
+from pusher_server.metrics.process_stats import files_for_clients
 from pusher_server.metrics.reading import State
 
 #: A loop that was this late lately serves nobody well. Below it, sending clients elsewhere only moves the load.
@@ -27,7 +27,7 @@ class Verdict(Struct, frozen=True):
 
 def ready(states: States) -> Verdict:
     """Whether any process takes clients."""
-    return _any(states, _hindrance)
+    return _any(states, _not_ready)
 
 
 def accepts_traffic(states: States, memory_limit: int) -> Verdict:
@@ -35,7 +35,7 @@ def accepts_traffic(states: States, memory_limit: int) -> Verdict:
     used = sum(state.memory for state in states.values() if isinstance(state, State))
     if memory_limit and used > MEMORY_LIMIT * memory_limit:
         return Verdict(False, f"{used >> 20} MiB of {memory_limit >> 20} MiB memory in use\n")
-    return _any(states, lambda state: _hindrance(state) or _full(state))
+    return _any(states, lambda state: _not_ready(state) or _full(state))
 
 
 def _any(states: States, judge: _Judge) -> Verdict:
@@ -59,14 +59,14 @@ def _condition(state: State | str) -> str:
     return "OK"
 
 
-def _hindrance(state: State) -> str | None:
+def _not_ready(state: State) -> str | None:
     if state.draining:
         return "draining"
     if state.starting:
         return "starting" if state.problem is None else f"starting: {state.problem}"
     if state.lag >= LAG_LIMIT:
         return f"overloaded: the event loop was {state.lag:.1f} s late"
-    return state.hindrance
+    return state.not_ready
 
 
 def _full(state: State) -> str | None:

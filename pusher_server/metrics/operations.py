@@ -14,9 +14,9 @@ from msgspec import Struct
 from pusher_server.config import OperationsSettings
 from pusher_server.metrics import health
 from pusher_server.metrics.exposition import exposition
-from pusher_server.metrics.process_use import memory_limit
+from pusher_server.metrics.process_group import ProcessGroup
+from pusher_server.metrics.process_stats import memory_limit
 from pusher_server.metrics.reading import State
-from pusher_server.metrics.team import Team
 
 _PLAIN = "text/plain; charset=utf-8"
 _JSON = "application/json"
@@ -36,7 +36,7 @@ class OperationsAnswer(Struct, frozen=True):
 class Operations:
     """`port` is the clients' one: soketi's names carry it."""
 
-    def __init__(self, settings: OperationsSettings, team: Team, *, port: int) -> None:
+    def __init__(self, settings: OperationsSettings, team: ProcessGroup, *, port: int) -> None:
         self._settings = settings
         self._team = team
         self._port = port

@@ -16,12 +16,12 @@ class Distribution(Struct, array_like=True):
 
 
 class State(Struct, kw_only=True):
-    """What health is judged by. `hindrance`: why no client should come; `problem`: what is wrong besides."""
+    """What health is judged by. `not_ready`: why no client should come; `problem`: what is wrong besides."""
 
     #: It waits for the cluster and accepts nobody yet.
     starting: bool = False
     draining: bool = False
-    hindrance: str | None = None
+    not_ready: str | None = None
     problem: str | None = None
     #: Seconds that the event loop was late at worst, lately.
     lag: float = 0.0

@@ -12,9 +12,9 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
 from pusher_server.errors import ClusterUnavailable
+from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Channel
 from pusher_server.hub.hub import Hub
-from pusher_server.hub.space import AppSpace
 from pusher_server.interfaces import Broker, CountMessage, Roster, channel_topic, channels_topic
 from pusher_server.node.occupancy import Occupancy, total
 from pusher_server.protocol import events
@@ -47,7 +47,7 @@ class SubscriptionCounts:
         self._clock = clock
         #: Crowded channels told lately, and when they may be told again.
         self._quiet_until: dict[Channel, float] = {}
-        self._waiting: dict[Channel, AppSpace] = {}
+        self._waiting: dict[Channel, AppState] = {}
         #: What the subscribers here were told last.
         self._told: dict[Channel, int] = {}
         #: Whose sum is being asked for -> whether a change here is the reason.
@@ -56,9 +56,9 @@ class SubscriptionCounts:
         self._tasks: set[asyncio.Task[None]] = set()
         self._check_at = 0.0
 
-    def changed(self, space: AppSpace, channel: Channel) -> None:
+    def changed(self, app_state: AppState, channel: Channel) -> None:
         """Somebody joined or left `channel` here; it may be empty now."""
-        if not _is_counted(space, channel):
+        if not _is_counted(app_state, channel):
             return
         if not len(channel):
             self._quiet_until.pop(channel, None)
@@ -66,96 +66,96 @@ class SubscriptionCounts:
             self._told.pop(channel, None)
         if self._roster.alone:
             if len(channel):
-                self._paced(space, channel, len(channel), ours=True)
+                self._paced(app_state, channel, len(channel), ours=True)
             return
         if len(channel):
-            self._occupancy.tell(space, channel)
-            self._ask(space, channel, ours=True)
-        self._broker.publish(channel_topic(space.app.id, channel.name.text), CountMessage())
+            self._occupancy.tell(app_state, channel)
+            self._ask(app_state, channel, ours=True)
+        self._broker.publish(channel_topic(app_state.app.id, channel.name.text), CountMessage())
 
-    def changed_elsewhere(self, space: AppSpace, channel: Channel) -> None:
+    def changed_elsewhere(self, app_state: AppState, channel: Channel) -> None:
         """Another node says so."""
-        if _is_counted(space, channel):
-            self._ask(space, channel, ours=False)
+        if _is_counted(app_state, channel):
+            self._ask(app_state, channel, ours=False)
 
     def tick(self) -> None:
         """Tell the crowds whose interval is over. Called a few times a second."""
         now = self._clock()
         for channel in [each for each, until in self._quiet_until.items() if until <= now]:
             del self._quiet_until[channel]
-            space = self._waiting.pop(channel, None)
-            if space is not None and self._roster.alone:
-                self._paced(space, channel, len(channel), ours=True)
-            elif space is not None:
-                self._ask(space, channel, ours=True)
+            app_state = self._waiting.pop(channel, None)
+            if app_state is not None and self._roster.alone:
+                self._paced(app_state, channel, len(channel), ours=True)
+            elif app_state is not None:
+                self._ask(app_state, channel, ours=True)
         if not self._roster.alone and now >= self._check_at:
             self._check_at = now + INTERVAL
-            for space in self._hub.spaces.values():
-                if space.app.subscription_count:
-                    self._run(self._check(space))
+            for app_state in self._hub.app_states.values():
+                if app_state.app.subscription_count:
+                    self._run(self._check(app_state))
 
-    def _ask(self, space: AppSpace, channel: Channel, *, ours: bool) -> None:
+    def _ask(self, app_state: AppState, channel: Channel, *, ours: bool) -> None:
         if channel in self._asking:
             self._asked_again[channel] = ours or self._asked_again.get(channel, False)
             return
         self._asking[channel] = ours
-        self._run(self._sum_up(space, channel))
+        self._run(self._sum_up(app_state, channel))
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _sum_up(self, space: AppSpace, channel: Channel) -> None:
+    async def _sum_up(self, app_state: AppState, channel: Channel) -> None:
         name = channel.name.text
         try:
-            found = await self._roster.lookup(channels_topic(space.app.id), [name])
+            found = await self._roster.lookup(channels_topic(app_state.app.id), [name])
             if len(channel):
                 count = total(len(channel), found.get(name, {}), self._node_id)
-                self._paced(space, channel, count, ours=self._asking[channel])
+                self._paced(app_state, channel, count, ours=self._asking[channel])
         except ClusterUnavailable:
             self._told.pop(channel, None)  # the next check tells, whatever the number is
         finally:
             del self._asking[channel]
             again = self._asked_again.pop(channel, None)
         if again is not None and len(channel):
-            self._ask(space, channel, ours=again)
+            self._ask(app_state, channel, ours=again)
 
-    async def _check(self, space: AppSpace) -> None:
-        channels = [each for each in space.channels.values() if _is_counted(space, each)]
+    async def _check(self, app_state: AppState) -> None:
+        channels = [each for each in app_state.channels.values() if _is_counted(app_state, each)]
         names = [each.name.text for each in channels]
         with suppress(ClusterUnavailable):
-            found = await self._roster.lookup(channels_topic(space.app.id), names)
+            found = await self._roster.lookup(channels_topic(app_state.app.id), names)
             for channel in channels:
                 if len(channel) and channel not in self._asking:
                     count = total(len(channel), found.get(channel.name.text, {}), self._node_id)
-                    self._paced(space, channel, count, ours=False)
+                    self._paced(app_state, channel, count, ours=False)
 
-    def _paced(self, space: AppSpace, channel: Channel, count: int, *, ours: bool) -> None:
+    def _paced(self, app_state: AppState, channel: Channel, count: int, *, ours: bool) -> None:
         """`ours`: somebody joined or left here, and may not have been told any number yet."""
         if not ours and self._told.get(channel) == count:
             return
         if count <= CROWD:
-            self._tell(space, channel, count, ours=ours)
+            self._tell(app_state, channel, count, ours=ours)
         elif self._quiet_until.get(channel, 0.0) > self._clock():
-            self._waiting[channel] = space
+            self._waiting[channel] = app_state
         else:
             self._quiet_until[channel] = self._clock() + INTERVAL
-            self._tell(space, channel, count, ours=ours)
+            self._tell(app_state, channel, count, ours=ours)
 
-    def _tell(self, space: AppSpace, channel: Channel, count: int, *, ours: bool) -> None:
+    def _tell(self, app_state: AppState, channel: Channel, count: int, *, ours: bool) -> None:
         self._waiting.pop(channel, None)  # what it waited to be told
         self._told[channel] = count
         name = channel.name.text
-        self._hub.deliver(space, name, events.subscription_count(name, count))
+        self._hub.deliver(app_state, name, events.subscription_count(name, count))
         if ours:
             self._emit(
                 SubscriptionCountChanged(
-                    app_id=space.app.id, channel=name, subscription_count=count
+                    app_id=app_state.app.id, channel=name, subscription_count=count
                 )
             )
 
 
-def _is_counted(space: AppSpace, channel: Channel) -> bool:
+def _is_counted(app_state: AppState, channel: Channel) -> bool:
     name = channel.name
-    return space.app.subscription_count and not name.has_members and name.user_id is None
+    return app_state.app.subscription_count and not name.has_members and name.user_id is None

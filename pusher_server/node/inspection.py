@@ -71,8 +71,8 @@ class Inspection:
         return await self._census.total(app.id)
 
     def _count(self, app: App, name: str, holders: Mapping[str, bytes]) -> int:
-        space = self._hub.spaces.get(app.id)
-        channel = None if space is None else space.channels.get(name)
+        app_state = self._hub.app_states.get(app.id)
+        channel = None if app_state is None else app_state.channels.get(name)
         if not all(map(is_number, holders.values())):
             self._unreadable.tell(
                 "a number of subscribers",

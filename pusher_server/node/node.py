@@ -79,7 +79,7 @@ class Node(ClusterListener):
         #: Another node says that this app has another value in the database.
         self.app_changed_elsewhere: Callable[[str], None] = lambda app_id: None
         #: Awaited before what observers were told counts as told for good.
-        self.keepers: list[Callable[[], Awaitable[None]]] = []
+        self.flushers: list[Callable[[], Awaitable[None]]] = []
         self._observers: list[Observer] = []
         #: For kinds that somebody asked for: those, and all who hear everything.
         self._observers_of: dict[type[Signal], list[Observer]] = {}
@@ -100,9 +100,9 @@ class Node(ClusterListener):
     def connections_here(self) -> dict[str, int]:
         """Established connections of this node by app id."""
         return {
-            app_id: len(space.connections)
-            for app_id, space in self.hub.spaces.items()
-            if space.connections
+            app_id: len(app_state.connections)
+            for app_id, app_state in self.hub.app_states.items()
+            if app_state.connections
         }
 
     def observe(self, observer: Observer, *kinds: type[Signal]) -> None:
@@ -131,8 +131,8 @@ class Node(ClusterListener):
             raise ConnectionRejected(Code.APP_DISABLED, "Application disabled")
         limit = app.limits.connections
         if limit:
-            space = self.hub.spaces.get(app.id)
-            here = 0 if space is None else len(space.connections)
+            app_state = self.hub.app_states.get(app.id)
+            here = 0 if app_state is None else len(app_state.connections)
             if here + self._census.elsewhere(app.id) < limit:
                 return
             raise ConnectionRejected(app.over_quota_code, "Application is over connection quota")
@@ -140,7 +140,9 @@ class Node(ClusterListener):
     def open(self, connection: Connection) -> None:
         """A client has been told that it is established."""
         self.hub.open(connection)
-        self.emit(ConnectionOpened(app_id=connection.space.app.id, socket_id=connection.socket_id))
+        self.emit(
+            ConnectionOpened(app_id=connection.app_state.app.id, socket_id=connection.socket_id)
+        )
 
     def close(self, connection: Connection, code: int, *, settle: bool) -> None:
         """A client is gone, or about to be closed by us (`settle`: owed frames are written first)."""
@@ -149,13 +151,13 @@ class Node(ClusterListener):
         self.users.signed_out(connection)
         self.emit(
             ConnectionClosed(
-                app_id=connection.space.app.id, socket_id=connection.socket_id, code=code
+                app_id=connection.app_state.app.id, socket_id=connection.socket_id, code=code
             )
         )
 
     def rejected(self, connection: Connection, refusal: SubscriptionRefused) -> None:
         """A subscription was refused, and the client was told."""
-        app_id = connection.space.app.id
+        app_id = connection.app_state.app.id
         self._refusals.refused(app_id, refusal)
         self.emit(
             SubscriptionRejected(
@@ -176,13 +178,13 @@ class Node(ClusterListener):
         Connections end with a key that is gone: for good those that came with it; to come back and be
         authorized anew those with a channel or a sign-in that its secret signed.
         """
-        space = self.hub.spaces.get(app_id)
-        if space is None:
+        app_state = self.hub.app_states.get(app_id)
+        if app_state is None:
             return []
-        everybody = list(space.connections.values())
+        everybody = list(app_state.connections.values())
         if app is None:
             return [(each, Code.UNKNOWN_APP, "Application was removed") for each in everybody]
-        space.app = app
+        app_state.app = app
         if not app.enabled:
             return [(each, Code.APP_DISABLED, "Application disabled") for each in everybody]
         return list(_unauthorized(app, everybody))
@@ -196,31 +198,31 @@ class Node(ClusterListener):
     def on_message(self, topic: Topic, message: ClusterMessage) -> None:
         """Another node published."""
         app_id, _, name = topic
-        space = self.hub.spaces.get(app_id)
+        app_state = self.hub.app_states.get(app_id)
         match message:
             case TerminateMessage():
                 self.users.terminate_here(message.app_id, message.user_id)
             case AppChangedMessage():
                 self.app_changed_elsewhere(message.app_id)
-            case EventMessage() if space is not None:
+            case EventMessage() if app_state is not None:
                 self.hub.deliver(
-                    space,
+                    app_state,
                     name,
                     message.payload,
                     skip=message.except_socket,
                     event_id=message.event_id,
                 )
-            case CountMessage() if space is not None and name in space.channels:
-                self._counts.changed_elsewhere(space, space.channels[name])
+            case CountMessage() if app_state is not None and name in app_state.channels:
+                self._counts.changed_elsewhere(app_state, app_state.channels[name])
 
     def on_transition(self, transition: Transition) -> None:
         """Clients see a change at once."""
         app_id, kind, _ = transition.topic
-        space = self.hub.spaces.get(app_id)
+        app_state = self.hub.app_states.get(app_id)
         if kind == "members":
             self._member_changed(transition)
-        elif kind == "users" and space is not None:
-            self.users.changed(space, transition.key, online=transition.held)
+        elif kind == "users" and app_state is not None:
+            self.users.changed(app_state, transition.key, online=transition.held)
 
     def on_updated(self, topic: Topic, key: str, value: bytes, version: Version) -> None:
         """Later joiners see a member's new info; nobody is told (docs/protocol/presence.md#later-info)."""
@@ -259,11 +261,11 @@ class Node(ClusterListener):
     def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
         """Users came and went without our hearing of it."""
         app_id, kind, _ = topic
-        space = self.hub.spaces.get(app_id)
-        if kind == "users" and space is not None:
-            self.users.missed(space, doubtful=doubtful)
+        app_state = self.hub.app_states.get(app_id)
+        if kind == "users" and app_state is not None:
+            self.users.missed(app_state, doubtful=doubtful)
 
-    def on_settled(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
+    def on_announced(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
         """Observers hear of a join or a leave once it will not be undone."""
         app_id, kind, name = topic
         if kind == "members":
@@ -275,7 +277,7 @@ class Node(ClusterListener):
 
     async def kept(self) -> None:
         """What observers have to keep of what they heard, they have."""
-        for keep in self.keepers:
+        for keep in self.flushers:
             await keep()
 
     def _member_changed(self, transition: Transition) -> None:
@@ -300,12 +302,12 @@ class Node(ClusterListener):
             self._tell_members(app_id, channel, payload)
 
     def _channel_with_members(self, app_id: str, name: str) -> Channel | None:
-        space = self.hub.spaces.get(app_id)
-        return None if space is None else space.channels.get(name)
+        app_state = self.hub.app_states.get(app_id)
+        return None if app_state is None else app_state.channels.get(name)
 
     def _tell_members(self, app_id: str, channel: Channel, payload: bytes) -> None:
         # The pending ones learn of it from the list in their success frame.
-        self.hub.deliver(self.hub.spaces[app_id], channel.name.text, payload, hold=False)
+        self.hub.deliver(self.hub.app_states[app_id], channel.name.text, payload, hold=False)
 
 
 def _unauthorized(

@@ -6,8 +6,8 @@ change, or at once where clients see the number (`counts`).
 
 from collections.abc import Mapping
 
+from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Channel
-from pusher_server.hub.space import AppSpace
 from pusher_server.interfaces import Roster, channels_topic
 
 #: Nobody has more subscribers than these can say.
@@ -31,30 +31,32 @@ class Occupancy:
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
         #: Whose number has changed since it was told.
-        self._changed: dict[Channel, AppSpace] = {}
+        self._changed: dict[Channel, AppState] = {}
 
-    def opened(self, space: AppSpace, channel: Channel) -> None:
+    def opened(self, app_state: AppState, channel: Channel) -> None:
         """It has its first subscriber here."""
         if channel.name.user_id is None:
-            self.tell(space, channel)
+            self.tell(app_state, channel)
 
-    def changed(self, space: AppSpace, channel: Channel) -> None:
+    def changed(self, app_state: AppState, channel: Channel) -> None:
         """Somebody has joined or left, and others remain."""
         if not self._roster.alone and channel.name.user_id is None:
-            self._changed[channel] = space
+            self._changed[channel] = app_state
 
-    def closed(self, space: AppSpace, channel: Channel) -> None:
+    def closed(self, app_state: AppState, channel: Channel) -> None:
         """The last one here has left."""
         self._changed.pop(channel, None)
         if channel.name.user_id is None:
-            self._roster.untrack(channels_topic(space.app.id), channel.name.text)
+            self._roster.untrack(channels_topic(app_state.app.id), channel.name.text)
 
-    def tell(self, space: AppSpace, channel: Channel) -> None:
+    def tell(self, app_state: AppState, channel: Channel) -> None:
         """The number as it is now."""
         self._changed.pop(channel, None)
-        self._roster.declare(channels_topic(space.app.id), channel.name.text, b"%d" % len(channel))
+        self._roster.declare(
+            channels_topic(app_state.app.id), channel.name.text, b"%d" % len(channel)
+        )
 
     def tick(self) -> None:
         """Tell what has changed. Called a few times a second."""
-        for channel, space in list(self._changed.items()):
-            self.tell(space, channel)
+        for channel, app_state in list(self._changed.items()):
+            self.tell(app_state, channel)

@@ -67,11 +67,11 @@ class Publishing:
         member = None if subscription is None else subscription.member
         user_id = None if member is None else member.user_id
         payload = events.channel_event(message.event, message.channel, message.data, user_id)
-        connection.space.traffic.client_events += 1
-        self._send(connection.space.app.id, channel, payload, connection.socket_id, None)
+        connection.app_state.traffic.client_events += 1
+        self._send(connection.app_state.app.id, channel, payload, connection.socket_id, None)
         self._emit(
             ClientEventSent(
-                app_id=connection.space.app.id,
+                app_id=connection.app_state.app.id,
                 channel=message.channel,
                 event=message.event,
                 data=message.data,
@@ -89,11 +89,11 @@ class Publishing:
         remember: Retention | None,
     ) -> int:
         event_id = next(self._event_ids)
-        space = self._hub.spaces.get(app_id)
+        app_state = self._hub.app_states.get(app_id)
         recipients = 0
-        if space is not None:
+        if app_state is not None:
             recipients = self._hub.deliver(
-                space, channel.text, payload, skip=except_socket, event_id=event_id
+                app_state, channel.text, payload, skip=except_socket, event_id=event_id
             )
         message = EventMessage(payload=payload, event_id=event_id, except_socket=except_socket)
         self._broker.publish(channel_topic(app_id, channel.text), message, remember=remember)
@@ -101,7 +101,7 @@ class Publishing:
 
     def _admit(self, connection: Connection, message: ClientEvent) -> ChannelName:
         """The checks of docs/protocol/client-events.md#checks, in their order."""
-        app, text = connection.space.app, message.channel
+        app, text = connection.app_state.app, message.channel
         if app.client_events == "off":
             raise MessageRejected(
                 None,

@@ -65,7 +65,7 @@ class Subscriptions:
         Raises SubscriptionRefused, MessageRejected (Strict's double subscribe), ClusterUnavailable (a
         presence join while the roster is away). If the connection goes away meanwhile, nothing is said.
         """
-        app, limits = connection.space.app, connection.space.app.limits
+        app, limits = connection.app_state.app, connection.app_state.app.limits
         try:
             name = parse_channel_name(
                 message.channel,
@@ -94,9 +94,9 @@ class Subscriptions:
             )
         subscription, first_here = self._hub.subscribe(connection, name, member, authorized_by)
         if first_here:
-            self._occupancy.opened(connection.space, subscription.channel)
+            self._occupancy.opened(connection.app_state, subscription.channel)
         else:
-            self._occupancy.changed(connection.space, subscription.channel)
+            self._occupancy.changed(connection.app_state, subscription.channel)
         try:
             opening = await self._open(subscription)
         except BaseException as error:
@@ -109,13 +109,13 @@ class Subscriptions:
             self._hub.activate(subscription, opening)
             if name.requires_auth:
                 connection.authorized()
-            self._counts.changed(connection.space, subscription.channel)
+            self._counts.changed(connection.app_state, subscription.channel)
 
     def unsubscribe(self, connection: Connection, message: Unsubscribe) -> None:
         """Leave; there is no answer. Raises MessageRejected under Strict when there is nothing to leave."""
         subscription = connection.subscriptions.get(message.channel)
         if subscription is None:
-            if connection.space.app.strict:
+            if connection.app_state.app.strict:
                 raise MessageRejected(
                     None,
                     f"No current subscription to channel {message.channel}, or subscription in progress",
@@ -134,19 +134,19 @@ class Subscriptions:
     def left(self, ended: Left) -> None:
         """Tell the cluster and the remaining subscribers what a leave has ended here."""
         subscription, channel = ended.subscription, ended.subscription.channel
-        space, name = subscription.connection.space, channel.name
+        app_state, name = subscription.connection.app_state, channel.name
         if ended.last_of_user_here and subscription.member is not None:
             self._roster.untrack(
-                members_topic(space.app.id, name.text), subscription.member.user_id
+                members_topic(app_state.app.id, name.text), subscription.member.user_id
             )
         if ended.last_here:
-            self._broker.unsubscribe(channel_topic(space.app.id, name.text))
+            self._broker.unsubscribe(channel_topic(app_state.app.id, name.text))
             if name.has_members:
-                self._roster.forget(members_topic(space.app.id, name.text))
-            self._occupancy.closed(space, channel)
+                self._roster.forget(members_topic(app_state.app.id, name.text))
+            self._occupancy.closed(app_state, channel)
         else:
-            self._occupancy.changed(space, channel)
-        self._counts.changed(space, channel)
+            self._occupancy.changed(app_state, channel)
+        self._counts.changed(app_state, channel)
 
     def tick(self) -> None:
         """Forget which cache misses were told a while ago."""
@@ -157,7 +157,7 @@ class Subscriptions:
     async def _open(self, subscription: Subscription) -> list[bytes] | None:
         """The success frame and what follows it; None when the subscription has ended meanwhile."""
         channel = subscription.channel
-        app_id, name = subscription.connection.space.app.id, channel.name
+        app_id, name = subscription.connection.app_state.app.id, channel.name
         if not channel.on_bus:
             try:
                 await self._broker.subscribe(channel_topic(app_id, name.text))
@@ -177,13 +177,13 @@ class Subscriptions:
 
     async def _become_member(self, subscription: Subscription, member: Member) -> None:
         channel = subscription.channel
-        members, app = channel.members, subscription.connection.space.app
+        members, app = channel.members, subscription.connection.app_state.app
         assert members is not None  # a subscription has a member only on presence channels
         topic = members_topic(app.id, channel.name.text)
         if members.version is None:
             await self._roster.snapshot(topic)  # `Node.on_snapshot` has adopted it
             if subscription.gone:
-                if channel.name.text not in subscription.connection.space.channels:
+                if channel.name.text not in subscription.connection.app_state.channels:
                     self._roster.forget(topic)  # it was left while this waited
                 return
         mates = channel.users.get(member.user_id, ())
@@ -204,7 +204,7 @@ class Subscriptions:
 
     def _update(self, subscription: Subscription, member: Member) -> None:
         """A further connection of a present user: the later info wins, nobody is told."""
-        channel, app_id = subscription.channel, subscription.connection.space.app.id
+        channel, app_id = subscription.channel, subscription.connection.app_state.app.id
         subscription.member = member
         value = member_value(member)
         if channel.members is not None and channel.members.value(member.user_id) != value:
@@ -217,7 +217,7 @@ class Subscriptions:
         Why neither: docs/decisions.md#the-store-is-away.
         An event that arrived live meanwhile is among the held frames: the client gets it from there.
         """
-        app_id, name = subscription.connection.space.app.id, subscription.channel.name.text
+        app_id, name = subscription.connection.app_state.app.id, subscription.channel.name.text
         try:
             cached = await self._broker.cached(channel_topic(app_id, name))
         except ClusterUnavailable:
@@ -281,7 +281,7 @@ def _authorize(
         return None, None
     if not name.requires_auth:
         return None, None
-    app = connection.space.app
+    app = connection.app_state.app
     try:
         authorized_by = channel_auth.verify(
             app, connection.socket_id, name.text, message.auth, message.channel_data
@@ -294,7 +294,7 @@ def _authorize(
 
 def _member(connection: Connection, name: ChannelName, channel_data: str | None) -> Member:
     """From `channel_data`, else from the sign-in (docs/protocol/presence.md#channel-data)."""
-    limits = connection.space.app.limits
+    limits = connection.app_state.app.limits
     if channel_data:
         try:
             member = decode_member(channel_data)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pusher_server.app import App, AppKey
 from pusher_server.auth import users as user_auth
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
+from pusher_server.hub.app_state import AppState
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.hub import Hub
-from pusher_server.hub.space import AppSpace
 from pusher_server.interfaces import (
     CONTROL,
     Broker,
@@ -36,7 +36,7 @@ class Users:
         #: Who could not be told the first state of their watchlist yet.
         self._uninformed: dict[Connection, list[str]] = {}
         #: Who has come or gone since everybody watched in an app was asked for.
-        self._asking: dict[AppSpace, set[str]] = {}
+        self._asking: dict[AppState, set[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def sign_in(self, connection: Connection, message: SignIn) -> None:
@@ -47,46 +47,48 @@ class Users:
             raise MessageRejected(
                 Code.UNAUTHORIZED, "Connection is already signed in as another user"
             )
-        space = connection.space
+        app_state = connection.app_state
         connection.user = user
         if before is None:
-            if space.users.sign_in(connection, user.id):
-                self._roster.declare(users_topic(space.app.id), user.id, b"1")
+            if app_state.users.sign_in(connection, user.id):
+                self._roster.declare(users_topic(app_state.app.id), user.id, b"1")
             await self._join_own_channel(connection, user, authorized_by)
             if _is_gone(connection):
                 return
         else:
-            space.users.unwatch(connection, before.watchlist)
+            app_state.users.unwatch(connection, before.watchlist)
             connection.subscriptions[user_channel(user.id).text].authorized_by = authorized_by
             connection.send(events.signin_success(user.data))
         connection.authorized()
-        if space.app.watchlist:
+        if app_state.app.watchlist:
             await self._watch(connection, user)
 
     def signed_out(self, connection: Connection) -> None:
         """The connection is gone."""
-        user, space = connection.user, connection.space
+        user, app_state = connection.user, connection.app_state
         if user is None:
             return
-        space.users.unwatch(connection, user.watchlist)
+        app_state.users.unwatch(connection, user.watchlist)
         self._uninformed.pop(connection, None)
-        if space.users.sign_out(connection, user.id):
-            self._roster.untrack(users_topic(space.app.id), user.id)
+        if app_state.users.sign_out(connection, user.id):
+            self._roster.untrack(users_topic(app_state.app.id), user.id)
 
-    def changed(self, space: AppSpace, user_id: str, *, online: bool) -> None:
+    def changed(self, app_state: AppState, user_id: str, *, online: bool) -> None:
         """A user's first connection in the cluster signed in, or the last one went."""
-        if space in self._asking:
-            self._asking[space].add(user_id)
-        self._tell_watchers(space, {user_id: online})
+        if app_state in self._asking:
+            self._asking[app_state].add(user_id)
+        self._tell_watchers(app_state, {user_id: online})
 
-    def missed(self, space: AppSpace, *, doubtful: bool) -> None:
+    def missed(self, app_state: AppState, *, doubtful: bool) -> None:
         """Changes may have been missed: ask for everybody who is watched here, and tell what is new.
 
         `doubtful`: do not take those for offline who were online and are not found.
         """
-        if space not in self._asking:
-            self._asking[space] = set()
-            task = asyncio.get_running_loop().create_task(self._catch_up(space, doubtful=doubtful))
+        if app_state not in self._asking:
+            self._asking[app_state] = set()
+            task = asyncio.get_running_loop().create_task(
+                self._catch_up(app_state, doubtful=doubtful)
+            )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -97,25 +99,25 @@ class Users:
 
     def terminate_here(self, app_id: str, user_id: str) -> None:
         """Close those on this node; 4009 keeps pusher-js from coming back, which is the wish."""
-        space = self._hub.spaces.get(app_id)
-        if space is None:
+        app_state = self._hub.app_states.get(app_id)
+        if app_state is None:
             return
-        connections = dict.fromkeys(space.users.connections(user_id))
-        if space.app.terminate_presence_members:
-            for channel in space.channels.values():
+        connections = dict.fromkeys(app_state.users.connections(user_id))
+        if app_state.app.terminate_presence_members:
+            for channel in app_state.channels.values():
                 connections.update(
                     dict.fromkeys(s.connection for s in channel.users.get(user_id, ()))
                 )
         for connection in connections:
             connection.close(Code.UNAUTHORIZED, "You got disconnected by the app.")
 
-    def _tell_watchers(self, space: AppSpace, states: Mapping[str, bool]) -> None:
+    def _tell_watchers(self, app_state: AppState, states: Mapping[str, bool]) -> None:
         """Each watcher is told what it does not know, in one frame."""
         news: dict[Connection, list[str]] = {}
         for user_id, online in states.items():
-            is_known = space.users.told.get(user_id) is online
-            for connection in space.users.watchers(user_id):
-                space.users.told[user_id] = online
+            is_known = app_state.users.told.get(user_id) is online
+            for connection in app_state.users.watchers(user_id):
+                app_state.users.told[user_id] = online
                 changes = self._looking_up.get(connection)
                 if changes is not None:
                     changes[user_id] = online
@@ -124,25 +126,27 @@ class Users:
         for connection, user_ids in news.items():
             connection.send(_states_event(user_ids, states))
 
-    async def _catch_up(self, space: AppSpace, *, doubtful: bool) -> None:
-        watched = space.users.watched()
+    async def _catch_up(self, app_state: AppState, *, doubtful: bool) -> None:
+        watched = app_state.users.watched()
         try:
-            found = await self._roster.lookup(users_topic(space.app.id), watched)
+            found = await self._roster.lookup(users_topic(app_state.app.id), watched)
         except ClusterUnavailable:
             return  # there will be another occasion when the store is back
         finally:
-            since = self._asking.pop(space)
-        told = space.users.told
+            since = self._asking.pop(app_state)
+        told = app_state.users.told
         states = {
             user_id: user_id in found or (doubtful and told.get(user_id, False))
             for user_id in watched
             if user_id not in since
         }
-        self._tell_watchers(space, states)
+        self._tell_watchers(app_state, states)
         for connection, wanted in list(self._uninformed.items()):
-            if connection.space is space and all(each in space.users.told for each in wanted):
+            if connection.app_state is app_state and all(
+                each in app_state.users.told for each in wanted
+            ):
                 del self._uninformed[connection]
-                connection.send(_states_event(wanted, space.users.told))
+                connection.send(_states_event(wanted, app_state.users.told))
 
     async def _join_own_channel(
         self, connection: Connection, user: User, authorized_by: AppKey
@@ -160,7 +164,7 @@ class Users:
         ).subscription
         if not subscription.channel.on_bus:
             try:
-                await self._broker.subscribe(channel_topic(connection.space.app.id, name.text))
+                await self._broker.subscribe(channel_topic(connection.app_state.app.id, name.text))
                 subscription.channel.on_bus = True
             except ClusterUnavailable:
                 # Local events arrive; the others are missed (docs/decisions.md#the-store-is-away).
@@ -173,8 +177,8 @@ class Users:
 
         See docs/protocol/users.md#watchlist.
         """
-        space = connection.space
-        limit = space.app.limits.watchlist or len(user.watchlist)
+        app_state = connection.app_state
+        limit = app_state.app.limits.watchlist or len(user.watchlist)
         watched = user.watchlist[:limit]
         if len(user.watchlist) > limit:
             message = f"Watchlist limit exceeded. Only the first {limit} user IDs are accepted."
@@ -186,20 +190,20 @@ class Users:
         if not watched:
             return
         self._uninformed.pop(connection, None)
-        topic = users_topic(space.app.id)
+        topic = users_topic(app_state.app.id)
         changes = self._looking_up[connection] = {}
-        space.users.watch(
+        app_state.users.watch(
             connection, watched
         )  # before the answer, which may be older than a change
         try:
             await self._roster.follow(topic)
             found = await self._roster.lookup(topic, watched)
             # Who is not found may only be late (`on_missed`): then all are told alike, later.
-            told = space.users.told
+            told = app_state.users.told
             states = {
                 each: changes.get(each, each in found or told.get(each, False)) for each in watched
             }
-            self._tell_watchers(space, states)  # what the other watchers may have missed
+            self._tell_watchers(app_state, states)  # what the other watchers may have missed
         except ClusterUnavailable:
             self._uninformed[connection] = list(watched)  # until the store is back
             return
@@ -216,14 +220,14 @@ def _states_event(user_ids: Iterable[str], states: Mapping[str, bool]) -> bytes:
 
 
 def _is_gone(connection: Connection) -> bool:
-    return connection.space.connections.get(connection.socket_id) is not connection
+    return connection.app_state.connections.get(connection.socket_id) is not connection
 
 
 def _verified(connection: Connection, message: SignIn) -> tuple[User, AppKey]:
     """Who it is, and the key that signed it. Raises ConnectionRejected."""
     try:
         authorized_by = user_auth.verify(
-            connection.space.app, connection.socket_id, message.auth, message.user_data
+            connection.app_state.app, connection.socket_id, message.auth, message.user_data
         )
         return decode_user(message.user_data), authorized_by
     except AuthenticationError:

@@ -4,7 +4,7 @@ It knows no app's secret (that is `auth`) and no connection (that is `hub`). Rea
 a connection meets it:
 
 - `socket_id`     the shape of `123.456`, the name of a connection
-- `session`       the timers of one connection: deadlines, liveness, client-event rate
+- `liveness`      the timers of one connection: deadlines, pings, client-event rate
 - `messages`      client → server: decodes bytes into one of six values
 - `channel_name`  the grammar of a channel name, and the flags that its prefix means
 - `members`       `channel_data` and `user_data`: the identity of a member or user

@@ -1,8 +1,9 @@
-"""The composition root: settings in, a running server out. The only package that sees every other.
+"""The composition root: settings in, a running server out. One process; `processes` runs several.
 
 Read first how a process is built:
 
 - `composition`       settings → objects → uvicorn, top to bottom; reload
+- `specs`             the start-up values of a process that a supervisor has started
 - `cluster`           chooses broker, roster and census
 - `webhooks`          connects webhooks to the node and the cluster
 - `operations`        the socket of the operations listener, and the numbers it shows
@@ -25,19 +26,7 @@ Then how bytes reach it. The protocol classes build on each other, `paced_protoc
 - `loop_errors`       limits the log lines of a loop that has no file left
 - `coalesced`         turns many SIGHUPs into one reload
 
-Then several processes:
-
-- `supervisor`        starts, watches, replaces and ends the workers and their bus
-- `child`             one process of the supervisor
-- `backoff`           how long the successor of a process waits
-- `leash`             the control socket between the supervisor and a process
-- `places`            the start-up values that a process receives first
-- `worker_process`    the program of a worker
-- `bus_process`       the program of the bus
-- `bus_socket`        the socket of the bus, also after its file was removed
-- `cores`             how many cores there are
-
-May import: every other package but `cli`.
+May import: every other package but `cli` and but `processes`.
 """
 
 from pusher_server.server.composition import Server, StartReport

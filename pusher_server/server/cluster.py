@@ -9,9 +9,9 @@ from pusher_server.cluster.census import SharedCensus
 from pusher_server.cluster.last_events import Evictions
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
-from pusher_server.cluster.redis.topology import redis_stores
+from pusher_server.cluster.redis.topology import redis_links
 from pusher_server.cluster.roster import SharedRoster
-from pusher_server.cluster.stores import Stores
+from pusher_server.cluster.sharding import Shards
 from pusher_server.cluster.unix.link import UnixLink
 from pusher_server.config import ClusterSettings
 from pusher_server.interfaces import Broker, Census, ClusterListener, Roster, Tallies
@@ -30,7 +30,7 @@ class Cluster(Protocol):
     #: None when this process is all there is.
     tallies: Tallies | None
     #: None when this process is all there is.
-    stores: Stores | None
+    stores: Shards | None
     #: Events of cache channels that had to go before their time.
     evicted: Evictions
 
@@ -104,7 +104,7 @@ class SharedCluster(Cluster):
         clock: Clock,
         here: Here,
     ) -> None:
-        self._stores = self.stores = Stores(
+        self._stores = self.stores = Shards(
             links,
             node_id,
             lease=settings.lease,
@@ -113,11 +113,11 @@ class SharedCluster(Cluster):
         )
         self._broker = self.broker = SharedBroker(self._stores, clock)
         self.evicted = Evictions(clock)
-        for each in self._stores.attachments:
+        for each in self._stores.memberships:
             each.evicted = self.evicted.add
         self.roster = SharedRoster(self._stores)
         self.census = SharedCensus(self._stores, here)
-        self.tallies = self._stores.home
+        self.tallies = self._stores.primary
 
     def attach(self, listener: ClusterListener) -> None:
         """See `Cluster`."""
@@ -159,7 +159,7 @@ def choose(
     Raises ConfigError when a certificate for Redis cannot be used.
     """
     if settings.redis.is_set:
-        links = redis_stores(settings.redis, lease=settings.lease, undo_window=settings.undo_window)
+        links = redis_links(settings.redis, lease=settings.lease, undo_window=settings.undo_window)
     elif bus:
         links = [UnixLink(bus)]
     else:
@@ -170,4 +170,4 @@ def choose(
 def check(settings: ClusterSettings) -> None:
     """Before any process is started. Raises ConfigError when a certificate for Redis cannot be used."""
     if settings.redis.is_set:
-        redis_stores(settings.redis, lease=settings.lease, undo_window=settings.undo_window)
+        redis_links(settings.redis, lease=settings.lease, undo_window=settings.undo_window)

@@ -15,8 +15,9 @@ import uvicorn
 from msgspec import Struct, structs
 
 from pusher_server.app import App
-from pusher_server.apps.live import LiveApps
+from pusher_server.apps.database.runtime import DatabaseApps
 from pusher_server.apps.static import StaticApps
+from pusher_server.clients import heartbeat
 from pusher_server.config import Config, ServerSettings, load, published_secrets
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
@@ -25,11 +26,11 @@ from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import CONTROL, AppChangedMessage, RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.limits.shared import SharedRateLimiter
+from pusher_server.metrics.collector import Collector
 from pusher_server.metrics.counting import COUNTED
-from pusher_server.metrics.gathering import Gathering
 from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.listener import Listener
-from pusher_server.metrics.team import alone
+from pusher_server.metrics.process_group import single
 from pusher_server.node.node import Node
 from pusher_server.server import cluster, webhooks
 from pusher_server.server.address_limits import AddressLimits, Entrance
@@ -42,11 +43,10 @@ from pusher_server.server.operations import (
     operations_listener,
     webhook_readings,
 )
-from pusher_server.server.places import WorkerPlace
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.request_guard import RequestGuard
+from pusher_server.server.specs import WorkerSpec
 from pusher_server.server.tls import Certificate
-from pusher_server.websocket import heartbeat
 from pusher_server.websocket.edge import WebSocketEdge
 
 logger = logging.getLogger("pusher_server.server")
@@ -64,13 +64,13 @@ class StartReport(Struct, frozen=True):
 
 
 class Server:
-    """One process: all there is, or the worker that has `place`.
+    """One process: all there is, or the worker that has `spec`.
 
     `on_started` is called once it accepts clients.
     """
 
     def __init__(
-        self, config: Config, *, config_path: Path | None = None, place: WorkerPlace | None = None
+        self, config: Config, *, config_path: Path | None = None, spec: WorkerSpec | None = None
     ) -> None:
         """Raises ConfigError when a certificate cannot be used."""
         self.on_started: Callable[[StartReport], None] = lambda report: None
@@ -78,7 +78,7 @@ class Server:
         self.on_begin: Callable[[], None] = lambda: None
         self._config = config
         self._config_path = config_path
-        self._place = place
+        self._place = spec
         self._apps = StaticApps(config.apps)
         #: There when the apps come from a database; the file's are none then.
         self._live = _apps_of_database(config)
@@ -86,11 +86,11 @@ class Server:
         self._certificate = (
             Certificate(config.server.tls) if config.server.tls.certificate else None
         )
-        node_id = _node_id(config, place)
+        node_id = _node_id(config, spec)
         self._cluster = cluster.choose(
             node_id,
             config.cluster,
-            "" if place is None else place.bus,
+            "" if spec is None else spec.bus,
             clock=time.monotonic,
             epoch=secrets.randbits(63),
             here=lambda: self.node.connections_here(),
@@ -116,7 +116,7 @@ class Server:
             config,
             self.node,
             self._cluster.roster,
-            owner=place.bus if place is not None else f"{os.getpid()}.{secrets.token_hex(8)}",
+            owner=spec.bus if spec is not None else f"{os.getpid()}.{secrets.token_hex(8)}",
         )
         self._guard = RequestGuard(config.http)
         self._edge, self._reserve = self._clients()
@@ -141,20 +141,20 @@ class Server:
         )
         return edge, reserve
 
-    def _gathering(self) -> Gathering:
+    def _gathering(self) -> Collector:
         """What metrics and health read; it hears of refusals if somebody will ask."""
-        numbers = self._webhooks.numbers
-        gathering = Gathering(
+        stats = self._webhooks.stats
+        gathering = Collector(
             self.node,
             worker="1" if self._place is None else str(self._place.index),
             lag=self._lag,
             links=lambda: link_readings(self._cluster.stores),
-            webhooks=lambda: webhook_readings(numbers),
-            webhook_latency=numbers.latency,
+            webhooks=lambda: webhook_readings(stats),
+            webhook_latency=stats.latency,
             max_connections=self._config.websocket.max_connections,
             evicted=lambda: self._cluster.evicted.totals,
             clock=time.time,
-            hindrances=[lambda: None if self.node.apps.ready else self._problem()],
+            not_ready=[lambda: None if self.node.apps.ready else self._problem()],
             problems=[self._problem],
         )
         if self._config.operations.enabled:
@@ -174,7 +174,7 @@ class Server:
         urls = urls_of(config.server, sockets)
         if self._place is None:
             self._operations = operations_listener(
-                config.operations, alone(self.gathering), port=config.server.port
+                config.operations, single(self.gathering), port=config.server.port
             )
         self._uvicorn_server = DrainingServer(
             settings,
@@ -330,11 +330,11 @@ def _entrance(settings: ServerSettings, proxies: TrustedProxies) -> Entrance | N
     return Entrance(AddressLimits(most, attempts, clock=time.monotonic), proxies)
 
 
-def _apps_of_database(config: Config) -> LiveApps | None:
+def _apps_of_database(config: Config) -> DatabaseApps | None:
     """None when they stand in the file."""
     if not config.database.url:
         return None
-    return LiveApps(
+    return DatabaseApps(
         config.database,
         config.defaults,
         time.monotonic,
@@ -348,12 +348,12 @@ def _limiter(config: Config, tallies: Tallies | None) -> RateLimiter:
     return SharedRateLimiter(time.monotonic, tallies)
 
 
-def _node_id(config: Config, place: WorkerPlace | None) -> str:
+def _node_id(config: Config, spec: WorkerSpec | None) -> str:
     """Unique among all processes there ever were: nobody takes a restarted node for what it was before."""
     named = config.cluster.node_id
-    if place is None:
+    if spec is None:
         return f"{named or secrets.token_hex(4)}.{secrets.token_hex(4)}"
-    return f"{named}-{place.index}.{place.node_id}" if named else f"{place.node_id}.{place.index}"
+    return f"{named}-{spec.index}.{spec.node_id}" if named else f"{spec.node_id}.{spec.index}"
 
 
 def _changed_sections(before: Config, after: Config) -> list[str]:

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol with six additions: our WebSocket upgrade, a short way for publications, time-outs,
+"""uvicorn's HTTP protocol with six additions: our WebSocket upgrade, a fast path for publications, time-outs,
 bounds on heads, heads that are judged before their bodies are there, bounded work per turn of the loop.
 
-The short way: the body of a publication is gathered here, answered in the same step and written at once.
+The fast path: the body of a publication is gathered here, answered in the same step and written at once.
 Through an ASGI cycle it costs twice as much (docs/performance.md).
 
 No body is kept for a stranger: the head says who signs, and only then the body is gathered. What nobody
@@ -40,7 +40,7 @@ from pusher_server.websocket.handshake import HandshakeRefused, Upgrade, accept,
 #: Seconds in which a client whose address has too many connections may send the head that is refused.
 _REFUSED_SECONDS = 2.0
 #: A larger body goes the ordinary way, which stops reading while it waits.
-_SHORT_WAY_BYTES = 1_048_576
+_FAST_PATH_BYTES = 1_048_576
 
 
 class HttpProtocol(BoundedProtocol):
@@ -65,12 +65,12 @@ class HttpProtocol(BoundedProtocol):
         #: There when connections are counted by address, with what it said about this one.
         self._entrance = entrance
         self._visit: Visit | None = None
-        self._short_way_bytes = min(_SHORT_WAY_BYTES, guard.settings.request_bytes)
+        self._fast_path_bytes = min(_FAST_PATH_BYTES, guard.settings.request_bytes)
         #: Whether the request being read asks for a WebSocket; uvicorn asks this three times.
         self._is_upgrade = False
         #: Whether it offers another protocol, which we do not take.
         self._declines = False
-        #: A publication on its short way: its head's verdict and, if it is wanted, its body.
+        #: A publication on its fast path: its head's verdict and, if it is wanted, its body.
         self._verdict: Admission | ApiResponse | None = None
         self._body: bytes | bytearray = b""
         #: The request with a body that goes through a cycle.
@@ -174,7 +174,7 @@ class HttpProtocol(BoundedProtocol):
             return
         length = body_length(headers)
         verdict = self._judge(headers, length)
-        if verdict is not None and self._takes_short_way(verdict, length):
+        if verdict is not None and self._takes_fast_path(verdict, length):
             self._verdict = verdict
         elif isinstance(verdict, ApiResponse) and self._is_too_much(length):
             self._write(verdict, keep_alive=False)
@@ -294,7 +294,7 @@ class HttpProtocol(BoundedProtocol):
         """Whether the body is too large to be dropped, so that its refusal ends the connection."""
         return length is not None and length > UNWANTED_BODY_BYTES and self._is_at_once()
 
-    def _takes_short_way(self, verdict: Admission | ApiResponse, length: int | None) -> bool:
+    def _takes_fast_path(self, verdict: Admission | ApiResponse, length: int | None) -> bool:
         """A publication of known, moderate length, and nothing before it waits for its answer.
 
         So do refused ones while their bodies are small enough to be dropped.
@@ -302,7 +302,7 @@ class HttpProtocol(BoundedProtocol):
         if length is None or not self._is_at_once():
             return False
         if isinstance(verdict, Admission):
-            if not verdict.target.route.is_publication or length > self._short_way_bytes:
+            if not verdict.target.route.is_publication or length > self._fast_path_bytes:
                 return False
         elif length > UNWANTED_BODY_BYTES or CLOSE in verdict.headers:
             return False

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from pusher_server.clients import drain, heartbeat
 from pusher_server.hub.connection import Connection
 from pusher_server.metrics.listener import Listener
 from pusher_server.node.node import Node
@@ -24,7 +25,6 @@ from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.listening import ListeningFileWatch
 from pusher_server.server.loop_errors import say_once_that_no_file_is_left
-from pusher_server.websocket import drain, heartbeat
 from pusher_server.websocket.edge import WebSocketEdge
 
 logger = logging.getLogger("pusher_server.server")

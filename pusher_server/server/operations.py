@@ -9,14 +9,14 @@ import logging
 import socket
 from collections.abc import Iterator
 
-from pusher_server.cluster.stores import Stores
+from pusher_server.cluster.sharding import Shards
 from pusher_server.config import OperationsSettings
 from pusher_server.errors import ConfigError
-from pusher_server.metrics.gathering import LinkReading, WebhookReading
+from pusher_server.metrics.collector import LinkReading, WebhookReading
 from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.operations import Operations
-from pusher_server.metrics.team import Team
-from pusher_server.webhooks.numbers import Numbers
+from pusher_server.metrics.process_group import ProcessGroup
+from pusher_server.webhooks.delivery.stats import DeliveryStats
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -24,7 +24,9 @@ _DEFAULT = OperationsSettings()
 _BACKLOG = 64
 
 
-def operations_listener(settings: OperationsSettings, team: Team, *, port: int) -> Listener | None:
+def operations_listener(
+    settings: OperationsSettings, team: ProcessGroup, *, port: int
+) -> Listener | None:
     """Bound, and not yet served; None when there is to be none. `port` is the clients' one.
 
     A second server on this machine finds the default address taken: that is said, and no reason not to start.
@@ -42,9 +44,9 @@ def operations_listener(settings: OperationsSettings, team: Team, *, port: int) 
     return Listener(Operations(settings, team, port=port), bound)
 
 
-def link_readings(stores: Stores | None) -> Iterator[LinkReading]:
+def link_readings(stores: Shards | None) -> Iterator[LinkReading]:
     """The state of each link of the cluster; nothing when this process is alone."""
-    for each in () if stores is None else stores.attachments:
+    for each in () if stores is None else stores.memberships:
         stats = each.link.stats
         yield LinkReading(
             peer=each.link.peer,
@@ -55,14 +57,14 @@ def link_readings(stores: Stores | None) -> Iterator[LinkReading]:
             pushes=stats.pushes,
             dropped=stats.dropped,
             redeclared=stats.redeclared,
-            held_keys=len(each.holdings),
-            followed_topics=len(each.followings),
+            held_keys=len(each.held_keys),
+            followed_topics=len(each.followed_topics),
         )
 
 
-def webhook_readings(numbers: Numbers) -> Iterator[WebhookReading]:
+def webhook_readings(stats: DeliveryStats) -> Iterator[WebhookReading]:
     """What became of each app's events, as far as this process knows."""
-    for app_id, app in numbers.apps.items():
+    for app_id, app in stats.apps.items():
         yield WebhookReading(
             app_id=app_id,
             waiting=app.waiting,

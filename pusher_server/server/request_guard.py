@@ -92,7 +92,7 @@ class RequestGuard:
     def __init__(self, settings: HttpSettings) -> None:
         self.settings = settings
         self.deadlines: dict[BoundedProtocol, float] = {}
-        #: Who has been answered on the short way, and until when the next request may take to come.
+        #: Who has been answered on the fast path, and until when the next request may take to come.
         self.idle: dict[BoundedProtocol, float] = {}
         #: Who does not read our answers, and until when that is waited for.
         self.unread: dict[BoundedProtocol, float] = {}

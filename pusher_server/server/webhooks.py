@@ -6,31 +6,31 @@ from pusher_server.app import App
 from pusher_server.config import Config
 from pusher_server.interfaces import Roster
 from pusher_server.node.node import Node
-from pusher_server.webhooks.live import LiveWebhooks, Terms
-from pusher_server.webhooks.opening import opening
-from pusher_server.webhooks.payloads import TOLD
-from pusher_server.webhooks.place import file_of
-from pusher_server.webhooks.target_queue import Pace
+from pusher_server.webhooks.delivery.target_queue import Pace
+from pusher_server.webhooks.events import TOLD
+from pusher_server.webhooks.outbox.opening import opening
+from pusher_server.webhooks.outbox.path import outbox_path
+from pusher_server.webhooks.runtime import DeliverySettings, Webhooks
 
 
-def attach(config: Config, node: Node, roster: Roster, owner: str) -> LiveWebhooks:
+def attach(config: Config, node: Node, roster: Roster, owner: str) -> Webhooks:
     """They hear what happens on the node, and the cluster waits until they have kept it. Nothing is opened.
 
     `owner` names this server on its machine, the same in all its processes.
     """
 
     def in_use(app_id: str) -> App | None:
-        space = node.hub.spaces.get(app_id)
-        return None if space is None else space.app
+        app_state = node.hub.app_states.get(app_id)
+        return None if app_state is None else app_state.app
 
-    webhooks = LiveWebhooks(
+    webhooks = Webhooks(
         opening(
-            file_of(config.webhooks, config.server, os.environ),
+            outbox_path(config.webhooks, config.server, os.environ),
             config.cluster.redis,
             config.webhooks,
             owner,
         ),
-        Terms(
+        DeliverySettings(
             timeout=config.webhooks.timeout,
             denied=config.denied_to_webhooks,
             batch_events=config.webhooks.batch_events,
@@ -49,7 +49,7 @@ def attach(config: Config, node: Node, roster: Roster, owner: str) -> LiveWebhoo
         worker=node.node_id,
     )
     node.observe(webhooks.observe, *TOLD)
-    node.keepers.append(webhooks.kept)
+    node.flushers.append(webhooks.kept)
     return webhooks
 
 

@@ -18,17 +18,23 @@ from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import AppProvider
 from pusher_server.signals import ClientEventSent, Settled, Signal
-from pusher_server.webhooks import crowding
-from pusher_server.webhooks.deciding import decision_of, presence_of
-from pusher_server.webhooks.numbers import Numbers
-from pusher_server.webhooks.outbox import Appended, Decision, Outbox, OutboxUnavailable, Presence
-from pusher_server.webhooks.undoing import Subject, subject_of
+from pusher_server.webhooks.delivery.stats import DeliveryStats
+from pusher_server.webhooks.outbox import overflow
+from pusher_server.webhooks.outbox.interface import (
+    Appended,
+    Decision,
+    Outbox,
+    OutboxUnavailable,
+    Presence,
+)
+from pusher_server.webhooks.outbox.undoing import Subject, subject_of
+from pusher_server.webhooks.selection import presence_of, select_targets
 
 logger = logging.getLogger("pusher_server.webhooks")
 
 #: Decisions that are appended at once.
 AT_ONCE = 500
-#: Bytes of events in memory; beyond them some go (`crowding`), and are counted.
+#: Bytes of events in memory; beyond them some go (`overflow`), and are counted.
 MOST_BYTES = 67_108_864
 #: The part of it that is made free at once: to find out whose turn it is takes 0.1 s with 55,000 events.
 _FREED = 1 / 8
@@ -67,7 +73,7 @@ class Intake:
         current: Callable[[str], App | None],
         apps: AppProvider,
         outbox: Callable[[], Awaitable[Outbox]],
-        numbers: Numbers,
+        stats: DeliveryStats,
         *,
         event_prefix: str,
         wall: Callable[[], float],
@@ -76,7 +82,7 @@ class Intake:
         self._current = current
         self._apps = apps
         self._outbox = outbox
-        self._numbers = numbers
+        self._numbers = stats
         self._event_prefix = event_prefix
         self._event_numbers = count(1)
         self._wall = wall
@@ -111,7 +117,7 @@ class Intake:
         if app is None:
             self._put(_Undecided(signal, event_id, self._wall()))
         else:
-            decision = decision_of(signal, app, event_id, self._wall())
+            decision = select_targets(signal, app, event_id, self._wall())
             if decision is not None:
                 self._put(decision)
 
@@ -168,10 +174,10 @@ class Intake:
             and _webhooks(before) == _webhooks(decision)
         ):
             self._take_out(number)
-            numbers = self._numbers.of(decision.app_id)
-            numbers.undone += len(before.entries)
+            stats = self._numbers.of(decision.app_id)
+            stats.undone += len(before.entries)
             if is_undoing:
-                numbers.undone += len(decision.entries)
+                stats.undone += len(decision.entries)
                 decision = structs.replace(decision, only_if_believed=True)
             self._release()
         if key is not None and self._undoable.pop(key, None) is None:
@@ -201,12 +207,12 @@ class Intake:
     def _drop(self) -> None:
         """Make room. The fate of what goes is known then, so nobody waits for it."""
         found = (
-            crowding.Waiting(number, each.app_id, *_place_of(each), _cost(each))
+            overflow.Waiting(number, each.app_id, *_place_of(each), _cost(each))
             for number, each in self._waiting.items()
             if number not in self._in_hand
         )
         excess = self._bytes - MOST_BYTES + int(MOST_BYTES * _FREED)
-        for number in crowding.to_drop(found, excess):
+        for number in overflow.to_drop(found, excess):
             gone = self._take_out(number)
             entries = len(gone.entries) if isinstance(gone, Decision) else 1
             if gone is not None:
@@ -285,7 +291,7 @@ class Intake:
             found[number] = (
                 None
                 if app is None
-                else decision_of(waiting.signal, app, waiting.event_id, waiting.at)
+                else select_targets(waiting.signal, app, waiting.event_id, waiting.at)
             )
         return found
 

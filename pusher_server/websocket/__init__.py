@@ -1,4 +1,4 @@
-"""The WebSocket edge: lets clients drive the node.
+"""The WebSocket transport: the upgrade, the frames, one connection per client. `clients` has the rest.
 
 Read in the order of a connection's life:
 
@@ -8,13 +8,7 @@ Read in the order of a connection's life:
 - `state`       the states of a connection
 - `connection`  the `asyncio.Protocol` per client
 - `framing`     bytes → messages: a fast path, and the parser of `websockets`
-- `dispatch`    calls the node's verb for a message
-- `answers`     turns errors into answers, here only
-- `mailbox`     keeps the order per channel when a message must wait
-- `heartbeat`   one sweep for all deadlines and slow readers
-- `progress`    what is kept for slow readers, and whether they still acknowledge anything
 - `ending`      the last seconds of a connection: our close frame must arrive
-- `drain`       the pace at which clients are sent away
 
-May import: `app`, `config`, `errors`, `hub`, `line_pace`, `node`, `protocol`, `signals`, `turns`.
+May import: `app`, `clients`, `config`, `errors`, `hub`, `line_pace`, `node`, `protocol`, `signals`, `turns`.
 """

@@ -8,8 +8,12 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 
+from pusher_server.clients.answers import answer
+from pusher_server.clients.dispatch import dispatch
+from pusher_server.clients.mailbox import BARRIER, Mailbox, Start, advance
+from pusher_server.clients.slow_reader import SlowReader, bytes_acknowledged
+from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Subscription
-from pusher_server.hub.space import AppSpace
 from pusher_server.protocol import events, messages
 from pusher_server.protocol.errors import (
     Code,
@@ -18,16 +22,12 @@ from pusher_server.protocol.errors import (
     SubscriptionRefused,
 )
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
+from pusher_server.protocol.liveness import Liveness
 from pusher_server.protocol.members import User
-from pusher_server.protocol.session import Session
 from pusher_server.turns import SUBSCRIPTION_UNITS, PacedInput
-from pusher_server.websocket.answers import answer
-from pusher_server.websocket.dispatch import dispatch
 from pusher_server.websocket.ending import CLOSE_TIMEOUT, Reader, end_our_half
 from pusher_server.websocket.framing import CloseFrame, FrameReader, Incoming, PingFrame
 from pusher_server.websocket.handshake import Upgrade
-from pusher_server.websocket.mailbox import BARRIER, Mailbox, Start, advance
-from pusher_server.websocket.progress import SlowReader, bytes_acknowledged
 from pusher_server.websocket.state import State
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
     """Takes over a transport whose HTTP request asked for the upgrade; `on_end` is called when it is gone."""
 
     __slots__ = (
-        "__weakref__", "_cost", "_early", "_edge", "_greeting", "_on_end", "_reader", "_session", "_slow",
-        "_state", "_transport", "app_key", "mailbox", "remote", "socket_id", "space", "subscriptions",
+        "__weakref__", "_cost", "_early", "_edge", "_greeting", "_liveness", "_on_end", "_reader", "_slow",
+        "_state", "_transport", "app_key", "app_state", "mailbox", "remote", "socket_id", "subscriptions",
         "user", "write",
     )  # fmt: skip
 
     socket_id: str
     app_key: str
-    space: AppSpace
+    app_state: AppState
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self.mailbox: Mailbox | None = None
         self._reader: Reader | None = None
         #: There while the node knows the connection.
-        self._session: Session | None = None
+        self._liveness: Liveness | None = None
         #: While writing is paused.
         self._slow: SlowReader | None = None
         self.subscriptions: dict[str, Subscription] = {}
@@ -95,23 +95,23 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
 
     def send(self, payload: bytes) -> None:
         """Frame one payload and write it."""
-        self.write(self.space.traffic.replied(text_frame(payload)))
+        self.write(self.app_state.traffic.replied(text_frame(payload)))
 
     def authorized(self) -> None:
         """It signed in or was let into a channel that needs authorization."""
-        if self._session is not None:
-            self._session.authorized()
+        if self._liveness is not None:
+            self._liveness.authorized()
 
     def may_send_client_event(self) -> bool:
         """Take one from its allowance of client events."""
-        rate, now = self.space.app.limits.client_events_per_second, self._edge.clock()
-        return self._session is not None and self._session.may_send_client_event(now, rate)
+        rate, now = self.app_state.app.limits.client_events_per_second, self._edge.clock()
+        return self._liveness is not None and self._liveness.may_send_client_event(now, rate)
 
     def count_subscription(self) -> None:
         """Above the pace of subscriptions nothing more is read until it is kept again."""
         pace = self._edge.settings.subscriptions_per_second
-        if pace and self._session is not None:
-            self._session.subscribed(self._edge.clock(), pace)
+        if pace and self._liveness is not None:
+            self._liveness.subscribed(self._edge.clock(), pace)
             if self._pace_wait():
                 self._transport.pause_reading()
                 self._read_on_at_pace()
@@ -124,10 +124,10 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
 
     def _pace_wait(self) -> float:
         pace = self._edge.settings.subscriptions_per_second
-        if not pace or self._session is None:
+        if not pace or self._liveness is None:
             return 0.0
-        burst = max(pace, self.space.app.limits.subscriptions_per_connection or _UNLIMITED_BURST)
-        return self._session.subscription_wait(self._edge.clock(), pace, burst)
+        most = self.app_state.app.limits.subscriptions_per_connection or _UNLIMITED_BURST
+        return self._liveness.subscription_wait(self._edge.clock(), pace, max(pace, most))
 
     def close(self, code: int, message: str) -> None:
         """Say an error and close with `code`. Idempotent, scheduled: nothing changes inside the call."""
@@ -150,17 +150,17 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         edge = self._edge
         self.app_key = edge.key_of(upgrade)
         app = await edge.app_for(self.app_key)
-        self.space = edge.node.hub.space(app)
+        self.app_state = edge.node.hub.app_state(app)
         edge.admit(app, upgrade, secure=secure)
         if self._state is not State.OPENING:
             return
-        self.socket_id = edge.new_socket_id(self.space)
+        self.socket_id = edge.new_socket_id(self.app_state)
         now = edge.clock()
-        self._session = Session(now, authorization_timeout=app.authorization_timeout)
+        self._liveness = Liveness(now, authorization_timeout=app.authorization_timeout)
         self._reader = FrameReader(app.limits.message_bytes)
         self._state = State.OPEN
         greeting = events.connection_established(self.socket_id, app.activity_timeout)
-        self._write_first(self.space.traffic.replied(text_frame(greeting)))
+        self._write_first(self.app_state.traffic.replied(text_frame(greeting)))
         edge.node.open(self)
         timeout = min(app.activity_timeout, app.authorization_timeout or app.activity_timeout)
         edge.heartbeat.watch(self, now + timeout)
@@ -185,9 +185,9 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
             if len(self._early) > _EARLY_BYTES:
                 self.close(1009, "Too much before the connection was established")
             return
-        if self._session is not None:
-            self._session.heard(self._edge.clock())
-            self.space.traffic.bytes_received += len(data)
+        if self._liveness is not None:
+            self._liveness.heard(self._edge.clock())
+            self.app_state.traffic.bytes_received += len(data)
         self.serve(data, is_late=is_late)
 
     def _steps(self, data: bytes) -> Iterator[int]:
@@ -279,21 +279,21 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         if self._state >= State.CLOSING:
             self._transport.abort()
             return None
-        if self._session is None or self._state is not State.OPEN:
+        if self._liveness is None or self._state is not State.OPEN:
             return now + 1
         if self.backlog is not None or self._is_blocked():
-            self._session.heard(now)  # we do not read, so its silence means nothing
+            self._liveness.heard(now)  # we do not read, so its silence means nothing
         try:
-            ping, again_at = self._session.check(
+            ping, again_at = self._liveness.check(
                 now,
-                activity_timeout=self.space.app.activity_timeout,
+                activity_timeout=self.app_state.app.activity_timeout,
                 pong_timeout=self._edge.settings.pong_timeout,
             )
         except ConnectionRejected as error:
             answer(self, self._edge.node, error)
             return now + CLOSE_TIMEOUT
         if ping:
-            self.write(_PING_EVENT if self.space.app.ping == "event" else PING)
+            self.write(_PING_EVENT if self.app_state.app.ping == "event" else PING)
         return again_at
 
     def check_writing(self, now: float) -> None:
@@ -310,7 +310,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def _drop(self) -> None:
-        self.space.traffic.slow_consumers_dropped += 1
+        self.app_state.traffic.slow_consumers_dropped += 1
         logger.debug("slow consumer dropped", extra={"remote": self.remote})
         self._transport.abort()
 
@@ -391,8 +391,8 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         if self.mailbox is not None:
             self.mailbox.clear()
             self.mailbox = None
-        if self._session is not None:
-            self._session = None
+        if self._liveness is not None:
+            self._liveness = None
             self._edge.node.close(self, code, settle=settle)
 
     def shutdown(self) -> None:

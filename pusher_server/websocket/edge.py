@@ -8,15 +8,15 @@ from typing import Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pusher_server.app import App
+from pusher_server.clients.heartbeat import Heartbeat
 from pusher_server.config import WebsocketSettings
-from pusher_server.hub.space import AppSpace
+from pusher_server.hub.app_state import AppState
 from pusher_server.line_pace import LinePace
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code, ConnectionRejected
 from pusher_server.protocol.socket_id import make_socket_id
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.handshake import Upgrade
-from pusher_server.websocket.heartbeat import Heartbeat
 from pusher_server.websocket.tls_only import TlsRefusals
 
 logger = logging.getLogger("pusher_server.websocket")
@@ -84,10 +84,10 @@ class WebSocketEdge:
             )
         return app
 
-    def new_socket_id(self, space: AppSpace) -> str:
+    def new_socket_id(self, app_state: AppState) -> str:
         """A name that no connection of the app has here; 66 random bits keep the other nodes apart."""
         socket_id = make_socket_id(self._random_below)
-        while socket_id in space.connections:
+        while socket_id in app_state.connections:
             socket_id = make_socket_id(self._random_below)
         return socket_id
 

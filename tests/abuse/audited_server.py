@@ -8,7 +8,7 @@ import runpy
 import sys
 
 from pusher_server.cli.main import main
-from pusher_server.server import child
+from pusher_server.processes import child
 from tests.abuse import broken_bounds, turns
 
 #: The environment: which cores it may use, where the largest turns are written, which bound is broken if any.

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pusher_server.cluster.followings import Followings
+from pusher_server.cluster.commands import TopicState
+from pusher_server.cluster.followed_topics import FollowedTopics
 from pusher_server.cluster.replica import Replica
-from pusher_server.cluster.store import TopicState
 from pusher_server.hub.hub import Hub
 
 
@@ -33,21 +33,21 @@ def _joiners() -> None:
 def _snapshots() -> None:
     """After an outage, what a node knows of the others is not brought to the truth."""
 
-    def broken(self: Followings) -> Iterator[asyncio.Future[TopicState]]:
+    def broken(self: FollowedTopics) -> Iterator[asyncio.Future[TopicState]]:
         return iter(())
 
-    Followings.again = broken  # type: ignore[method-assign]
+    FollowedTopics.again = broken  # type: ignore[method-assign]
 
 
 def _mourning() -> None:
     """Who does not come back after the store lost its memory has left without a signal."""
-    adopt = Followings._adopt
+    adopt = FollowedTopics._adopt
 
-    def broken(self: Followings, replica: Replica, answer: asyncio.Future[TopicState]) -> None:
-        replica.mourns = False
+    def broken(self: FollowedTopics, replica: Replica, answer: asyncio.Future[TopicState]) -> None:
+        replica.reports_gone = False
         adopt(self, replica, answer)
 
-    Followings._adopt = broken  # type: ignore[method-assign]
+    FollowedTopics._adopt = broken  # type: ignore[method-assign]
 
 
 RULES: dict[str, Callable[[], None]] = {

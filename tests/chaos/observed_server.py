@@ -16,7 +16,7 @@ from typing import Any
 
 from pusher_server.cli.main import main
 from pusher_server.node.node import Node
-from pusher_server.server import child
+from pusher_server.processes import child
 from pusher_server.signals import (
     ChannelOccupied,
     ChannelVacated,

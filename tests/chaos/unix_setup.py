@@ -55,30 +55,30 @@ class OnUnix(Setup):
 
     async def _kill_worker(self, target: int, seconds: float) -> None:
         async with self.lock("processes"):
-            pid = await self._one("worker_process", target)
+            pid = await self._one("processes.worker", target)
             self.killed(pid)
             os.kill(pid, signal.SIGKILL)
 
     async def _end_worker(self, target: int, seconds: float) -> None:
         async with self.lock("processes"):
-            pid = await self._one("worker_process", target)
+            pid = await self._one("processes.worker", target)
             self.killed(pid)
             os.kill(pid, signal.SIGTERM)
 
     async def _stop_worker(self, target: int, seconds: float) -> None:
         async with self.lock("processes"):
-            pid = await self._one("worker_process", target)
+            pid = await self._one("processes.worker", target)
             if seconds >= self.timing.lease:
                 self.killed(pid)  # by the supervisor, while it is stopped
             await stopped(pid, seconds)
 
     async def _kill_bus(self, target: int, seconds: float) -> None:
         async with self.lock("processes"):
-            os.kill(await self._one("bus_process", 0), signal.SIGKILL)
+            os.kill(await self._one("processes.bus", 0), signal.SIGKILL)
 
     async def _stop_bus(self, target: int, seconds: float) -> None:
         async with self.lock("processes"):
-            await stopped(await self._one("bus_process", 0), seconds)
+            await stopped(await self._one("processes.bus", 0), seconds)
 
     async def _kill_supervisor(self, target: int, seconds: float) -> None:
         """Alone: that the others end with it is its promise."""

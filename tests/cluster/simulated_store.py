@@ -11,9 +11,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from pusher_server.cluster.links import LinkStats, StoreLink, StoreListener
-from pusher_server.cluster.memory_store import MemoryStore
-from pusher_server.cluster.store import (
+from pusher_server.cluster.commands import (
     REFUSALS,
     Command,
     Nothing,
@@ -23,6 +21,8 @@ from pusher_server.cluster.store import (
     Subscribe,
     Unsubscribe,
 )
+from pusher_server.cluster.links import LinkStats, StoreLink, StoreListener
+from pusher_server.cluster.memory.store import MemoryStore
 from pusher_server.errors import ClusterUnavailable
 
 

@@ -17,7 +17,7 @@ from pusher_server.apps.static import StaticApps
 from pusher_server.cluster.broker import SharedBroker
 from pusher_server.cluster.census import SharedCensus
 from pusher_server.cluster.roster import SharedRoster
-from pusher_server.cluster.stores import Stores
+from pusher_server.cluster.sharding import Shards
 from pusher_server.hub.hub import Hub
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.node.node import Node
@@ -49,7 +49,7 @@ class SimulatedNode:
         loop = asyncio.get_running_loop()
         self.name = name
         self.link = SimulatedLink(store, f"store of {name}")
-        self.stores = Stores(
+        self.stores = Shards(
             [self.link], name, lease=LEASE, undo_window=UNDO, random=store.random.random
         )
         self.node = Node(
@@ -96,8 +96,8 @@ class Client:
         self.simulation = simulation
         self.node = node
         self.user_id = user_id
-        space = node.node.hub.space(simulation.app)
-        self.connection = FakeConnection(space, f"1.{next(simulation.sockets)}", KEY)
+        app_state = node.node.hub.app_state(simulation.app)
+        self.connection = FakeConnection(app_state, f"1.{next(simulation.sockets)}", KEY)
         self.members: set[str] | None = None
         self.count: int | None = None
         self.online: dict[str, bool] = {}
@@ -125,7 +125,9 @@ class Client:
 
     @property
     def is_here(self) -> bool:
-        return self.connection.space.connections.get(self.connection.socket_id) is self.connection
+        return (
+            self.connection.app_state.connections.get(self.connection.socket_id) is self.connection
+        )
 
     def go(self) -> None:
         """The transport is gone."""

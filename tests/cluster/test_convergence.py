@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pusher_server.cluster.attachment import Attachment
-from pusher_server.cluster.followings import Followings
-from pusher_server.cluster.holdings import Holdings
+from pusher_server.cluster.followed_topics import FollowedTopics
+from pusher_server.cluster.held_keys import HeldKeys
+from pusher_server.cluster.membership import StoreMembership
 from pusher_server.cluster.replica import Replica, Verdict
 from pusher_server.hub.hub import Hub
 from tests.cluster.simulation import LEASE, SimulatedNode, Simulation
@@ -142,12 +142,12 @@ def test_without_versions_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_without_snapshots_after_a_lost_link_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Followings, "again", lambda self: iter(()))
+    monkeypatch.setattr(FollowedTopics, "again", lambda self: iter(()))
     assert_noticed("away")
 
 
 def test_without_declaring_again_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Holdings, "places", lambda self: [])
+    monkeypatch.setattr(HeldKeys, "places", lambda self: [])
     assert_noticed("store lost")
 
 
@@ -156,10 +156,10 @@ def test_without_waiting_for_ones_own_transition_it_is_noticed(
 ) -> None:
     """A joiner that is activated from a list without itself hears of itself."""
 
-    async def at_once(self: Followings, address: str, n: int) -> None:
+    async def at_once(self: FollowedTopics, address: str, n: int) -> None:
         return None
 
-    monkeypatch.setattr(Followings, "seen", at_once)
+    monkeypatch.setattr(FollowedTopics, "seen", at_once)
     assert_noticed()
 
 
@@ -176,11 +176,11 @@ def test_without_holding_back_for_the_pending_it_is_noticed(
 
 def test_without_retiring_the_old_name_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was released while the link was away stays for ever when the old lease is kept alive."""
-    fresh = Attachment.__init__
+    fresh = StoreMembership.__init__
 
-    def one_name(self: Attachment, *args: object, **more: object) -> None:
+    def one_name(self: StoreMembership, *args: object, **more: object) -> None:
         fresh(self, *args, **more)  # type: ignore[arg-type]  # passed on
-        self.holdings.release = lambda place: self.holdings._held.pop(place, None)  # type: ignore[method-assign,assignment]  # the broken rule
+        self.held_keys.release = lambda place: self.held_keys._held.pop(place, None)  # type: ignore[method-assign,assignment]  # the broken rule
 
-    monkeypatch.setattr(Attachment, "__init__", one_name)
+    monkeypatch.setattr(StoreMembership, "__init__", one_name)
     assert_noticed()

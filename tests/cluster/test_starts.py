@@ -105,7 +105,7 @@ def redis_settings(topology: RedisTopology) -> dict[str, Any]:
 def late(folder: Path, *, bus: float) -> dict[str, str]:
     """An environment in which the bus needs so many seconds more until it serves."""
     (folder / "sitecustomize.py").write_text(
-        f"import sys, time\nif 'bus_process' in ' '.join(sys.orig_argv): time.sleep({bus})\n"
+        f"import sys, time\nif 'processes.bus' in ' '.join(sys.orig_argv): time.sleep({bus})\n"
     )
     return {"PYTHONPATH": str(folder)}
 

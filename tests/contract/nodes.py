@@ -11,12 +11,12 @@ from typing import Protocol
 
 import pytest
 
-from pusher_server.cluster import attachment
+from pusher_server.cluster import membership
 from pusher_server.cluster.broker import SharedBroker
 from pusher_server.cluster.census import SharedCensus
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.roster import SharedRoster
-from pusher_server.cluster.stores import Stores
+from pusher_server.cluster.sharding import Shards
 from pusher_server.interfaces import Topic, Transition
 from tests.contract.conditions import eventually
 from tests.contract.stores import Bench, RedisBench, past_its_beginning, running_redis
@@ -56,7 +56,7 @@ class UnixStore(UnixBench):
         await self.start()
 
 
-class RedisStore(RedisBench):
+class RedisLink(RedisBench):
     """A Redis server."""
 
     def __init__(self, redis: SingleRedis) -> None:
@@ -83,7 +83,7 @@ class Peer:
         #: Its connections by app id.
         self.connections: dict[str, int] = {}
         self.link = store.link()
-        self.stores = Stores(
+        self.stores = Shards(
             [self.link],
             name,
             lease=LEASE,
@@ -94,7 +94,7 @@ class Peer:
         self.broker = SharedBroker(self.stores, lambda: store.now)
         self.census = SharedCensus(self.stores, lambda: self.connections)
         self._renewals = 0
-        self.stores.home.add(dict, self._renewed)
+        self.stores.primary.add(dict, self._renewed)
         self.stores.attach(self.listener)
 
     def _renewed(self, _elsewhere: Mapping[str, int], _nodes: int) -> None:
@@ -103,7 +103,7 @@ class Peer:
     async def attached(self) -> None:
         """Wait until it is."""
         async with asyncio.timeout(10):
-            await self.stores.home.ready()
+            await self.stores.primary.ready()
 
     async def detached(self) -> None:
         """Wait until it has noticed that the store is away."""
@@ -174,12 +174,12 @@ class Nodes:
 @asynccontextmanager
 async def _nodes_on(store: Store) -> AsyncIterator[Nodes]:
     await past_its_beginning(store)
-    nodes, beat = Nodes(store), attachment.BEAT
-    attachment.BEAT = BEAT
+    nodes, beat = Nodes(store), membership.BEAT
+    membership.BEAT = BEAT
     try:
         yield nodes
     finally:
-        attachment.BEAT = beat
+        membership.BEAT = beat
         for each in nodes.peers:
             await each.stores.stop()
 
@@ -197,7 +197,7 @@ async def on_unix() -> AsyncIterator[Nodes]:
 async def on_redis() -> AsyncIterator[Nodes]:
     redis = await asyncio.to_thread(running_redis, "redis")
     assert isinstance(redis, SingleRedis)
-    async with _nodes_on(RedisStore(redis)) as nodes:
+    async with _nodes_on(RedisLink(redis)) as nodes:
         yield nodes
 
 

@@ -12,10 +12,7 @@ from typing import Any, Protocol, TypeVar
 import pytest
 from msgspec.structs import replace
 
-from pusher_server.cluster.links import LinkStats, StoreLink, StoreListener
-from pusher_server.cluster.memory_store import MemoryStore
-from pusher_server.cluster.redis.topology import redis_stores
-from pusher_server.cluster.store import (
+from pusher_server.cluster.commands import (
     AnyCommand,
     Command,
     Enter,
@@ -29,6 +26,9 @@ from pusher_server.cluster.store import (
     Subscribe,
     Unsubscribe,
 )
+from pusher_server.cluster.links import LinkStats, StoreLink, StoreListener
+from pusher_server.cluster.memory.store import MemoryStore
+from pusher_server.cluster.redis.topology import redis_links
 from pusher_server.cluster.wire import Transitioned, decode_transition
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
@@ -244,7 +244,7 @@ class RedisBench:
 
     def made_link(self, *, lease: float, undo_window: float) -> StoreLink:
         """Another link with these periods, not open yet."""
-        return redis_stores(self.settings, lease=lease, undo_window=undo_window, clock=_CLOCK)[0]
+        return redis_links(self.settings, lease=lease, undo_window=undo_window, clock=_CLOCK)[0]
 
     async def wait(self, seconds: float) -> None:
         self.now += seconds

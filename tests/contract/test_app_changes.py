@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pusher_server.app import App
-from pusher_server.apps.live import LiveApps
+from pusher_server.apps.database.runtime import DatabaseApps
 from pusher_server.config import DatabaseSettings
 from pusher_server.errors import ClusterUnavailable
 from tests.app_tables import KINDS, PRESETS, AppTable, made
@@ -32,7 +32,7 @@ class Watched:
     """A table, what the server knows of it, and what it was told."""
 
     table: AppTable
-    live: LiveApps
+    live: DatabaseApps
     told: list[tuple[str, App | None]] = field(default_factory=list)
 
     async def add(self, app_id: str) -> None:
@@ -61,7 +61,7 @@ class Watched:
 async def watching(table: AppTable, *, poll_interval: float) -> AsyncIterator[Watched]:
     """What a server does: tick several times a second."""
     settings = table.settings
-    live = LiveApps(
+    live = DatabaseApps(
         DatabaseSettings(
             url=settings.url,
             preset=settings.preset,

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pusher_server.apps.sql import SqlStore
+from pusher_server.apps.database.table import SqlStore
 from pusher_server.errors import ClusterUnavailable
 from tests.app_tables import AppTable, made
 from tests.databases import DatabaseServer, MariaServer, PostgresServer

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from pusher_server.app import STRICT_LIMITS, App, AppKey, AppLimits, Webhook
-from pusher_server.apps.cached import CachedApps
+from pusher_server.apps.database.cache import CachedApps
 from pusher_server.apps.static import StaticApps
 from pusher_server.interfaces import AppProvider
 from tests.app_tables import KINDS, PRESETS, AppTable, made

@@ -10,8 +10,8 @@ import pytest
 from msgspec import structs
 
 from pusher_server.app import Webhook
-from pusher_server.apps.cached import CachedApps
-from pusher_server.apps.editing import AppEditor, EditRefused
+from pusher_server.apps.database.cache import CachedApps
+from pusher_server.apps.database.editing import AppEditor, EditRefused
 from pusher_server.config import published_secrets
 from pusher_server.errors import ConfigError
 from tests.app_tables import KINDS, PRESETS, AppTable, made

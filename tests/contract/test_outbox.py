@@ -18,9 +18,16 @@ import pytest
 from msgspec.structs import replace
 
 from pusher_server.config.redis import RedisSettings
-from pusher_server.webhooks.outbox import Attempt, Backlog, Decision, Entry, Outbox, Presence
-from pusher_server.webhooks.redis_outbox import RedisOutbox
-from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+from pusher_server.webhooks.outbox.interface import (
+    AttemptRecord,
+    Backlog,
+    Decision,
+    Entry,
+    Outbox,
+    Presence,
+)
+from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
+from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 from tests.contract.conditions import eventually
 from tests.contract.stores import running_redis
 
@@ -98,8 +105,8 @@ async def positions(outbox: Outbox, app_id: str = "1") -> list[str]:
     return [each.position for each in await outbox.pending(app_id, "", 1_000)]
 
 
-def attempt(number: int, webhook: str = "w") -> Attempt:
-    return Attempt(
+def attempt(number: int, webhook: str = "w") -> AttemptRecord:
+    return AttemptRecord(
         at=float(number),
         webhook=webhook,
         url="https://example.com/hook",
@@ -274,9 +281,9 @@ import asyncio, sys, time
 from pathlib import Path
 import msgspec
 from pusher_server.config.redis import RedisSettings
-from pusher_server.webhooks.outbox import Decision, Entry
-from pusher_server.webhooks.redis_outbox import RedisOutbox
-from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+from pusher_server.webhooks.outbox.interface import Decision, Entry
+from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
+from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
 place, redis, name = sys.argv[1:]
 settings = msgspec.json.decode(redis, type=RedisSettings) if redis else None

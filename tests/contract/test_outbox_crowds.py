@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from pusher_server.webhooks.outbox import Appended, Decision, Entry, Outbox
+from pusher_server.webhooks.outbox.interface import Appended, Decision, Entry, Outbox
 from tests.contract.test_outbox import LETTERS, WAITING, Bench, bench, decided, outbox, waiting
 
 __all__ = ["bench", "outbox"]
@@ -31,7 +31,7 @@ async def kinds(outbox: Outbox) -> list[str]:
 
 
 async def leave_out_all(outbox: Outbox, *webhooks: str) -> None:
-    """As a lane that has read nothing of these webhooks."""
+    """As a delivery that has read nothing of these webhooks."""
     await outbox.append([decided(event("other", "begin"))])
     assert await outbox.claim("one", 30) == ["1"]
     last = (await outbox.pending("1", "", 1_000))[-1].position
@@ -242,7 +242,7 @@ JUMPS = [-86_400.0, -3_600.0, 3_600.0, 86_400.0]
 async def test_in_a_file_a_wall_clock_that_is_set_holds_and_ends_no_claim(
     tmp_path: Path, jump: float
 ) -> None:
-    from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+    from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
     wall, steady = Clock(1_764_000_000.0), Clock(1_000_000.0)
     path = tmp_path / "outbox"
@@ -266,7 +266,7 @@ async def test_in_a_file_a_wall_clock_that_is_set_holds_and_ends_no_claim(
 async def test_in_a_file_what_is_remembered_and_kept_does_not_depend_on_the_time(
     tmp_path: Path, jump: float
 ) -> None:
-    from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+    from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
     wall, steady = Clock(1_764_000_000.0), Clock(1_000_000.0)
     outbox = SqliteOutbox(tmp_path / "outbox", clock=wall, steady=steady, waiting=2)
@@ -290,7 +290,7 @@ async def test_in_a_file_what_is_remembered_and_kept_does_not_depend_on_the_time
 async def test_in_a_file_a_clock_that_began_anew_with_the_machine_holds_nothing(
     tmp_path: Path,
 ) -> None:
-    from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+    from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
     steady = Clock(1_000_000.0)
     path = tmp_path / "outbox"
@@ -324,7 +324,7 @@ async def redis_bench(tmp_path: Path) -> Bench:
 @pytest.mark.parametrize("jump", JUMPS)
 async def test_in_redis_its_time_holds_and_ends_no_claim(tmp_path: Path, jump: float) -> None:
     """As if somebody had set the time of its machine: what expires does so early or late."""
-    from pusher_server.webhooks.redis_outbox import RedisOutbox
+    from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 
     made = await redis_bench(tmp_path)
     assert made.redis is not None
@@ -361,7 +361,7 @@ async def test_in_redis_its_time_holds_and_ends_no_claim(tmp_path: Path, jump: f
 async def test_in_redis_claims_of_an_earlier_release_are_kept_until_they_expire(
     tmp_path: Path,
 ) -> None:
-    from pusher_server.webhooks.redis_outbox import RedisOutbox
+    from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 
     made = await redis_bench(tmp_path)
     assert made.redis is not None
@@ -382,7 +382,7 @@ async def test_in_redis_claims_of_an_earlier_release_are_kept_until_they_expire(
 
 async def test_in_redis_names_from_a_later_time_are_forgotten_in_time(tmp_path: Path) -> None:
     """Its time was set back a day: they would be kept a day longer."""
-    from pusher_server.webhooks.redis_outbox import RedisOutbox
+    from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 
     made = await redis_bench(tmp_path)
     assert made.redis is not None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pusher_server.cluster.store import Track, Untrack
+from pusher_server.cluster.commands import Track, Untrack
 from tests.contract.stores import (
     LEASE,
     UNDO_WINDOW,

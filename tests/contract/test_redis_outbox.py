@@ -12,9 +12,15 @@ import trustme
 from msgspec.structs import replace
 
 from pusher_server.config.redis import RedisSettings
-from pusher_server.webhooks import redis_outbox
-from pusher_server.webhooks.outbox import Attempt, Backlog, Decision, Entry, OutboxUnavailable
-from pusher_server.webhooks.redis_outbox import RedisOutbox
+from pusher_server.webhooks.outbox.interface import (
+    AttemptRecord,
+    Backlog,
+    Decision,
+    Entry,
+    OutboxUnavailable,
+)
+from pusher_server.webhooks.outbox.redis import outbox as redis_outbox
+from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 from tests.contract.conditions import eventually
 from tests.redis_servers import RedisServer
 from tests.redis_topologies import ClusterRedis
@@ -244,8 +250,8 @@ async def test_the_log_does_not_keep_large_events_whole(outbox: RedisOutbox) -> 
     assert len(line.events[0]) < 500
 
 
-def _attempt(event: str) -> Attempt:
-    return Attempt(
+def _attempt(event: str) -> AttemptRecord:
+    return AttemptRecord(
         at=1.0,
         webhook="w",
         url="https://example.com/hook",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pusher_server.cluster.store import Remember, Track
+from pusher_server.cluster.commands import Remember, Track
 from tests.contract.stores import Ear, RedisBench, running_redis
 
 A = "channel:1:cache-a"

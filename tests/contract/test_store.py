@@ -8,22 +8,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from pusher_server.cluster.announcements import AT_ONCE
-from pusher_server.cluster.store import (
+from pusher_server.cluster.commands import (
     SWEEP,
+    Announcement,
     AnyCommand,
     Count,
-    Due,
     Enter,
     Fenced,
     Lookup,
-    Mourn,
     Publish,
     Recall,
     Released,
     Remember,
     Remembered,
     Renew,
+    ReportGone,
     Retire,
     Scan,
     Snapshot,
@@ -33,6 +32,7 @@ from pusher_server.cluster.store import (
     Unsubscribe,
     Untrack,
 )
+from pusher_server.cluster.memory.announcements import AT_ONCE
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
 from tests.contract.conditions import eventually
@@ -237,7 +237,7 @@ async def test_a_join_is_due_once_to_who_has_caused_it(join: Join) -> None:
     assert await due(other) == ""  # who has caused it is alive, and will announce it
     told = await one.renew()
     version = f"{one.entered.epoch}.{tracked.n}"
-    assert (told.due, told.batch) == ([Due(A, "k", held=True, version=version)], 1)
+    assert (told.due, told.batch) == ([Announcement(A, "k", held=True, version=version)], 1)
     assert await announced(one) == await due(other) == ""
 
 
@@ -284,7 +284,7 @@ async def test_a_leave_is_due_once_when_its_undo_window_has_passed(
     await bench.wait(0.2)
     assert await due(other) == ""  # who has caused it is alive, and will announce it
     told = await one.renew()
-    assert told.due == [Due(A, "k", version=f"{one.entered.epoch}.{left.n}")]
+    assert told.due == [Announcement(A, "k", version=f"{one.entered.epoch}.{left.n}")]
     assert await due(other) == ""
     assert await announced(one) == ""
 
@@ -453,7 +453,7 @@ async def test_what_somebody_has_announced_before_is_no_news(join: Join, bench: 
 async def test_who_mourns_what_came_back_says_that_it_is_no_news(join: Join) -> None:
     one, other = await doubting(join)
     assert (await one.do(Track(one.holder, A, "k", ""))).unsure
-    await other.do(Mourn(A, "k"))
+    await other.do(ReportGone(A, "k"))
     assert not (await one.do(Track(one.holder, A, "k", ""))).unsure
 
 
@@ -552,9 +552,9 @@ async def test_what_a_dead_node_was_given_another_is_given(join: Join, bench: Be
 async def test_mourning_makes_a_leave_due_at_once_and_once(join: Join, bench: Bench) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     for each in (one, other):
-        await each.do(Mourn(A, "k"))
+        await each.do(ReportGone(A, "k"))
     assert await due(one) == "-k"
-    await other.do(Mourn(A, "k"))
+    await other.do(ReportGone(A, "k"))
     assert await due(other) == ""
     assert await announced(one) == ""
 
@@ -564,7 +564,7 @@ async def test_what_is_held_or_leaving_is_not_mourned(join: Join, bench: Bench) 
     await stay(one, "held", "leaving")
     await let_go(one, "leaving")
     for key in ("held", "leaving"):
-        await one.do(Mourn(A, key))
+        await one.do(ReportGone(A, key))
     assert await due(one) == ""
     await bench.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "-leaving"
@@ -572,7 +572,7 @@ async def test_what_is_held_or_leaving_is_not_mourned(join: Join, bench: Bench) 
 
 async def test_a_mourned_key_that_comes_back_before_it_was_told_has_returned(join: Join) -> None:
     one = await join("one.1.1")
-    await one.do(Mourn(A, "k"))
+    await one.do(ReportGone(A, "k"))
     assert (await one.do(Track(one.holder, A, "k", ""))).returned
     assert await due(one) == ""
 
@@ -582,7 +582,7 @@ async def test_what_is_mourned_after_a_loss_leaves_only_if_nobody_comes_back_wit
 ) -> None:
     one, other = await doubting(join)
     for key in ("gone", "back"):
-        await one.do(Mourn(A, key))
+        await one.do(ReportGone(A, key))
     assert await due(one) == ""
     await bench.wait(LEASE / 2)
     await other.renew()
@@ -593,7 +593,7 @@ async def test_what_is_mourned_after_a_loss_leaves_only_if_nobody_comes_back_wit
 
 async def test_a_key_can_be_mourned_anew_after_it_was_held(join: Join, bench: Bench) -> None:
     one = await join("one.1.1")
-    await one.do(Mourn(A, "k"))
+    await one.do(ReportGone(A, "k"))
     assert await due(one) == "-k"
     assert await announced(one) == ""
     await stay(one, "k")

@@ -11,15 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from pusher_server.cluster.store import (
+from pusher_server.cluster.commands import (
     AnyCommand,
     Count,
     Enter,
     Lookup,
-    Mourn,
     Recall,
     Remember,
     Renew,
+    ReportGone,
     Retire,
     Scan,
     Snapshot,
@@ -95,7 +95,7 @@ class Commands:
             others = [Snapshot(address, entries=False), Tally("x"), Tally("x", holder)]
             return self.random.choice([*questions, *others])
         if kind < 11:
-            return Mourn(address, key)
+            return ReportGone(address, key)
         return Retire(self.random.choice([holder, "no.1.1"]), self.batches.get(holder, 0))
 
 

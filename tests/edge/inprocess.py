@@ -108,7 +108,7 @@ async def serving(
 def _without_pytests_handlers(settings: Config, *, access_log: bool) -> Config:
     """uvicorn logs requests when that logger has handlers; pytest gives it some of its own.
 
-    Left alone, no publication would go its short way here.
+    Left alone, no publication would go its fast path here.
     """
     make: Any = settings.http
 

@@ -74,9 +74,9 @@ def processes_of(parent: int) -> dict[str, int]:
                 words = Path(f"/proc/{number}/cmdline").read_text().split("\0")
             except FileNotFoundError:  # ended since
                 continue
-            if "pusher_server.server.bus_process" in words:
+            if "pusher_server.processes.bus" in words:
                 found["bus"] = int(number)
-            elif "pusher_server.server.worker_process" in words:
+            elif "pusher_server.processes.worker" in words:
                 found[f"worker {words[-3]}"] = int(number)
     return found
 

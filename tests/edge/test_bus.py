@@ -11,8 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pusher_server.cluster.links import QUEUE_BYTES
-from pusher_server.cluster.store import (
+from pusher_server.cluster.commands import (
     Count,
     Enter,
     Entered,
@@ -28,6 +27,7 @@ from pusher_server.cluster.store import (
     Unsubscribe,
     Untrack,
 )
+from pusher_server.cluster.links import QUEUE_BYTES
 from pusher_server.cluster.unix import bus as bus_module
 from pusher_server.cluster.unix import framing
 from pusher_server.cluster.unix import link as link_module

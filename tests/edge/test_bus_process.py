@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 from pusher_server.config import LogSettings
-from pusher_server.server.leash import READY, place_line
-from pusher_server.server.places import BusPlace
+from pusher_server.processes.control_channel import READY, spec_line
+from pusher_server.server.specs import BusSpec
 
 #: Garbage is collected at every chance, not in a moment that nobody can foresee.
 EAGER = """
 import gc, sys
 gc.set_threshold(1, 1, 1)
-from pusher_server.server import bus_process
-bus_process.main(int(sys.argv[1]))
+from pusher_server.processes import bus
+bus.main(int(sys.argv[1]))
 """
 PATIENCE = 20.0
 
@@ -26,7 +26,7 @@ def test_a_collection_of_garbage_leaves_the_bus_listening(tmp_path: Path) -> Non
     listener.bind(str(path))
     listener.listen()
     ours, theirs = socket.socketpair()
-    place = BusPlace(
+    spec = BusSpec(
         listener=listener.fileno(),
         path=str(path),
         private_directory="",
@@ -46,7 +46,7 @@ def test_a_collection_of_garbage_leaves_the_bus_listening(tmp_path: Path) -> Non
         theirs.close()
         ours.settimeout(PATIENCE)
         with ours, ours.makefile() as words:  # at the end of it the bus is abandoned, and ends
-            ours.sendall(place_line(place))
+            ours.sendall(spec_line(spec))
             assert words.readline() == f"{READY}\n"
             for _ in range(3):
                 words.readline()  # its loop turns, and collects what it makes

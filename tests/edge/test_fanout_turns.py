@@ -72,8 +72,8 @@ async def watched_backend(stack: AsyncExitStack, inside: Inside, log: list[str])
 
 def watch(inside: Inside, log: list[str], channel: str) -> None:
     """Note what the server writes to subscribers of `channel`, by its name."""
-    (space,) = inside.node.hub.spaces.values()
-    subscribers = space.channels[channel].subscribers
+    (app_state,) = inside.node.hub.app_states.values()
+    subscribers = app_state.channels[channel].subscribers
     for subscription, write in subscribers.items():
         subscribers[subscription] = noting(log, channel, write)
 

@@ -180,7 +180,7 @@ async def test_a_client_that_goes_without_a_word(tmp_path: Path, way: str) -> No
                 goes.writer.write_eof()
                 await goes.expect_end()
             await gone(inside)
-            channel = next(iter(inside.node.hub.spaces.values())).channels["c"]
+            channel = next(iter(inside.node.hub.app_states.values())).channels["c"]
             assert len(channel) == 1
         await stays.expect_alive()
 
@@ -206,7 +206,7 @@ async def test_thousands_of_subscriptions_on_one_connection(tmp_path: Path) -> N
             await greedy.join("c3001")
             await greedy.expect_alive()
         await gone(inside)
-        assert list(next(iter(inside.node.hub.spaces.values())).channels) == ["bystander"]
+        assert list(next(iter(inside.node.hub.app_states.values())).channels) == ["bystander"]
         await witness.is_served()
         witness.wire.cut()
 

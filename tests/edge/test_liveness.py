@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pusher_server.websocket.heartbeat import INTERVAL
+from pusher_server.clients.heartbeat import INTERVAL
 from tests.conformance.signing import channel_auth, user_auth
 from tests.edge import signed, wire
 from tests.edge.inprocess import KEY, SECRET, Inside, app, serving

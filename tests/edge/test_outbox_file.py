@@ -6,13 +6,13 @@ import sys
 import time
 from pathlib import Path
 
-from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
 _OPENS = """
 import asyncio, sys, time
 from pathlib import Path
-from pusher_server.webhooks.outbox import Decision, Entry
-from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+from pusher_server.webhooks.outbox.interface import Decision, Entry
+from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
 async def main(path, name):
     outbox = SqliteOutbox(Path(path), clock=time.time)

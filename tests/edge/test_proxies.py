@@ -111,7 +111,7 @@ async def test_the_api_behind_a_prefix(
     body = json.dumps({"name": "e", "channel": "c", "data": "{}"}).encode()
     query = signed_query(KEY, SECRET, "POST", signed_path + path, body)
     async with serving(tmp_path, PREFIX) as inside, wire.opened(inside.address) as backend:
-        for version in ("1.1", "1.0"):  # the short way and the long one
+        for version in ("1.1", "1.0"):  # the fast path and the long one
             await backend.send(
                 wire.request(
                     f"{requested}{path}?{query}", method="POST", body=body, version=version
@@ -156,7 +156,7 @@ async def test_cors(tmp_path: Path, enabled: bool) -> None:
 
 @pytest.mark.parametrize("as_json", [True, False])
 async def test_the_form_of_errors(tmp_path: Path, as_json: bool) -> None:
-    """Plain text as Pusher's, or soketi's JSON; on the short way and on the long one."""
+    """Plain text as Pusher's, or soketi's JSON; on the fast path and on the long one."""
     async with (
         serving(tmp_path, {"http": {"json_errors": as_json}}) as inside,
         wire.opened(inside.address) as client,

@@ -11,11 +11,7 @@ import trustme
 import uvloop
 from msgspec.structs import replace
 
-from pusher_server.cluster.links import QUEUE_BYTES, StoreLink
-from pusher_server.cluster.redis.dialing import Dialler
-from pusher_server.cluster.redis.scripts import SERVER_CLOCK, Scripts
-from pusher_server.cluster.redis.topology import redis_stores
-from pusher_server.cluster.store import (
+from pusher_server.cluster.commands import (
     Count,
     Enter,
     Publish,
@@ -23,7 +19,11 @@ from pusher_server.cluster.store import (
     Track,
     Tracked,
 )
-from pusher_server.config.redis import Place, RedisSettings, parse_url
+from pusher_server.cluster.links import QUEUE_BYTES, StoreLink
+from pusher_server.cluster.redis.dialing import Dialler
+from pusher_server.cluster.redis.scripts import SERVER_CLOCK, Scripts
+from pusher_server.cluster.redis.topology import redis_links
+from pusher_server.config.redis import RedisAddress, RedisSettings, parse_url
 from pusher_server.errors import ClusterUnavailable, ConfigError
 from pusher_server.resolving import Resolver
 from tests.contract.conditions import eventually
@@ -52,7 +52,7 @@ def start() -> Iterator[Start]:
 
 
 def link_to(settings: RedisSettings) -> StoreLink:
-    return redis_stores(settings, lease=10.0, undo_window=3.0)[0]
+    return redis_links(settings, lease=10.0, undo_window=3.0)[0]
 
 
 async def open_ear(settings: RedisSettings) -> Ear:
@@ -108,8 +108,8 @@ async def test_a_name_that_never_answers_is_asked_once_and_other_names_are_reach
     dialler = Dialler(settings, parse_url(settings.url), scripts, Resolver(look_up, found_for=0.0))
     for number in range(40):
         with pytest.raises(ClusterUnavailable, match="no answer from hang"):
-            await dialler.dial(Place(f"hang-{number % 4}.example", server.port))
-    connection = await dialler.dial(Place("redis.example", server.port))
+            await dialler.dial(RedisAddress(f"hang-{number % 4}.example", server.port))
+    connection = await dialler.dial(RedisAddress("redis.example", server.port))
     connection.fail("enough")
     assert await asyncio.get_running_loop().run_in_executor(None, lambda: "free") == "free"
     released.set()
@@ -456,8 +456,8 @@ async def test_a_reader_that_redis_cuts_off_opens_again(server: RedisServer) -> 
 
 async def test_time_is_the_servers(server: RedisServer) -> None:
     """A lease and an undo window by the real clock; the contract suite has one of its own."""
-    stores = redis_stores(at(server), lease=0.6, undo_window=0.1)
-    ear, other = Ear(stores[0]), Ear(redis_stores(at(server), lease=0.6, undo_window=0.1)[0])
+    stores = redis_links(at(server), lease=0.6, undo_window=0.1)
+    ear, other = Ear(stores[0]), Ear(redis_links(at(server), lease=0.6, undo_window=0.1)[0])
     for each, holder in ((ear, "one.1.1"), (other, "other.1.1")):
         await each.link.open()
         await each.enter(holder)

@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
+from pusher_server.cluster.commands import Count, Publish, Snapshot, Subscribe, Track
 from pusher_server.cluster.links import StoreLink
-from pusher_server.cluster.redis.topology import STORES, redis_stores
-from pusher_server.cluster.store import Count, Publish, Snapshot, Subscribe, Track
+from pusher_server.cluster.redis.topology import STORES, redis_links
 from pusher_server.config.redis import RedisSettings
 from pusher_server.errors import ClusterUnavailable
 from tests.contract.conditions import eventually
@@ -39,7 +39,7 @@ def cluster() -> Iterator[ClusterRedis]:
 
 
 def stores(settings: RedisSettings) -> list[StoreLink]:
-    return redis_stores(settings, lease=10.0, undo_window=3.0)
+    return redis_links(settings, lease=10.0, undo_window=3.0)
 
 
 async def open_again(ear: Ear) -> None:
@@ -116,8 +116,8 @@ async def test_a_sentinel_that_is_away_or_mistaken_is_outvoted(sentinel: Sentine
         )
         (wrong.folder / "redis.conf").chmod(0o666)
         wrong.start()
-        places = (wrong.address, f"127.0.0.1:{free_port()}", *sentinel.settings.sentinels)
-        ear = Ear(stores(replace(sentinel.settings, sentinels=places))[0])
+        addresses = (wrong.address, f"127.0.0.1:{free_port()}", *sentinel.settings.sentinels)
+        ear = Ear(stores(replace(sentinel.settings, sentinels=addresses))[0])
         await open_again(ear)
         assert ear.link.peer == f"Redis at {sentinel.masters()[0].address}"
         ear.link.close()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pusher_server.cluster.store import Count, Enter, Track
+from pusher_server.cluster.commands import Count, Enter, Track
 from pusher_server.cluster.unix.link import UnixLink
 from tests.contract.conditions import eventually
 from tests.edge import wire
@@ -134,7 +134,7 @@ async def test_a_worker_that_crashes_again_and_again_waits_longer_each_time(team
 async def test_a_server_none_of_whose_workers_starts_gives_up(tmp_path: Path) -> None:
     """Status 1, and the reason in one line; it does not spin."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, sys\nif 'worker_process' in ' '.join(sys.orig_argv): os._exit(7)\n"
+        "import os, sys\nif 'processes.worker' in ' '.join(sys.orig_argv): os._exit(7)\n"
     )
     team = Team(tmp_path, environment={"PYTHONPATH": str(tmp_path)})
     with pytest.raises(RuntimeError, match="the server ended with 1"):

@@ -167,7 +167,7 @@ async def test_callbacks_of_a_request() -> None:
 
 
 async def test_the_same_headers_list_is_scope_and_protocol() -> None:
-    """What `_takes_short_way` and the upgrade read is what the application would get."""
+    """What `_takes_fast_path` and the upgrade read is what the application would get."""
     seen: list[HttpToolsProtocol] = []
 
     class Keeper(HttpToolsProtocol):
@@ -317,7 +317,7 @@ async def test_the_ssl_context_is_ours() -> None:
 
 
 async def test_date_header_is_renewed_in_the_state() -> None:
-    """The short way sends `default_headers` as they are: pairs of bytes."""
+    """The fast path sends `default_headers` as they are: pairs of bytes."""
     async with running(config()) as (shell, address), wire.opened(address) as client:
         await client.ask("/")
         assert [name for name, _ in shell.server_state.default_headers] == [b"date"]

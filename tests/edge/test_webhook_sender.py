@@ -9,10 +9,10 @@ import pytest
 import trustme
 
 from pusher_server.app import App, AppKey, Webhook
-from pusher_server.webhooks.outbox import Entry
-from pusher_server.webhooks.requests import headers_of, signed_body
-from pusher_server.webhooks.sender import Sender
-from pusher_server.webhooks.sending import Answer
+from pusher_server.webhooks.delivery.requests import headers_of, signed_body
+from pusher_server.webhooks.delivery.sender import Sender
+from pusher_server.webhooks.delivery.sending import Answer
+from pusher_server.webhooks.outbox.interface import Entry
 from tests.webhook_target import Request, WebhookTarget, cutting, hanging, with_status
 
 TIMEOUT = 1.0

@@ -16,10 +16,10 @@ import trustme
 from pusher_server.app import Webhook
 from pusher_server.config.settings import DENIED_NETWORKS
 from pusher_server.resolving import Resolver
-from pusher_server.webhooks import connecting
-from pusher_server.webhooks.sender import Sender
-from pusher_server.webhooks.sending import Answer
-from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+from pusher_server.webhooks.delivery import connecting
+from pusher_server.webhooks.delivery.sender import Sender
+from pusher_server.webhooks.delivery.sending import Answer
+from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 from tests.app_tables import made
 from tests.contract.conditions import eventually
 from tests.edge.inprocess import APP_ID, KEY, SECRET

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 
-from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 from tests.app_tables import made
 from tests.conformance.signing import channel_auth
 from tests.contract.conditions import eventually

@@ -12,7 +12,7 @@ import pytest
 
 from pusher_server.app import EVENT_IDS_HEADER, App, AppKey
 from pusher_server.auth.webhooks import headers
-from pusher_server.webhooks.payloads import body_of
+from pusher_server.webhooks.events import body_of
 from tests.conformance.official.driver import node_executable
 from tests.examples.programs import APP, TOP, program
 

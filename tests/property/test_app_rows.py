@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pusher_server.apps.columns import Kind, reads
-from pusher_server.apps.schemas import Layout, RowRefused, layout
+from pusher_server.apps.database.columns import Kind, reads
+from pusher_server.apps.database.schemas import Layout, RowRefused, layout
 from pusher_server.config import DatabaseSettings
 
 LAYOUTS = [

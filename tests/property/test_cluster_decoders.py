@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pusher_server.cluster import store as ask
+from pusher_server.cluster import commands as ask
 from pusher_server.cluster import wire
-from pusher_server.cluster.attachment import Attachment
 from pusher_server.cluster.last_events import LastEvent
-from pusher_server.cluster.redis.commands import asked
-from pusher_server.cluster.redis.store import UNEXPECTED
+from pusher_server.cluster.membership import StoreMembership
+from pusher_server.cluster.redis.encoding import asked
+from pusher_server.cluster.redis.link import UNEXPECTED
 from pusher_server.cluster.unix.bus import Bus
 from pusher_server.cluster.unix.framing import (
     ANSWER,
@@ -128,9 +128,9 @@ class SilentLink:
 
 
 @pytest.fixture(scope="module")
-def attachment() -> Attachment:
+def membership() -> StoreMembership:
     link: Any = SilentLink()
-    return Attachment(link, "two.2", lease=10, undo_window=3, random=lambda: 0.5)
+    return StoreMembership(link, "two.2", lease=10, undo_window=3, random=lambda: 0.5)
 
 
 @given(
@@ -138,23 +138,25 @@ def attachment() -> Attachment:
 )
 @example(body=b"\x93\x01\xa1\xff\x91\xa5count", kind="channel")
 @example(body=DEEP, kind="members")
-def test_a_push_never_raises(attachment: Attachment, body: bytes, kind: str) -> None:
+def test_a_push_never_raises(membership: StoreMembership, body: bytes, kind: str) -> None:
     """`on_push` would log a traceback."""
-    attachment._take_in(f"{kind}:1:x", body)
+    membership._take_in(f"{kind}:1:x", body)
 
 
-def test_it_is_told_once_a_minute(attachment: Attachment, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_told_once_a_minute(
+    membership: StoreMembership, caplog: pytest.LogCaptureFixture
+) -> None:
     """With where it is; what another release may say is no reason to complain."""
     now = 1_000.0
-    attachment._unreadable = UnreadableLog(lambda: now)
+    membership._unreadable = UnreadableLog(lambda: now)
     for _ in range(100):
-        attachment.on_push("channel:1:x", b"\xff")
-        attachment.on_push("channel:1:x", msgspec.msgpack.encode([2, "later", ["news"]]))
+        membership.on_push("channel:1:x", b"\xff")
+        membership.on_push("channel:1:x", msgspec.msgpack.encode([2, "later", ["news"]]))
     assert len(caplog.records) == 1
     assert "'channel:1:x' at nowhere" in caplog.text
     assert caplog.records[0].exc_info is None
     now += INTERVAL
-    attachment.on_push("channel:1:x", b"\xff")
+    membership.on_push("channel:1:x", b"\xff")
     assert len(caplog.records) == 2
     assert caplog.records[1].__dict__["more"] == 99
 

@@ -60,7 +60,7 @@ class HubMachine(RuleBasedStateMachine):
         batch_module.JOIN_BYTES = join_bytes
         self.loop = FakeCallSoon()
         self.hub = Hub(self.loop, chunk=chunk)
-        self.space = self.hub.space(APP)
+        self.app_state = self.hub.app_state(APP)
         self.clients: list[Client] = []
         self.gone: list[tuple[Client, dict[str, list[str]]]] = []
         self.last: dict[str, tuple[int, str]] = {}
@@ -99,7 +99,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule()
     def connect(self) -> None:
         self.opened += 1
-        connection = FakeConnection(self.space, f"1.{self.opened}")
+        connection = FakeConnection(self.app_state, f"1.{self.opened}")
         self.hub.open(connection)
         self.clients.append(Client(connection))
 
@@ -175,7 +175,7 @@ class HubMachine(RuleBasedStateMachine):
             self.events += 1
             text = str(self.events)
             count = self.hub.deliver(
-                self.space,
+                self.app_state,
                 name,
                 f"{name}|{text}".encode(),
                 skip=None if sender is None else sender.connection.socket_id,
@@ -238,7 +238,7 @@ class HubMachine(RuleBasedStateMachine):
     @invariant()
     def channels_are_those_with_subscribers(self) -> None:
         counts = {name: sum(name in each.visits for each in self.clients) for name in CHANNELS}
-        here = {name: len(channel) for name, channel in self.space.channels.items()}
+        here = {name: len(channel) for name, channel in self.app_state.channels.items()}
         assert here == {name: count for name, count in counts.items() if count}
 
     def teardown(self) -> None:

@@ -10,8 +10,8 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pusher_server.websocket.mailbox import BARRIER
-from tests.unit.websocket.test_mailbox import Desk
+from pusher_server.clients.mailbox import BARRIER
+from tests.unit.clients.test_mailbox import Desk
 
 keys = st.sampled_from(["a", "b", BARRIER])
 actions = st.one_of(

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from pusher_server.app import Webhook
 from pusher_server.cli.main import main
-from pusher_server.webhooks.outbox import Attempt, Decision, Entry
-from pusher_server.webhooks.sqlite_outbox import SqliteOutbox
+from pusher_server.webhooks.outbox.interface import AttemptRecord, Decision, Entry
+from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
 URL = "https://me:hush@example.com/hook?token=hush"
 WEBHOOK = Webhook(url=URL)
@@ -61,7 +61,7 @@ def filled(tmp_path: Path) -> None:
         for number, status in enumerate((500, 200), 1):
             await outbox.record(
                 "1",
-                Attempt(
+                AttemptRecord(
                     at=1_000_000_000.0 + number,
                     webhook=WEBHOOK.id,
                     url=WEBHOOK.shown_url,

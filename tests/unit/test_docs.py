@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 
 import pusher_server
 from pusher_server.app import STRICT_LIMITS, App, AppLimits, EventType
-from pusher_server.apps.schemas import layout
+from pusher_server.apps.database.schemas import layout
 from pusher_server.cli import banner
 from pusher_server.cli.apps import apps
 from pusher_server.cli.main import main
@@ -301,7 +301,7 @@ def test_pages_name_targets_of_make_that_exist(path: Path) -> None:
 
 #: Ten things that somebody may want to add, and the files that a right answer must name.
 ANSWERS = {
-    "a webhook event": {"app.py", "signals.py", "webhooks/payloads.py", "docs/webhooks.md"},
+    "a webhook event": {"app.py", "signals.py", "webhooks/events.py", "docs/webhooks.md"},
     "a metric": {
         "metrics/catalogue.py",
         "metrics/counting.py",
@@ -318,9 +318,9 @@ ANSWERS = {
         "interfaces.py",
         "cluster/broker.py",
         "cluster/local.py",
-        "cluster/store.py",
-        "cluster/memory_store.py",
-        "cluster/redis/commands.py",
+        "cluster/commands.py",
+        "cluster/memory/store.py",
+        "cluster/redis/encoding.py",
     },
     "a setting": {"config/settings.py", "config.example.toml", "docs/configuration.md"},
     "an app store": {
@@ -330,8 +330,8 @@ ANSWERS = {
     },
     "a limit": {"app.py", "config.example.toml", "docs/configuration.md", "docs/apps.md"},
     "a webhook delivery rule": {
-        "webhooks/target_queue.py",
-        "tests/unit/webhooks/test_target_queue.py",
+        "webhooks/delivery/target_queue.py",
+        "tests/unit/webhooks/delivery/test_target_queue.py",
     },
 }
 #: A file as the table names it: by its path from the top, or from the package.

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from hiredis import ReplyError
 
-from pusher_server.cluster.redis.link import Argument, RedisConnection
-from pusher_server.cluster.redis.refusals import why, why_no_connection, why_no_hello
+from pusher_server.cluster.redis.connection import Argument, RedisConnection
+from pusher_server.cluster.redis.errors import why, why_no_connection, why_no_hello
 from pusher_server.cluster.redis.scripts import Scripts
-from pusher_server.config.redis import Place, RedisSettings, RedisUrl
+from pusher_server.config.redis import RedisAddress, RedisSettings, RedisUrl
 from pusher_server.errors import ClusterUnavailable, ConfigError
 from pusher_server.resolving import Resolver
 
@@ -63,12 +63,12 @@ class Dialler:
         self._login = _login(settings.username or url.username, settings.password or url.password)
         self._sentinel_login = _login(settings.sentinel_username, settings.sentinel_password)
 
-    async def dial(self, place: Place) -> RedisConnection:
+    async def dial(self, server: RedisAddress) -> RedisConnection:
         """A connection to a master with our scripts in it. Raises ClusterUnavailable."""
-        return (await self._reach(place, self._prepare))[0]
+        return (await self._reach(server, self._prepare))[0]
 
     async def ask(
-        self, place: Place, command: tuple[Argument, ...], *, sentinel: bool = False
+        self, server: RedisAddress, command: tuple[Argument, ...], *, sentinel: bool = False
     ) -> Any:
         """A question to a Sentinel, or to any node of a Redis Cluster. Raises ClusterUnavailable."""
 
@@ -77,43 +77,43 @@ class Dialler:
             self._check(hello, sentinel=sentinel)
             return (await _replies(connection, command))[0]
 
-        connection, answer = await self._reach(place, ask)
+        connection, answer = await self._reach(server, ask)
         connection.close_if_unused()
         return answer
 
     async def _reach(
-        self, place: Place, then: Callable[[RedisConnection], Awaitable[R]]
+        self, server: RedisAddress, then: Callable[[RedisConnection], Awaitable[R]]
     ) -> tuple[RedisConnection, R]:
         """Connect and go on with it, all in `connect_timeout`."""
         connection: RedisConnection | None = None
         try:
             async with asyncio.timeout(self._timeout):
-                connection = await self._connect(place)
+                connection = await self._connect(server)
                 return connection, await then(connection)
         except BaseException as error:
             if connection is not None:
                 connection.fail("given up")
             if isinstance(error, ClusterUnavailable):
-                raise ClusterUnavailable(f"Redis at {place}: {error}") from None
+                raise ClusterUnavailable(f"Redis at {server}: {error}") from None
             if isinstance(error, (OSError, UnicodeError)):
-                reason = why_no_connection(error, place, self._timeout, tls=self._tls is not None)
+                reason = why_no_connection(error, server, self._timeout, tls=self._tls is not None)
                 raise ClusterUnavailable(reason) from None
             raise
 
-    async def _connect(self, place: Place) -> RedisConnection:
+    async def _connect(self, server: RedisAddress) -> RedisConnection:
         loop = asyncio.get_running_loop()
 
         def make() -> RedisConnection:
-            return RedisConnection(f"Redis at {place}")
+            return RedisConnection(f"Redis at {server}")
 
-        if place.path:
-            return (await loop.create_unix_connection(make, place.path))[1]
+        if server.path:
+            return (await loop.create_unix_connection(make, server.path))[1]
         problem: OSError | None = None
-        name = place.host if self._tls is not None else None
-        for address in await self._resolver.addresses(place.host):
+        name = server.host if self._tls is not None else None
+        for address in await self._resolver.addresses(server.host):
             try:
                 made = await loop.create_connection(
-                    make, address, place.port, ssl=self._tls, server_hostname=name
+                    make, address, server.port, ssl=self._tls, server_hostname=name
                 )
             except OSError as error:
                 problem = error

@@ -8,15 +8,15 @@ full; without one it would stop in the middle.
 from hashlib import sha1
 from importlib.resources import files
 
-from pusher_server.cluster.announcements import AT_ONCE, REMEMBERED
+from pusher_server.cluster.commands import SWEEP
 from pusher_server.cluster.last_events import ENTRY_BYTES, EVICTED_AT_ONCE, PAST_AT_ONCE
-from pusher_server.cluster.store import SWEEP
+from pusher_server.cluster.memory.announcements import AT_ONCE, REMEMBERED
 from pusher_server.cluster.wire import WIRE
 
 #: Lua for the time in seconds and microseconds: the store's own, so that nodes need not agree on theirs.
 SERVER_CLOCK = "redis.call('TIME')"
 
-_WRITING = {"track", "mourn", "remember"}
+_WRITING = {"track", "report_gone", "remember"}
 _RELEASING = {"enter", "renew", "retire", "untrack"}
 _READING = {"snapshot", "tally", "recall"}
 
@@ -57,7 +57,7 @@ class Scripts:
         self.by_name: dict[str, Script] = {}
         for name in sorted(_WRITING | _RELEASING | _READING):
             shebang = "#!lua flags=no-writes\n" if name in _READING else "#!lua\n"
-            before = shared + leaving if name in _RELEASING | {"mourn"} else shared
+            before = shared + leaving if name in _RELEASING | {"report_gone"} else shared
             self.by_name[name] = Script(shebang + settings + before + _lua(name))
 
 

@@ -20,8 +20,7 @@ from typing import cast
 
 import msgspec
 
-from pusher_server.cluster.memory_store import MemoryStore
-from pusher_server.cluster.store import (
+from pusher_server.cluster.commands import (
     REFUSALS,
     AnyCommand,
     Nothing,
@@ -30,6 +29,7 @@ from pusher_server.cluster.store import (
     Subscribe,
     Unsubscribe,
 )
+from pusher_server.cluster.memory.store import MemoryStore
 from pusher_server.cluster.unix.framing import (
     ANSWER,
     CALL,
@@ -92,7 +92,7 @@ class Bus:
             undo_window=undo_window,
             is_first=is_first,
         )
-        self._interest: dict[bytes, set[Peer]] = {}
+        self._subscriptions: dict[bytes, set[Peer]] = {}
         #: Who publishes at the moment, without asking for an answer: it does not get its own back.
         self._sender: Peer | None = None
         self._unflushed: list[Peer] = []
@@ -103,7 +103,7 @@ class Bus:
 
     def _push(self, address: str, body: bytes) -> None:
         at = address.encode()
-        interested = self._interest.get(at)
+        interested = self._subscriptions.get(at)
         if interested:
             made = event_frame(at, body)
             for peer in interested:
@@ -112,7 +112,7 @@ class Bus:
 
     def pass_on(self, sender: "Peer", data: bytes, start: int, end: int) -> None:
         """An event, in the bytes in which it came. Raises NotOurs."""
-        interested = self._interest.get(event_address(data, start, end)[0])
+        interested = self._subscriptions.get(event_address(data, start, end)[0])
         if interested:
             made: bytes | None = None
             for peer in interested:
@@ -142,7 +142,7 @@ class Bus:
         """The frame that answers, if the peer has asked. What the command causes is queued before."""
         match command:
             case Subscribe(address):
-                self._interest.setdefault(address.encode(), set()).add(peer)
+                self._subscriptions.setdefault(address.encode(), set()).add(peer)
                 peer.addresses.add(address.encode())
                 return _DONE
             case Unsubscribe(address):
@@ -163,11 +163,11 @@ class Bus:
 
     def _lose_interest(self, peer: "Peer", address: bytes) -> None:
         peer.addresses.discard(address)
-        interested = self._interest.get(address)
+        interested = self._subscriptions.get(address)
         if interested is not None:
             interested.discard(peer)
             if not interested:
-                del self._interest[address]
+                del self._subscriptions[address]
 
     def gone(self, peer: "Peer") -> None:
         """Its connection has ended. Its leases run on: a worker may come back."""

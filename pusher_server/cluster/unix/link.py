@@ -10,8 +10,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from pusher_server.cluster.commands import REFUSALS, Command, Publish, Remember
 from pusher_server.cluster.links import QUEUE_BYTES, LinkStats, StoreLink, StoreListener, fail
-from pusher_server.cluster.store import REFUSALS, Command, Publish, Remember
 from pusher_server.cluster.unix.framing import (
     ANSWER,
     CALL,

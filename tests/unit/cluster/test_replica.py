@@ -7,8 +7,8 @@ import asyncio
 
 import pytest
 
+from pusher_server.cluster.commands import TopicState
 from pusher_server.cluster.replica import Replica, Verdict
-from pusher_server.cluster.store import TopicState
 from pusher_server.cluster.wire import WIRE, Transitioned
 
 

@@ -17,11 +17,11 @@ class House:
         #: What the clock says.
         self.seconds = 0.0
         self.hub = Hub(self.loop, chunk=chunk, clock=lambda: self.seconds)
-        self.space = self.hub.space(APP)
+        self.app_state = self.hub.app_state(APP)
 
     def client(self, socket_id: str) -> FakeConnection:
         """An established client."""
-        connection = FakeConnection(self.space, socket_id)
+        connection = FakeConnection(self.app_state, socket_id)
         self.hub.open(connection)
         return connection
 
@@ -48,7 +48,7 @@ class House:
 
     def deliver(self, payload: str, name: str = "c", skip: str | None = None) -> int:
         """Publish."""
-        return self.hub.deliver(self.space, name, payload.encode(), skip=skip)
+        return self.hub.deliver(self.app_state, name, payload.encode(), skip=skip)
 
 
 def heard(client: FakeConnection) -> str:

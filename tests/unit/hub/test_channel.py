@@ -66,7 +66,7 @@ def test_what_is_not_to_be_held_never_reaches_a_pending_subscription(house: Hous
     (other,) = house.crowd(1)
     client = house.client("1.1")
     subscription = house.pend(client)
-    house.hub.deliver(house.space, "c", b"added", hold=False)
+    house.hub.deliver(house.app_state, "c", b"added", hold=False)
     house.loop.run()
     house.hub.activate(subscription, [b"ok"])
     house.loop.run()
@@ -75,8 +75,8 @@ def test_what_is_not_to_be_held_never_reaches_a_pending_subscription(house: Hous
 
 def test_held_frames_know_their_event(house: House) -> None:
     subscription = house.pend(house.client("1.1"))
-    house.hub.deliver(house.space, "c", b"a", event_id=7)
-    house.hub.deliver(house.space, "c", b"b", event_id=8)
+    house.hub.deliver(house.app_state, "c", b"a", event_id=7)
+    house.hub.deliver(house.app_state, "c", b"b", event_id=8)
     assert [event_id for event_id, _ in subscription.held] == [7, 8]
 
 
@@ -254,7 +254,7 @@ def test_everybody_may_leave_in_the_middle_of_a_job(house: House) -> None:
         house.hub.leave(client.subscriptions["c"])
     house.loop.run()
     assert [heard(client) for client in clients] == ["a"] * 4
-    assert not house.space.channels
+    assert not house.app_state.channels
 
 
 def test_everybody_may_leave_before_the_flush(house: House) -> None:

@@ -11,22 +11,22 @@ from tests.unit.hub.house import APP, House, heard
 def test_an_apps_space_is_made_once() -> None:
     house = House()
     other = App(id="2", keys=(AppKey(key="k", secret="s"),))
-    assert house.hub.space(APP) is house.space
-    assert house.hub.space(other) is not house.space
-    assert set(house.hub.spaces) == {"1", "2"}
+    assert house.hub.app_state(APP) is house.app_state
+    assert house.hub.app_state(other) is not house.app_state
+    assert set(house.hub.app_states) == {"1", "2"}
 
 
 def test_an_app_that_comes_back_as_another_one_counts_as_it_is_now() -> None:
     house = House()
     again = App(id=APP.id, keys=(AppKey(key="new", secret="s"),))
-    assert house.hub.space(again) is house.space
-    assert house.space.app is again
+    assert house.hub.app_state(again) is house.app_state
+    assert house.app_state.app is again
 
 
 def test_an_open_connection_is_found_by_its_name() -> None:
     house = House()
     client = house.client("1.1")
-    assert house.space.connections == {"1.1": client}
+    assert house.app_state.connections == {"1.1": client}
 
 
 def test_the_first_subscriber_makes_the_channel_and_the_last_one_ends_it() -> None:
@@ -37,10 +37,10 @@ def test_the_first_subscriber_makes_the_channel_and_the_last_one_ends_it() -> No
         Joined(clients[0].subscriptions["c"], True),
         Joined(clients[1].subscriptions["c"], False),
     ]
-    assert len(house.space.channels["c"]) == 2
+    assert len(house.app_state.channels["c"]) == 2
     assert house.hub.leave(joined[0].subscription) == Left(joined[0].subscription, False, False)
     assert house.hub.leave(joined[1].subscription) == Left(joined[1].subscription, True, False)
-    assert house.space.channels == clients[0].subscriptions == {}
+    assert house.app_state.channels == clients[0].subscriptions == {}
 
 
 def test_closing_leaves_every_channel_and_writes_what_is_owed() -> None:
@@ -54,7 +54,7 @@ def test_closing_leaves_every_channel_and_writes_what_is_owed() -> None:
         ("d", True),
     ]
     assert heard(client) == "ok a"
-    assert house.space.connections == {"1.1": other}
+    assert house.app_state.connections == {"1.1": other}
     assert client.subscriptions == {}
 
 
@@ -97,13 +97,13 @@ def test_a_pending_subscriber_is_skipped_and_counted_alike() -> None:
     house.crowd(1)
     house.pend(house.client("2.2"))
     assert house.deliver("a", skip="2.2") == 1
-    assert house.hub.deliver(house.space, "c", b"a", skip="2.2", hold=False) == 1
-    assert house.hub.deliver(house.space, "c", b"a", hold=False) == 1
+    assert house.hub.deliver(house.app_state, "c", b"a", skip="2.2", hold=False) == 1
+    assert house.hub.deliver(house.app_state, "c", b"a", hold=False) == 1
 
 
 def test_what_is_delivered_is_counted_for_those_who_get_it() -> None:
     house = House()
-    traffic = house.space.traffic
+    traffic = house.app_state.traffic
     house.crowd(2)
     admitted, refused = (house.pend(house.client(each)) for each in ("2.1", "2.2"))
     before, bytes_before = traffic.deliveries, traffic.bytes_sent
@@ -126,7 +126,7 @@ def test_a_payload_is_framed_once_for_all() -> None:
 
     house = House()
     house.hub = type(house.hub)(loop, encode=encode)
-    house.space = house.hub.space(APP)
+    house.app_state = house.hub.app_state(APP)
     house.crowd(3)
     framed.clear()
     house.deliver("a")

@@ -2,8 +2,8 @@
 
 from pusher_server.histogram import DELIVERY_BOUNDS, Histogram
 from pusher_server.metrics.catalogue import Metric
+from pusher_server.metrics.collector import Collector, LinkReading, WebhookReading
 from pusher_server.metrics.counting import COUNTED
-from pusher_server.metrics.gathering import Gathering, LinkReading, WebhookReading
 from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.reading import Distribution, Reading, State
 from tests.unit.node.world import World
@@ -18,10 +18,10 @@ class Counted:
         self.webhooks: list[WebhookReading] = []
         self.evicted: dict[str, int] = {}
         self.webhook_latency = Histogram(DELIVERY_BOUNDS)
-        self.hindrance: str | None = None
+        self.not_ready: str | None = None
         self.problem: str | None = None
         self.lag = LagWatch(world.clock, 0.25)
-        self.gathering = Gathering(
+        self.gathering = Collector(
             world.node,
             worker="1",
             lag=self.lag,
@@ -31,7 +31,7 @@ class Counted:
             max_connections=0,
             evicted=lambda: self.evicted,
             clock=world.clock,
-            hindrances=[lambda: self.hindrance],
+            not_ready=[lambda: self.not_ready],
             problems=[lambda: self.problem],
         )
         world.node.observe(self.gathering.counting.observe, *COUNTED)

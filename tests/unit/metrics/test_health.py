@@ -14,7 +14,7 @@ from pusher_server.metrics.reading import State
         (State(lag=0.99), True, "OK"),
         (State(lag=1.0), False, "overloaded: the event loop was 1.0 s late\n"),
         (
-            State(hindrance="the database was never reached"),
+            State(not_ready="the database was never reached"),
             False,
             "the database was never reached\n",
         ),

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from pusher_server.config import OperationsSettings
 from pusher_server.metrics.operations import Operations, OperationsAnswer
+from pusher_server.metrics.process_group import Probe, ProcessGroup
 from pusher_server.metrics.reading import Reading
-from pusher_server.metrics.team import Asked, Team
 from tests.unit.metrics.house import reading
 
 
@@ -14,7 +14,7 @@ def operations(found: Reading, **settings: str) -> Operations:
     async def ask() -> Reading:
         return found
 
-    team = Team(lambda: [Asked("1", "ready", 1, ask)])
+    team = ProcessGroup(lambda: [Probe("1", "ready", 1, ask)])
     return Operations(OperationsSettings(**settings), team, port=6001)
 
 

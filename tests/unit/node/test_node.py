@@ -227,9 +227,9 @@ def test_a_changed_app_that_nobody_uses_closes_nobody(world: World) -> None:
 
 def test_signals_of_an_app_that_has_no_space_here_are_emitted(world: World) -> None:
     """A key that another node's death released may settle on a node that never saw the app."""
-    world.node.on_settled(channels_topic("9"), "a", held=False, announcement="1")
-    world.node.on_settled(members_topic("9", "presence-x"), "u", held=False, announcement="2")
-    world.node.on_settled(users_topic("9"), "u", held=False, announcement="3")
+    world.node.on_announced(channels_topic("9"), "a", held=False, announcement="1")
+    world.node.on_announced(members_topic("9", "presence-x"), "u", held=False, announcement="2")
+    world.node.on_announced(users_topic("9"), "u", held=False, announcement="3")
     world.roster.declare(users_topic("9"), "u", b"")
     world.roster.declare(members_topic("9", "presence-x"), "u", b"")
     assert [type(each).__name__ for each in world.told()] == [

@@ -56,7 +56,7 @@ async def test_a_wrong_proof_is_refused_and_nothing_remains(world: World) -> Non
     refusal = await refused(world, client, Subscribe("private-x", "key:" + "0" * 64))
     assert (refusal.channel, refusal.kind, refusal.status) == ("private-x", "AuthError", 401)
     assert "Invalid signature" in refusal.message
-    assert client.subscriptions == world.node.hub.space(world.app).channels == {}
+    assert client.subscriptions == world.node.hub.app_state(world.app).channels == {}
     assert world.told() == []
 
 
@@ -264,4 +264,4 @@ async def test_a_wait_that_is_cancelled_leaves_nothing_behind(world: World, clos
     joining.cancel()
     with pytest.raises(asyncio.CancelledError):
         await joining
-    assert client.subscriptions == world.node.hub.space(world.app).channels == {}
+    assert client.subscriptions == world.node.hub.app_state(world.app).channels == {}

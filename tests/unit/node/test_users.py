@@ -116,7 +116,7 @@ async def test_who_is_gone_during_the_sign_in_is_told_nothing(world: World) -> N
     await signing
     assert client.take() == []
     assert await world.roster.count(users_topic("1")) == 0
-    assert world.node.hub.space(world.app).users.connections("5") == []
+    assert world.node.hub.app_state(world.app).users.connections("5") == []
 
 
 async def test_without_the_bus_a_sign_in_succeeds_here(world: World) -> None:

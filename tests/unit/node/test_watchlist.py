@@ -100,8 +100,8 @@ async def test_without_the_roster_the_list_is_not_watched(world: World) -> None:
 async def test_a_watcher_that_is_gone_is_forgotten(world: World) -> None:
     client = await world.user("me", watchlist=["a", "b", "c", "d"])
     world.drop(client)
-    space = world.node.hub.space(world.app)
-    assert [space.users.watchers(each) for each in "abcd"] == [[]] * 4
+    app_state = world.node.hub.app_state(world.app)
+    assert [app_state.users.watchers(each) for each in "abcd"] == [[]] * 4
 
 
 async def test_a_watcher_is_forgotten_though_the_switch_has_been_turned_off(
@@ -111,7 +111,7 @@ async def test_a_watcher_is_forgotten_though_the_switch_has_been_turned_off(
     world.change(watchlist=False)
     await world.sign_in(client, "me", watchlist=["b"])
     world.drop(client)
-    assert world.node.hub.space(world.app).users.watchers("a") == []
+    assert world.node.hub.app_state(world.app).users.watchers("a") == []
 
 
 async def test_who_is_gone_while_its_list_is_looked_up_watches_nobody(
@@ -126,7 +126,7 @@ async def test_who_is_gone_while_its_list_is_looked_up_watches_nobody(
     world.roster.asking.open()
     await signing
     assert client.take() == []
-    assert world.node.hub.space(world.app).users.watchers("a") == []
+    assert world.node.hub.app_state(world.app).users.watchers("a") == []
 
 
 async def test_what_changes_while_the_list_is_looked_up_is_not_missed(

@@ -146,8 +146,8 @@ class World:
 
     def connect(self, app: App | None = None) -> FakeConnection:
         """An established client."""
-        space = self.node.hub.space(app or self.app)
-        connection = FakeConnection(space, f"1.{next(self._sockets)}", KEY)
+        app_state = self.node.hub.app_state(app or self.app)
+        connection = FakeConnection(app_state, f"1.{next(self._sockets)}", KEY)
         self.node.open(connection)
         return connection
 

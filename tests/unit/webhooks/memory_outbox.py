@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pusher_server.webhooks.outbox import (
+from pusher_server.webhooks.outbox.interface import (
     Appended,
-    Attempt,
+    AttemptRecord,
     Backlog,
     Dead,
     Decision,
@@ -14,7 +14,7 @@ from pusher_server.webhooks.outbox import (
     Pending,
     Presence,
 )
-from pusher_server.webhooks.undoing import subject_of
+from pusher_server.webhooks.outbox.undoing import subject_of
 
 
 class MemoryOutbox(Outbox):
@@ -30,7 +30,7 @@ class MemoryOutbox(Outbox):
         self.believes: dict[Presence, None] = {}
         self.finished: list[tuple[str, Entry]] = []
         self.graves: dict[str, dict[tuple[str, str], Dead]] = {}
-        self.attempts: list[tuple[str, Attempt]] = []
+        self.attempts: list[tuple[str, AttemptRecord]] = []
         #: App -> worker and until when.
         self.claims: dict[str, tuple[str, float]] = {}
         #: App -> worker and what it has left out, by webhook; and what was undone there.
@@ -151,11 +151,11 @@ class MemoryOutbox(Outbox):
                 grave = Dead(entry=entry, at=at, reason=reason)
                 self.graves.setdefault(app_id, {})[entry.id, entry.webhook] = grave
 
-    async def record(self, app_id: str, attempt: Attempt) -> None:
+    async def record(self, app_id: str, attempt: AttemptRecord) -> None:
         self._check()
         self.attempts.append((app_id, attempt))
 
-    async def log(self, app_id: str, webhook: str = "", limit: int = 50) -> list[Attempt]:
+    async def log(self, app_id: str, webhook: str = "", limit: int = 50) -> list[AttemptRecord]:
         self._check()
         found = [
             attempt

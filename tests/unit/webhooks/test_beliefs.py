@@ -21,11 +21,12 @@ from pusher_server.signals import (
     MemberRemoved,
     Signal,
 )
-from pusher_server.webhooks import intake, lane, target_queue
-from pusher_server.webhooks.delivery import Deliverer
+from pusher_server.webhooks import intake
+from pusher_server.webhooks.delivery import app_delivery, target_queue
+from pusher_server.webhooks.delivery.deliverer import Deliverer
+from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.intake import Intake
-from pusher_server.webhooks.numbers import Numbers
-from pusher_server.webhooks.outbox import Appended, Decision, Outbox, OutboxUnavailable
+from pusher_server.webhooks.outbox.interface import Appended, Decision, Outbox, OutboxUnavailable
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
 from tests.unit.webhooks.world import EPOCH, Apps, Post, World, an_app, hook, randomly, simulate
 
@@ -63,14 +64,14 @@ def _kill(deliverer: Deliverer) -> None:
     """As kill -9: nothing is released, and nothing more is written down."""
     for task in deliverer._tasks:
         task.cancel()
-    for each in deliverer._lanes.values():
+    for each in deliverer._deliveries.values():
         each.cancel()
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_targets_believe_what_is_true(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = randomly(seed)
-    monkeypatch.setattr(lane, "PAGE", chance.choice([3, 5, 20]))
+    monkeypatch.setattr(app_delivery, "PAGE", chance.choice([3, 5, 20]))
     monkeypatch.setattr(target_queue, "ROOM", chance.choice([6_000, 15_000, 60_000]))
 
     def behave(post: Post) -> tuple[int, float]:
@@ -184,7 +185,7 @@ def test_the_outbox_is_told_what_is_true(seed: int, monkeypatch: pytest.MonkeyPa
             in_use.get,
             apps,
             opened,
-            Numbers(),
+            DeliveryStats(),
             event_prefix="node",
             wall=lambda: EPOCH + loop.time(),
             on_kept=lambda app_ids: None,

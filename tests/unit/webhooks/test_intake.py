@@ -16,10 +16,10 @@ from pusher_server.signals import (
     SubscriptionCountChanged,
 )
 from pusher_server.webhooks import intake as module
+from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.intake import Intake
-from pusher_server.webhooks.numbers import Numbers
-from pusher_server.webhooks.outbox import Appended, Decision, Outbox, OutboxUnavailable
-from pusher_server.webhooks.undoing import subject_of
+from pusher_server.webhooks.outbox.interface import Appended, Decision, Outbox, OutboxUnavailable
+from pusher_server.webhooks.outbox.undoing import subject_of
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
 from tests.unit.webhooks.world import EPOCH, Apps, an_app, hook, simulate
 
@@ -34,14 +34,14 @@ class Scene:
         self.in_use = {app.id: app for app in in_use}
         self.apps = Apps([*in_use, *known])
         self.outbox = MemoryOutbox(loop.time)
-        self.numbers = Numbers()
+        self.stats = DeliveryStats()
         self.woken: list[Collection[str]] = []
         self.opened = 0
         self.intake = Intake(
             self.in_use.get,
             self.apps,
             self.open,
-            self.numbers,
+            self.stats,
             event_prefix="node",
             wall=lambda: EPOCH + loop.time(),
             on_kept=self.woken.append,
@@ -146,7 +146,7 @@ def test_what_is_undone_while_an_app_is_looked_up_is_not_kept() -> None:
         await scene.intake.kept()
         kept = [each for each in scene.decisions if not each.only_if_believed]
         assert [entry.channel for each in kept for entry in each.entries] == ["elsewhere"]
-        assert scene.numbers.of("1").undone == 2
+        assert scene.stats.of("1").undone == 2
 
     simulate(play)
 
@@ -251,8 +251,8 @@ def test_what_fits_into_memory_no_more_is_dropped_of_the_heaviest_and_counted(
         assert {"kind", "calm", "app"} < set(scene.channels)
         assert 3 <= scene.channels.count("flooded") <= 6
         dropped = 51 - scene.channels.count("flooded")
-        assert scene.numbers.of("1").dropped_in_memory == dropped
-        assert scene.numbers.of("3").dropped_in_memory == 0
+        assert scene.stats.of("1").dropped_in_memory == dropped
+        assert scene.stats.of("3").dropped_in_memory == 0
 
     with caplog.at_level(logging.ERROR):
         simulate(play)
@@ -280,7 +280,7 @@ def test_what_the_outbox_is_about_to_keep_is_not_dropped(monkeypatch: pytest.Mon
             scene.intake.observe(client_event("flooded"))
         may_go_on.set()
         await scene.intake.kept()
-        assert scene.channels.count("flooded") + scene.numbers.of("1").dropped_in_memory == 53
+        assert scene.channels.count("flooded") + scene.stats.of("1").dropped_in_memory == 53
 
     simulate(play)
 
@@ -294,11 +294,11 @@ def test_memory_is_counted_in_bytes_whatever_they_are_in(monkeypatch: pytest.Mon
         scene.outbox.trouble = "away"
         for _ in range(10):
             scene.intake.observe(client_event("c", data="🦉".encode() * 5_000))
-        assert scene.numbers.of("1").dropped_in_memory == 6
+        assert scene.stats.of("1").dropped_in_memory == 6
         scene.apps.is_away = True
         for _ in range(10):
             scene.intake.observe(client_event("c", an_app("3"), data=b"x" * 20_000))
-        assert scene.numbers.of("3").dropped_in_memory >= 5
+        assert scene.stats.of("3").dropped_in_memory >= 5
 
     simulate(play)
 
@@ -326,7 +326,7 @@ def test_while_the_outbox_is_away_what_comes_and_goes_takes_no_room() -> None:
         await scene.intake.kept()
         entries = [each for waiting in scene.outbox.waiting.values() for each in waiting.values()]
         assert [each.channel for each in entries] == ["before", "stays"]
-        assert scene.numbers.of("1").undone == 10_000
+        assert scene.stats.of("1").undone == 10_000
 
     simulate(play)
 

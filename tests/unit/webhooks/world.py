@@ -1,4 +1,4 @@
-"""Delivering without a network and without waiting: virtual time, an outbox in memory, targets by script."""
+"""Delivery without a network and without waiting: virtual time, an outbox in memory, targets by script."""
 
 import asyncio
 import random
@@ -8,14 +8,14 @@ from typing import NamedTuple
 from pusher_server.app import EVENT_IDS_HEADER, App, AppKey, Webhook
 from pusher_server.apps.static import StaticApps
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.webhooks.delivery import SLOTS, Deliverer
-from pusher_server.webhooks.flight import Delivering
-from pusher_server.webhooks.ledger import Ledger
-from pusher_server.webhooks.numbers import Numbers
-from pusher_server.webhooks.outbox import Decision, Entry
-from pusher_server.webhooks.sending import Answer
-from pusher_server.webhooks.slots import Slots
-from pusher_server.webhooks.target_log import TargetLog
+from pusher_server.webhooks.delivery.attempt import DeliveryContext
+from pusher_server.webhooks.delivery.deliverer import SLOTS, Deliverer
+from pusher_server.webhooks.delivery.outcomes import Outcomes
+from pusher_server.webhooks.delivery.sending import Answer
+from pusher_server.webhooks.delivery.slots import Slots
+from pusher_server.webhooks.delivery.stats import DeliveryStats
+from pusher_server.webhooks.delivery.target_log import TargetLog
+from pusher_server.webhooks.outbox.interface import Decision, Entry
 from tests.cluster.virtual_loop import VirtualLoop
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
 
@@ -95,7 +95,7 @@ class World:
         self.outbox = MemoryOutbox(self.loop.time)
         self.apps = Apps(apps)
         self.targets = Targets()
-        self.numbers = Numbers()
+        self.stats = DeliveryStats()
         self.batch_events = batch_events
         self._deliverers: list[Deliverer] = []
         self._count = 0
@@ -108,14 +108,14 @@ class World:
         """One more process that delivers."""
         made = Deliverer(
             worker,
-            Delivering(
+            DeliveryContext(
                 outbox=self.outbox,
                 apps=self.apps,
                 send=self.targets,
                 batch_events=self.batch_events,
                 batch_window=0.05,
-                ledger=Ledger(self.outbox),
-                numbers=self.numbers,
+                outcomes=Outcomes(self.outbox),
+                stats=self.stats,
                 log=TargetLog(self.loop.time),
                 slots=Slots(SLOTS),
                 wall=self.wall,

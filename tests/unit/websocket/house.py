@@ -24,7 +24,7 @@ class House:
     def __init__(self, world: World | None = None, **settings: Any) -> None:
         self.world = world or World()
         self._random = count(1)
-        self.space = self.world.node.hub.space(self.world.app)
+        self.app_state = self.world.node.hub.app_state(self.world.app)
         self.edge = WebSocketEdge(
             self.world.node,
             WebsocketSettings(**settings),

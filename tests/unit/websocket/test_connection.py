@@ -183,7 +183,7 @@ async def test_who_goes_while_waiting_leaves_nothing(house: House) -> None:
     client.lose()
     house.world.broker.subscribing.open()
     assert await client.read() == []
-    assert house.space.channels == {}
+    assert house.app_state.channels == {}
 
 
 async def test_a_flood_leaves_the_rest_for_later_turns(house: House) -> None:
@@ -253,7 +253,7 @@ async def test_answers_that_nobody_reads_do_not_pile_up_within_a_turn() -> None:
     client.connection.pause_writing()
     client.feed(*[client_frame(fakes.PING, b"x" * 100) for _ in range(50)])
     assert client.transport.is_aborted
-    assert house.space.traffic.slow_consumers_dropped == 1
+    assert house.app_state.traffic.slow_consumers_dropped == 1
 
 
 async def test_a_goodbye_within_a_flood_is_the_end_of_it(house: House) -> None:

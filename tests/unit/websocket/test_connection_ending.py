@@ -207,7 +207,7 @@ async def test_a_buffer_over_the_cap_is_cut() -> None:
     client.transport.buffered = 1_501
     house.wait(0.25)
     assert client.transport.is_aborted
-    assert house.space.traffic.slow_consumers_dropped == 1
+    assert house.app_state.traffic.slow_consumers_dropped == 1
 
 
 async def test_one_that_takes_nothing_is_cut() -> None:

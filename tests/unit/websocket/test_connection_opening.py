@@ -48,7 +48,7 @@ async def test_the_first_frame_goes_with_the_greeting(house: House) -> None:
         b'\x81\x63{"event":"pusher:connection_established","data":'
         b'"{\\"socket_id\\":\\"0.1\\",\\"activity_timeout\\":120}"}'
     )
-    assert house.space.connections == {"0.1": client.connection}
+    assert house.app_state.connections == {"0.1": client.connection}
 
 
 async def test_a_socket_id_that_is_taken_is_not_given_again(house: House) -> None:
@@ -90,7 +90,7 @@ async def test_early_bytes_are_read_before_later_ones(house: House) -> None:
     client.feed(frame[:10])
     await apps.gate.reached()
     apps.gate.open()
-    await eventually(lambda: client.connection in house.space.connections.values())
+    await eventually(lambda: client.connection in house.app_state.connections.values())
     client.feed(frame[10:])
     assert await client.told() == ["pusher:connection_established", "pusher:pong", SUCCESS]
 

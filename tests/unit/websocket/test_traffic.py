@@ -11,7 +11,7 @@ async def test_bytes_and_messages_both_ways() -> None:
     client = house.client()
     said = [message("pusher:ping", {}), message("pusher:subscribe", {"channel": "a"})]
     client.feed(*said)
-    traffic = house.space.traffic
+    traffic = house.app_state.traffic
     assert traffic.messages_received == 2
     assert traffic.bytes_received == sum(map(len, said))
     assert traffic.replies == 3  # established, pong, succeeded

@@ -1,0 +1,16 @@
+"""Apps from a table of SQLite, PostgreSQL, MySQL or MariaDB. Everything here needs the extra `sql`.
+
+Read:
+
+- `runtime`         what a running server has of it: table, cache and change notices together
+- `cache`           remembers apps of a slower store, and bounds what unknown keys cost
+- `table`           rows of an SQL table as apps
+- `schemas`         which column means which setting, in three presets (pure)
+- `columns`         converts a column's value to a setting and back (pure)
+- `webhook_column`  the JSON of the column `webhooks`, and the reasons for refusing it (pure)
+- `changes`         notices changes in the table: polling, or PostgreSQL's notifications
+- `url`             opens the database that a `[database]` URL names
+- `editing`         our table, its trigger and changed rows, for the command line
+
+May import: `app`, `config`, `errors`, `interfaces`.
+"""

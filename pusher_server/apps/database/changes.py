@@ -1,0 +1,175 @@
+"""Notices changes in the table while the server runs, so that they take effect without a restart.
+
+The rows of known apps are read again and compared, every `poll_interval` seconds. A column with the time of the
+last change would be less to read, but misses what was changed without it, deleted, or committed late.
+
+PostgreSQL says by itself what has changed, where `pusher-server apps init` has made the trigger: polling is
+then only a precaution. Whoever changes 1,000 rows at once causes one more read, not 1,000.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pusher_server.apps.database.cache import CachedApps
+from pusher_server.apps.database.table import SqlStore, in_one_line
+from pusher_server.apps.database.url import PATIENCE
+from pusher_server.errors import ClusterUnavailable
+
+logger = logging.getLogger("pusher_server.apps")
+
+#: Of the trigger, its function, and the channel of its notifications.
+NOTIFICATIONS = "pusher_server_apps"
+#: Seconds between two polls while notifications come.
+PRECAUTION = 30.0
+#: The longest wait for a database that is away; the first is the poll interval, each next one doubles.
+LONGEST_PAUSE = 10.0
+#: Of our time, the part that reading may take; tables so large are read less often.
+BUSY = 0.1
+
+#: What a driver calls: connection, process, channel, payload.
+Listener = Callable[[Any, int, str, object], None]
+
+
+class Announcer(Protocol):
+    """Says by itself what has changed: `Notifications`."""
+
+    async def listen(self) -> bool:
+        """Whether notifications come from now on; called before everything is read."""
+
+    async def close(self) -> None:
+        """No more of them."""
+
+
+class Notifications:
+    """PostgreSQL's LISTEN on a connection of its own. `on_notified` is given the id, "" for any."""
+
+    def __init__(self, store: SqlStore, on_notified: Callable[[str], None]) -> None:
+        self._store = store
+        self._on_notified = on_notified
+        self._connection: AsyncConnection | None = None
+
+    async def listen(self) -> bool:
+        """Listen if the table has the trigger. Looks again each time, which tries the connection too."""
+        had_one = self._connection is not None
+        if await self._listen():
+            return True
+        return had_one and await self._listen()  # that one had died
+
+    async def _listen(self) -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                if self._connection is None:
+                    self._connection = await self._store.engine.connect()
+                if await self._has_trigger(self._connection):
+                    driver = (await self._connection.get_raw_connection()).driver_connection
+                    assert driver is not None
+                    # Both are sets: once is enough, more often does no harm.
+                    await driver.add_listener(NOTIFICATIONS, self._notified)
+                    driver.add_termination_listener(self._cut)
+                    return True
+        except Exception as error:  # drivers raise their own, and what sockets raise
+            logger.debug("cannot listen to the database: %s", in_one_line(error))
+        await self.close()
+        return False
+
+    async def close(self) -> None:
+        """Give the connection up."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.invalidate()  # it may listen: it must not go back to the pool
+                await connection.close()
+            except Exception as error:
+                logger.debug("a connection could not be closed: %s", in_one_line(error))
+
+    async def _has_trigger(self, connection: AsyncConnection) -> bool:
+        found = await connection.execute(
+            sa.text(
+                "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass(:table)"
+                " AND tgname = :name AND tgenabled <> 'D'"
+            ),
+            {"table": self._store.quoted_table(), "name": NOTIFICATIONS},
+        )
+        return bool(found.scalar())
+
+    def _notified(self, connection: Any, process: int, channel: str, payload: object) -> None:
+        self._on_notified(str(payload))
+
+    def _cut(self, connection: Any) -> None:
+        """The database has ended the connection: what changes now is not announced."""
+        if self._connection is not None:
+            self._on_notified("")
+
+
+class ChangeWatcher:
+    """Has `apps` read again when it is time. `tick` is called several times a second, in the loop.
+
+    `clock` gives rising seconds. `announcer` is there where the database can say what has changed.
+    """
+
+    def __init__(
+        self, apps: CachedApps, clock: Callable[[], float], *, poll_interval: float
+    ) -> None:
+        self.announcer: Announcer | None = None
+        self._apps = apps
+        self._clock = clock
+        self._poll_interval = poll_interval
+        self._look_at = 0.0
+        self._pause = poll_interval
+        self._task: asyncio.Task[None] | None = None
+        self._everything = True
+        self._noted: set[str] = set()
+
+    def tick(self) -> None:
+        """Look if it is time."""
+        if self._task is not None:
+            return
+        self._everything = self._everything or self._clock() >= self._look_at
+        if self._everything or self._noted:
+            self._task = asyncio.get_running_loop().create_task(self._look())
+
+    def note(self, app_id: str) -> None:
+        """The row of this app has changed, or is new; "" when it could be any."""
+        self._apps.forget_unknown()
+        if app_id:
+            self._noted.add(app_id)
+        else:
+            self._everything = True
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self.announcer is not None:
+            await self.announcer.close()
+
+    async def _look(self) -> None:
+        noted, self._noted = self._noted, set()
+        whole, self._everything = self._everything, False
+        started = self._clock()
+        try:
+            if whole:
+                # Listening comes first: what changes while all is read is then announced.
+                listening = self.announcer is not None and await self.announcer.listen()
+                await self._apps.refresh()
+                took = self._clock() - started
+                interval = PRECAUTION if listening else self._poll_interval
+                self._look_at = started + max(interval, took / BUSY)
+            else:
+                await self._apps.refresh(noted)
+            self._pause = self._poll_interval
+        except ClusterUnavailable as error:  # said by `CachedApps`
+            logger.debug("looking for changed apps failed: %s", error)
+            self._look_at = self._clock() + self._pause
+            self._pause = min(2 * self._pause, max(LONGEST_PAUSE, self._poll_interval))
+        except Exception:
+            logger.exception("looking for changed apps failed")
+            self._look_at = self._clock() + LONGEST_PAUSE
+        finally:
+            self._task = None

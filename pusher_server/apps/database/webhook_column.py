@@ -1,0 +1,57 @@
+"""The column `webhooks`: a JSON list, in our names of settings, which are soketi's.
+
+See docs/protocol/webhooks.md#settings.
+
+What is wrong with one webhook concerns that one only: it is left out, with a line for the operator, and the app
+and its other webhooks go on. Pure.
+"""
+
+from collections.abc import Mapping
+
+from pusher_server.apps.database.columns import Kind, reads
+from pusher_server.config.apps import read_webhook
+from pusher_server.config.problems import Table
+from pusher_server.errors import ConfigError
+
+#: soketi calls a function at Amazon instead of a URL.
+_LAMBDA = ("lambda_function", "lambda")
+
+
+def read_column(value: object) -> tuple[list[Table] | None, list[str]]:
+    """The webhooks that can be used, as `[[apps.webhooks]]` tables, and why others cannot.
+
+    None instead of a list when the column is empty, which is the server's default as NULL is.
+    """
+    try:
+        items = reads(Kind.JSON, value)
+    except ValueError as error:
+        return [], [f"{error}: the app has no webhooks"]
+    if items is None:
+        return None, []
+    if not isinstance(items, list):
+        return [], ["expected a JSON list of webhooks: the app has none"]
+    usable: list[Table] = []
+    left_out: list[str] = []
+    for index, item in enumerate(items):
+        path = f"webhooks[{index}]"
+        try:
+            table = _table(item, path)
+            read_webhook(table, path)
+            usable.append(table)
+        except ConfigError as error:
+            left_out.append(f"{error}; this webhook is left out")
+    return usable, left_out
+
+
+def _table(item: object, path: str) -> Table:
+    """A webhook as our file would have it. Raises ConfigError."""
+    if not isinstance(item, Mapping):
+        raise ConfigError(path, "expected an object with a `url`")
+    given = {name: value for name, value in item.items() if value is not None}
+    if given.get("lambda_function"):
+        raise ConfigError(f"{path}.lambda_function", "AWS Lambda is not supported; give a `url`")
+    table = {name: value for name, value in given.items() if name not in _LAMBDA}
+    for name in ("headers", "filter"):
+        if table.get(name) == []:  # PHP's way to write an empty object
+            del table[name]
+    return table

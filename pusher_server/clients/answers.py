@@ -1,0 +1,65 @@
+"""What a client is told when something goes wrong: the one place where errors become answers."""
+
+import asyncio
+import logging
+
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.hub.connection import Connection
+from pusher_server.node.node import Node
+from pusher_server.protocol import events
+from pusher_server.protocol.errors import (
+    Code,
+    ConnectionRejected,
+    FramingViolation,
+    MessageRejected,
+    SubscriptionRefused,
+)
+from pusher_server.signals import ConnectionRefused, MessageRefused
+
+logger = logging.getLogger("pusher_server.websocket")
+
+
+def answer(connection: Connection, node: Node, error: Exception) -> None:
+    """Errors carry their answer; what is no protocol error is ours, and passing.
+
+    See docs/protocol/subscriptions.md#passing-faults.
+    """
+    match error:
+        case SubscriptionRefused():
+            _settle(connection, node, error.channel)
+            connection.send(events.refusal(error, strict=connection.app_state.app.strict))
+            node.rejected(connection, error)
+        case MessageRejected():
+            _settle(connection, node, error.channel)
+            connection.send(events.error(error.code, error.message, error.channel))
+            app_id = connection.app_state.app.id
+            node.emit(MessageRefused(app_id=app_id, code=error.code or 0))
+        case ConnectionRejected():
+            app_id = _app_of(connection)
+            node.emit(ConnectionRefused(app_id=app_id, code=error.code, reason=error.reason))
+            if error.delay:
+                loop = asyncio.get_running_loop()
+                loop.call_later(error.delay, connection.close, error.code, error.message)
+            else:
+                connection.close(error.code, error.message)
+        case FramingViolation():
+            node.emit(ConnectionRefused(app_id=_app_of(connection), code=error.code))
+            connection.close(error.code, error.message)
+        case ClusterUnavailable():
+            logger.warning("a client is sent away: %s", error)
+            connection.close(Code.OVER_CAPACITY, "Temporarily unavailable")
+        case _:
+            logger.error("a client's message failed", exc_info=error)
+            connection.close(Code.OVER_CAPACITY, "Internal error")
+
+
+def _app_of(connection: Connection) -> str:
+    app_state = getattr(connection, "app_state", None)  # none yet, when its key is no app's
+    return "" if app_state is None else str(app_state.app.id)
+
+
+def _settle(connection: Connection, node: Node, channel: str | None) -> None:
+    """An answer that belongs to a channel does not overtake its events."""
+    subscription = None if channel is None else connection.subscriptions.get(channel)
+    if subscription is not None:
+        node.hub.settle(subscription)

@@ -1,0 +1,305 @@
+"""What this node holds at one store, and how far the store has confirmed it.
+
+The dictionary here is the truth; the store can be told again at any time. A key counts as announced in a
+memory (epoch) of the store once this node has announced its join, or the store has answered that it was
+announced: only then will holding it anew, after the store has lost its memory, be no news for webhooks.
+"""
+
+from asyncio import Future, get_running_loop
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+
+from pusher_server.cluster.commands import (
+    Fenced,
+    Nothing,
+    Released,
+    ReportGone,
+    Track,
+    Tracked,
+    Untrack,
+)
+from pusher_server.cluster.links import StoreLink
+from pusher_server.interfaces import MEMBERS, RosterFull
+
+#: Address and key.
+TopicKey = tuple[str, str]
+#: Seconds after its undo window by which a leave has been given to us to announce, or was undone.
+LATE = 0.6
+#: Of these topics clients see the values, so that a change of one is told to those who follow.
+_TOLD = f"{MEMBERS}:"
+#: Seconds after which the store is asked again about what it was unsure of.
+ASK_AGAIN = 1.0
+
+
+class HeldKey:
+    """One key: its value, under which name the store was told, and in which epoch its join was announced."""
+
+    __slots__ = ("announced_in", "holder", "is_let_in", "limit", "value")
+
+    def __init__(self) -> None:
+        self.value = ""
+        self.limit = 0
+        self.holder = ""
+        self.announced_in = ""
+        #: A store has let us have it: it counts towards no limit any more.
+        self.is_let_in = False
+
+
+class OwnTransition:
+    """A transition that this node has caused, as an answer tells it."""
+
+    __slots__ = ("held", "n", "place", "value")
+
+    def __init__(self, place: TopicKey, value: str, n: int, *, held: bool) -> None:
+        self.place = place
+        self.value = value
+        self.n = n
+        self.held = held
+
+
+class HeldKeys:
+    """`on_transition` hears what answers say, `fenced` that the lease has ended. Times are in seconds."""
+
+    def __init__(
+        self,
+        link: StoreLink,
+        on_transition: Callable[[OwnTransition], None],
+        fenced: Callable[[], None],
+        *,
+        lease: float,
+        undo_window: float,
+    ) -> None:
+        self._link = link
+        self._on_transition = on_transition
+        self._fenced = fenced
+        self._held: dict[TopicKey, HeldKey] = {}
+        #: The same by address and key.
+        self._topics: dict[str, dict[str, HeldKey]] = {}
+        #: Released while the store could not be told -> in which epoch they were announced.
+        self._untold: dict[TopicKey, str] = {}
+        #: Released and told, when and in which epoch: not announced yet, as far as we know. The oldest first.
+        self._leaving: OrderedDict[TopicKey, tuple[float, str]] = OrderedDict()
+        #: Announced by us, released and held by others, since when and in which epoch: they may not have asked
+        #: yet whether its join was announced. The oldest first.
+        self._passed_on: OrderedDict[TopicKey, tuple[float, str]] = OrderedDict()
+        #: Mourned, since when and in which epoch: that memory may be lost before it is due. The oldest first.
+        self._reported_gone: OrderedDict[TopicKey, tuple[float, str]] = OrderedDict()
+        self._lease = lease
+        self._undo_window = undo_window
+        #: Held, the join not announced yet, and when the store said so: asked again until it is.
+        self._unsure: OrderedDict[TopicKey, float] = OrderedDict()
+        #: Whose name commands carry; "" while none may be sent.
+        self._holder = ""
+        self._epoch = ""
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, place: TopicKey) -> bool:
+        return place in self._held
+
+    def enter(self, holder: str, epoch: str) -> None:
+        """Commands may be sent under this name, in this memory of the store."""
+        self._holder, self._epoch = holder, epoch
+
+    def leave(self) -> None:
+        """No command may be sent."""
+        self._holder = ""
+
+    def hold(self, place: TopicKey, value: str, limit: int) -> "Future[Tracked] | None":
+        """Hold it from now on; the store's answer, None while it cannot be told."""
+        held = self._held.get(place)
+        if held is None:
+            held = self._put(place)
+            known_in = self._untold.pop(place, "")
+            for places in (self._leaving, self._reported_gone, self._passed_on):
+                _, epoch = places.pop(place, (0.0, ""))
+                known_in = known_in or epoch
+            held.announced_in = known_in
+        held.value, held.limit = value, limit
+        return self._track(place, held) if self._holder else None
+
+    def release(self, place: TopicKey) -> None:
+        """No longer hold it."""
+        held = self._take(place)
+        if held is None:
+            return
+        if not self._holder or held.holder != self._holder:
+            # The store does not know the present name for it: `report_gone` or `Retire` will tell.
+            self._could_not_tell(place, held)
+            return
+        if held.announced_in:
+            self._leaving[place] = (get_running_loop().time(), self._epoch)
+        answer = self._link.call(Untrack(self._holder, *place))
+        answer.add_done_callback(partial(self._released, place, held))
+
+    def in_topic(self, address: str) -> dict[str, str]:
+        """What we hold there and a store has let us have: key -> value. It is so, whatever a store says."""
+        topic = self._topics.get(address, {})
+        return {key: held.value for key, held in topic.items() if held.is_let_in}
+
+    def keeps(self, place: TopicKey) -> bool:
+        """As `in_topic`, of one key."""
+        held = self._held.get(place)
+        return held is not None and held.is_let_in
+
+    def places(self) -> list[TopicKey]:
+        """All that is held."""
+        return list(self._held)
+
+    def declare(self, place: TopicKey) -> "Future[Tracked] | None":
+        """Tell the store, unless it has been told under the present name, or it is no longer held."""
+        held = self._held.get(place)
+        if held is None or held.holder == self._holder:
+            return None
+        return self._track(place, held)
+
+    def became_held(self, place: TopicKey, *, by_us: bool) -> None:
+        """The stream tells of it, whether or not an answer arrives."""
+        self._pass_on(place)  # undone, here or elsewhere
+        held = self._held.get(place)
+        if by_us and held is not None and held.holder == self._holder:
+            held.is_let_in = True
+
+    def updated(self, place: TopicKey, value: str) -> None:
+        """The value given last counts: ours must not undo it when it is declared again."""
+        held = self._held.get(place)
+        if held is not None:
+            held.value = value
+
+    def settled(self, place: TopicKey, *, held: bool) -> None:
+        """This node has just announced the join or the leave."""
+        kept = self._held.get(place)
+        if not held:
+            self._leaving.pop(place, None)
+            self._passed_on.pop(place, None)
+            self._reported_gone.pop(place, None)
+            if kept is not None:  # held again too late to undo it
+                kept.announced_in = ""
+            return
+        if kept is None:  # released meanwhile, or another node's: the leave is still to come
+            self._leaving[place] = (get_running_loop().time(), self._epoch)
+            return
+        kept.announced_in = self._epoch
+        self._unsure.pop(place, None)
+
+    def tick(self, now: float) -> None:
+        """The store has just answered, at `now`."""
+        self._forget_settled(now)
+        self._ask_again(now)
+
+    def _forget_settled(self, now: float) -> None:
+        """What we were not given to announce by now was undone elsewhere; others know what they hold."""
+        for places, seconds in (
+            (self._leaving, self._undo_window + LATE),
+            (self._reported_gone, self._lease + LATE),
+            (self._passed_on, 2 * ASK_AGAIN),
+        ):
+            while places and next(iter(places.values()))[0] <= now - seconds:
+                places.popitem(last=False)
+
+    def _ask_again(self, now: float) -> None:
+        while self._unsure and next(iter(self._unsure.values())) <= now - ASK_AGAIN:
+            place, _ = self._unsure.popitem(last=False)
+            held = self._held.get(place)
+            if held is not None and not held.announced_in:
+                self._track(place, held)
+
+    def report_gone(self) -> "list[Future[Nothing]]":
+        """What we released in a memory that was lost, and nobody announced, has left all the same.
+
+        In the memory that the store still has, its own rules announce it.
+        """
+        now, answers = get_running_loop().time(), []
+        known = {
+            place: epoch
+            for places in (self._passed_on, self._reported_gone, self._leaving)
+            for place, (_, epoch) in places.items()
+        }
+        for place, epoch in {**known, **self._untold}.items():
+            if epoch != self._epoch:
+                self._leaving.pop(place, None)
+                self._passed_on.pop(place, None)
+                self._reported_gone.pop(place, None)
+                if place not in self._held:
+                    self._reported_gone[place] = (now, self._epoch)
+                    answers.append(self._link.call(ReportGone(*place)))
+        self._untold.clear()
+        return answers
+
+    def _put(self, place: TopicKey) -> HeldKey:
+        held = self._held[place] = HeldKey()
+        self._topics.setdefault(place[0], {})[place[1]] = held
+        return held
+
+    def _take(self, place: TopicKey) -> HeldKey | None:
+        held = self._held.pop(place, None)
+        if held is not None:
+            topic = self._topics[place[0]]
+            del topic[place[1]]
+            if not topic:
+                del self._topics[place[0]]
+        return held
+
+    def _track(self, place: TopicKey, held: HeldKey) -> "Future[Tracked]":
+        held.holder = self._holder
+        again = held.announced_in not in ("", self._epoch)
+        limit = 0 if held.is_let_in else held.limit
+        tell = place[0].startswith(_TOLD)
+        answer = self._link.call(Track(self._holder, *place, held.value, limit, again, tell))
+        answer.add_done_callback(partial(self._tracked, place, held, self._epoch))
+        return answer
+
+    def _tracked(
+        self, place: TopicKey, held: HeldKey, epoch: str, answer: "Future[Tracked]"
+    ) -> None:
+        if answer.cancelled():
+            return
+        match answer.exception():
+            case None:
+                tracked = answer.result()
+                held.is_let_in = True
+                if not tracked.unsure:
+                    held.announced_in = epoch
+                elif tracked.held_now:
+                    held.announced_in = ""
+                if tracked.unsure and self._held.get(place) is held:
+                    self._unsure[place] = get_running_loop().time()
+                if tracked.held_now:
+                    self._on_transition(OwnTransition(place, held.value, tracked.n, held=True))
+            case RosterFull() if self._held.get(place) is held and not held.is_let_in:
+                self._take(place)
+            case Fenced():
+                self._fenced()
+
+    def _released(self, place: TopicKey, held: HeldKey, answer: "Future[Released]") -> None:
+        error = None if answer.cancelled() else answer.exception()
+        if error is not None:
+            self._could_not_tell(place, held)
+            if isinstance(error, Fenced):
+                self._fenced()
+        elif answer.cancelled():
+            return
+        elif not (released := answer.result()).n:
+            self._pass_on(place)  # others hold it: this leave is none
+        else:
+            if place not in self._held and held.announced_in == self._epoch:
+                self._leaving.setdefault(place, (get_running_loop().time(), self._epoch))
+            self._on_transition(OwnTransition(place, released.value, released.n, held=False))
+
+    def _pass_on(self, place: TopicKey) -> None:
+        _, mourned_in = self._reported_gone.pop(place, (0.0, ""))
+        _, left_in = self._leaving.pop(place, (0.0, mourned_in))
+        if left_in:
+            self._passed_on[place] = (get_running_loop().time(), left_in)
+            self._passed_on.move_to_end(place)
+
+    def _could_not_tell(self, place: TopicKey, held: HeldKey) -> None:
+        if not held.announced_in:
+            return
+        anew = self._held.get(place)
+        if anew is None:
+            self._untold[place] = held.announced_in
+        elif not anew.announced_in:
+            anew.announced_in = held.announced_in

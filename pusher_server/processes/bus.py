@@ -1,0 +1,105 @@
+"""`python -m pusher_server.processes.bus FD`: the bus of the workers, started by their supervisor."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from pusher_server import logs, standard_streams, stray_signals
+from pusher_server.cluster.unix.bus import Bus
+from pusher_server.processes.bus_socket import BusFileWatch
+from pusher_server.processes.control_channel import READY, STOP, STOP_NOW, ControlChannel, read_spec
+from pusher_server.server.loop_errors import say_once_that_no_file_is_left
+from pusher_server.server.specs import BusSpec
+
+#: Seconds between two looks at the socket's file.
+LOOK = 1.0
+
+
+def main(number: int) -> None:
+    """Serve. `number` is the control channel's file descriptor."""
+    stray_signals.ignore()
+    # A terminal and systemd tell all processes at once, but the workers need the bus until they have drained.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    end = socket.socket(fileno=number)
+    spec = read_spec(end, BusSpec)
+    logs.configure(spec.log)
+    with asyncio.Runner(loop_factory=_loop_factory(spec.loop)) as runner:
+        runner.run(_serve(spec, end))
+    standard_streams.flush_or_drop()
+
+
+def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if wanted == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:  # not on PyPy
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(spec: BusSpec, end: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    abandoned = asyncio.Event()
+
+    def on_word(word: str) -> None:
+        if word in (STOP, STOP_NOW):
+            told.set()
+
+    def on_end() -> None:
+        abandoned.set()
+        told.set()
+
+    say_once_that_no_file_is_left(loop)
+    bus = Bus(lease=spec.lease, undo_window=spec.undo_window, is_first=spec.is_first)
+    # uvloop closes a Unix listener that nobody refers to, when garbage is next collected.
+    serving = await loop.create_unix_server(bus.peer, sock=socket.socket(fileno=spec.listener))
+    channel = await ControlChannel.hold(end, on_word, on_end)
+    channel.say(READY)
+    channel.beat(spec.lease)
+    looking = loop.create_task(_keep_file(bus, spec))
+    await told.wait()
+    looking.cancel()
+    if abandoned.is_set():
+        await _see_off(bus, spec)
+    serving.close()
+
+
+async def _keep_file(bus: Bus, spec: BusSpec) -> None:
+    """Let replaced workers find the bus, whatever becomes of its file. Until cancelled."""
+    watch = BusFileWatch(spec.path, spec.private_directory)
+    server: asyncio.Server | None = None
+    while True:
+        made = watch.look()
+        if made is not None:
+            if server is not None:
+                server.close()
+            server = await asyncio.get_running_loop().create_unix_server(bus.peer, sock=made)
+        await asyncio.sleep(LOOK)
+
+
+async def _see_off(bus: Bus, spec: BusSpec) -> None:
+    """The supervisor is gone: what it would have done at the end is ours."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + spec.linger
+    # A poll at the end of a process's life: no event to keep on the hot path.
+    while bus.peers and loop.time() < deadline:  # noqa: ASYNC110 - as said above
+        await asyncio.sleep(0.05)
+    _remove(spec)
+
+
+def _remove(spec: BusSpec) -> None:
+    with suppress(OSError):
+        Path(spec.path).unlink()
+        if spec.private_directory:
+            Path(spec.private_directory).rmdir()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

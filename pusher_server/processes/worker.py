@@ -1,0 +1,111 @@
+"""`python -m pusher_server.processes.worker INDEX FD`: one worker, started by the supervisor.
+
+It is the same server as a single process, but its sockets are inherited, and it ends when its supervisor
+says so or is gone.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from pusher_server import logs, standard_streams, stray_signals
+from pusher_server.errors import ConfigError
+from pusher_server.processes.control_channel import (
+    READING,
+    READY,
+    RELOAD,
+    STOP,
+    STOP_NOW,
+    ControlChannel,
+    read_spec,
+)
+from pusher_server.server.composition import Server, StartReport
+from pusher_server.server.specs import WorkerSpec
+
+logger = logging.getLogger("pusher_server.server")
+
+#: As the command line's for a wrong setting.
+_BAD_CONFIG = 2
+
+
+def main(number: int) -> int:
+    """Serve; the exit status. `number` is the control channel's file descriptor."""
+    stray_signals.ignore()
+    for each in (signal.SIGINT, signal.SIGHUP):  # until the server takes it: a terminal tells all
+        signal.signal(each, signal.SIG_IGN)
+    end = socket.socket(fileno=number)
+    spec = read_spec(end, WorkerSpec)
+    logs.configure(spec.config.log)
+    _name_records(spec.index)
+    try:
+        _Worker(spec, end).run()
+    except ConfigError as error:
+        logger.error("cannot start: %s", error)
+        return _BAD_CONFIG
+    finally:
+        standard_streams.flush_or_drop()
+    return 0
+
+
+def _name_records(index: int) -> None:
+    """Let each log record carry the worker's number, as a field like any other."""
+    make = logging.getLogRecordFactory()
+
+    def named(*args: object, **kwargs: object) -> logging.LogRecord:
+        record: logging.LogRecord = make(*args, **kwargs)
+        record.worker = index
+        return record
+
+    logging.setLogRecordFactory(named)
+
+
+class _Worker:
+    """The server, and what the supervisor says to it."""
+
+    def __init__(self, spec: WorkerSpec, end: socket.socket) -> None:
+        self._end = end
+        self._lease = spec.config.cluster.lease
+        path = None if spec.config_path is None else Path(spec.config_path)
+        self._server = Server(spec.config, config_path=path, spec=spec)
+        self._server.on_begin = self._begin
+        self._server.on_started = self._started
+
+    def run(self) -> None:
+        """Until the end. Raises ConfigError."""
+        self._server.run()
+
+    def _begin(self) -> None:
+        """Called on the loop: it can be told to end, and asked how it is, while it waits for the cluster."""
+        self._holding = asyncio.get_running_loop().create_task(self._hold())
+
+    async def _hold(self) -> None:
+        self._channel = await ControlChannel.hold(self._end, self._obey, self._server.drain)
+        self._channel.beat(self._lease)
+
+    def _started(self, report: StartReport) -> None:
+        """Called on the loop, once it accepts clients."""
+        self._telling = asyncio.get_running_loop().create_task(self._tell(report))
+
+    async def _tell(self, report: StartReport) -> None:
+        await self._holding
+        self._channel.say(f"{READY} {msgspec.json.encode(report).decode()}")
+
+    def _obey(self, word: str) -> None:
+        if word == STOP:
+            self._server.drain()
+        elif word == STOP_NOW:
+            self._server.stop_now()
+        elif word == RELOAD:
+            self._server.reload()
+        elif word == READING:
+            reading = msgspec.json.encode(self._server.gathering.read())
+            self._channel.say(f"{READING} {reading.decode()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[2])))

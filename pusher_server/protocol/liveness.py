@@ -1,0 +1,109 @@
+"""What one connection owes and is owed over time; no socket and no clock, `now` is an argument (seconds).
+
+    state     event                               next      told to the client
+    ALIVE     bytes arrive                        ALIVE
+    ALIVE     silent for activity_timeout         PINGED    ping (a WebSocket control frame)
+    PINGED    bytes arrive (any, a pong)          ALIVE
+    PINGED    activity_timeout since last ping    PINGED    ping
+    PINGED    pong_timeout since first ping       over      4201, close
+    any       not authorized in time              over      4009, close (only where the app asks for it)
+
+The two timeouts do not depend on each other: either may be the longer one.
+Inbound silence alone closes nothing: on a busy channel a healthy client never sends
+(docs/protocol/connection.md#liveness).
+"""
+
+from typing import NamedTuple
+
+from pusher_server.protocol.errors import Code, ConnectionRejected
+
+_CLOCK_STEP = 0.01
+
+
+class Check(NamedTuple):
+    """What a look at the clock asks for: send a ping now or not, and when to look again."""
+
+    ping: bool
+    again_at: float
+
+
+class Liveness:
+    """Deadlines and client-event rate of one established connection."""
+
+    __slots__ = (
+        "_authorize_by",
+        "_bucket_at",
+        "_pinged_at",
+        "_quiet_since",
+        "_subscribed_until",
+        "_tokens",
+    )
+
+    def __init__(self, now: float, *, authorization_timeout: float = 0) -> None:
+        #: When bytes arrived last, or the last ping went out.
+        self._quiet_since = now
+        #: When the first ping went out that nothing has answered; 0 when there is none.
+        self._pinged_at = 0.0
+        self._authorize_by = now + authorization_timeout if authorization_timeout else 0.0
+        self._bucket_at = 0.0
+        self._tokens = 0.0
+        #: The moment by which all subscriptions so far would have come at their pace.
+        self._subscribed_until = now
+
+    def heard(self, now: float) -> None:
+        """Bytes arrived, whatever they mean."""
+        self._quiet_since = now
+        self._pinged_at = 0.0
+
+    def authorized(self) -> None:
+        """Signed in, or subscribed to a channel that needs authorization.
+
+        See docs/protocol/connection.md#authorization-timeout.
+        """
+        self._authorize_by = 0.0
+
+    def check(self, now: float, *, activity_timeout: float, pong_timeout: float) -> Check:
+        """Apply the table above. Raises ConnectionRejected when the connection is over."""
+        if self._authorize_by and now >= self._authorize_by:
+            raise ConnectionRejected(Code.UNAUTHORIZED, "Connection not authorized within timeout")
+        if self._pinged_at and now >= self._pinged_at + pong_timeout:
+            raise ConnectionRejected(Code.PONG_TIMEOUT, "Pong reply not received")
+        ping = now >= self._quiet_since + activity_timeout
+        if ping:
+            self._quiet_since = now
+            self._pinged_at = self._pinged_at or now
+        again_at = self._quiet_since + activity_timeout
+        if self._pinged_at:
+            again_at = min(again_at, self._pinged_at + pong_timeout)
+        if self._authorize_by:
+            again_at = min(again_at, self._authorize_by)
+        return Check(ping, again_at)
+
+    def may_send_client_event(self, now: float, per_second: int) -> bool:
+        """A token bucket that holds one second's worth; 0 = no limit.
+
+        See docs/protocol/client-events.md#checks.
+        """
+        if not per_second:
+            return True
+        refilled = (
+            self._tokens + (now - self._bucket_at) * per_second if self._bucket_at else per_second
+        )
+        self._bucket_at = now
+        self._tokens = min(float(per_second), refilled)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def subscribed(self, now: float, per_second: int) -> None:
+        """One more subscription, to be counted at this pace."""
+        self._subscribed_until = max(self._subscribed_until, now) + 1 / per_second
+
+    def subscription_wait(self, now: float, per_second: int, burst: int) -> float:
+        """Seconds until another one keeps the pace, `burst` of them being free; 0.0 when it does now.
+
+        The clock's own steps are no reason to wait: event loops wake up some milliseconds early.
+        """
+        wait = self._subscribed_until - burst / per_second - now
+        return wait if wait > _CLOCK_STEP else 0.0

@@ -1,0 +1,291 @@
+"""One app whose events this process delivers, for as long as it has the claim.
+
+It reads what waits, page by page, and sorts it into a queue per webhook; each queue says what may be sent
+next. A webhook that takes nothing fills its queue and no more: what is beyond stays in the outbox and is read
+again for it later, while it reads on for the others. The outbox is told what was left out: there events
+can undo each other, as they can in a queue, because nobody has sent any of them. What an earlier claim left may
+have been sent: its target may believe it, so nothing undoes it.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+
+from pusher_server.app import App
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.webhooks.delivery.attempt import (
+    Attempt,
+    DeliveryContext,
+    webhook_of,
+    webhooks_of,
+    why_unwanted,
+)
+from pusher_server.webhooks.delivery.outcomes import MOST_OWED
+from pusher_server.webhooks.delivery.target_queue import Batch, Pace, TargetQueue
+from pusher_server.webhooks.outbox.interface import OutboxUnavailable, Pending
+
+logger = logging.getLogger("pusher_server.webhooks")
+
+#: Entries that are read at once.
+PAGE = 200
+#: Seconds until the next attempt while the outbox or the apps cannot be read, or nothing can be written.
+PAUSE = 1.0
+
+
+class _Target:
+    """One webhook's queue, and from where to read again for it; None when nothing was left out."""
+
+    __slots__ = ("queue", "resume_after")
+
+    def __init__(self, pace: Pace) -> None:
+        self.queue = TargetQueue(pace)
+        self.resume_after: str | None = None
+
+
+class AppDelivery:
+    """Runs until `cancel`, or until `until`, in seconds of the running loop's clock.
+
+    `worker` has the claim. `told` are the apps of which the outbox was told what is left out, also by earlier
+    deliveries, which is out of date when a new one begins.
+    """
+
+    def __init__(
+        self, worker: str, app_id: str, shared: DeliveryContext, until: float, told: set[str]
+    ) -> None:
+        self.app_id = app_id
+        self._worker = worker
+        self._told = told
+        #: Webhooks of which the outbox knows that something is left out.
+        self._left_out: set[str] = set()
+        #: When this process last appended something.
+        self.woken_at = float("-inf")
+        self._shared = shared
+        self._loop = asyncio.get_running_loop()
+        self._targets: dict[str, _Target] = {}
+        #: Positions that were read and are in a queue.
+        self._here: set[str] = set()
+        #: Until everything that waited at the claim is read: by webhook and channel, how many were.
+        self._inherited: Counter[tuple[str, str]] | None = Counter()
+        #: The last position of it.
+        self._inherited_to = ""
+        #: Everything up to this position was read; whether there may be more.
+        self._read_to = ""
+        self._more = True
+        self._woken = asyncio.Event()
+        self._flights: set[asyncio.Task[None]] = set()
+        self._is_closing = False
+        self._until = until
+        self._expiry = self._loop.call_at(until, self._expire)
+        self._task = self._loop.create_task(self._run())
+
+    @property
+    def is_over(self) -> bool:
+        """It has ended."""
+        return self._task.done()
+
+    def extend(self, until: float) -> None:
+        """The claim holds for longer."""
+        self._until = until
+        self._expiry.cancel()
+        self._expiry = self._loop.call_at(until, self._expire)
+
+    def wake(self) -> None:
+        """Something new waits."""
+        self.woken_at = self._loop.time()
+        self.look()
+
+    def look(self) -> None:
+        """Something new may wait."""
+        self._more = True
+        self._woken.set()
+
+    def cancel(self) -> None:
+        """End at once: the app is no longer ours. What is in flight may arrive, and another sends it again."""
+        self._expiry.cancel()
+        self._task.cancel()
+        for flight in self._flights:
+            flight.cancel()
+
+    async def close(self, seconds: float) -> None:
+        """Begin nothing more, and wait for what is in flight, for no longer than `seconds`."""
+        self._is_closing = True
+        if self._flights:
+            await asyncio.wait(self._flights, timeout=seconds)
+        self.cancel()
+
+    def _expire(self) -> None:
+        logger.warning(
+            "a claim on webhooks was not renewed in time; another process may go on with them",
+            extra={"app": self.app_id},
+        )
+        self.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                self._woken.clear()
+                can_read = not self._shared.outcomes.is_full and await self._read()
+                self._send()
+                if not can_read or not self._has_more():
+                    await self._wait(can_read=can_read)
+        except Exception:  # ours; the next claim begins anew
+            logger.exception("delivering webhooks failed", extra={"app": self.app_id})
+            self.cancel()
+
+    async def _wait(self, *, can_read: bool) -> None:
+        """Until somebody wakes us, a flight ends or something is due."""
+        now = self._loop.time()
+        pauses = [each.queue.pause(now) for each in self._targets.values()]
+        if self._shared.outcomes.is_full:
+            pauses = [PAUSE]
+        elif not can_read:
+            pauses.append(PAUSE)
+        due = [each for each in pauses if each is not None]
+        timer = self._loop.call_later(min(due), self._woken.set) if due else None
+        await self._woken.wait()
+        if timer is not None:
+            timer.cancel()
+
+    # Reading
+
+    def _has_more(self) -> bool:
+        return self._more or any(map(_is_hungry, self._targets.values()))
+
+    async def _read(self) -> bool:
+        """A page, and one for a webhook that had to be left out. False when it cannot be done now."""
+        try:
+            if self._told and not self._left_out and self.app_id in self._told:
+                await self._shared.outbox.leave_out(self._worker, self.app_id, {})
+                self._told.discard(self.app_id)
+            app = await self._shared.apps.by_id(self.app_id)
+            self._shape(app)
+            if self._more:
+                await self._read_on(app)
+            for webhook_id, target in self._targets.items():
+                if _is_hungry(target):
+                    await self._resume(app, webhook_id, target)
+            await self._tell_left_out()
+        except (OutboxUnavailable, ClusterUnavailable) as error:
+            logger.debug("webhook events of app %s cannot be read: %s", self.app_id, error)
+            return False
+        return True
+
+    def _shape(self, app: App | None) -> None:
+        shared = self._shared
+        # Looked up, not searched for: an app in a database may have any number of webhooks.
+        webhooks = webhooks_of(app)
+        for webhook_id, target in self._targets.items():
+            webhook = webhooks.get(webhook_id)
+            if webhook is not None and webhook.batch:
+                target.queue.configure(shared.batch_events, shared.batch_window)
+            else:
+                target.queue.configure(1, 0.0)
+
+    async def _read_on(self, app: App | None) -> None:
+        self._more = False  # before reading: what is appended meanwhile sets it again
+        try:
+            page = await self._shared.outbox.pending(self.app_id, self._read_to, PAGE)
+        except BaseException:
+            self._more = True
+            raise
+        is_last = len(page) < PAGE
+        self._more = self._more or not is_last
+        if not page and self._read_to and not self._here:
+            # The outbox may have begun anew, with earlier positions if a clock was set back.
+            self._read_to, self._more = "", True
+        for pending in page:
+            webhook_id = pending.entry.webhook
+            target = self._targets.get(webhook_id)
+            if target is None:
+                target = self._targets[webhook_id] = _Target(self._shared.pace)
+                self._shape(app)
+            if target.resume_after is None and not self._take(app, target, pending):
+                target.resume_after = self._read_to
+            self._read_to = pending.position
+        if is_last and self._inherited is not None:
+            self._inherited, self._inherited_to = None, self._read_to
+
+    async def _tell_left_out(self) -> None:
+        """The outbox hears from where on nothing was read, when one more webhook has such; `take` moves it."""
+        now = {
+            webhook_id: max(target.resume_after, self._inherited_to)
+            for webhook_id, target in self._targets.items()
+            if target.resume_after is not None
+        }
+        if now.keys() - self._left_out:
+            self._told.add(self.app_id)
+            await self._shared.outbox.leave_out(self._worker, self.app_id, now)
+            self._left_out = set(now)
+
+    async def _resume(self, app: App | None, webhook_id: str, target: _Target) -> None:
+        before = target.resume_after or ""
+        page = await self._shared.outbox.take(self._worker, self.app_id, webhook_id, before, PAGE)
+        if len(page) < PAGE:
+            self._left_out.discard(webhook_id)
+        for pending in page:
+            if pending.entry.webhook == webhook_id and not self._take(app, target, pending):
+                target.resume_after = before
+                return
+            before = pending.position
+        target.resume_after = before if len(page) == PAGE else None
+
+    def _take(self, app: App | None, target: _Target, pending: Pending) -> bool:
+        """Put an entry into its queue, once; False when there is no room."""
+        position, entry = pending.position, pending.entry
+        if position in self._here or self._shared.outcomes.owes(self.app_id, position):
+            return True
+        if webhook_of(app, entry.webhook) is None:
+            self._shared.outcomes.finish(self.app_id, [position])
+            self._shared.stats.of(self.app_id).unwanted += 1
+            self._shared.log.unwanted(self.app_id, entry.webhook, 1, why_unwanted(app))
+            return True
+        sent = self._may_have_been_sent(pending)
+        if not target.queue.put(pending, self._loop.time(), may_have_been_sent=sent):
+            return False
+        self._here.add(position)
+        undone = target.queue.undone()
+        if undone:
+            self._here.difference_update(undone)
+            self._shared.stats.of(self.app_id).undone += len(undone)
+            self._shared.outcomes.finish(self.app_id, undone)
+        return True
+
+    def _may_have_been_sent(self, pending: Pending) -> bool:
+        """Whether an earlier claim's last attempts may have had it: batches hold the first of a channel.
+
+        There may be several of them, of which one was in flight and the others not yet written down. Those
+        took room from us, so it may have read further than we do at first.
+        """
+        if self._inherited is None:
+            return pending.position <= self._inherited_to
+        place = (pending.entry.webhook, pending.entry.channel)
+        self._inherited[place] += 1
+        return self._inherited[place] <= MOST_OWED + self._shared.batch_events
+
+    # Sending
+
+    def _send(self) -> None:
+        now = self._loop.time()
+        if self._is_closing or now >= self._until:
+            return
+        for webhook_id, target in self._targets.items():
+            while not self._shared.outcomes.is_full:
+                batch = target.queue.next(now)
+                if batch is None:
+                    break
+                flight = self._loop.create_task(self._fly(webhook_id, target.queue, batch))
+                self._flights.add(flight)
+                flight.add_done_callback(self._landed)
+
+    async def _fly(self, webhook_id: str, queue: TargetQueue, batch: Batch) -> None:
+        if await Attempt(self._shared, self.app_id, webhook_id, queue, batch).run():
+            self._here.difference_update(batch.positions)
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        self._woken.set()
+
+
+def _is_hungry(target: _Target) -> bool:
+    """There is something for it in the outbox, and room for it here."""
+    return target.resume_after is not None and target.queue.has_room

@@ -1,0 +1,114 @@
+"""What became of entries, on its way into the outbox.
+
+Deliveries do not wait for the outbox's disk: what they say is gathered while the last writing is under way. So
+a crash repeats what was in flight and what one writing holds (and `MOST_OWED` at most, while the outbox is
+away: then nothing more is sent).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+
+from pusher_server.webhooks.outbox.interface import AttemptRecord, Outbox, OutboxUnavailable
+
+logger = logging.getLogger("pusher_server.webhooks")
+
+#: Entries whose fate may be unwritten before nothing more is sent.
+MOST_OWED = 1_000
+#: Attempts that may be unwritten; further ones are not logged.
+MOST_ATTEMPTS = 1_000
+#: Seconds between attempts to write while the outbox is away.
+PAUSE = 1.0
+
+
+class Outcomes:
+    """Writes to `outbox` until it is closed. Everything is in the running loop."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        #: App and position -> why it was given up and when (seconds of the epoch); None: it is finished.
+        self._owed: dict[tuple[str, str], tuple[str, float] | None] = {}
+        self._attempts: list[tuple[str, AttemptRecord]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    def owes(self, app_id: str, position: str) -> bool:
+        """Whether the entry's fate is known and not yet written: it must not be sent again."""
+        return (app_id, position) in self._owed
+
+    @property
+    def is_full(self) -> bool:
+        """Nothing more should be sent for now."""
+        return len(self._owed) >= MOST_OWED
+
+    def finish(self, app_id: str, positions: list[str]) -> None:
+        """They were delivered, or are no longer wanted."""
+        for position in positions:
+            self._owed[app_id, position] = None
+        self._begin()
+
+    def bury(self, app_id: str, positions: list[str], reason: str, at: float) -> None:
+        """They were given up."""
+        for position in positions:
+            self._owed[app_id, position] = (reason, at)
+        self._begin()
+
+    def record(self, app_id: str, attempt: AttemptRecord) -> None:
+        """A line for the delivery log. Lost if the outbox is away for long."""
+        if len(self._attempts) < MOST_ATTEMPTS:
+            self._attempts.append((app_id, attempt))
+        self._begin()
+
+    async def close(self, seconds: float) -> None:
+        """Write what is owed, for no longer than `seconds`."""
+        writing = self._writing
+        if writing is not None:
+            await asyncio.wait([writing], timeout=seconds)
+            writing.cancel()
+
+    def _begin(self) -> None:
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._owed or self._attempts:
+                try:
+                    await self._write_once()
+                except OutboxUnavailable as error:
+                    logger.debug("what became of webhook events cannot be written: %s", error)
+                    await asyncio.sleep(PAUSE)
+                except Exception:  # ours; what is owed must not be forgotten over it
+                    logger.exception("writing what became of webhook events failed")
+                    await asyncio.sleep(PAUSE)
+        finally:
+            self._writing = None
+
+    async def _write_once(self) -> None:
+        """All that is owed now, at once, so that the outbox can keep it in one go. Raises OutboxUnavailable."""
+        owed, attempts = dict(self._owed), self._attempts
+        self._attempts = []
+        finished: dict[str, list[str]] = {}
+        buried: dict[tuple[str, str, float], list[str]] = {}
+        for (app_id, position), grave in owed.items():
+            if grave is None:
+                finished.setdefault(app_id, []).append(position)
+            else:
+                buried.setdefault((app_id, *grave), []).append(position)
+        outbox = self._outbox
+        calls: list[Awaitable[None]] = [
+            *(outbox.finish(app_id, positions) for app_id, positions in finished.items()),
+            *(
+                outbox.bury(app_id, positions, reason, at)
+                for (app_id, reason, at), positions in buried.items()
+            ),
+            *(outbox.record(app_id, attempt) for app_id, attempt in attempts),
+        ]
+        problems = [
+            each
+            for each in await asyncio.gather(*calls, return_exceptions=True)
+            if isinstance(each, BaseException)
+        ]
+        for problem in problems:
+            raise problem
+        for key in owed:
+            del self._owed[key]

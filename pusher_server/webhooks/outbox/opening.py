@@ -1,0 +1,146 @@
+"""Where the outbox is, and how it is opened: in the cluster's Redis, or in a file of this machine."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from pusher_server.config import WebhookSettings
+from pusher_server.config.redis import RedisSettings, parse_url
+from pusher_server.webhooks.outbox.interface import Outbox, OutboxUnavailable
+from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
+
+
+class RedisOpening:
+    """The cluster's Redis, for all its nodes."""
+
+    def __init__(self, redis: RedisSettings, settings: WebhookSettings) -> None:
+        self._redis = redis
+        self._settings = settings
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        return peer_of(self._redis)
+
+    def is_left(self) -> bool:
+        """That cannot be known without asking; who expects webhooks asks (`server/webhooks.py`)."""
+        return False
+
+    async def open(self) -> Outbox:
+        """It connects when it is used, and again after an outage."""
+        return _on_redis(self._redis, self._settings)
+
+
+class FileOpening:
+    """`owner` names this server, the same in all its processes."""
+
+    def __init__(self, path: Path, owner: str, settings: WebhookSettings) -> None:
+        self._path = path
+        self._owner = owner
+        self._settings = settings
+        #: Held open as long as the file is ours.
+        self._lock: int | None = None
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        return str(self._path)
+
+    def is_left(self) -> bool:
+        """Whether there is a file."""
+        return _exists(self._path)
+
+    async def open(self) -> Outbox:
+        """Raises OutboxUnavailable, also when another server has the file: it would drop what is not its."""
+        try:
+            self._own()
+        except OSError as error:
+            raise OutboxUnavailable(
+                f"webhooks.outbox: {self._path} cannot be made ({error.strerror or error}); name a file"
+                " that the server's user can make"
+            ) from error
+        outbox = _in_file(self._path, self._settings)
+        try:
+            await outbox.believed()
+        except OutboxUnavailable:
+            await outbox.close()
+            raise
+        return outbox
+
+    def give_up(self) -> None:
+        """Others may have the file. The end of the process does it, too."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+
+    def _own(self) -> None:
+        """The first process writes down whose it is; the lock ends with the last one, however that ends."""
+        if self._lock is not None:
+            return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(f"{self._path}.owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if os.pread(lock, 4_096, 0).decode() != self._owner:
+                os.close(lock)
+                raise OutboxUnavailable(
+                    f"webhooks.outbox: {self._path} is another running server's; name another file"
+                ) from None
+        else:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, self._owner.encode(), 0)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        self._lock = lock
+
+
+def peer_of(settings: RedisSettings) -> str:
+    """For operators, without a password."""
+    if settings.sentinels:
+        return f"Redis {settings.sentinel_master!r}"
+    addresses = parse_url(settings.url).addresses
+    return "a Redis Cluster" if settings.cluster else f"Redis at {addresses[0]}"
+
+
+def look_into(path: Path, redis: RedisSettings, settings: WebhookSettings) -> Outbox | None:
+    """For whoever only asks, beside the server that owns it; None when there is no file."""
+    if redis.is_set:
+        return _on_redis(redis, settings)
+    return _in_file(path, settings) if _exists(path) else None
+
+
+def opening(
+    path: Path, redis: RedisSettings, settings: WebhookSettings, owner: str
+) -> RedisOpening | FileOpening:
+    """In Redis where nodes share one, else in the file."""
+    return RedisOpening(redis, settings) if redis.is_set else FileOpening(path, owner, settings)
+
+
+def _on_redis(redis: RedisSettings, settings: WebhookSettings) -> Outbox:
+    # Imported here: it takes 0.1 s, which servers without Redis need not spend.
+    from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
+
+    return RedisOutbox(
+        redis,
+        peer_of(redis),
+        waiting=settings.waiting,
+        dead_letters=settings.dead_letters,
+        log_size=settings.log_size,
+    )
+
+
+def _in_file(path: Path, settings: WebhookSettings) -> Outbox:
+    return SqliteOutbox(
+        path,
+        clock=time.time,
+        waiting=settings.waiting,
+        dead_letters=settings.dead_letters,
+        log_size=settings.log_size,
+    )
+
+
+def _exists(path: Path) -> bool:
+    """False also when we may not look there; `Path.exists` raises an error then."""
+    return os.path.exists(path)

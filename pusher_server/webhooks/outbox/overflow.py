@@ -1,0 +1,120 @@
+"""When too many events wait: which of them go, and what is said of it.
+
+Those go first of which most wait, so that one channel, kind of event or app cannot push out the others: of the
+heaviest app, there of the heaviest kind, there of the heaviest channels, and of these the oldest. Nobody
+has to give anything as long as another one has more. Each place where events wait follows this rule: memory
+here, the outboxes in SQL (`sqlite_crowding`) and in Lua (`outbox.lua`), where a kind is one webhook's, and each
+app has a bound of its own.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+logger = logging.getLogger("pusher_server.webhooks")
+
+#: Seconds between two lines.
+_INTERVAL = 60.0
+
+
+class Waiting(NamedTuple):
+    """Something that waits, under the number by which it is known. `weight` is its share of what is full."""
+
+    number: int
+    app_id: str
+    kind: str
+    channel: str
+    weight: int
+
+
+class Overflow:
+    """`waiting` is the most that may wait of an app. `clock` gives seconds that only rise."""
+
+    def __init__(self, waiting: int, clock: Callable[[], float]) -> None:
+        #: Of the dead letters.
+        self.reason = f"more than {waiting} events waited"
+        self._clock = clock
+        self._counted = 0
+        self._quiet_until = float("-inf")
+
+    def note(self, crowded_out: Mapping[str, int]) -> None:
+        """So many of these apps; a line about it once a minute."""
+        self._counted += sum(crowded_out.values())
+        if self._counted and self._clock() >= self._quiet_until:
+            logger.error(
+                "webhook events were given up untried: %s of an app (%d of those of which most waited)."
+                " Its targets take less than happens: `pusher-server webhooks log` says which; webhooks.waiting"
+                " lets more wait",
+                self.reason,
+                self._counted,
+                extra={"apps": ", ".join(crowded_out)},
+            )
+            self._quiet_until = self._clock() + _INTERVAL
+            self._counted = 0
+
+
+def shares(weights: Mapping[str, int], excess: int) -> dict[str, int]:
+    """By name, how much of its weight goes, so that `excess` goes in all: the heaviest are levelled first.
+
+    What cannot be shared evenly goes from those that come first.
+    """
+    if excess >= sum(weights.values()):
+        return dict(weights)
+    level, left = 0, excess
+    ordered = sorted(weights.values(), reverse=True)
+    for count, weight in enumerate(ordered, 1):
+        below = ordered[count] if count < len(ordered) else 0
+        if (weight - below) * count >= left:
+            level = weight - left // count
+            left %= count
+            break
+        left -= (weight - below) * count
+    found: dict[str, int] = {}
+    for name, weight in weights.items():
+        share = max(0, weight - level)
+        if left and weight >= level:
+            share, left = share + 1, left - 1
+        if share:
+            found[name] = share
+    return found
+
+
+def to_drop(waiting: Iterable[Waiting], excess: int) -> list[int]:
+    """The numbers of those that go, so that at least `excess` weight goes. `waiting` begins with the oldest."""
+    by_app: dict[str, dict[str, list[Waiting]]] = {}
+    weights: dict[str, int] = {}
+    for each in waiting:
+        by_app.setdefault(each.app_id, {}).setdefault(each.kind, []).append(each)
+        weights[each.app_id] = weights.get(each.app_id, 0) + each.weight
+    dropped: list[int] = []
+    for app_id, of_app in shares(weights, excess).items():
+        kinds = by_app[app_id]
+        by_kind = {kind: sum(each.weight for each in found) for kind, found in kinds.items()}
+        for kind, of_kind in shares(by_kind, of_app).items():
+            dropped += _oldest_of_heaviest(kinds[kind], of_kind)
+    return dropped
+
+
+def _oldest_of_heaviest(waiting: list[Waiting], excess: int) -> list[int]:
+    """Of one kind: each channel gives the oldest that its share holds, then the oldest of all what is due."""
+    weights: dict[str, int] = {}
+    for each in waiting:
+        weights[each.channel] = weights.get(each.channel, 0) + each.weight
+    due = shares(weights, excess)
+    found: list[int] = []
+    rest: list[Waiting] = []
+    for each in waiting:
+        if due.get(each.channel, 0) >= each.weight:
+            due[each.channel] -= each.weight
+            excess -= each.weight
+            found.append(each.number)
+        else:
+            rest.append(each)
+    for each in rest:
+        if excess <= 0:
+            break
+        if due.get(each.channel, 0) > 0:
+            due[each.channel] -= each.weight
+            excess -= each.weight
+            found.append(each.number)
+    return found

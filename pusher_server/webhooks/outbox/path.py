@@ -1,0 +1,34 @@
+"""Which file is the outbox, when it is one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pusher_server.config import ServerSettings, WebhookSettings
+
+#: Where services keep their state, for a user without a home.
+_LAST_RESORT = "/var/lib"
+
+
+def outbox_path(
+    settings: WebhookSettings, server: ServerSettings, environ: Mapping[str, str]
+) -> Path:
+    """The one that the settings name, else the usual one.
+
+    That is in the directory that systemd gives the service, else in that of its user. The address at which the
+    server listens is in its name, so that two servers do not meet there.
+    """
+    if settings.outbox:
+        return Path(settings.outbox).absolute()
+    address = server.unix_socket.strip("/").replace("/", "-") or str(server.port)
+    return _state_directory(environ) / f"outbox-{address}.sqlite3"
+
+
+def _state_directory(environ: Mapping[str, str]) -> Path:
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    of_user = Path(environ.get("XDG_STATE_HOME", ""))
+    if not of_user.is_absolute():  # the XDG specification wants other values ignored
+        home = environ.get("HOME", "")
+        of_user = Path(home, ".local/state").absolute() if home else Path(_LAST_RESORT)
+    return of_user / "pusher-server"

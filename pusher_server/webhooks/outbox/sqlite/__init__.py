@@ -1,0 +1,12 @@
+"""An outbox in a file of SQLite.
+
+Read:
+
+- `outbox`    the outbox: what it can do, over its thread
+- `thread`    its thread; requests that come together are one transaction
+- `file`      opens the file, and sets a broken one aside
+- `tables`    the verbs of the outbox in SQL
+- `overflow`  which events are dropped when too many wait, in SQL
+
+May import: `errors`.
+"""

@@ -1,0 +1,330 @@
+"""What an outbox asks of its tables, in SQL. Each verb is a step of the caller's transaction.
+
+Claims and what is remembered are in seconds of a clock that only rises, so setting the machine's time neither
+ends nor keeps them. That clock begins anew with the machine: times that are to come are of an earlier run.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct, structs
+
+from pusher_server.webhooks.outbox.encoding import decode_attempt, encode_attempt
+from pusher_server.webhooks.outbox.interface import (
+    Appended,
+    AttemptRecord,
+    Backlog,
+    Dead,
+    Decision,
+    Entry,
+    Pending,
+    Presence,
+)
+from pusher_server.webhooks.outbox.sqlite import overflow
+from pusher_server.webhooks.outbox.undoing import Subject, subject_of
+
+#: Seconds for which the id of an entry is remembered after it was delivered or given up.
+REMEMBERED = 600.0
+#: Seconds; no claim is taken for longer.
+_LONGEST_CLAIM = 60.0
+
+_ENTRY = "id, webhook, channel, event, decided_at"
+
+
+class Bounds(Struct, frozen=True, kw_only=True):
+    """The most that is kept: of an app entries that wait and dead letters, of a webhook attempts.
+
+    `crowded_out` is why an entry is a dead letter when too many waited.
+    """
+
+    waiting: int
+    dead: int
+    log: int
+    crowded_out: str
+
+
+class Tables:
+    """`steady` gives seconds that only rise, the same in all processes of the machine; `wall` is the epoch's.
+
+    All verbs raise sqlite3.Error.
+    """
+
+    def __init__(
+        self, bounds: Bounds, steady: Callable[[], float], wall: Callable[[], float]
+    ) -> None:
+        self._bounds = bounds
+        self._steady = steady
+        self._wall = wall
+
+    def append(self, db: sqlite3.Connection, decisions: Sequence[Decision]) -> Appended:
+        """Keep them."""
+        now = self._steady()
+        db.execute("DELETE FROM known WHERE at < ? OR at > ?", (now - REMEMBERED, now))
+        undone: Counter[str] = Counter()
+        left_out = {app_id: _left_out(db, app_id) for app_id in {each.app_id for each in decisions}}
+        for decision in decisions:
+            app_id = decision.app_id
+            if self._is_news(db, decision):
+                for entry in decision.entries:
+                    entries = self._put_news(db, app_id, entry, left_out[app_id])
+                    if entries:
+                        undone[app_id] += entries
+        crowded_out = {app_id: self._make_room(db, app_id) for app_id in left_out}
+        return Appended({app_id: found for app_id, found in crowded_out.items() if found}, undone)
+
+    def claim(self, db: sqlite3.Connection, worker: str, seconds: float) -> list[str]:
+        """Apps with waiting entries that are the worker's from now on."""
+        now = self._steady()
+        db.execute("DELETE FROM claims WHERE until <= ?", (now,))
+        db.execute(
+            "UPDATE claims SET until = ? WHERE until > ?", (now + seconds, now + _LONGEST_CLAIM)
+        )
+        # What a worker has left out means nothing once it may have lost the app.
+        db.execute(
+            "DELETE FROM left_out WHERE NOT EXISTS (SELECT 1 FROM claims"
+            " WHERE claims.app = left_out.app AND claims.worker = left_out.worker)"
+        )
+        db.execute(
+            "INSERT INTO claims SELECT app, ?, ? FROM totals WHERE entries > 0"
+            " ON CONFLICT (app) DO UPDATE SET until = excluded.until WHERE worker = excluded.worker",
+            (worker, now + seconds),
+        )
+        rows = db.execute(
+            "SELECT app FROM claims JOIN totals USING (app) WHERE worker = ? AND entries > 0",
+            (worker,),
+        )
+        return [app_id for (app_id,) in rows]
+
+    def release(self, db: sqlite3.Connection, worker: str) -> None:
+        """All that it has claimed."""
+        db.execute("DELETE FROM claims WHERE worker = ?", (worker,))
+
+    def pending(self, db: sqlite3.Connection, app_id: str, after: str, limit: int) -> list[Pending]:
+        """In order."""
+        rows = db.execute(
+            f"SELECT position, {_ENTRY} FROM entries WHERE app = ? AND position > ?"
+            " ORDER BY position LIMIT ?",
+            (app_id, int(after or 0), limit),
+        )
+        return [Pending(f"{position:019}", Entry(*rest)) for position, *rest in rows]
+
+    def leave_out(
+        self, db: sqlite3.Connection, worker: str, app_id: str, beyond: Mapping[str, str]
+    ) -> None:
+        """In the place of what was left out before; nothing if the app is another's."""
+        if _is_claimed(db, worker, app_id):
+            db.execute("DELETE FROM left_out WHERE app = ?", (app_id,))
+            db.executemany(
+                "INSERT INTO left_out VALUES (?, ?, ?, ?)",
+                [(app_id, each, worker, int(after or 0)) for each, after in beyond.items()],
+            )
+
+    def take(
+        self,
+        db: sqlite3.Connection,
+        worker: str,
+        app_id: str,
+        webhook: str,
+        after: str,
+        limit: int,
+    ) -> list[Pending]:
+        """In order; what is given is left out no longer."""
+        found = self.pending(db, app_id, after, limit)
+        if _is_claimed(db, worker, app_id):
+            if len(found) < limit:
+                db.execute("DELETE FROM left_out WHERE app = ? AND webhook = ?", (app_id, webhook))
+            else:
+                db.execute(
+                    "UPDATE left_out SET position = max(position, ?) WHERE app = ? AND webhook = ?",
+                    (int(found[-1].position), app_id, webhook),
+                )
+        return found
+
+    def finish(self, db: sqlite3.Connection, app_id: str, positions: Sequence[str]) -> None:
+        """They wait no longer."""
+        self._remove(db, app_id, [int(each) for each in positions])
+
+    def bury(
+        self,
+        db: sqlite3.Connection,
+        app_id: str,
+        positions: Sequence[str],
+        reason: str,
+        at: float,
+    ) -> None:
+        """Move them to the dead letters."""
+        self._bury(db, app_id, [int(each) for each in positions], reason, at)
+
+    def record(self, db: sqlite3.Connection, app_id: str, attempt: AttemptRecord) -> None:
+        """The oldest of the webhook beyond the bound goes."""
+        db.execute(
+            "INSERT INTO attempts (app, webhook, attempt) VALUES (?, ?, ?)",
+            (app_id, attempt.webhook, encode_attempt(attempt)),
+        )
+        db.execute(
+            "DELETE FROM attempts WHERE app = ?1 AND webhook = ?2 AND number <= (SELECT number FROM attempts"
+            " WHERE app = ?1 AND webhook = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
+            (app_id, attempt.webhook, self._bounds.log),
+        )
+
+    def log(
+        self, db: sqlite3.Connection, app_id: str, webhook: str, limit: int
+    ) -> list[AttemptRecord]:
+        """The newest first; what another release has written in its own way is left out."""
+        rows = db.execute(
+            "SELECT attempt FROM attempts WHERE app = ? AND ? IN ('', webhook)"
+            " ORDER BY number DESC LIMIT ?",
+            (app_id, webhook, limit),
+        )
+        found = (decode_attempt(data) for (data,) in rows)
+        return [each for each in found if each is not None]
+
+    def dead(self, db: sqlite3.Connection, app_id: str, limit: int) -> list[Dead]:
+        """The newest first."""
+        rows = db.execute(
+            f"SELECT at, reason, {_ENTRY} FROM dead WHERE app = ? ORDER BY number DESC LIMIT ?",
+            (app_id, limit),
+        )
+        return [Dead(entry=Entry(*rest), at=at, reason=reason) for at, reason, *rest in rows]
+
+    def resend(self, db: sqlite3.Connection, app_id: str, ids: Sequence[str] | None) -> int:
+        """Whatever was delivered meanwhile: somebody wants them sent."""
+        wanted = None if ids is None else set(ids)
+        rows = db.execute(
+            "SELECT number, id FROM dead WHERE app = ? ORDER BY number", (app_id,)
+        ).fetchall()
+        stats = [(number,) for number, id_ in rows if wanted is None or id_ in wanted]
+        for number in stats:
+            row = db.execute(f"SELECT {_ENTRY} FROM dead WHERE number = ?", number).fetchone()
+            entry = Entry(*row)
+            self._insert(db, app_id, entry, subject_of(entry))
+        db.executemany("DELETE FROM dead WHERE number = ?", stats)
+        return len(stats)
+
+    def backlog(self, db: sqlite3.Connection) -> dict[str, Backlog]:
+        """Counted by triggers."""
+        rows = db.execute(
+            "SELECT app, entries, dead, (SELECT decided_at FROM entries WHERE entries.app = totals.app"
+            " ORDER BY position LIMIT 1) FROM totals WHERE entries > 0 OR dead > 0"
+        )
+        return {app_id: Backlog(entries, oldest, dead) for app_id, entries, dead, oldest in rows}
+
+    def believed(self, db: sqlite3.Connection) -> list[Presence]:
+        """All of them."""
+        return [Presence(*row) for row in db.execute("SELECT app, channel, user FROM believed")]
+
+    def _is_news(self, db: sqlite3.Connection, decision: Decision) -> bool:
+        """Change what is believed; False when the entries are to be dropped."""
+        if decision.presence is None:
+            return True
+        statement = (
+            "INSERT OR IGNORE INTO believed VALUES (?, ?, ?)"
+            if decision.held
+            else "DELETE FROM believed WHERE app = ? AND channel = ? AND user = ?"
+        )
+        has_changed = db.execute(statement, decision.presence).rowcount > 0
+        return has_changed or not (decision.held or decision.only_if_believed)
+
+    def _put_news(
+        self, db: sqlite3.Connection, app_id: str, entry: Entry, left_out: Mapping[str, int]
+    ) -> int:
+        """Unless it is known, or undoes what nobody has read yet; how many entries need not be sent."""
+        known = (app_id, entry.id, entry.webhook)
+        if db.execute(
+            "SELECT 1 FROM known WHERE app = ? AND id = ? AND webhook = ?", known
+        ).fetchone():
+            return 0
+        subject = subject_of(entry)
+        after = left_out.get(entry.webhook) if left_out else None
+        undone = None if after is None or subject.undone is None else subject.undone
+        if undone is not None and self._undo(db, app_id, entry, undone, after or 0):
+            if subject.is_undoing:
+                db.execute("INSERT INTO known VALUES (?, ?, ?, ?)", (*known, self._steady()))
+                return 2
+            self._insert(db, app_id, entry, subject)
+            return 1
+        self._insert(db, app_id, entry, subject)
+        return 0
+
+    def _insert(self, db: sqlite3.Connection, app_id: str, entry: Entry, subject: Subject) -> None:
+        """Unless it waits already."""
+        db.execute(
+            f"INSERT OR IGNORE INTO entries (app, {_ENTRY}, kind, user) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (app_id, *structs.astuple(entry), *subject),
+        )
+
+    def _undo(
+        self, db: sqlite3.Connection, app_id: str, entry: Entry, undone: Subject, after: int
+    ) -> bool:
+        """Take out the latest beyond `after` that the entry undoes; False when there is none."""
+        if db.execute(
+            "SELECT 1 FROM entries WHERE app = ? AND id = ? AND webhook = ?",
+            (app_id, entry.id, entry.webhook),
+        ).fetchone():
+            return False
+        row = db.execute(
+            "SELECT position FROM entries WHERE app = ? AND webhook = ? AND kind = ? AND channel = ?"
+            " AND user = ? AND position > ? ORDER BY position DESC LIMIT 1",
+            (app_id, entry.webhook, undone.kind, entry.channel, undone.user_id, after),
+        ).fetchone()
+        if row is None:
+            return False
+        self._remove(db, app_id, [row[0]])
+        return True
+
+    def _make_room(self, db: sqlite3.Connection, app_id: str) -> int:
+        """Give up entries when too many wait, as far as there is room among the dead letters; how many."""
+        row = db.execute("SELECT entries, dead FROM totals WHERE app = ?", (app_id,)).fetchone()
+        entries, dead = row or (0, 0)
+        excess = entries - self._bounds.waiting
+        if excess <= self._bounds.waiting // overflow.TOLERANCE:
+            return 0
+        stats = overflow.to_give_up(db, app_id, excess)
+        # What was tried in vain is worth more than what was not.
+        kept = max(0, self._bounds.dead - dead)
+        self._bury(db, app_id, stats[:kept], self._bounds.crowded_out, self._wall())
+        self._remove(db, app_id, stats[kept:])
+        return len(stats)
+
+    def _bury(
+        self, db: sqlite3.Connection, app_id: str, stats: list[int], reason: str, at: float
+    ) -> None:
+        db.executemany(
+            f"INSERT INTO dead (app, {_ENTRY}, at, reason) SELECT app, {_ENTRY}, ?, ? FROM entries"
+            " WHERE app = ? AND position = ?",
+            [(at, reason, app_id, number) for number in stats],
+        )
+        self._remove(db, app_id, stats)
+        db.execute(
+            "DELETE FROM dead WHERE app = ?1 AND number <="
+            " (SELECT number FROM dead WHERE app = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+            (app_id, self._bounds.dead),
+        )
+
+    def _remove(self, db: sqlite3.Connection, app_id: str, stats: list[int]) -> None:
+        """From what waits; their ids are remembered for a while."""
+        now = self._steady()
+        db.executemany(
+            "INSERT OR REPLACE INTO known SELECT app, id, webhook, ? FROM entries"
+            " WHERE app = ? AND position = ?",
+            [(now, app_id, number) for number in stats],
+        )
+        db.executemany(
+            "DELETE FROM entries WHERE app = ? AND position = ?",
+            [(app_id, number) for number in stats],
+        )
+
+
+def _is_claimed(db: sqlite3.Connection, worker: str, app_id: str) -> bool:
+    row = db.execute("SELECT 1 FROM claims WHERE app = ? AND worker = ?", (app_id, worker))
+    return row.fetchone() is not None
+
+
+def _left_out(db: sqlite3.Connection, app_id: str) -> dict[str, int]:
+    """By webhook, the position beyond which nobody has read its entries."""
+    rows = db.execute(
+        "SELECT webhook, position FROM left_out JOIN claims USING (app, worker) WHERE app = ?",
+        (app_id,),
+    )
+    return dict(rows.fetchall())
