@@ -73,9 +73,7 @@ class Subscriptions:
                 lenient=app.lenient_channel_names,
             )
         except InvalidChannelName as error:
-            raise SubscriptionRefused(
-                message.channel, error.message, kind="InvalidChannel", status=400
-            ) from None
+            raise SubscriptionRefused.invalid_channel(message.channel, error.message) from None
         current = connection.subscriptions.get(name.text)
         if current is not None and app.strict and name.user_id is None:
             raise MessageRejected(
@@ -86,10 +84,9 @@ class Subscriptions:
             await self._repeat(current, member, authorized_by)
             return
         if 0 < limits.subscriptions_per_connection <= len(connection.subscriptions):
-            raise SubscriptionRefused(
+            raise SubscriptionRefused.limit_reached(
                 name.text,
                 f"The connection has {limits.subscriptions_per_connection} subscriptions, the maximum",
-                kind="LimitReached",
                 status=4100,
             )
         subscription, first_here = self._hub.subscribe(connection, name, member, authorized_by)
@@ -195,10 +192,9 @@ class Subscriptions:
                 topic, member.user_id, member_value(member), limit=app.limits.presence_members
             )
         except RosterFull:
-            raise SubscriptionRefused(
+            raise SubscriptionRefused.limit_reached(
                 channel.name.text,
                 f"The maximum members per presence channel limit ({app.limits.presence_members}) was reached",
-                kind="LimitReached",
                 status=4100,
             ) from None
 
@@ -243,11 +239,8 @@ class Subscriptions:
         before = subscription.member
         if member is not None and before is not None:
             if member.user_id != before.user_id:
-                raise SubscriptionRefused(
-                    subscription.channel.name.text,
-                    "Already subscribed as another user",
-                    kind="InvalidData",
-                    status=400,
+                raise SubscriptionRefused.invalid_data(
+                    subscription.channel.name.text, "Already subscribed as another user"
                 )
             self._update(subscription, member)
         if authorized_by is not None:  # else it is the user's own channel, which the sign-in opened
@@ -299,32 +292,23 @@ def _member(connection: Connection, name: ChannelName, channel_data: str | None)
         try:
             member = decode_member(channel_data)
         except InvalidIdentity as error:
-            raise SubscriptionRefused(
-                name.text, error.message, kind="InvalidData", status=400
-            ) from None
+            raise SubscriptionRefused.invalid_data(name.text, error.message) from None
         size = len(octets(channel_data))
     elif connection.user is not None:
         member = connection.user.as_member()
         size = len(connection.user.info or b"")
     else:
-        raise SubscriptionRefused(
-            name.text,
-            "Presence channels need channel_data or a sign-in",
-            kind="InvalidData",
-            status=400,
+        raise SubscriptionRefused.invalid_data(
+            name.text, "Presence channels need channel_data or a sign-in"
         )
     if 0 < limits.presence_member_bytes < size:
-        raise SubscriptionRefused(
+        raise SubscriptionRefused.limit_reached(
             name.text,
             f"The maximum size for a channel member is {limits.presence_member_bytes} bytes",
-            kind="LimitReached",
             status=4301,
         )
     if 0 < limits.user_id_length < len(member.user_id):
-        raise SubscriptionRefused(
-            name.text,
-            f"The user_id is longer than {limits.user_id_length} characters",
-            kind="LimitReached",
-            status=4301,
+        raise SubscriptionRefused.limit_reached(
+            name.text, f"The user_id is longer than {limits.user_id_length} characters", status=4301
         )
     return member

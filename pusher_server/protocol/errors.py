@@ -16,7 +16,7 @@ never return.
 """
 
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, Self
 
 from pusher_server.errors import PusherServerError
 
@@ -85,6 +85,21 @@ class SubscriptionRefused(ProtocolError):
         self.channel = channel
         self.kind = kind
         self.status = status
+
+    @classmethod
+    def limit_reached(cls, channel: str, message: str, *, status: int) -> Self:
+        """Return the answer to a subscribe beyond one of the app's limits."""
+        return cls(channel, message, kind="LimitReached", status=status)
+
+    @classmethod
+    def invalid_channel(cls, channel: str, message: str) -> Self:
+        """Return the answer to a name that no channel can have."""
+        return cls(channel, message, kind="InvalidChannel", status=400)
+
+    @classmethod
+    def invalid_data(cls, channel: str, message: str) -> Self:
+        """Return the answer to `channel_data` that is missing, unreadable or of another user."""
+        return cls(channel, message, kind="InvalidData", status=400)
 
 
 class FramingViolation(ProtocolError):

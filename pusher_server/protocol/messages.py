@@ -146,12 +146,10 @@ def _fields(decoder: msgspec.json.Decoder[T], data: Raw | UnsetType) -> T:
 def _subscription(fields: _SubscribeData) -> Subscribe:
     channel, auth, channel_data = fields.channel, fields.auth, fields.channel_data
     if not isinstance(channel, str):
-        raise SubscriptionRefused(
-            "", "Channel name must be a string", kind="InvalidChannel", status=400
-        )
+        raise SubscriptionRefused.invalid_channel("", "Channel name must be a string")
     if channel_data is not None and not isinstance(channel_data, str):
-        raise SubscriptionRefused(
-            channel, "channel_data must be a string of JSON text", kind="InvalidData", status=400
+        raise SubscriptionRefused.invalid_data(
+            channel, "channel_data must be a string of JSON text"
         )
     return Subscribe(channel, auth if isinstance(auth, str) else "", channel_data)
 
