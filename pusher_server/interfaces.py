@@ -165,19 +165,20 @@ class Roster(Protocol):
     """Who holds which key, cluster-wide.
 
     A topic's transitions reach the listener in version order: always on the node that caused them, and on
-    every node that has asked for the topic's `snapshot` or does `follow` it. What was missed, because the
-    node was cut off or the store lost its memory, is made good by a further `on_snapshot` or `on_missed`.
+    every node that follows the topic, with its list (`follow_list`) or without (`follow`). What was missed,
+    because the node was cut off or the store lost its memory, is made good by a further `on_snapshot` or
+    `on_missed`.
     """
 
     #: There are no other nodes: what this one holds is all there is.
     alone: bool
 
-    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
+    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> None:
         """Hold `key`. Idempotent per node; a repeat updates the value and makes no transition.
 
         Of members, whose values clients see, another value is a version of its own (`on_updated`).
 
-        The returned version contains the change, and of a followed topic the listener has been told so far.
+        When it returns, the listener has been told of the change if the topic is followed.
         Raises RosterFull (atomically decided). Waits while the store is away: the caller bounds it.
         """
 
@@ -187,15 +188,18 @@ class Roster(Protocol):
     def untrack(self, topic: Topic, key: str) -> None:
         """Let `key` go. The last holder's leave starts the undo window. Enqueued in order."""
 
-    async def snapshot(self, topic: Topic) -> Snapshot:
-        """The topic now; from then on its transitions reach the listener.
+    async def follow_list(self, topic: Topic) -> None:
+        """Give the listener the topic as it is now, by `on_snapshot`, and from then on its transitions.
 
-        Before it returns, the listener has got it by `on_snapshot`, with no transition between the two.
+        When it returns, the listener has the list. No transition is lost between the two.
         Waits while the store is away: the caller bounds it.
         """
 
     async def follow(self, topic: Topic) -> None:
-        """As `snapshot`, for those who ask for single keys by `lookup`. Raises ClusterUnavailable."""
+        """As `follow_list`, for those who ask for single keys by `lookup`: `on_missed` replaces the list.
+
+        Raises ClusterUnavailable.
+        """
 
     def forget(self, topic: Topic) -> None:
         """This node no longer needs the transitions that others cause."""
