@@ -14,19 +14,19 @@ from collections.abc import Callable
 from itertools import count
 
 from pusher_server.app import App, AppKey
-from pusher_server.apps.static import StaticApps
 from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
 from pusher_server.histogram import DELIVERY_BOUNDS, Histogram
 from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.hub import Hub
-from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.metrics.collector import Collector
 from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.exposition import exposition
 from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.process_group import single
 from pusher_server.node.node import Node
+from pusher_server.node.observers import Observers
+from pusher_server.node.parts import NodeParts
 from pusher_server.protocol.channel_name import parse_channel_name
 from pusher_server.protocol.members import User
 
@@ -66,24 +66,26 @@ def _gathering(apps: int, connections: int) -> Collector:
     """A node with that many connections, each in a channel of its own and in a common one."""
     tenants = [App(id=f"app-{n}", keys=(AppKey(key=f"key-{n}", secret="s"),)) for n in range(apps)]
     clock = time.monotonic
+    hub = Hub(lambda callback: None, clock=clock)
     node = Node(
-        "bench",
-        hub=Hub(lambda callback: None, clock=clock),
-        broker=LocalBroker(clock),
-        roster=LocalRoster("bench", clock, epoch=1, undo_window=3.0),
-        census=LocalCensus(lambda: node.connections_here()),
-        apps=StaticApps(tenants),
-        limiter=LocalRateLimiter(clock),
-        clock=clock,
-        event_ids=count(1),
+        NodeParts(
+            node_id="bench",
+            hub=hub,
+            broker=LocalBroker(clock),
+            roster=LocalRoster("bench", clock, epoch=1, undo_window=3.0),
+            census=LocalCensus(hub.connection_counts),
+            observers=Observers(),
+            clock=clock,
+            event_ids=count(1),
+        )
     )
     lag = LagWatch(clock, 0.25)
     gathering = Collector(
         node,
         worker="1",
         lag=lag,
-        links=lambda: (),
-        webhooks=lambda: (),
+        requests={},
+        sources=(),
         webhook_latency=Histogram(DELIVERY_BOUNDS),
         max_connections=0,
         clock=time.time,

@@ -5,7 +5,7 @@ with plain SQL: our code only reads them.
 """
 
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,9 +123,11 @@ class AppTable:
         return on if native else int(on)
 
     @asynccontextmanager
-    async def store(self, **defaults: object) -> AsyncIterator[SqlStore]:
+    async def store(
+        self, *, published: Collection[str] = (), **defaults: object
+    ) -> AsyncIterator[SqlStore]:
         """What reads it."""
-        store = open_store(self.settings, defaults)
+        store = open_store(self.settings, defaults, published=published)
         try:
             yield store
         finally:

@@ -30,7 +30,9 @@ def main(path: Path, ports: list[int]) -> int:
     vars(supervisor)["listen_apart"] = one_port_each
     config = load(path, os.environ, {"server.host": "127.0.0.1"})
     logs.configure(config.log)
-    return supervisor.Supervisor(config, len(ports), config_path=path, needs_bus=True).run()
+    return supervisor.Supervisor(
+        config, len(ports), config_path=path, needs_bus=True, on_started=lambda report: None
+    ).run()
 
 
 if __name__ == "__main__":

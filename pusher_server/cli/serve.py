@@ -134,16 +134,17 @@ def _run(config: "Config", path: Path | None, announce: Callable[["StartReport"]
     if count == 1:
         from pusher_server.server import Server
 
-        server = Server(config, config_path=path)
-        server.on_started = announce
-        server.run()
+        Server(config, config_path=path, on_started=announce).run()
         return
     from pusher_server.processes.supervisor import Supervisor
 
     supervisor = Supervisor(
-        config, count, config_path=path, needs_bus=not config.cluster.redis.is_set
+        config,
+        count,
+        config_path=path,
+        needs_bus=not config.cluster.redis.is_set,
+        on_started=announce,
     )
-    supervisor.on_started = announce
     status = supervisor.run()
     if status:
         sys.exit(status)

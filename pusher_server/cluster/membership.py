@@ -62,7 +62,9 @@ class StoreMembership(StoreListener, Tallies):
         lease: float,
         undo_window: float,
         random: Callable[[], float],
+        on_evicted: Callable[[Mapping[str, int]], None] = lambda counts: None,
     ) -> None:
+        """`on_evicted`: by app, how many events of cache channels the store let go before their time."""
         self.link = link
         self.node = node
         self.subscriptions = LinkSubscriptions(link)
@@ -92,8 +94,7 @@ class StoreMembership(StoreListener, Tallies):
         #: The last batch that was announced, and the last one of which nothing can be lost any more.
         self._settled = 0
         self._confirmed = 0
-        #: Told how many events of cache channels the store has let go before their time, by app.
-        self.evicted: Callable[[Mapping[str, int]], None] = lambda counts: None
+        self._on_evicted = on_evicted
         #: When the lease was last renewed, by the loop's clock; 0.0 before that.
         self.renewed_at = 0.0
         #: Of the publications that were dropped, how many were told, and when more may be.
@@ -327,7 +328,7 @@ class StoreMembership(StoreListener, Tallies):
         if renewed.batch > self._settled:
             self._settle(renewed)
         if renewed.evicted:
-            self.evicted(renewed.evicted)
+            self._on_evicted(renewed.evicted)
         for heard in self._heard:
             heard(renewed.elsewhere, renewed.holders)
 

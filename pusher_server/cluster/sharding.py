@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from zlib import crc32
 
@@ -22,6 +22,7 @@ class Shards:
     """One store (Unix bus, Redis, Sentinel) or several (Redis Cluster), seen from this node.
 
     `node` names this process among all; `random` gives numbers in 0..1.
+    `on_evicted` is told by app how many events of cache channels a store let go before their time.
     """
 
     def __init__(
@@ -32,10 +33,18 @@ class Shards:
         lease: float,
         undo_window: float,
         random: Callable[[], float],
+        on_evicted: Callable[[Mapping[str, int]], None] = lambda counts: None,
     ) -> None:
         self.node = node
         self.memberships = [
-            StoreMembership(link, node, lease=lease, undo_window=undo_window, random=random)
+            StoreMembership(
+                link,
+                node,
+                lease=lease,
+                undo_window=undo_window,
+                random=random,
+                on_evicted=on_evicted,
+            )
             for link in links
         ]
         self._tasks: list[asyncio.Task[None]] = []

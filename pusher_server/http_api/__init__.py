@@ -9,6 +9,8 @@ Read in the order of a request's life:
 - `requests`   what an endpoint is given, and how parameters are read
 - `responses`  what an endpoint returns
 - `errors`     refusals and their status
+- `parts`      what the API is built from, as one value
+- `traffic`    counts requests and their bytes, by app
 - `events`     publishing: `/events`, `/batch_events`
 - `channels`   questions about channels and their users
 - `users`      the endpoint about signed-in users

@@ -23,6 +23,7 @@ from pusher_server.auth.requests import (
 from pusher_server.config import HttpSettings
 from pusher_server.errors import AuthenticationError
 from pusher_server.http_api.errors import ApiError, BodyUnread, rate_limited
+from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.requests import (
     UNWANTED_BODY_BYTES,
     Call,
@@ -32,7 +33,6 @@ from pusher_server.http_api.requests import (
 )
 from pusher_server.http_api.responses import PLAIN, Answer, ApiResponse
 from pusher_server.http_api.routes import Routes, Target
-from pusher_server.node.node import Node
 from pusher_server.signals import RequestRefused
 
 Result = TypeVar("Result")
@@ -61,9 +61,16 @@ class Api:
     """The API of one node. `clock` gives Unix seconds; `path_prefix` is `/name` or empty."""
 
     def __init__(
-        self, node: Node, config: HttpSettings, clock: Callable[[], float], path_prefix: str = ""
+        self,
+        parts: ApiParts,
+        config: HttpSettings,
+        clock: Callable[[], float],
+        path_prefix: str = "",
     ) -> None:
-        self._node = node
+        self._parts = parts
+        self._node = parts.node
+        self._apps = parts.apps
+        self._traffic = parts.traffic
         self._config = config
         self._clock = clock
         self._prefix = path_prefix
@@ -80,7 +87,7 @@ class Api:
             raise BodyUnread(self._config.request_bytes)
         target = self._routes.find(head.method, head.path)
         if not isinstance(target, Target):
-            return target(self._node)
+            return target(self._parts)
         query = parse_query(head.query)
         app = await self._app_of(target, query.key)
         return self._admission(app, head, target, query, self._clock())
@@ -92,7 +99,7 @@ class Api:
         self._count(admission.app, body)
         answer = self.respond(admission, body)
         response = answer if isinstance(answer, ApiResponse) else await answer
-        self._node.hub.traffic.of(admission.app.id).http_bytes_sent += len(response.body)
+        self._traffic.of(admission.app.id).bytes_sent += len(response.body)
         return response
 
     def answer_now(self, admission: Admission, body: bytes) -> ApiResponse | None:
@@ -118,7 +125,7 @@ class Api:
             raise
         assert isinstance(answer, ApiResponse)  # publications wait only for counts
         self._count(admission.app, body)
-        self._node.hub.traffic.of(admission.app.id).http_bytes_sent += len(answer.body)
+        self._traffic.of(admission.app.id).bytes_sent += len(answer.body)
         return answer
 
     def _options(self, path: bytes) -> ApiResponse | None:
@@ -129,7 +136,7 @@ class Api:
 
     async def _app_of(self, target: Target, key: str) -> App:
         """The app of the path, of the key where the path has none. Raises AuthenticationError."""
-        apps = self._node.apps
+        apps = self._apps
         if target.app_id is None:
             named = owner = await apps.by_key(key)
         else:
@@ -147,7 +154,7 @@ class Api:
         self, app: App, head: RequestHead, target: Target, query: Query, now: float
     ) -> Admission:
         """What the head of a request earns. Raises AuthenticationError, ApiError."""
-        node, config = self._node, self._config
+        config = self._config
         try:
             query = verify_query(
                 app,
@@ -160,8 +167,8 @@ class Api:
             )
         except AuthenticationError as error:
             reason = "clock" if isinstance(error, TimestampExpired) else "signature"
-            node.hub.traffic.of(app.id).http_requests += 1
-            node.emit(RequestRefused(app_id=app.id, reason=reason))
+            self._traffic.of(app.id).requests += 1
+            self._node.emit(RequestRefused(app_id=app.id, reason=reason))
             raise
         limit = config.request_bytes
         if not app.enabled:  # its digest comes first, if that costs us little
@@ -193,30 +200,30 @@ class Api:
         return ApiError(403, "The app is disabled")
 
     def _count(self, app: App, body: bytes) -> None:
-        traffic = self._node.hub.traffic.of(app.id)
-        traffic.http_requests += 1
-        traffic.http_bytes_received += len(body)
+        traffic = self._traffic.of(app.id)
+        traffic.requests += 1
+        traffic.bytes_received += len(body)
 
     def respond(self, admission: Admission, body: bytes, *, at_once: bool = False) -> Answer:
         """What the app gets for this request: an answer, or a coroutine where the cluster is asked.
 
         Raises AuthenticationError, ApiError, ProtocolError; with `at_once` also NotAtOnce.
         """
-        app, route, node = admission.app, admission.target.route, self._node
+        app, route, parts = admission.app, admission.target.route, self._parts
         try:
             verify_body(admission.query, body)
         except AuthenticationError:
-            node.emit(RequestRefused(app_id=app.id, reason="signature"))
+            self._node.emit(RequestRefused(app_id=app.id, reason="signature"))
             raise
         if not app.enabled:
             raise self._disabled(app)
-        if route.action is not None and (wait := node.limiter.consume(app, route.action, 1)) > 0:
-            node.emit(RequestRefused(app_id=app.id, reason="rate_read"))
+        if route.action is not None and (wait := parts.limiter.consume(app, route.action, 1)) > 0:
+            self._node.emit(RequestRefused(app_id=app.id, reason="rate_read"))
             raise rate_limited(wait)
         if admission.head.encoding:
             body = inflate(body, admission.head.encoding, self._config.request_bytes)
         return route.endpoint(
-            node, Call(app, admission.target.arguments, admission.query, body, at_once)
+            parts, Call(app, admission.target.arguments, admission.query, body, at_once)
         )
 
 

@@ -18,9 +18,9 @@ from pusher_server.config import HttpSettings
 from pusher_server.http_api.api import Admission, Api, without_waiting
 from pusher_server.http_api.bodies import ClientLeft, RequestBody
 from pusher_server.http_api.errors import ApiError, answer_to, error_response
+from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead, body_length
 from pusher_server.http_api.responses import CLOSE, ApiResponse, Header
-from pusher_server.node.node import Node
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +60,10 @@ def join(state: MutableMapping[str, Any], connection: Connection) -> None:
 
 
 def create_api(
-    node: Node, config: HttpSettings, clock: Callable[[], float], path_prefix: str = ""
+    parts: ApiParts, config: HttpSettings, clock: Callable[[], float], path_prefix: str = ""
 ) -> "ApiApplication":
     """The application. `clock` gives Unix seconds; `path_prefix` is `/name` or empty."""
-    return ApiApplication(Api(node, config, clock, path_prefix), config, clock)
+    return ApiApplication(Api(parts, config, clock, path_prefix), config, clock)
 
 
 class ApiApplication:

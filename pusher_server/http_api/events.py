@@ -18,10 +18,10 @@ from pusher_server.auth.requests import Query
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.http_api.channels import channel_argument
 from pusher_server.http_api.errors import ApiError, missing, rate_limited
+from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.requests import Call, NotAtOnce, attributes, listed, parameter
 from pusher_server.http_api.responses import EMPTY, PLAIN, Answer, ApiResponse, json_response
 from pusher_server.interfaces import Action
-from pusher_server.node.node import Node
 from pusher_server.node.publishing import ApiEvent
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
 from pusher_server.protocol.socket_id import is_socket_id
@@ -80,7 +80,7 @@ _event_body = msgspec.json.Decoder(EventBody)
 _batch_body = msgspec.json.Decoder(BatchBody)
 
 
-def trigger(node: Node, call: Call) -> Answer:
+def trigger(api: ApiParts, call: Call) -> Answer:
     """`POST /events`: one event to some channels."""
     app = call.app
     body = EventBody()
@@ -96,15 +96,15 @@ def trigger(node: Node, call: Call) -> Answer:
     wanted = attributes(body.info) & _ATTRIBUTES if body.info else None
     if wanted and call.at_once:
         raise NotAtOnce
-    _consume(node, app, len(names), app.limits.event_channels)
+    _consume(api, app, len(names), app.limits.event_channels)
     event = _event(app, body, names)
-    node.publishing.publish(app, event)
+    api.node.publishing.publish(app, event)
     if not wanted:
         return EMPTY
-    return _with_counts(node, app, [(channel, wanted) for channel in event.channels])
+    return _with_counts(api, app, [(channel, wanted) for channel in event.channels])
 
 
-def trigger_batch(node: Node, call: Call) -> Answer:
+def trigger_batch(api: ApiParts, call: Call) -> Answer:
     """`POST /batch_events`: several events with one channel each, all or nothing."""
     app, limit = call.app, call.app.limits.batch_events
     items = read(_batch_body, call.body).batch
@@ -117,20 +117,20 @@ def trigger_batch(node: Node, call: Call) -> Answer:
     wanted = [attributes(item.info) & _ATTRIBUTES for item in items]
     if call.at_once and any(wanted):
         raise NotAtOnce
-    _consume(node, app, len(items), limit)
+    _consume(api, app, len(items), limit)
     if 0 < limit < len(items):
         raise ApiError(400, f"Batch too large ({len(items)} > {limit})")
     events = [_batch_event(app, item) for item in items]
     for event in events:
-        node.publishing.publish(app, event)
+        api.node.publishing.publish(app, event)
     if not any(wanted):
         return EMPTY
     return _with_batch_counts(
-        node, app, [(event.channels[0], names) for event, names in zip(events, wanted, strict=True)]
+        api, app, [(event.channels[0], names) for event, names in zip(events, wanted, strict=True)]
     )
 
 
-def trigger_raw(node: Node, call: Call) -> Answer:
+def trigger_raw(api: ApiParts, call: Call) -> Answer:
     """`POST /channels/{name}/events?name=…`: the body is the data; deprecated, 202 and empty."""
     app = call.app
     channel = channel_argument(call)
@@ -138,14 +138,14 @@ def trigger_raw(node: Node, call: Call) -> Answer:
         data = encode(call.body.decode())
     except UnicodeDecodeError:
         raise ApiError(400, "The request body is not UTF-8") from None
-    _consume(node, app, 1, 0)
+    _consume(api, app, 1, 0)
     event = ApiEvent(
         name=_name(app, parameter(call.query, "name")),
         channels=(channel,),
         data=_data(app, data),
         socket_id=_socket_id(parameter(call.query, "socket_id")),
     )
-    node.publishing.publish(app, event)
+    api.node.publishing.publish(app, event)
     return ApiResponse(202, b"", PLAIN)
 
 
@@ -163,12 +163,12 @@ def _complete(body: EventBody, query: Query) -> None:
         body.info = ",".join(listed(query, "info"))
 
 
-def _consume(node: Node, app: App, cost: int, limit: int) -> None:
+def _consume(api: ApiParts, app: App, cost: int, limit: int) -> None:
     """Take from the app's rate. The cost is cut to the limit: more is refused right after."""
     cost = max(1, min(cost, limit) if limit else cost)
-    wait = node.limiter.consume(app, Action.PUBLISH, cost)
+    wait = api.limiter.consume(app, Action.PUBLISH, cost)
     if wait > 0:
-        node.emit(RequestRefused(app_id=app.id, reason="rate_publish"))
+        api.node.emit(RequestRefused(app_id=app.id, reason="rate_publish"))
         raise rate_limited(wait)
 
 
@@ -237,20 +237,20 @@ def _socket_id(text: str | None) -> str | None:
     return text
 
 
-async def _with_counts(node: Node, app: App, wanted: list[Wanted]) -> ApiResponse:
-    found = await _counts(node, app, wanted)
+async def _with_counts(api: ApiParts, app: App, wanted: list[Wanted]) -> ApiResponse:
+    found = await _counts(api, app, wanted)
     if found is None:
         return EMPTY
     names = [channel.text for channel, _ in wanted]
     return json_response({"channels": dict(zip(names, found, strict=True))})
 
 
-async def _with_batch_counts(node: Node, app: App, wanted: list[Wanted]) -> ApiResponse:
-    found = await _counts(node, app, wanted)
+async def _with_batch_counts(api: ApiParts, app: App, wanted: list[Wanted]) -> ApiResponse:
+    found = await _counts(api, app, wanted)
     return EMPTY if found is None else json_response({"batch": found})
 
 
-async def _counts(node: Node, app: App, wanted: list[Wanted]) -> list[dict[str, int]] | None:
+async def _counts(api: ApiParts, app: App, wanted: list[Wanted]) -> list[dict[str, int]] | None:
     """What was asked about each channel, in order; None when the cluster cannot tell now, or not soon.
 
     The events are out by then, so the publication has succeeded all the same.
@@ -259,7 +259,7 @@ async def _counts(node: Node, app: App, wanted: list[Wanted]) -> list[dict[str, 
         c.text for c, names in wanted if "subscription_count" in names and c.user_id is None
     }
     present = {c.text for c, names in wanted if "user_count" in names and c.has_members}
-    inspection = node.inspection
+    inspection = api.node.inspection
     try:
         async with asyncio.timeout(COUNTS_PATIENCE):
             subscriptions = (

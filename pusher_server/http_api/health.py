@@ -3,39 +3,39 @@
 See docs/protocol/http-api.md#health.
 """
 
+from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.responses import ApiResponse, json_response, text_response
-from pusher_server.node.node import Node
 
 
-def alive(_node: Node) -> ApiResponse:
+def alive(_api: ApiParts) -> ApiResponse:
     """`GET /` and `/live`: the process answers."""
     return text_response(200, "OK")
 
 
-def up(_node: Node) -> ApiResponse:
+def up(_api: ApiParts) -> ApiResponse:
     """`GET /up`, as Reverb."""
     return json_response({"health": "OK"})
 
 
-def health(_node: Node) -> ApiResponse:
+def health(_api: ApiParts) -> ApiResponse:
     """`GET /health`, as laravel-websockets."""
     return json_response({"ok": True})
 
 
-def ping(_node: Node) -> ApiResponse:
+def ping(_api: ApiParts) -> ApiResponse:
     """`GET /ping`, as poxa."""
     return text_response(200, "Pong!")
 
 
-def ready(node: Node) -> ApiResponse:
+def ready(api: ApiParts) -> ApiResponse:
     """`GET /ready`: whether to send clients here; 500 while draining, as soketi.
 
     With the other nodes out of reach it is still better to come here than nowhere: 200. The same when the apps'
     database is away, once it has been read: known apps go on, and it is away for all nodes. The reason, with
     its addresses and paths, is for operators: the log and the operations listener have it.
     """
-    if node.draining:
+    if api.node.draining:
         return text_response(500, "draining\n")
-    if not node.apps.ready:
+    if not api.apps.ready:
         return text_response(500, "not ready\n")
-    return text_response(200, "OK" if node.problem() is None else "degraded\n")
+    return text_response(200, "OK" if api.problem() is None else "degraded\n")

@@ -7,13 +7,13 @@ from msgspec import Struct
 
 from pusher_server.http_api import channels, events, health, users
 from pusher_server.http_api.errors import ApiError, method_not_allowed
+from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.requests import Call
 from pusher_server.http_api.responses import Answer, ApiResponse
 from pusher_server.interfaces import Action
-from pusher_server.node.node import Node
 
-Endpoint = Callable[[Node, Call], Answer]
-Operation = Callable[[Node], ApiResponse]
+Endpoint = Callable[[ApiParts, Call], Answer]
+Operation = Callable[[ApiParts], ApiResponse]
 
 #: Signed. Reading is rated here, one each; publications rate themselves by their size.
 ENDPOINTS: tuple[tuple[str, str, Endpoint, Action | None], ...] = (

@@ -63,6 +63,14 @@ class Hub:
         app_state.app = app
         return app_state
 
+    def connection_counts(self) -> dict[str, int]:
+        """Return the number of established connections here by app id, of the apps that have any."""
+        return {
+            app_id: len(app_state.connections)
+            for app_id, app_state in self.app_states.items()
+            if app_state.connections
+        }
+
     def open(self, connection: Connection) -> None:
         """A client is established."""
         connection.app_state.connections[connection.socket_id] = connection

@@ -11,16 +11,13 @@ LATENCY_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 
 class AppTraffic:
-    """One app's numbers. Bytes on WebSockets are those of whole frames, on HTTP those of bodies."""
+    """One app's numbers. Bytes are those of whole frames."""
 
     __slots__ = (
         "bytes_received",
         "bytes_sent",
         "client_events",
         "deliveries",
-        "http_bytes_received",
-        "http_bytes_sent",
-        "http_requests",
         "messages_received",
         "published",
         "replies",
@@ -40,9 +37,6 @@ class AppTraffic:
         self.bytes_sent = 0
         #: Readers cut because they did not keep up.
         self.slow_consumers_dropped = 0
-        self.http_requests = 0
-        self.http_bytes_received = 0
-        self.http_bytes_sent = 0
 
     def replied(self, frame: bytes) -> bytes:
         """Count one message to one connection; its frame as it was given."""

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Protocol
 
-from msgspec import Struct
-
 from pusher_server.histogram import Histogram
+from pusher_server.hub.traffic import AppTraffic
 from pusher_server.metrics import catalogue
 from pusher_server.metrics.catalogue import Metric
 from pusher_server.metrics.counting import Counting
@@ -15,41 +14,19 @@ from pusher_server.metrics.process_stats import ProcessStats, own_stats
 from pusher_server.metrics.reading import Distribution, Labels, Reading, State
 from pusher_server.node.node import Node
 
+#: A metric, the values of its labels, its value.
 Sample = tuple[Metric, Labels, float]
 
-
-class LinkReading(Struct, frozen=True, kw_only=True):
-    """One store of the cluster, seen from here. `peer` has no password; `renewal_age` is in seconds."""
-
-    peer: str
-    up: bool
-    opened: int
-    renewal_age: float
-    commands: int
-    pushes: int
-    dropped: int
-    redeclared: int
-    held_keys: int
-    followed_topics: int
+#: Of an app that only the API has heard of.
+_NO_TRAFFIC = AppTraffic()
 
 
-class WebhookReading(Struct, frozen=True, kw_only=True):
-    """One app's webhooks, as this process knows them.
+class RequestCounts(Protocol):
+    """What an API counts of one app's requests and their bodies."""
 
-    `waiting` and `oldest` (seconds of the epoch) only if it is the one that delivers them: every process can
-    see what waits, and it would be counted as often.
-    """
-
-    app_id: str
-    waiting: int
-    oldest: float | None
-    attempts: int
-    failures: int
-    delivered: int
-    dead: int
-    #: By reason.
-    dropped: Mapping[str, int]
-    undone: int
+    requests: int
+    bytes_received: int
+    bytes_sent: int
 
 
 class Collecting(Protocol):
@@ -62,9 +39,9 @@ class Collecting(Protocol):
 class Collector(Collecting):
     """One process. `worker` is its name among its machine's; the callables are asked at each reading.
 
-    `clock` gives seconds of the epoch. `webhook_latency` is from decided to delivered.
+    `clock` gives seconds of the epoch. `webhook_latency` is from decided to delivered. `requests` are the API's
+    numbers by app, `sources` yield what others on this process count.
 
-    `evictions` tells by app how many events of cache channels had to go before their time.
     `not_ready` say why no client should come, `problems` what is wrong besides; None while all is well.
     """
 
@@ -74,11 +51,10 @@ class Collector(Collecting):
         *,
         worker: str,
         lag: LagWatch,
-        links: Callable[[], Iterable[LinkReading]],
-        webhooks: Callable[[], Iterable[WebhookReading]],
+        requests: Mapping[str, RequestCounts],
+        sources: Iterable[Callable[[], Iterable[Sample]]],
         webhook_latency: Histogram,
         max_connections: int,
-        evicted: Callable[[], Mapping[str, int]] = dict,
         clock: Callable[[], float],
         not_ready: Iterable[Callable[[], str | None]] = (),
         problems: Iterable[Callable[[], str | None]] = (),
@@ -86,11 +62,10 @@ class Collector(Collecting):
         self._node = node
         self._worker = worker
         self._lag = lag
-        self._links = links
-        self._webhooks = webhooks
+        self._requests = requests
+        self._sources = tuple(sources)
         self._webhook_latency = webhook_latency
         self._max_connections = max_connections
-        self._evicted = evicted
         self._clock = clock
         self._hindrances = tuple(not_ready)
         self._problems = tuple(problems)
@@ -120,7 +95,7 @@ class Collector(Collecting):
             not_ready=_first(self._hindrances),
             problem=_first(self._problems),
             lag=self._lag.recent,
-            connections=sum(self._node.connections_here().values()),
+            connections=sum(self._node.hub.connection_counts().values()),
             max_connections=self._max_connections,
             open_files=use.open_files,
             max_files=use.max_files,
@@ -138,18 +113,14 @@ class Collector(Collecting):
         yield catalogue.OPEN_FILES, worker, use.open_files
         yield catalogue.MAX_FILES, worker, use.max_files
         yield catalogue.STARTED, worker, use.started
-        for link in self._links():
-            yield from self._link_samples(link)
-        for app_id, count in self._evicted().items():
-            yield catalogue.CACHE_EVICTIONS, (app_id,), count
-        now = self._clock()
-        for app in self._webhooks():
-            yield from _webhook_samples(app, now)
+        for source in self._sources:
+            yield from source()
 
     def _app_samples(self) -> Iterator[Sample]:
         hub = self._node.hub
-        for app_id, traffic in hub.traffic.apps.items():
+        for app_id in dict.fromkeys([*hub.traffic.apps, *self._requests]):
             labels = (app_id,)
+            traffic = hub.traffic.apps.get(app_id, _NO_TRAFFIC)
             app_state = hub.app_states.get(app_id)
             if app_state is not None:
                 yield catalogue.CONNECTIONS, labels, len(app_state.connections)
@@ -164,35 +135,12 @@ class Collector(Collecting):
             yield catalogue.CLIENT_EVENTS, labels, traffic.client_events
             yield catalogue.DELIVERIES, labels, traffic.deliveries
             yield catalogue.SLOW_CONSUMERS, labels, traffic.slow_consumers_dropped
-            yield catalogue.HTTP_REQUESTS, labels, traffic.http_requests
-            yield catalogue.HTTP_BYTES_RECEIVED, labels, traffic.http_bytes_received
-            yield catalogue.HTTP_BYTES_SENT, labels, traffic.http_bytes_sent
-
-    def _link_samples(self, link: LinkReading) -> Iterator[Sample]:
-        peer = (link.peer,)
-        yield catalogue.LINK_UP, (link.peer, self._worker), float(link.up)
-        yield catalogue.RENEWAL_AGE, (link.peer, self._worker), link.renewal_age
-        yield catalogue.LINK_OPENED, peer, link.opened
-        yield catalogue.COMMANDS, peer, link.commands
-        yield catalogue.PUSHES, peer, link.pushes
-        yield catalogue.DROPPED, peer, link.dropped
-        yield catalogue.REDECLARED, peer, link.redeclared
-        yield catalogue.HELD_KEYS, peer, link.held_keys
-        yield catalogue.FOLLOWED_TOPICS, peer, link.followed_topics
-
-
-def _webhook_samples(app: WebhookReading, now: float) -> Iterator[Sample]:
-    labels = (app.app_id,)
-    yield catalogue.WEBHOOKS_WAITING, labels, app.waiting
-    age = 0.0 if app.oldest is None else max(0.0, now - app.oldest)
-    yield catalogue.WEBHOOKS_OLDEST, labels, age
-    yield catalogue.WEBHOOK_ATTEMPTS, labels, app.attempts
-    yield catalogue.WEBHOOK_FAILURES, labels, app.failures
-    yield catalogue.WEBHOOK_EVENTS, labels, app.delivered
-    yield catalogue.WEBHOOK_DEAD, labels, app.dead
-    yield catalogue.WEBHOOK_UNDONE, labels, app.undone
-    for reason, events in app.dropped.items():
-        yield catalogue.WEBHOOK_DROPPED, (*labels, reason), events
+            requests = self._requests.get(app_id)
+            yield catalogue.HTTP_REQUESTS, labels, 0 if requests is None else requests.requests
+            received = 0 if requests is None else requests.bytes_received
+            yield catalogue.HTTP_BYTES_RECEIVED, labels, received
+            sent = 0 if requests is None else requests.bytes_sent
+            yield catalogue.HTTP_BYTES_SENT, labels, sent
 
 
 def _first(questions: Iterable[Callable[[], str | None]]) -> str | None:

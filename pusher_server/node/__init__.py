@@ -2,7 +2,9 @@
 
 Every verb that a client or a backend can cause is here. Read:
 
-- `node`           builds the parts below, receives from the cluster, emits signals, admits connections
+- `parts`          what a node is built from, as one value
+- `observers`      who is told of signals
+- `node`           builds the parts below, receives from the cluster, admits connections
 - `publishing`     events of backends and of clients
 - `subscriptions`  subscribe, unsubscribe, presence
 - `users`          sign-in, watchlist, terminate

@@ -8,17 +8,17 @@ what the roster has. What a lost message or a dead node leaves wrong is put righ
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Channel
-from pusher_server.hub.hub import Hub
-from pusher_server.interfaces import Broker, CountMessage, Roster, channel_topic, channels_topic
+from pusher_server.interfaces import CountMessage, channel_topic, channels_topic
 from pusher_server.node.occupancy import Occupancy, total
+from pusher_server.node.parts import NodeParts
 from pusher_server.protocol import events
-from pusher_server.signals import Signal, SubscriptionCountChanged
+from pusher_server.signals import SubscriptionCountChanged
 
 #: Above this many subscribers a change is told at most every `INTERVAL` seconds, as Pusher does.
 CROWD = 100
@@ -28,23 +28,14 @@ INTERVAL = 5.0
 class SubscriptionCounts:
     """Tells small channels at once and crowds at intervals; `tick` tells what had to wait."""
 
-    def __init__(
-        self,
-        node_id: str,
-        hub: Hub,
-        broker: Broker,
-        roster: Roster,
-        occupancy: Occupancy,
-        emit: Callable[[Signal], None],
-        clock: Callable[[], float],
-    ) -> None:
-        self._node_id = node_id
-        self._hub = hub
-        self._broker = broker
-        self._roster = roster
+    def __init__(self, parts: NodeParts, occupancy: Occupancy) -> None:
+        self._node_id = parts.node_id
+        self._hub = parts.hub
+        self._broker = parts.broker
+        self._roster = parts.roster
         self._occupancy = occupancy
-        self._emit = emit
-        self._clock = clock
+        self._emit = parts.observers.emit
+        self._clock = parts.clock
         #: Crowded channels told lately, and when they may be told again.
         self._quiet_until: dict[Channel, float] = {}
         self._waiting: dict[Channel, AppState] = {}

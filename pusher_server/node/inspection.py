@@ -4,32 +4,27 @@ the roster. All raise ClusterUnavailable when the roster cannot be asked."""
 from collections.abc import AsyncIterator, Iterable, Mapping
 
 from pusher_server.app import App
-from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import (
-    Broker,
     CachedEvent,
-    Census,
-    Roster,
     channel_topic,
     channels_topic,
     members_topic,
 )
 from pusher_server.node.member_infos import MemberInfos
 from pusher_server.node.occupancy import is_number, total
+from pusher_server.node.parts import NodeParts
 from pusher_server.unreadable import UnreadableLog
 
 
 class Inspection:
     """What the HTTP API and the dashboard ask."""
 
-    def __init__(
-        self, node_id: str, hub: Hub, broker: Broker, roster: Roster, census: Census
-    ) -> None:
-        self._node_id = node_id
-        self._hub = hub
-        self._broker = broker
-        self._roster = roster
-        self._census = census
+    def __init__(self, parts: NodeParts) -> None:
+        self._node_id = parts.node_id
+        self._hub = parts.hub
+        self._broker = parts.broker
+        self._roster = parts.roster
+        self._census = parts.census
         self._unreadable = UnreadableLog()
         self._infos = MemberInfos(self._unreadable)
 

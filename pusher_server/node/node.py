@@ -1,23 +1,16 @@
 """One node: builds its parts, hears the cluster, emits signals."""
 
-import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 
 from pusher_server.app import App
 from pusher_server.hub.channel import Channel
 from pusher_server.hub.connection import Connection
-from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import (
     AppChangedMessage,
-    AppProvider,
-    Broker,
-    Census,
     ClusterListener,
     ClusterMessage,
     CountMessage,
     EventMessage,
-    RateLimiter,
-    Roster,
     Snapshot,
     TerminateMessage,
     Topic,
@@ -28,6 +21,7 @@ from pusher_server.node.counts import SubscriptionCounts
 from pusher_server.node.inspection import Inspection
 from pusher_server.node.member_infos import MemberInfos
 from pusher_server.node.occupancy import Occupancy
+from pusher_server.node.parts import NodeParts
 from pusher_server.node.publishing import Publishing
 from pusher_server.node.refusal_log import RefusalLog
 from pusher_server.node.subscriptions import Subscriptions
@@ -41,85 +35,44 @@ from pusher_server.signals import (
     ConnectionOpened,
     MemberAdded,
     MemberRemoved,
-    Observer,
-    Signal,
     SubscriptionRejected,
 )
 from pusher_server.unreadable import UnreadableLog
 
-logger = logging.getLogger("pusher_server.node")
-
 
 class Node(ClusterListener):
-    """What the edges drive. `event_ids` yields numbers unique in the cluster, `clock` seconds."""
+    """What the edges drive, and what broker and roster tell.
+
+    `on_app_changed` is called with the id of an app that another node has found changed in the database.
+    `flushers` are awaited before what observers were told counts as told for good.
+    """
 
     def __init__(
         self,
-        node_id: str,
+        parts: NodeParts,
         *,
-        hub: Hub,
-        broker: Broker,
-        roster: Roster,
-        census: Census,
-        apps: AppProvider,
-        limiter: RateLimiter,
-        clock: Callable[[], float],
-        event_ids: Iterator[int],
+        on_app_changed: Callable[[str], None] = lambda app_id: None,
+        flushers: Iterable[Callable[[], Awaitable[None]]] = (),
     ) -> None:
-        self.node_id = node_id
-        self.hub = hub
-        self.apps = apps
-        self.limiter = limiter
+        self.node_id = parts.node_id
+        self.hub = parts.hub
         #: No connections yet: the process waits for the cluster.
         self.starting = False
         #: No new connections: the process is about to end.
         self.draining = False
-        #: Why other nodes cannot be reached, in one line; None while all is well.
-        self.problem: Callable[[], str | None] = lambda: None
-        #: Another node says that this app has another value in the database.
-        self.app_changed_elsewhere: Callable[[str], None] = lambda app_id: None
-        #: Awaited before what observers were told counts as told for good.
-        self.flushers: list[Callable[[], Awaitable[None]]] = []
-        self._observers: list[Observer] = []
-        #: For kinds that somebody asked for: those, and all who hear everything.
-        self._observers_of: dict[type[Signal], list[Observer]] = {}
-        self._census = census
-        self._refusals = RefusalLog(clock)
-        self._infos = MemberInfos(UnreadableLog(clock))
-        self._occupancy = Occupancy(roster)
-        self._counts = SubscriptionCounts(
-            node_id, hub, broker, roster, self._occupancy, self.emit, clock
-        )
-        self.subscriptions = Subscriptions(
-            hub, broker, roster, self._occupancy, self._counts, self.emit, clock
-        )
-        self.publishing = Publishing(hub, broker, self.emit, event_ids)
-        self.users = Users(hub, broker, roster)
-        self.inspection = Inspection(node_id, hub, broker, roster, census)
-
-    def connections_here(self) -> dict[str, int]:
-        """Established connections of this node by app id."""
-        return {
-            app_id: len(app_state.connections)
-            for app_id, app_state in self.hub.app_states.items()
-            if app_state.connections
-        }
-
-    def observe(self, observer: Observer, *kinds: type[Signal]) -> None:
-        """Tell `observer` of every signal from now on, or of these kinds: others then cost nothing."""
-        for kind in kinds:
-            self._observers_of.setdefault(kind, [*self._observers]).append(observer)
-        if not kinds:
-            for each in (self._observers, *self._observers_of.values()):
-                each.append(observer)
-
-    def emit(self, signal: Signal) -> None:
-        """Tell the observers; one that fails hurts nobody else (docs/decisions.md#observers-of-signals)."""
-        for observer in self._observers_of.get(type(signal), self._observers):
-            try:
-                observer(signal)
-            except Exception:
-                logger.exception("an observer failed", extra={"signal": type(signal).__name__})
+        self._on_app_changed = on_app_changed
+        self._flushers = tuple(flushers)
+        #: See `Observers`.
+        self.observe, self.emit = parts.observers.observe, parts.observers.emit
+        self._census = parts.census
+        self._refusals = RefusalLog(parts.clock)
+        self._infos = MemberInfos(UnreadableLog(parts.clock))
+        self._occupancy = Occupancy(parts)
+        self._counts = SubscriptionCounts(parts, self._occupancy)
+        self.subscriptions = Subscriptions(parts, self._occupancy, self._counts)
+        self.publishing = Publishing(parts)
+        self.users = Users(parts)
+        self.inspection = Inspection(parts)
 
     def admit(self, app: App) -> None:
         """Whether one more connection may come. Raises ConnectionRejected."""
@@ -203,7 +156,7 @@ class Node(ClusterListener):
             case TerminateMessage():
                 self.users.terminate_here(message.app_id, message.user_id)
             case AppChangedMessage():
-                self.app_changed_elsewhere(message.app_id)
+                self._on_app_changed(message.app_id)
             case EventMessage() if app_state is not None:
                 self.hub.deliver(
                     app_state,
@@ -277,8 +230,8 @@ class Node(ClusterListener):
 
     async def kept(self) -> None:
         """What observers have to keep of what they heard, they have."""
-        for keep in self.flushers:
-            await keep()
+        for flush in self._flushers:
+            await flush()
 
     def _member_changed(self, transition: Transition) -> None:
         """Idempotent: what a snapshot has told already is not told again."""

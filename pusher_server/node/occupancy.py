@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Channel
-from pusher_server.interfaces import Roster, channels_topic
+from pusher_server.interfaces import channels_topic
+from pusher_server.node.parts import NodeParts
 
 #: Nobody has more subscribers than these can say.
 _DIGITS = 10
@@ -28,8 +29,8 @@ def is_number(value: bytes) -> bool:
 class Occupancy:
     """Declares the occupied channels of one node; user channels are nobody's business."""
 
-    def __init__(self, roster: Roster) -> None:
-        self._roster = roster
+    def __init__(self, parts: NodeParts) -> None:
+        self._roster = parts.roster
         #: Whose number has changed since it was told.
         self._changed: dict[Channel, AppState] = {}
 

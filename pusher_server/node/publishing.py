@@ -4,20 +4,18 @@ Publishing is synchronous and waits for nobody. Local subscribers are served fir
 other nodes are told (ARCHITECTURE.md#an-event-over-http).
 """
 
-from collections.abc import Callable, Iterator
-
 from msgspec import Struct
 
 from pusher_server.app import App
 from pusher_server.hub.connection import Connection
-from pusher_server.hub.hub import Hub
-from pusher_server.interfaces import Broker, EventMessage, Retention, channel_topic
+from pusher_server.interfaces import EventMessage, Retention, channel_topic
+from pusher_server.node.parts import NodeParts
 from pusher_server.protocol import events
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
 from pusher_server.protocol.errors import Code, InvalidChannelName, MessageRejected
 from pusher_server.protocol.messages import ClientEvent
 from pusher_server.protocol.text import exceeds
-from pusher_server.signals import ClientEventSent, EventPublished, Signal
+from pusher_server.signals import ClientEventSent, EventPublished
 
 
 class ApiEvent(Struct, frozen=True, kw_only=True):
@@ -30,15 +28,13 @@ class ApiEvent(Struct, frozen=True, kw_only=True):
 
 
 class Publishing:
-    """`event_ids` yields numbers that no other node yields."""
+    """The verbs of one node's publishers."""
 
-    def __init__(
-        self, hub: Hub, broker: Broker, emit: Callable[[Signal], None], event_ids: Iterator[int]
-    ) -> None:
-        self._hub = hub
-        self._broker = broker
-        self._emit = emit
-        self._event_ids = event_ids
+    def __init__(self, parts: NodeParts) -> None:
+        self._hub = parts.hub
+        self._broker = parts.broker
+        self._emit = parts.observers.emit
+        self._event_ids = parts.event_ids
 
     def publish(self, app: App, event: ApiEvent) -> None:
         """Send to each channel, but not to the socket the event came from. Never raises."""

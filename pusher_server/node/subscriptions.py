@@ -4,7 +4,6 @@ The order of the steps: ARCHITECTURE.md#subscribing-to-a-presence-channel.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
 
 from pusher_server.app import AppKey, Member
 from pusher_server.auth import channels as channel_auth
@@ -12,23 +11,22 @@ from pusher_server.auth.signatures import octets
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.connection import Connection
-from pusher_server.hub.hub import Hub, Left
+from pusher_server.hub.hub import Left
 from pusher_server.hub.members import member_value
 from pusher_server.interfaces import (
-    Broker,
-    Roster,
     RosterFull,
     channel_topic,
     members_topic,
 )
 from pusher_server.node.counts import SubscriptionCounts
 from pusher_server.node.occupancy import Occupancy
+from pusher_server.node.parts import NodeParts
 from pusher_server.protocol import events
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
 from pusher_server.protocol.errors import InvalidChannelName, MessageRejected, SubscriptionRefused
 from pusher_server.protocol.members import InvalidIdentity, decode_member
 from pusher_server.protocol.messages import Subscribe, Unsubscribe
-from pusher_server.signals import CacheMissed, Signal
+from pusher_server.signals import CacheMissed
 
 #: A channel that stays empty says so to webhooks once in this many seconds (docs/protocol/channels.md#cache).
 MISS_INTERVAL = 10.0
@@ -39,23 +37,14 @@ MISSES_KEPT = 10_000
 class Subscriptions:
     """The verbs of one node's subscriptions; the hub keeps them."""
 
-    def __init__(
-        self,
-        hub: Hub,
-        broker: Broker,
-        roster: Roster,
-        occupancy: Occupancy,
-        counts: SubscriptionCounts,
-        emit: Callable[[Signal], None],
-        clock: Callable[[], float],
-    ) -> None:
-        self._hub = hub
-        self._broker = broker
-        self._roster = roster
+    def __init__(self, parts: NodeParts, occupancy: Occupancy, counts: SubscriptionCounts) -> None:
+        self._hub = parts.hub
+        self._broker = parts.broker
+        self._roster = parts.roster
         self._occupancy = occupancy
         self._counts = counts
-        self._emit = emit
-        self._clock = clock
+        self._emit = parts.observers.emit
+        self._clock = parts.clock
         #: The oldest first. OrderedDict: a plain one that is emptied from the front takes quadratic time.
         self._missed: OrderedDict[tuple[str, str], float] = OrderedDict()
 

@@ -8,15 +8,13 @@ from pusher_server.auth import users as user_auth
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.hub.app_state import AppState
 from pusher_server.hub.connection import Connection
-from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import (
     CONTROL,
-    Broker,
-    Roster,
     TerminateMessage,
     channel_topic,
     users_topic,
 )
+from pusher_server.node.parts import NodeParts
 from pusher_server.protocol import events
 from pusher_server.protocol.channel_name import user_channel
 from pusher_server.protocol.errors import Code, ConnectionRejected, MessageRejected
@@ -27,10 +25,10 @@ from pusher_server.protocol.messages import SignIn
 class Users:
     """The verbs of one node's signed-in users; the app's space keeps them."""
 
-    def __init__(self, hub: Hub, broker: Broker, roster: Roster) -> None:
-        self._hub = hub
-        self._broker = broker
-        self._roster = roster
+    def __init__(self, parts: NodeParts) -> None:
+        self._hub = parts.hub
+        self._broker = parts.broker
+        self._roster = parts.roster
         #: Whose watchlist is being looked up, with what has changed since it was asked for.
         self._looking_up: dict[Connection, dict[str, bool]] = {}
         #: Who could not be told the first state of their watchlist yet.

@@ -97,10 +97,16 @@ class Supervisor:
     """`on_started` is called once, when the workers listen."""
 
     def __init__(
-        self, config: Config, count: int, *, config_path: Path | None, needs_bus: bool
+        self,
+        config: Config,
+        count: int,
+        *,
+        config_path: Path | None,
+        needs_bus: bool,
+        on_started: Callable[[StartReport], None],
     ) -> None:
         """Raises ConfigError when a certificate cannot be used."""
-        self.on_started: Callable[[StartReport], None] = lambda report: None
+        self._on_started = on_started
         self._config = config
         self._config_path = config_path
         self._count = count
@@ -283,7 +289,7 @@ class Supervisor:
             self._announced = True
             operations = "" if self._operations is None else self._operations.url
             report = structs.replace(self._report, workers=self._count, operations=operations)
-            self.on_started(report)
+            self._on_started(report)
 
     # Metrics and health
 

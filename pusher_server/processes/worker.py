@@ -71,9 +71,13 @@ class _Worker:
         self._end = end
         self._lease = spec.config.cluster.lease
         path = None if spec.config_path is None else Path(spec.config_path)
-        self._server = Server(spec.config, config_path=path, spec=spec)
-        self._server.on_begin = self._begin
-        self._server.on_started = self._started
+        self._server = Server(
+            spec.config,
+            config_path=path,
+            spec=spec,
+            on_begin=self._begin,
+            on_started=self._started,
+        )
 
     def run(self) -> None:
         """Until the end. Raises ConfigError."""

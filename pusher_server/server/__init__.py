@@ -6,11 +6,13 @@ Read first how a process is built:
 - `specs`             the start-up values of a process that a supervisor has started
 - `cluster`           chooses broker, roster and census
 - `webhooks`          connects webhooks to the node and the cluster
-- `operations`        the socket of the operations listener, and the numbers it shows
+- `samples`           metrics of the cluster and of webhooks, which may not know of metrics
+- `operations`        the socket of the operations listener
 - `lifecycle`         uvicorn's server with our signals, drain and sweep
 
 Then how bytes reach it. The protocol classes build on each other, `paced_protocol` first:
 
+- `uvicorn_config`    what uvicorn serves the clients with
 - `listening`         sockets to listen on, and the limit on open files
 - `accepting`         accepts clients at a bounded rate; TLS handshakes and their time-out
 - `tls`               certificates, replaced while serving

@@ -104,17 +104,16 @@ class SharedCluster(Cluster):
         clock: Clock,
         here: Here,
     ) -> None:
+        self.evicted = Evictions(clock)
         self._stores = self.stores = Shards(
             links,
             node_id,
             lease=settings.lease,
             undo_window=settings.undo_window,
             random=random.random,
+            on_evicted=self.evicted.add,
         )
         self._broker = self.broker = SharedBroker(self._stores, clock)
-        self.evicted = Evictions(clock)
-        for each in self._stores.memberships:
-            each.evicted = self.evicted.add
         self.roster = SharedRoster(self._stores)
         self.census = SharedCensus(self._stores, here)
         self.tallies = self._stores.primary

@@ -6,10 +6,8 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
 
 import uvicorn
 from msgspec import Struct, structs
@@ -18,12 +16,14 @@ from pusher_server.app import App
 from pusher_server.apps.database.runtime import DatabaseApps
 from pusher_server.apps.static import StaticApps
 from pusher_server.clients import heartbeat
-from pusher_server.config import Config, ServerSettings, load, published_secrets
+from pusher_server.config import Config, load, published_secrets
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
+from pusher_server.http_api.parts import ApiParts
+from pusher_server.http_api.traffic import ApiTraffic
 from pusher_server.hub.connection import Connection
 from pusher_server.hub.hub import Hub
-from pusher_server.interfaces import CONTROL, AppChangedMessage, RateLimiter, Tallies
+from pusher_server.interfaces import CONTROL, AppChangedMessage, AppProvider, RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.limits.shared import SharedRateLimiter
 from pusher_server.metrics.collector import Collector
@@ -32,21 +32,18 @@ from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.process_group import single
 from pusher_server.node.node import Node
+from pusher_server.node.observers import Observers
+from pusher_server.node.parts import NodeParts
 from pusher_server.server import cluster, webhooks
-from pusher_server.server.address_limits import AddressLimits, Entrance
 from pusher_server.server.file_reserve import FileReserve
-from pusher_server.server.http_protocol import HttpProtocol
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit, urls_of
-from pusher_server.server.operations import (
-    link_readings,
-    operations_listener,
-    webhook_readings,
-)
-from pusher_server.server.proxies import TrustedProxies
+from pusher_server.server.operations import operations_listener
 from pusher_server.server.request_guard import RequestGuard
+from pusher_server.server.samples import cluster_samples, webhook_samples
 from pusher_server.server.specs import WorkerSpec
 from pusher_server.server.tls import Certificate
+from pusher_server.server.uvicorn_config import uvicorn_config
 from pusher_server.websocket.edge import WebSocketEdge
 
 logger = logging.getLogger("pusher_server.server")
@@ -66,57 +63,59 @@ class StartReport(Struct, frozen=True):
 class Server:
     """One process: all there is, or the worker that has `spec`.
 
-    `on_started` is called once it accepts clients.
+    `on_begin` is called in the loop, before anything is waited for; `on_started` once it accepts clients.
     """
 
     def __init__(
-        self, config: Config, *, config_path: Path | None = None, spec: WorkerSpec | None = None
+        self,
+        config: Config,
+        *,
+        config_path: Path | None = None,
+        spec: WorkerSpec | None = None,
+        on_begin: Callable[[], None] = lambda: None,
+        on_started: Callable[[StartReport], None] = lambda report: None,
     ) -> None:
         """Raises ConfigError when a certificate cannot be used."""
-        self.on_started: Callable[[StartReport], None] = lambda report: None
-        #: Called in the loop, before anything is waited for.
-        self.on_begin: Callable[[], None] = lambda: None
+        self._on_begin = on_begin
+        self._on_started = on_started
         self._config = config
         self._config_path = config_path
         self._place = spec
-        self._apps = StaticApps(config.apps)
+        self._apps_of_file = StaticApps(config.apps)
         #: There when the apps come from a database; the file's are none then.
-        self._live = _apps_of_database(config)
+        self._apps_of_database = self._database(config)
+        self.apps: AppProvider = self._apps_of_file
+        if self._apps_of_database is not None:
+            self.apps = self._apps_of_database.provider
         self._closing: set[asyncio.Task[None]] = set()
         self._certificate = (
             Certificate(config.server.tls) if config.server.tls.certificate else None
         )
         node_id = _node_id(config, spec)
+        hub = Hub(_call_soon, clock=time.monotonic)
         self._cluster = cluster.choose(
             node_id,
             config.cluster,
             "" if spec is None else spec.bus,
             clock=time.monotonic,
             epoch=secrets.randbits(63),
-            here=lambda: self.node.connections_here(),
+            here=hub.connection_counts,
         )
-        self.node = Node(
-            node_id,
-            hub=Hub(_call_soon, clock=time.monotonic),
-            broker=self._cluster.broker,
-            roster=self._cluster.roster,
-            census=self._cluster.census,
-            apps=self._apps if self._live is None else self._live.provider,
-            limiter=_limiter(config, self._cluster.tallies),
-            clock=time.monotonic,
-            # A random start in 2**62: two nodes that count from there never meet.
-            event_ids=count(secrets.randbits(62)),
-        )
-        self._cluster.attach(self.node)
-        self.node.problem = self._problem
-        if self._live is not None:
-            self._live.provider.on_change = self._app_changed
-            self.node.app_changed_elsewhere = self._live.note
-        self._webhooks = webhooks.attach(
+        parts = _node_parts(node_id, hub, self._cluster)
+        self._webhooks = webhooks.observing(
             config,
-            self.node,
-            self._cluster.roster,
+            parts,
+            self.apps,
             owner=spec.bus if spec is not None else f"{os.getpid()}.{secrets.token_hex(8)}",
+        )
+        self.node = Node(parts, on_app_changed=self._told_of_change, flushers=[self._webhooks.kept])
+        self._cluster.attach(self.node)
+        self._api = ApiParts(
+            node=self.node,
+            apps=self.apps,
+            limiter=_limiter(config, self._cluster.tallies),
+            problem=self._problem,
+            traffic=ApiTraffic(),
         )
         self._guard = RequestGuard(config.http)
         self._edge, self._reserve = self._clients()
@@ -128,6 +127,7 @@ class Server:
         """Who may connect, and how many of them."""
         edge = WebSocketEdge(
             self.node,
+            self.apps,
             self._config.websocket,
             path_prefix=self._config.server.path_prefix,
             clock=time.monotonic,
@@ -144,17 +144,20 @@ class Server:
     def _gathering(self) -> Collector:
         """What metrics and health read; it hears of refusals if somebody will ask."""
         stats = self._webhooks.stats
+        worker = "1" if self._place is None else str(self._place.index)
         gathering = Collector(
             self.node,
-            worker="1" if self._place is None else str(self._place.index),
+            worker=worker,
             lag=self._lag,
-            links=lambda: link_readings(self._cluster.stores),
-            webhooks=lambda: webhook_readings(stats),
+            requests=self._api.traffic.apps,
+            sources=[
+                lambda: cluster_samples(self._cluster, worker, _loop_time),
+                lambda: webhook_samples(stats, time.time),
+            ],
             webhook_latency=stats.latency,
             max_connections=self._config.websocket.max_connections,
-            evicted=lambda: self._cluster.evicted.totals,
             clock=time.time,
-            not_ready=[lambda: None if self.node.apps.ready else self._problem()],
+            not_ready=[lambda: None if self.apps.ready else self._problem()],
             problems=[self._problem],
         )
         if self._config.operations.enabled:
@@ -185,7 +188,7 @@ class Server:
             tick=self._tick,
             reload=self.reload,
             starting=self.begin,
-            started=lambda: self.on_started(self._report(urls, file_limit)),
+            started=lambda: self._on_started(self._report(urls, file_limit)),
             stopped=self.end,
             start_timeout=config.cluster.start_timeout,
             supervised=self._place is not None,
@@ -204,14 +207,14 @@ class Server:
 
     def begin(self) -> None:
         """What runs beside the clients, before the first of them. In the running loop."""
-        self.on_begin()
+        self._on_begin()
         self._webhooks.start(expected=webhooks.are_expected(self._config))
 
     async def end(self) -> None:
         """After the last client."""
         await self._webhooks.stop()
-        if self._live is not None:
-            await self._live.close()
+        if self._apps_of_database is not None:
+            await self._apps_of_database.close()
 
     def drain(self) -> None:
         """Send the clients away, then end."""
@@ -232,15 +235,15 @@ class Server:
             return
         for section in _changed_sections(self._config, config):
             logger.warning("[%s] has changed; this needs a restart", section)
-        changed = self._apps.replace(config.apps)
+        changed = self._apps_of_file.replace(config.apps)
         closing = [
             each for app_id, app in changed.items() for each in self.node.change_app(app_id, app)
         ]
         logger.info(
             "reloaded: %d apps changed, %d connections to close", len(changed), len(closing)
         )
-        if self._live is not None:
-            self._live.use_defaults(config.defaults)
+        if self._apps_of_database is not None:
+            self._apps_of_database.use_defaults(config.defaults)
         self._config = structs.replace(self._config, apps=config.apps, defaults=config.defaults)
         if webhooks.are_expected(config):
             self._webhooks.expect()
@@ -248,13 +251,33 @@ class Server:
 
     def _problem(self) -> str | None:
         """What `/ready` says besides; None when nothing is wrong."""
-        told = [self._cluster.problem, self.node.apps.problem, self._webhooks.problem]
+        told = [self._cluster.problem, self.apps.problem, self._webhooks.problem]
         return "; ".join(each for each in told if each is not None) or None
 
-    def _app_changed(self, app_id: str, app: App | None) -> None:
-        """The database has another value of an app that is in use; other nodes need not wait for their poll."""
-        # Whoever looks because of this and finds the change says so as well; who finds none says nothing.
-        self._cluster.broker.publish(CONTROL, AppChangedMessage(app_id=app_id))
+    def _database(self, config: Config) -> DatabaseApps | None:
+        """Return the apps of the database; None when they stand in the file."""
+        if not config.database.url:
+            return None
+        return DatabaseApps(
+            config.database,
+            config.defaults,
+            time.monotonic,
+            published=() if config.server.is_local else published_secrets(),
+            on_change=self._app_changed,
+        )
+
+    def _told_of_change(self, app_id: str) -> None:
+        """Another node has found another value of this app in the database."""
+        if self._apps_of_database is not None:
+            self._apps_of_database.told(app_id)
+
+    def _app_changed(self, app_id: str, app: App | None, is_news: bool) -> None:
+        """The database has another value of an app that is in use.
+
+        Other nodes need not wait for their poll. A node that was told of the change tells nobody.
+        """
+        if is_news:
+            self._cluster.broker.publish(CONTROL, AppChangedMessage(app_id=app_id))
         closing = self.node.change_app(app_id, app)
         logger.info(
             "an app has changed in the database",
@@ -273,41 +296,21 @@ class Server:
     def _tick(self, now: float) -> None:
         self._lag.tick()
         self._cluster.sweep()
-        if self._live is not None:
-            self._live.tick()
+        if self._apps_of_database is not None:
+            self._apps_of_database.tick()
         self.node.tick()
         self._edge.heartbeat.tick(self._edge.clock())
         self._guard.tick(now)
 
     def _uvicorn(self) -> uvicorn.Config:
         config = self._config
-        api = create_api(self.node, config.http, time.time, config.server.path_prefix)
-        proxies = TrustedProxies(config.server.trusted_proxies)
-        protocol = partial(
-            HttpProtocol,
-            api=api,
+        return uvicorn_config(
+            config,
+            create_api(self._api, config.http, time.time, config.server.path_prefix),
             edge=self._edge,
             guard=self._guard,
             reserve=self._reserve,
-            proxies=proxies,
-            entrance=_entrance(config.server, proxies),
-        )
-        certificate = self._certificate
-        return uvicorn.Config(
-            api,
-            http=cast(Any, protocol),  # any callable will do: `Server.startup` only calls it
-            ws="none",
-            loop=config.server.loop,
-            lifespan="off",
-            log_config=None,
-            access_log=config.log.access,
-            proxy_headers=bool(config.server.trusted_proxies),
-            forwarded_allow_ips=list(config.server.trusted_proxies),
-            server_header=False,
-            backlog=config.server.backlog,
-            timeout_keep_alive=cast(int, config.http.keep_alive),  # only handed to call_later
-            timeout_graceful_shutdown=1,
-            ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
+            certificate=self._certificate,
         )
 
     def _report(self, urls: list[str], file_limit: int) -> StartReport:
@@ -322,24 +325,22 @@ def _call_soon(callback: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(callback)
 
 
-def _entrance(settings: ServerSettings, proxies: TrustedProxies) -> Entrance | None:
-    """None when nothing is counted by address."""
-    most, attempts = settings.connections_per_address, settings.connection_attempts_per_address
-    if not most and not attempts:
-        return None
-    return Entrance(AddressLimits(most, attempts, clock=time.monotonic), proxies)
-
-
-def _apps_of_database(config: Config) -> DatabaseApps | None:
-    """None when they stand in the file."""
-    if not config.database.url:
-        return None
-    return DatabaseApps(
-        config.database,
-        config.defaults,
-        time.monotonic,
-        published=() if config.server.is_local else published_secrets(),
+def _node_parts(node_id: str, hub: Hub, shared: cluster.Cluster) -> NodeParts:
+    return NodeParts(
+        node_id=node_id,
+        hub=hub,
+        broker=shared.broker,
+        roster=shared.roster,
+        census=shared.census,
+        observers=Observers(),
+        clock=time.monotonic,
+        # A random start in 2**62: two nodes that count from there never meet.
+        event_ids=count(secrets.randbits(62)),
     )
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _limiter(config: Config, tallies: Tallies | None) -> RateLimiter:

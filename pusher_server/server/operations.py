@@ -3,20 +3,15 @@
 Why it is apart from the clients' one: docs/decisions.md#operations-listener.
 """
 
-import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Iterator
 
-from pusher_server.cluster.sharding import Shards
 from pusher_server.config import OperationsSettings
 from pusher_server.errors import ConfigError
-from pusher_server.metrics.collector import LinkReading, WebhookReading
 from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.operations import Operations
 from pusher_server.metrics.process_group import ProcessGroup
-from pusher_server.webhooks.delivery.stats import DeliveryStats
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -42,44 +37,6 @@ def operations_listener(
         logger.warning("no metrics and health on the operations listener: %s", error)
         return None
     return Listener(Operations(settings, team, port=port), bound)
-
-
-def link_readings(stores: Shards | None) -> Iterator[LinkReading]:
-    """The state of each link of the cluster; nothing when this process is alone."""
-    for each in () if stores is None else stores.memberships:
-        stats = each.link.stats
-        yield LinkReading(
-            peer=each.link.peer,
-            up=each.problem is None,
-            opened=stats.opened,
-            renewal_age=max(0.0, asyncio.get_running_loop().time() - each.renewed_at),
-            commands=stats.commands,
-            pushes=stats.pushes,
-            dropped=stats.dropped,
-            redeclared=stats.redeclared,
-            held_keys=len(each.held_keys),
-            followed_topics=len(each.followed_topics),
-        )
-
-
-def webhook_readings(stats: DeliveryStats) -> Iterator[WebhookReading]:
-    """What became of each app's events, as far as this process knows."""
-    for app_id, app in stats.apps.items():
-        yield WebhookReading(
-            app_id=app_id,
-            waiting=app.waiting,
-            oldest=app.oldest,
-            attempts=app.attempts,
-            failures=app.failures,
-            delivered=app.delivered,
-            dead=app.dead,
-            dropped={
-                "memory": app.dropped_in_memory,
-                "crowded_out": app.crowded_out,
-                "unwanted": app.unwanted,
-            },
-            undone=app.undone,
-        )
 
 
 def _bound(settings: OperationsSettings) -> socket.socket:

@@ -4,8 +4,8 @@ import os
 
 from pusher_server.app import App
 from pusher_server.config import Config
-from pusher_server.interfaces import Roster
-from pusher_server.node.node import Node
+from pusher_server.interfaces import AppProvider
+from pusher_server.node.parts import NodeParts
 from pusher_server.webhooks.delivery.target_queue import Pace
 from pusher_server.webhooks.events import TOLD
 from pusher_server.webhooks.outbox.opening import opening
@@ -13,14 +13,14 @@ from pusher_server.webhooks.outbox.path import outbox_path
 from pusher_server.webhooks.runtime import DeliverySettings, Webhooks
 
 
-def attach(config: Config, node: Node, roster: Roster, owner: str) -> Webhooks:
-    """They hear what happens on the node, and the cluster waits until they have kept it. Nothing is opened.
+def observing(config: Config, parts: NodeParts, apps: AppProvider, owner: str) -> Webhooks:
+    """Return webhooks that observe the node of these parts. Nothing is opened.
 
     `owner` names this server on its machine, the same in all its processes.
     """
 
     def in_use(app_id: str) -> App | None:
-        app_state = node.hub.app_states.get(app_id)
+        app_state = parts.hub.app_states.get(app_id)
         return None if app_state is None else app_state.app
 
     webhooks = Webhooks(
@@ -44,12 +44,11 @@ def attach(config: Config, node: Node, roster: Roster, owner: str) -> Webhooks:
             undo_window=config.cluster.undo_window,
         ),
         current=in_use,
-        apps=node.apps,
-        roster=roster,
-        worker=node.node_id,
+        apps=apps,
+        roster=parts.roster,
+        worker=parts.node_id,
     )
-    node.observe(webhooks.observe, *TOLD)
-    node.flushers.append(webhooks.kept)
+    parts.observers.observe(webhooks.observe, *TOLD)
     return webhooks
 
 

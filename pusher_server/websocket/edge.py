@@ -11,6 +11,7 @@ from pusher_server.app import App
 from pusher_server.clients.heartbeat import Heartbeat
 from pusher_server.config import WebsocketSettings
 from pusher_server.hub.app_state import AppState
+from pusher_server.interfaces import AppProvider
 from pusher_server.line_pace import LinePace
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code, ConnectionRejected
@@ -38,6 +39,7 @@ class WebSocketEdge:
     def __init__(
         self,
         node: Node,
+        apps: AppProvider,
         settings: WebsocketSettings,
         *,
         path_prefix: str,
@@ -45,6 +47,7 @@ class WebSocketEdge:
         random_below: Callable[[int], int],
     ) -> None:
         self.node = node
+        self.apps = apps
         self.settings = settings
         self.clock = clock
         self._random_below = random_below
@@ -75,7 +78,7 @@ class WebSocketEdge:
 
     async def app_for(self, key: str) -> App:
         """Raises ConnectionRejected when there is no such app, ClusterUnavailable when nobody can tell."""
-        app = await self.node.apps.by_key(key)
+        app = await self.apps.by_key(key)
         if app is None:
             # The key is the client's text: as much of it as fits a close reason (RFC 6455 §5.5).
             raise ConnectionRejected(

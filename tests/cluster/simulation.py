@@ -13,14 +13,14 @@ from random import Random
 from typing import Any
 
 from pusher_server.app import App, AppKey
-from pusher_server.apps.static import StaticApps
 from pusher_server.cluster.broker import SharedBroker
 from pusher_server.cluster.census import SharedCensus
 from pusher_server.cluster.roster import SharedRoster
 from pusher_server.cluster.sharding import Shards
 from pusher_server.hub.hub import Hub
-from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.node.node import Node
+from pusher_server.node.observers import Observers
+from pusher_server.node.parts import NodeParts
 from pusher_server.protocol.errors import ConnectionRejected
 from pusher_server.protocol.messages import SignIn, Subscribe
 from pusher_server.signals import (
@@ -52,18 +52,20 @@ class SimulatedNode:
         self.stores = Shards(
             [self.link], name, lease=LEASE, undo_window=UNDO, random=store.random.random
         )
+        hub, observers = Hub(loop.call_soon), Observers()
+        observers.observe(tell)
         self.node = Node(
-            name,
-            hub=Hub(loop.call_soon),
-            broker=SharedBroker(self.stores, loop.time),
-            roster=SharedRoster(self.stores),
-            census=SharedCensus(self.stores, lambda: self.node.connections_here()),
-            apps=StaticApps([app]),
-            limiter=LocalRateLimiter(loop.time),
-            clock=loop.time,
-            event_ids=count(store.random.randrange(1 << 60)),
+            NodeParts(
+                node_id=name,
+                hub=hub,
+                broker=SharedBroker(self.stores, loop.time),
+                roster=SharedRoster(self.stores),
+                census=SharedCensus(self.stores, hub.connection_counts),
+                observers=observers,
+                clock=loop.time,
+                event_ids=count(store.random.randrange(1 << 60)),
+            )
         )
-        self.node.observe(tell)
         self.stores.attach(self.node)
         self.stores.start()
         self.is_alive = True

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,7 @@ class Watched:
 
     table: AppTable
     live: DatabaseApps
-    told: list[tuple[str, App | None]] = field(default_factory=list)
+    told: list[tuple[str, App | None]]
 
     async def add(self, app_id: str) -> None:
         """A new row; its key is `key-` and the id."""
@@ -61,6 +61,7 @@ class Watched:
 async def watching(table: AppTable, *, poll_interval: float) -> AsyncIterator[Watched]:
     """What a server does: tick several times a second."""
     settings = table.settings
+    told: list[tuple[str, App | None]] = []
     live = DatabaseApps(
         DatabaseSettings(
             url=settings.url,
@@ -70,9 +71,9 @@ async def watching(table: AppTable, *, poll_interval: float) -> AsyncIterator[Wa
         ),
         {},
         time.monotonic,
+        on_change=lambda app_id, app, is_news: told.append((app_id, app)),
     )
-    watched = Watched(table, live)
-    live.provider.on_change = lambda app_id, app: watched.told.append((app_id, app))
+    watched = Watched(table, live, told)
 
     async def tick() -> None:
         while True:

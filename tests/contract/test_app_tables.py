@@ -72,8 +72,7 @@ async def test_a_published_secret_is_refused_where_others_reach_us(
 ) -> None:
     """As one in a file ends the start."""
     await table.insert([row("1", "k") | {"secret": "app-secret"}])
-    async with table.store() as store:
-        store.published = published_secrets()
+    async with table.store(published=published_secrets()) as store:
         assert [each.app for each in await store.all()] == [None]
     assert "app '1', column 'secret': is the published example's" in caplog.text
 

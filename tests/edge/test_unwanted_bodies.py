@@ -249,42 +249,36 @@ async def test_a_body_at_the_pace_of_a_slow_link_is_waited_for(tmp_path: Path) -
 
 
 class SlowApps:
-    """Answers when it is let; as `apps.cached` while the database is asked."""
+    """In place of the server's own: answers when it is let, as `CachedApps` while the database is asked."""
 
-    def __init__(self, inside: Inside) -> None:
+    def __init__(self, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers = asyncio.Event()
         self.asked = 0
-        self._apps = inside.node.apps
-
-    @property
-    def problem(self) -> str | None:
-        """None."""
-        return None
-
-    @property
-    def ready(self) -> bool:
-        """Always."""
-        return True
+        apps = inside.server.apps
+        self._by_key, self._by_id = apps.by_key, apps.by_id
+        monkeypatch.setattr(apps, "by_key", self.by_key)
+        monkeypatch.setattr(apps, "by_id", self.by_id)
 
     async def by_key(self, key: str) -> App | None:
         """After the wait."""
         self.asked += 1
         await self.answers.wait()
-        return await self._apps.by_key(key)
+        return await self._by_key(key)
 
     async def by_id(self, app_id: str) -> App | None:
         """After the wait."""
         self.asked += 1
         await self.answers.wait()
-        return await self._apps.by_id(app_id)
+        return await self._by_id(app_id)
 
 
 @pytest.fixture
-async def slow(tmp_path: Path) -> AsyncIterator[tuple[Inside, SlowApps]]:
+async def slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Inside, SlowApps]]:
     """A server that has to wait for its apps."""
     async with serving(tmp_path) as inside:
-        apps = SlowApps(inside)
-        inside.node.apps = apps
+        apps = SlowApps(inside, monkeypatch)
         yield inside, apps
         apps.answers.set()
         await wire.until(lambda: not inside.uvicorn.server_state.tasks)
@@ -297,7 +291,6 @@ async def test_a_body_waits_in_the_network_while_the_app_is_looked_up(
 ) -> None:
     """Of a large one hardly more than one read is kept; then it is asked for, or refused."""
     inside, apps = slow
-    inside.node.apps = apps
     body = BODY + b" " * (size - len(BODY))
     target = signed.target("POST", EVENTS, body) if right else wrongly_signed(body)
     async with wire.opened(inside.address) as client:

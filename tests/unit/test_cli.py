@@ -53,10 +53,16 @@ class FakeServer:
     fails: ConfigError | None = None
     report = Report()
 
-    def __init__(self, config: Config, *, config_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        config_path: Path | None = None,
+        on_started: Callable[[Any], None],
+    ) -> None:
         self.config = config
         self.config_path = config_path
-        self.on_started: Callable[[Any], None] = lambda report: None
+        self.on_started = on_started
 
     def run(self) -> None:
         """Start, say so, and end at once."""

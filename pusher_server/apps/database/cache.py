@@ -33,6 +33,8 @@ PAUSE = 1.0
 
 #: ("key" or "id", its text)
 Name = tuple[str, str]
+#: App id, its value or None when it is gone, and whether other nodes may not know of the change yet.
+OnChange = Callable[[str, App | None, bool], None]
 
 
 class AppSource(Protocol):
@@ -53,15 +55,20 @@ class PendingLookup:
 
 
 class CachedApps(AppProvider):
-    """`on_change(app_id, app)` is told when a known app has another value, or None: it is gone.
+    """`on_change(app_id, app, is_news)` is called when a known app has another value, or None: it is gone.
 
     `unknown_seconds`: how long somebody who is not there is remembered. `clock` gives rising seconds.
     """
 
     def __init__(
-        self, source: AppSource, clock: Callable[[], float], *, unknown_seconds: float
+        self,
+        source: AppSource,
+        clock: Callable[[], float],
+        *,
+        unknown_seconds: float,
+        on_change: OnChange = lambda app_id, app, is_news: None,
     ) -> None:
-        self.on_change: Callable[[str, App | None], None] = lambda app_id, app: None
+        self._on_change = on_change
         self._source = source
         self._clock = clock
         self._unknown_seconds = unknown_seconds
@@ -112,17 +119,22 @@ class CachedApps(AppProvider):
         """Something was added: whoever was not there may be there now."""
         self._unknown.clear()
 
-    async def refresh(self, ids: Collection[str] | None = None) -> None:
-        """Read known apps again, all or these; tells `on_change`. Raises ClusterUnavailable."""
+    async def refresh(
+        self, ids: Collection[str] | None = None, *, told: Collection[str] = ()
+    ) -> None:
+        """Read known apps again, all or these; tells `on_change`. Raises ClusterUnavailable.
+
+        `told`: apps that another node has found changed, so that this is no news for the others.
+        """
         wanted = [each for each in (self._known if ids is None else ids) if each in self._known]
         for start in range(0, max(len(wanted), 1), REFRESH_BATCH):
             batch = wanted[start : start + REFRESH_BATCH]
             async with self._turn:
-                found = await self._find(keys=(), ids=batch)
+                found = await self._find(keys=(), ids=batch, told=told)
                 there = {each.id for each in found}
                 for app_id in batch:
                     if app_id not in there:
-                        self._forget(app_id)
+                        self._forget(app_id, is_news=app_id not in told)
 
     async def _ask(self, name: Name) -> None:
         """Return once it is known or known not to be there. Raises ClusterUnavailable."""
@@ -183,7 +195,9 @@ class CachedApps(AppProvider):
             del self._unknown[next(iter(self._unknown))]
         return ""
 
-    async def _find(self, *, keys: Collection[str], ids: Collection[str]) -> list[FoundApp]:
+    async def _find(
+        self, *, keys: Collection[str], ids: Collection[str], told: Collection[str] = ()
+    ) -> list[FoundApp]:
         """Ask the store and take what it says. Raises ClusterUnavailable."""
         try:
             found = await self._source.find(keys=keys, ids=ids)
@@ -199,10 +213,10 @@ class CachedApps(AppProvider):
         self._problem, self._answered_once, self._pause_until = None, True, 0.0
         for each in found:
             if each.app is not None:
-                self._take(each.id, each.app)
+                self._take(each.id, each.app, is_news=each.id not in told)
         return found
 
-    def _take(self, app_id: str, app: App) -> None:
+    def _take(self, app_id: str, app: App, *, is_news: bool) -> None:
         before = self._known.get(app_id)
         if before == app:
             return
@@ -212,14 +226,14 @@ class CachedApps(AppProvider):
         for pair in before.keys:
             if app.secret_of(pair.key) is None and self._owner.get(pair.key) == app_id:
                 del self._owner[pair.key]
-        self.on_change(app_id, app)
+        self._on_change(app_id, app, is_news)
 
-    def _forget(self, app_id: str) -> None:
+    def _forget(self, app_id: str, *, is_news: bool) -> None:
         gone = self._known.pop(app_id)
         for pair in gone.keys:
             if self._owner.get(pair.key) == app_id:
                 del self._owner[pair.key]
-        self.on_change(app_id, None)
+        self._on_change(app_id, None, is_news)
 
     def _note_owners(self, keys: Collection[str], found: list[FoundApp]) -> None:
         """Whose these keys are; `found` has every app that has one of them, in the order of ids."""

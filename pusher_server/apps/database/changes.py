@@ -31,6 +31,8 @@ LONGEST_PAUSE = 10.0
 #: Of our time, the part that reading may take; tables so large are read less often.
 BUSY = 0.1
 
+#: What a notification calls, with the app's id; "" when it could be any.
+OnNotified = Callable[[str], None]
 #: What a driver calls: connection, process, channel, payload.
 Listener = Callable[[Any, int, str, object], None]
 
@@ -38,23 +40,24 @@ Listener = Callable[[Any, int, str, object], None]
 class Announcer(Protocol):
     """Says by itself what has changed: `Notifications`."""
 
-    async def listen(self) -> bool:
-        """Whether notifications come from now on; called before everything is read."""
+    async def listen(self, on_notified: OnNotified) -> bool:
+        """Whether `on_notified` is called from now on; called before everything is read."""
 
     async def close(self) -> None:
         """No more of them."""
 
 
 class Notifications:
-    """PostgreSQL's LISTEN on a connection of its own. `on_notified` is given the id, "" for any."""
+    """PostgreSQL's LISTEN on a connection of its own."""
 
-    def __init__(self, store: SqlStore, on_notified: Callable[[str], None]) -> None:
+    def __init__(self, store: SqlStore) -> None:
         self._store = store
-        self._on_notified = on_notified
+        self._on_notified: OnNotified = lambda app_id: None
         self._connection: AsyncConnection | None = None
 
-    async def listen(self) -> bool:
+    async def listen(self, on_notified: OnNotified) -> bool:
         """Listen if the table has the trigger. Looks again each time, which tries the connection too."""
+        self._on_notified = on_notified
         had_one = self._connection is not None
         if await self._listen():
             return True
@@ -113,9 +116,14 @@ class ChangeWatcher:
     """
 
     def __init__(
-        self, apps: CachedApps, clock: Callable[[], float], *, poll_interval: float
+        self,
+        apps: CachedApps,
+        clock: Callable[[], float],
+        *,
+        poll_interval: float,
+        announcer: Announcer | None = None,
     ) -> None:
-        self.announcer: Announcer | None = None
+        self._announcer = announcer
         self._apps = apps
         self._clock = clock
         self._poll_interval = poll_interval
@@ -124,13 +132,14 @@ class ChangeWatcher:
         self._task: asyncio.Task[None] | None = None
         self._everything = True
         self._noted: set[str] = set()
+        self._told: set[str] = set()
 
     def tick(self) -> None:
         """Look if it is time."""
         if self._task is not None:
             return
         self._everything = self._everything or self._clock() >= self._look_at
-        if self._everything or self._noted:
+        if self._everything or self._noted or self._told:
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     def note(self, app_id: str) -> None:
@@ -141,28 +150,34 @@ class ChangeWatcher:
         else:
             self._everything = True
 
+    def told(self, app_id: str) -> None:
+        """Another node has found this app changed, and has told all of them."""
+        self._apps.forget_unknown()
+        self._told.add(app_id)
+
     async def close(self) -> None:
         """Look no more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if self.announcer is not None:
-            await self.announcer.close()
+        if self._announcer is not None:
+            await self._announcer.close()
 
     async def _look(self) -> None:
         noted, self._noted = self._noted, set()
+        told, self._told = self._told, set()
         whole, self._everything = self._everything, False
         started = self._clock()
         try:
             if whole:
                 # Listening comes first: what changes while all is read is then announced.
-                listening = self.announcer is not None and await self.announcer.listen()
-                await self._apps.refresh()
+                listening = self._announcer is not None and await self._announcer.listen(self.note)
+                await self._apps.refresh(told=told)
                 took = self._clock() - started
                 interval = PRECAUTION if listening else self._poll_interval
                 self._look_at = started + max(interval, took / BUSY)
             else:
-                await self._apps.refresh(noted)
+                await self._apps.refresh(noted | told, told=told)
             self._pause = self._poll_interval
         except ClusterUnavailable as error:  # said by `CachedApps`
             logger.debug("looking for changed apps failed: %s", error)

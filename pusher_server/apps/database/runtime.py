@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Mapping
 
-from pusher_server.apps.database.cache import CachedApps
+from pusher_server.apps.database.cache import CachedApps, OnChange
 from pusher_server.apps.database.url import open_store
 from pusher_server.config import DatabaseSettings
 from pusher_server.errors import ClusterUnavailable
@@ -26,7 +26,7 @@ async def check(settings: DatabaseSettings) -> None:
 
 
 class DatabaseApps:
-    """`provider` answers; whoever has to know of changes sets its `on_change`. `clock` gives rising seconds."""
+    """`provider` answers; `on_change` is called as `CachedApps` says. `clock` gives rising seconds."""
 
     def __init__(
         self,
@@ -35,30 +35,36 @@ class DatabaseApps:
         clock: Callable[[], float],
         *,
         published: Collection[str] = (),
+        on_change: OnChange,
     ) -> None:
         """Connects to nothing. Apps with `published` secrets are refused. Raises ConfigError."""
-        self._store = open_store(settings, defaults)
-        self._store.published = published
+        self._store = open_store(settings, defaults, published=published)
         # Only now: it needs what `open_store` has found to be installed.
         from pusher_server.apps.database.changes import ChangeWatcher, Notifications
 
-        self.provider = CachedApps(self._store, clock, unknown_seconds=settings.poll_interval)
-        self._watcher = ChangeWatcher(self.provider, clock, poll_interval=settings.poll_interval)
-        if self._store.engine.dialect.name == "postgresql":
-            self._watcher.announcer = Notifications(self._store, self._watcher.note)
+        self.provider = CachedApps(
+            self._store, clock, unknown_seconds=settings.poll_interval, on_change=on_change
+        )
+        announces = self._store.engine.dialect.name == "postgresql"
+        self._watcher = ChangeWatcher(
+            self.provider,
+            clock,
+            poll_interval=settings.poll_interval,
+            announcer=Notifications(self._store) if announces else None,
+        )
 
     def tick(self) -> None:
         """Called several times a second in the loop."""
         self._watcher.tick()
 
-    def note(self, app_id: str) -> None:
-        """Somebody says that this app has changed, "" when it could be any: read it now."""
-        self._watcher.note(app_id)
+    def told(self, app_id: str) -> None:
+        """Another node has found this app changed, and has told all of them: read it now."""
+        self._watcher.told(app_id)
 
     def use_defaults(self, defaults: Mapping[str, object]) -> None:
         """`[defaults]` was read again; the apps that inherit from it change. Reads all of them now."""
         self._store.defaults = defaults
-        self.note("")
+        self._watcher.note("")
 
     async def close(self) -> None:
         """The server ends."""

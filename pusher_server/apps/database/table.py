@@ -37,13 +37,21 @@ class Table(Struct, frozen=True):
 
 
 class SqlStore:
-    """One table. `defaults` is `[defaults]`, for columns that are NULL."""
+    """One table. `defaults` is `[defaults]`, for columns that are NULL.
 
-    def __init__(self, engine: AsyncEngine, layout: Layout, defaults: Mapping[str, object]) -> None:
+    `published` are secrets that anybody can read: rows that have them are refused.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        layout: Layout,
+        defaults: Mapping[str, object],
+        published: Collection[str] = (),
+    ) -> None:
         self.engine = engine
         self.layout = layout
-        #: Secrets that anybody can read: rows that have them are refused.
-        self.published: Collection[str] = ()
+        self._published = published
         self._defaults = defaults
         self._table: Table | None = None
         #: Id -> the row as last read, and what it gave: reading again costs a comparison.
@@ -238,7 +246,7 @@ class SqlStore:
         """Says what is wrong with the row; None when that is too much."""
         try:
             read = self.layout.read(row, self._defaults)
-            if any(pair.secret in self.published for pair in read.app.keys):
+            if any(pair.secret in self._published for pair in read.app.keys):
                 raise RowRefused(
                     read.app.id,
                     self.layout.columns["secret"].name,

@@ -4,7 +4,7 @@ SQLAlchemy is imported when it is needed: who has apps in the file needs neither
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +37,16 @@ _DRIVERS = {
 
 
 def open_store(
-    settings: DatabaseSettings, defaults: Mapping[str, object], *, must_exist: bool = True
+    settings: DatabaseSettings,
+    defaults: Mapping[str, object],
+    *,
+    must_exist: bool = True,
+    published: Collection[str] = (),
 ) -> "SqlStore":
     """The store that the settings name; it connects when it is first asked.
 
-    `must_exist`: an SQLite file that is not there is a mistake and not a new database. Raises ConfigError.
+    `must_exist`: an SQLite file that is not there is a mistake and not a new database. Rows with `published`
+    secrets are refused. Raises ConfigError.
     """
     table = layout(settings)
     try:
@@ -79,7 +84,7 @@ def open_store(
         event.listen(engine.sync_engine, "invalidate", _cut)
     elif url.drivername.startswith("sqlite"):
         event.listen(engine.sync_engine, "connect", _keep_bad_text)
-    return SqlStore(engine, table, defaults)
+    return SqlStore(engine, table, defaults, published)
 
 
 def _cut(connection: Any, _record: object, _error: object) -> None:

@@ -13,8 +13,10 @@ from starlette.types import ASGIApp
 from pusher_server.app import App, AppKey, AppLimits
 from pusher_server.config import HttpSettings
 from pusher_server.http_api import create_api
+from pusher_server.http_api.parts import ApiParts
+from pusher_server.http_api.traffic import ApiTraffic
 from pusher_server.node.node import Node
-from tests.unit.http_api.fake_node import FakeNode
+from tests.unit.http_api.fake_node import FakeApps, FakeLimiter, FakeNode
 
 NOW = 1_353_088_179.0
 KEY, SECRET = "278d425bdf160c739803", "7ad3773142a6692b25b8"
@@ -37,9 +39,23 @@ class Backend:
     def __init__(self, app: App = APP, *, path_prefix: str = "", **settings: Any) -> None:
         self.now = NOW
         self.app = app
-        self.node = FakeNode(app)
+        self.node = FakeNode()
+        self.apps = FakeApps(app)
+        self.limiter = FakeLimiter()
+        self.traffic = ApiTraffic()
+        #: Why other nodes cannot be reached.
+        self.problem: str | None = None
         self.api: ASGIApp = create_api(
-            cast("Node", self.node), HttpSettings(**settings), lambda: self.now, path_prefix
+            ApiParts(
+                node=cast("Node", self.node),
+                apps=self.apps,
+                limiter=self.limiter,
+                problem=lambda: self.problem,
+                traffic=self.traffic,
+            ),
+            HttpSettings(**settings),
+            lambda: self.now,
+            path_prefix,
         )
 
     async def send(self, method: str, url: str, **options: Any) -> httpx.Response:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterable
 
 from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import Action, AppProvider, CachedEvent, RateLimiter
 from pusher_server.node.publishing import ApiEvent
 from pusher_server.signals import Signal
@@ -106,19 +105,12 @@ class FakeLimiter(RateLimiter):
 class FakeNode:
     """What the API sees of a node."""
 
-    def __init__(self, *apps: App) -> None:
-        self.hub = Hub(lambda callback: None)
+    def __init__(self) -> None:
         self.signals: list[Signal] = []
         self.publishing = FakePublishing()
         self.inspection = FakeInspection()
         self.users = FakeUsers()
-        self.apps = FakeApps(*apps)
-        self.limiter = FakeLimiter()
         self.draining = False
-        self.trouble: str | None = None
 
     def emit(self, signal: Signal) -> None:
         self.signals.append(signal)
-
-    def problem(self) -> str | None:
-        return self.trouble

@@ -175,7 +175,7 @@ async def test_a_key_that_goes_while_the_body_comes() -> None:
     class Slow(Pipe):
         async def receive(self) -> dict[str, Any]:
             backend.now += 30
-            backend.node.apps.apps.clear()
+            backend.apps.apps.clear()
             return await super().receive()
 
     pipe = Slow(part(EVENT, more=False))
@@ -190,7 +190,7 @@ async def test_an_app_that_changes_while_the_body_comes() -> None:
     class Slow(Pipe):
         async def receive(self) -> dict[str, Any]:
             backend.now += 3_000
-            backend.node.apps.apps[:] = [app_with(limits={"event_channels": 1})]
+            backend.apps.apps[:] = [app_with(limits={"event_channels": 1})]
             return await super().receive()
 
     pipe = Slow(part(EVENT, more=False))

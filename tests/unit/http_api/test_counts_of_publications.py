@@ -69,19 +69,19 @@ async def test_who_asks_for_counts_is_published_once_and_answered(
     node, batch = asking.backend.node, asked[0] == BATCH
     assert asking.at_once() is None
     assert asking.backend.sent == []
-    assert node.limiter.consumed == []
+    assert asking.backend.limiter.consumed == []
     assert node.signals == []
-    assert node.hub.traffic.of(APP.id).http_requests == 0
-    assert node.hub.traffic.of(APP.id).http_bytes_received == 0
+    assert asking.backend.traffic.of(APP.id).requests == 0
+    assert asking.backend.traffic.of(APP.id).bytes_received == 0
 
     answer = await asking.answered()
     found = answer.json()
     assert answer.status_code == 200
     assert COUNTED in found["batch"] if batch else found == {"channels": {"a": COUNTED}}
     assert len(asking.backend.sent) == (len(found["batch"]) if batch else 1)
-    assert len(node.limiter.consumed) == 1
-    assert node.hub.traffic.of(APP.id).http_requests == 1
-    assert node.hub.traffic.of(APP.id).http_bytes_received == len(asking.raw)
+    assert len(asking.backend.limiter.consumed) == 1
+    assert asking.backend.traffic.of(APP.id).requests == 1
+    assert asking.backend.traffic.of(APP.id).bytes_received == len(asking.raw)
 
 
 @pytest.mark.parametrize("path", [ONE, BATCH])
@@ -92,13 +92,13 @@ def test_who_asks_for_nothing_is_answered_at_once(path: str, info: bytes) -> Non
     answer = asking.at_once()
     assert (answer.status, answer.body) == (200, b"{}")
     assert len(asking.backend.sent) == 1
-    assert asking.backend.node.hub.traffic.of(APP.id).http_requests == 1
+    assert asking.backend.traffic.of(APP.id).requests == 1
 
 
 def test_a_refusal_at_once_is_counted_once() -> None:
     asking = Asking(ONE, b"{", "", compressed=False)
     assert asking.at_once().status == 400
-    assert asking.backend.node.hub.traffic.of(APP.id).http_requests == 1
+    assert asking.backend.traffic.of(APP.id).requests == 1
 
 
 async def never() -> None:

@@ -215,7 +215,7 @@ async def test_cluster_away(path: str) -> None:
 async def test_reads_are_rated(path: str) -> None:
     """One each; 429 before anything is asked."""
     backend = occupied()
-    backend.node.limiter.wait = 0.5
+    backend.limiter.wait = 0.5
     response = await backend.get(path)
     assert (response.status_code, response.headers["retry-after"]) == (429, "1")
-    assert backend.node.limiter.consumed == [(Action.READ, 1)]
+    assert backend.limiter.consumed == [(Action.READ, 1)]

@@ -20,10 +20,10 @@ async def test_requests_and_bodies_are_counted_for_their_app() -> None:
     backend = Backend()
     answered = await backend.post("/events", EVENT)
     read = await backend.get("/channels")
-    traffic = backend.node.hub.traffic.of(APP.id)
-    assert traffic.http_requests == 2
-    assert traffic.http_bytes_received == len(answered.request.content)
-    assert traffic.http_bytes_sent == len(answered.content) + len(read.content)
+    traffic = backend.traffic.of(APP.id)
+    assert traffic.requests == 2
+    assert traffic.bytes_received == len(answered.request.content)
+    assert traffic.bytes_sent == len(answered.content) + len(read.content)
     assert refusals(backend) == []
 
 
@@ -49,7 +49,7 @@ async def test_an_unknown_key_is_nobodys(path: str) -> None:
     answer = await backend.send("GET", f"{path}?auth_key=nobody")
     assert answer.status_code == 401
     assert refusals(backend) == [("", "unknown_key")]
-    assert backend.node.hub.traffic.apps.keys() == set()
+    assert backend.traffic.apps.keys() == set()
 
 
 async def test_a_disabled_app() -> None:
@@ -60,7 +60,7 @@ async def test_a_disabled_app() -> None:
 
 async def test_what_exceeds_a_rate() -> None:
     backend = Backend()
-    backend.node.limiter.wait = 1.0
+    backend.limiter.wait = 1.0
     assert (await backend.get("/channels")).status_code == 429
     assert (await backend.post("/events", EVENT)).status_code == 429
     assert refusals(backend) == [("3", "rate_read"), ("3", "rate_publish")]

@@ -1,22 +1,32 @@
 """A world whose node is counted, and what a reading of it says."""
 
+from dataclasses import dataclass
+
 from pusher_server.histogram import DELIVERY_BOUNDS, Histogram
 from pusher_server.metrics.catalogue import Metric
-from pusher_server.metrics.collector import Collector, LinkReading, WebhookReading
+from pusher_server.metrics.collector import Collector, Sample
 from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.reading import Distribution, Reading, State
 from tests.unit.node.world import World
 
 
+@dataclass
+class Requests:
+    """What an API counts of one app."""
+
+    requests: int
+    bytes_received: int
+    bytes_sent: int
+
+
 class Counted:
-    """`links` and `webhooks` are what the cluster's and the apps' are said to be."""
+    """`requests` are what the API is said to have counted, `samples` what others have."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.links: list[LinkReading] = []
-        self.webhooks: list[WebhookReading] = []
-        self.evicted: dict[str, int] = {}
+        self.requests: dict[str, Requests] = {}
+        self.samples: list[Sample] = []
         self.webhook_latency = Histogram(DELIVERY_BOUNDS)
         self.not_ready: str | None = None
         self.problem: str | None = None
@@ -25,11 +35,10 @@ class Counted:
             world.node,
             worker="1",
             lag=self.lag,
-            links=lambda: self.links,
-            webhooks=lambda: self.webhooks,
+            requests=self.requests,
+            sources=[lambda: self.samples],
             webhook_latency=self.webhook_latency,
             max_connections=0,
-            evicted=lambda: self.evicted,
             clock=world.clock,
             not_ready=[lambda: self.not_ready],
             problems=[lambda: self.problem],

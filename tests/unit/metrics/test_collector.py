@@ -4,10 +4,9 @@ import msgspec
 import pytest
 
 from pusher_server.metrics import catalogue
-from pusher_server.metrics.collector import LinkReading, WebhookReading
 from pusher_server.metrics.reading import Reading
 from pusher_server.protocol.errors import SubscriptionRefused
-from tests.unit.metrics.house import Counted
+from tests.unit.metrics.house import Counted, Requests
 from tests.unit.node.world import World
 
 
@@ -66,68 +65,33 @@ async def test_refused_subscriptions_are_counted_by_reason(world: World, counted
     assert counted.value(catalogue.SUBSCRIPTIONS_REFUSED, "1", "limit") == 1
 
 
-def test_evictions_are_told_by_app(world: World, counted: Counted) -> None:
-    counted.evicted = {"1": 3, "2": 5}
+def test_requests_of_the_api_are_told_by_app(world: World, counted: Counted) -> None:
+    """Of an app that only the API has heard of, the rest is 0; the other way round too."""
+    counted.requests["far"] = Requests(requests=3, bytes_received=20, bytes_sent=30)
+    world.connect()
+    assert counted.value(catalogue.HTTP_REQUESTS, "far") == 3
+    assert counted.value(catalogue.HTTP_BYTES_RECEIVED, "far") == 20
+    assert counted.value(catalogue.HTTP_BYTES_SENT, "far") == 30
+    numbers = counted.gathering.read().numbers
+    for metric in (catalogue.HTTP_REQUESTS, catalogue.MESSAGES_SENT, catalogue.PUBLISHES):
+        assert {labels for labels, _ in numbers[metric.name]} == {("1",), ("far",)}
+    assert dict(numbers[catalogue.HTTP_REQUESTS.name])["1",] == 0
+    assert dict(numbers[catalogue.PUBLISHES.name])["far",] == 0
+
+
+def test_what_others_count_is_told_as_they_say(counted: Counted) -> None:
+    counted.samples = [
+        (catalogue.CACHE_EVICTIONS, ("1",), 3),
+        (catalogue.LINK_UP, ("redis", "1"), 1.0),
+        (catalogue.CACHE_EVICTIONS, ("2",), 5),
+    ]
     assert counted.value(catalogue.CACHE_EVICTIONS, "1") == 3
     assert counted.value(catalogue.CACHE_EVICTIONS, "2") == 5
-
-
-def test_links_are_told_with_their_names(world: World, counted: Counted) -> None:
-    counted.links = [
-        LinkReading(
-            peer="redis", up=True, opened=2, renewal_age=0.4, commands=7, pushes=5, dropped=3,
-            redeclared=11, held_keys=13, followed_topics=17,
-        )
-    ]  # fmt: skip
     assert counted.value(catalogue.LINK_UP, "redis", "1") == 1
-    assert counted.value(catalogue.RENEWAL_AGE, "redis", "1") == 0.4
-    assert counted.value(catalogue.REDECLARED, "redis") == 11
-    assert counted.value(catalogue.FOLLOWED_TOPICS, "redis") == 17
-    read = counted.gathering.read()  # as a worker tells its supervisor
-    assert msgspec.json.decode(msgspec.json.encode(read), type=Reading).numbers == read.numbers
-
-
-def test_webhooks_are_told_by_app(world: World, counted: Counted) -> None:
-    """The age of the oldest is that of the moment, so it grows while nobody delivers."""
-    counted.webhooks = [
-        WebhookReading(
-            app_id="1",
-            waiting=3,
-            oldest=world.clock() - 7,
-            attempts=11,
-            failures=5,
-            delivered=9,
-            dead=2,
-            dropped={"crowded_out": 1, "memory": 4},
-            undone=6,
-        ),
-        WebhookReading(
-            app_id="2",
-            waiting=0,
-            oldest=None,
-            attempts=1,
-            failures=0,
-            delivered=1,
-            dead=0,
-            dropped={},
-            undone=0,
-        ),
-    ]
-    assert counted.value(catalogue.WEBHOOKS_WAITING, "1") == 3
-    assert counted.value(catalogue.WEBHOOKS_OLDEST, "1") == 7
-    assert counted.value(catalogue.WEBHOOK_ATTEMPTS, "1") == 11
-    assert counted.value(catalogue.WEBHOOK_FAILURES, "1") == 5
-    assert counted.value(catalogue.WEBHOOK_EVENTS, "1") == 9
-    assert counted.value(catalogue.WEBHOOK_DEAD, "1") == 2
-    assert counted.value(catalogue.WEBHOOK_DROPPED, "1", "crowded_out") == 1
-    assert counted.value(catalogue.WEBHOOK_DROPPED, "1", "memory") == 4
-    assert counted.value(catalogue.WEBHOOK_UNDONE, "1") == 6
-    assert counted.value(catalogue.WEBHOOKS_OLDEST, "2") == 0
-    world.clock.advance(5)
-    assert counted.value(catalogue.WEBHOOKS_OLDEST, "1") == 12
     counted.webhook_latency.observe(0.03)
-    found = counted.gathering.read().histograms[catalogue.WEBHOOK_LATENCY.name]
-    assert found.counts[:2] == [0, 1]
+    read = counted.gathering.read()  # as a worker tells its supervisor
+    assert msgspec.json.decode(msgspec.json.encode(read), type=Reading) == read
+    assert read.histograms[catalogue.WEBHOOK_LATENCY.name].counts[:2] == [0, 1]
 
 
 def test_the_process_is_there_with_its_own_numbers(world: World, counted: Counted) -> None:

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import ClassVar
 
 import pytest
+from msgspec import structs
 
 from pusher_server.app import App
-from pusher_server.cluster.local import LocalCensus
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import Topic, channels_topic
 from pusher_server.node.inspection import Inspection
@@ -88,9 +88,7 @@ async def test_what_others_hold_is_added_to_what_is_here(world: World) -> None:
 
     await world.subscriber("a")
     roster = SharedRoster(world.clock)
-    inspection = Inspection(
-        "node", world.node.hub, world.broker, roster, LocalCensus(world.node.connections_here)
-    )
+    inspection = Inspection(structs.replace(world.parts, roster=roster))
     assert await channels(inspection, world.app) == {"a": 8, "b": 1}
     assert await inspection.subscription_counts(world.app, ["a", "c"]) == {"a": 8, "c": 0}
 

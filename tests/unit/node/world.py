@@ -18,6 +18,8 @@ from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import CachedEvent, Topic
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.node.node import Node
+from pusher_server.node.observers import Observers
+from pusher_server.node.parts import NodeParts
 from pusher_server.node.publishing import ApiEvent
 from pusher_server.protocol.channel_name import parse_channel_name, user_channel
 from pusher_server.protocol.messages import ClientEvent, SignIn, Subscribe, Unsubscribe
@@ -128,16 +130,23 @@ class World:
         self.broker = GatedBroker(self.clock)
         self.roster = GatedRoster(self.clock)
         self.signals: list[Signal] = []
-        self.node = Node(
-            "node",
-            hub=Hub(self.loop),
+        #: Apps that other nodes have found changed.
+        self.changed_elsewhere: list[str] = []
+        hub = Hub(self.loop)
+        self.parts = NodeParts(
+            node_id="node",
+            hub=hub,
             broker=self.broker,
             roster=self.roster,
-            census=LocalCensus(lambda: self.node.connections_here()),
-            apps=StaticApps([self.app]),
-            limiter=LocalRateLimiter(self.clock),
+            census=LocalCensus(hub.connection_counts),
+            observers=Observers(),
             clock=self.clock,
             event_ids=count(1),
+        )
+        self.apps = StaticApps([self.app])
+        self.limiter = LocalRateLimiter(self.clock)
+        self.node = Node(
+            self.parts, on_app_changed=lambda app_id: self.changed_elsewhere.append(app_id)
         )
         self.roster.attach(self.node)
         self.node.observe(self.signals.append)

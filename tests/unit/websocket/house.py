@@ -27,6 +27,7 @@ class House:
         self.app_state = self.world.node.hub.app_state(self.world.app)
         self.edge = WebSocketEdge(
             self.world.node,
+            self.world.apps,
             WebsocketSettings(**settings),
             path_prefix="/ws/",
             clock=self.world.clock,

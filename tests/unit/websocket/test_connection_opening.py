@@ -37,7 +37,7 @@ def house() -> House:
 def slow_store(house: House) -> GatedApps:
     apps = GatedApps(StaticApps([house.world.app]))
     apps.gate.close()
-    house.world.node.apps = apps
+    house.edge.apps = apps
     return apps
 
 

@@ -71,17 +71,29 @@ def source() -> FakeSource:
 
 
 @pytest.fixture
-def apps(source: FakeSource, clock: FakeClock) -> CachedApps:
-    """What is tested."""
-    return CachedApps(source, clock, unknown_seconds=UNKNOWN_SECONDS)
+def told() -> list[tuple[str, App | None]]:
+    """What was told of changes."""
+    return []
 
 
 @pytest.fixture
-def told(apps: CachedApps) -> list[tuple[str, App | None]]:
-    """What was told of changes."""
-    told: list[tuple[str, App | None]] = []
-    apps.on_change = lambda app_id, changed: told.append((app_id, changed))
-    return told
+def news() -> list[str]:
+    """Those of them that other nodes may not know of."""
+    return []
+
+
+@pytest.fixture
+def apps(
+    source: FakeSource, clock: FakeClock, told: list[tuple[str, App | None]], news: list[str]
+) -> CachedApps:
+    """What is tested."""
+
+    def on_change(app_id: str, changed: App | None, is_news: bool) -> None:
+        told.append((app_id, changed))
+        if is_news:
+            news.append(app_id)
+
+    return CachedApps(source, clock, unknown_seconds=UNKNOWN_SECONDS, on_change=on_change)
 
 
 async def test_a_cold_key_costs_one_question_and_a_known_one_none(
@@ -208,6 +220,25 @@ async def test_a_changed_app_is_told_once(
     await apps.refresh()
     assert told == [("1", app("1", "k1", enabled=False))]
     assert await apps.by_key("k1") == app("1", "k1", enabled=False)
+
+
+async def test_a_change_that_another_node_has_told_is_no_news(
+    apps: CachedApps, source: FakeSource, told: list[tuple[str, App | None]], news: list[str]
+) -> None:
+    """Whoever finds a change in the table says so; whoever was told of it does not say it again."""
+    await apps.by_key("k1")
+    await apps.by_key("k2")
+    source.apps["1"] = app("1", "k1", enabled=False)
+    await apps.refresh(["1", "2"], told=["1"])
+    assert (told, news) == ([("1", app("1", "k1", enabled=False))], [])
+    source.apps["1"] = app("1", "k1")
+    del source.apps["2"]
+    await apps.refresh(told=["2"])
+    assert told[1:] == [("1", app("1", "k1")), ("2", None)]
+    assert news == ["1"]
+    source.apps["1"] = app("1", "k1", "k1-new")
+    await apps.by_key("k1-new")
+    assert news == ["1", "1"]
 
 
 async def test_a_look_up_that_finds_a_newer_row_tells_it_too(

@@ -1,7 +1,7 @@
 """`pusher_server.apps.database.changes.ChangeWatcher`: when it looks, and how much of the time it takes."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import pytest
 
@@ -21,6 +21,7 @@ class FakeSource:
     def __init__(self, clock: FakeClock) -> None:
         self.asked: list[list[str]] = []
         self.takes = 0.0
+        self.enabled = True
         self.error: Exception | None = None
         self._clock = clock
 
@@ -32,7 +33,10 @@ class FakeSource:
         self._clock.advance(self.takes)
         if self.error is not None:
             raise self.error
-        apps = [App(id=each, keys=(AppKey(key=f"k{each}", secret="s"),)) for each in ("1", "2")]
+        apps = [
+            App(id=each, keys=(AppKey(key=f"k{each}", secret="s"),), enabled=self.enabled)
+            for each in ("1", "2")
+        ]
         return [FoundApp(each.id, each) for each in apps if each.id in ids]
 
 
@@ -43,8 +47,9 @@ class FakeAnnouncer:
         self.listening = True
         self.closed = False
 
-    async def listen(self) -> bool:
+    async def listen(self, on_notified: Callable[[str], None]) -> bool:
         """As it was set."""
+        self.notify = on_notified
         return self.listening
 
     async def close(self) -> None:
@@ -65,12 +70,41 @@ def source(clock: FakeClock) -> FakeSource:
 
 
 @pytest.fixture
-async def watcher(source: FakeSource, clock: FakeClock) -> ChangeWatcher:
-    """With both apps known."""
-    apps = CachedApps(source, clock, unknown_seconds=POLL)
+def news() -> list[tuple[str, bool]]:
+    """The changes, and whether other nodes may not know of them."""
+    return []
+
+
+@pytest.fixture
+async def apps(source: FakeSource, clock: FakeClock, news: list[tuple[str, bool]]) -> CachedApps:
+    """Both apps are known."""
+    apps = CachedApps(
+        source,
+        clock,
+        unknown_seconds=POLL,
+        on_change=lambda app_id, app, is_news: news.append((app_id, is_news)),
+    )
     await asyncio.gather(apps.by_id("1"), apps.by_id("2"))
     source.asked.clear()
+    return apps
+
+
+@pytest.fixture
+def watcher(apps: CachedApps, clock: FakeClock) -> ChangeWatcher:
+    """What cannot be told of changes."""
     return ChangeWatcher(apps, clock, poll_interval=POLL)
+
+
+@pytest.fixture
+def announcer() -> FakeAnnouncer:
+    """What the database says."""
+    return FakeAnnouncer()
+
+
+@pytest.fixture
+def notified(apps: CachedApps, clock: FakeClock, announcer: FakeAnnouncer) -> ChangeWatcher:
+    """What the database tells of changes."""
+    return ChangeWatcher(apps, clock, poll_interval=POLL, announcer=announcer)
 
 
 async def tick(watcher: ChangeWatcher) -> None:
@@ -94,35 +128,33 @@ async def test_it_reads_at_once_and_then_every_interval(
 
 
 async def test_where_changes_are_announced_it_reads_those(
-    watcher: ChangeWatcher, source: FakeSource, clock: FakeClock
+    notified: ChangeWatcher, announcer: FakeAnnouncer, source: FakeSource, clock: FakeClock
 ) -> None:
     """All of them only as a precaution, or when it could be any."""
-    watcher.announcer = FakeAnnouncer()
-    await tick(watcher)
+    await tick(notified)
     clock.advance(PRECAUTION - 1)
-    await tick(watcher)
+    await tick(notified)
     assert source.asked == [["1", "2"]]
-    watcher.note("2")
-    watcher.note("2")
-    watcher.note("unheard-of")
-    await tick(watcher)
+    announcer.notify("2")
+    announcer.notify("2")
+    announcer.notify("unheard-of")
+    await tick(notified)
     assert source.asked[1:] == [["2"]]
-    watcher.note("")
-    await tick(watcher)
+    announcer.notify("")
+    await tick(notified)
     assert source.asked[2:] == [["1", "2"]]
     clock.advance(PRECAUTION)
-    await tick(watcher)
+    await tick(notified)
     assert source.asked[3:] == [["1", "2"]]
 
 
 async def test_without_the_trigger_it_polls(
-    watcher: ChangeWatcher, source: FakeSource, clock: FakeClock
+    notified: ChangeWatcher, announcer: FakeAnnouncer, source: FakeSource, clock: FakeClock
 ) -> None:
-    announcer = watcher.announcer = FakeAnnouncer()
     announcer.listening = False
-    await tick(watcher)
+    await tick(notified)
     clock.advance(POLL)
-    await tick(watcher)
+    await tick(notified)
     assert len(source.asked) == 2
 
 
@@ -173,9 +205,33 @@ async def test_a_fault_of_ours_does_not_end_it(
     assert len(source.asked) == 2
 
 
-async def test_closing_ends_what_is_under_way(watcher: ChangeWatcher) -> None:
-    announcer = watcher.announcer = FakeAnnouncer()
-    watcher.tick()
-    await watcher.close()
+async def test_closing_ends_what_is_under_way(
+    notified: ChangeWatcher, announcer: FakeAnnouncer
+) -> None:
+    notified.tick()
+    await notified.close()
     assert announcer.closed
-    assert watcher._task is None or watcher._task.done()
+    assert notified._task is None or notified._task.done()
+
+
+async def test_what_another_node_has_told_is_read_and_is_no_news(
+    watcher: ChangeWatcher, source: FakeSource, news: list[tuple[str, bool]]
+) -> None:
+    """Also when everything is read at that moment, or the database says it as well."""
+    await tick(watcher)
+    source.enabled = False
+    watcher.told("2")
+    await tick(watcher)
+    assert source.asked[1:] == [["2"]]
+    assert news == [("2", False)]
+    watcher.note("1")
+    await tick(watcher)
+    assert news[1:] == [("1", True)]
+    source.enabled = True
+    watcher.note("")
+    watcher.note("2")
+    watcher.told("2")
+    await tick(watcher)
+    assert news[2:] == [("1", True), ("2", False)]
+    await tick(watcher)
+    assert len(source.asked) == 4, "what was told is read once"

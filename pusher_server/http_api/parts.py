@@ -1,0 +1,19 @@
+"""What the API is built from, in one value that its endpoints get."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from pusher_server.http_api.traffic import ApiTraffic
+from pusher_server.interfaces import AppProvider, RateLimiter
+from pusher_server.node.node import Node
+
+
+class ApiParts(Struct, frozen=True, kw_only=True):
+    """`problem` says in one line why other nodes or the apps cannot be reached; None while all is well."""
+
+    node: Node
+    apps: AppProvider
+    limiter: RateLimiter
+    problem: Callable[[], str | None] = lambda: None
+    traffic: ApiTraffic

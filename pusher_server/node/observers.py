@@ -1,0 +1,32 @@
+"""Who is told of signals on this node (docs/decisions.md#observers-of-signals)."""
+
+import logging
+
+from pusher_server.signals import Observer, Signal
+
+logger = logging.getLogger("pusher_server.node")
+
+
+class Observers:
+    """One node's observers, by the kinds of signals that they asked for."""
+
+    def __init__(self) -> None:
+        self._of_everything: list[Observer] = []
+        #: For each kind that somebody asked for: its observers, and those of everything.
+        self._of_kind: dict[type[Signal], list[Observer]] = {}
+
+    def observe(self, observer: Observer, *kinds: type[Signal]) -> None:
+        """Tell `observer` of every signal from now on, or of these kinds: others then cost nothing."""
+        for kind in kinds:
+            self._of_kind.setdefault(kind, [*self._of_everything]).append(observer)
+        if not kinds:
+            for each in (self._of_everything, *self._of_kind.values()):
+                each.append(observer)
+
+    def emit(self, signal: Signal) -> None:
+        """Tell the observers. One that fails hurts nobody else."""
+        for observer in self._of_kind.get(type(signal), self._of_everything):
+            try:
+                observer(signal)
+            except Exception:
+                logger.exception("an observer failed", extra={"signal": type(signal).__name__})
