@@ -7,43 +7,58 @@ task, such as `asyncio.timeout`, comes after its first real wait.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Protocol
 
 from msgspec import Struct
 
 from pusher_server.app import App
 
+
+class TopicKind(StrEnum):
+    """What a topic is about. The values are on the wire and in Redis: they never change."""
+
+    #: The events of one channel.
+    CHANNEL = "channel"
+    #: The members of one presence channel. Clients see the values of these topics.
+    MEMBERS = "members"
+    #: The occupied channels of an app.
+    CHANNELS = "channels"
+    #: The signed-in users of an app.
+    USERS = "users"
+    #: Messages to every node.
+    CONTROL = "control"
+
+
 #: Where a transition or a message belongs: (app id, kind, name). Never seen by clients.
-Topic = tuple[str, str, str]
+Topic = tuple[str, TopicKind, str]
+
+# A global name is found faster than a member of an enumeration: each publication makes a topic.
+_CHANNEL, _MEMBERS = TopicKind.CHANNEL, TopicKind.MEMBERS
 
 
 def channel_topic(app_id: str, channel: str) -> Topic:
     """The bus address of a channel's events."""
-    return (app_id, "channel", channel)
-
-
-#: The kind of the topics whose values clients see.
-MEMBERS = "members"
+    return (app_id, _CHANNEL, channel)
 
 
 def members_topic(app_id: str, channel: str) -> Topic:
     """The roster of a presence channel: key = user id, value = user info."""
-    return (app_id, MEMBERS, channel)
+    return (app_id, _MEMBERS, channel)
 
 
 def channels_topic(app_id: str) -> Topic:
     """The roster of an app's occupied channels: key = channel, value = a node's subscription count."""
-    return (app_id, "channels", "")
+    return (app_id, TopicKind.CHANNELS, "")
 
 
 def users_topic(app_id: str) -> Topic:
     """The roster of an app's signed-in users: key = user id."""
-    return (app_id, "users", "")
+    return (app_id, TopicKind.USERS, "")
 
 
 #: The bus address of messages to every node.
-CONTROL: Topic = ("", "control", "")
+CONTROL: Topic = ("", TopicKind.CONTROL, "")
 
 
 class EventMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="event"):

@@ -20,14 +20,14 @@ from pusher_server.cluster.commands import (
     Untrack,
 )
 from pusher_server.cluster.links import StoreLink
-from pusher_server.interfaces import MEMBERS, RosterFull
+from pusher_server.interfaces import RosterFull, TopicKind
 
 #: Address and key.
 TopicKey = tuple[str, str]
 #: Seconds after its undo window by which a leave has been given to us to announce, or was undone.
 LATE = 0.6
 #: Of these topics clients see the values, so that a change of one is told to those who follow.
-_TOLD = f"{MEMBERS}:"
+_VISIBLE = f"{TopicKind.MEMBERS}:"
 #: Seconds after which the store is asked again about what it was unsure of.
 ASK_AGAIN = 1.0
 
@@ -246,7 +246,7 @@ class HeldKeys:
         held.holder = self._holder
         again = held.announced_in not in ("", self._epoch)
         limit = 0 if held.is_let_in else held.limit
-        tell = place[0].startswith(_TOLD)
+        tell = place[0].startswith(_VISIBLE)
         answer = self._link.call(Track(self._holder, *place, held.value, limit, again, tell))
         answer.add_done_callback(partial(self._tracked, place, held, self._epoch))
         return answer

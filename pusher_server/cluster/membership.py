@@ -25,12 +25,20 @@ from pusher_server.cluster.wire import (
     decode_message,
     decode_transition,
     is_epoch,
+    is_known_kind,
     is_of_another_release,
     opening_of,
     topic_of,
 )
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.interfaces import ClusterListener, RosterFull, Tallies, Transition, Version
+from pusher_server.interfaces import (
+    ClusterListener,
+    RosterFull,
+    Tallies,
+    TopicKind,
+    Transition,
+    Version,
+)
 from pusher_server.unreadable import UnreadableLog
 
 logger = logging.getLogger("pusher_server.cluster")
@@ -40,7 +48,7 @@ Report = Callable[[], Mapping[str, int]]
 Heard = Callable[[Mapping[str, int], int], None]
 
 #: What belongs to rosters, by the kind of its topic; everything else is messages.
-ROSTER_KINDS = frozenset(("members", "channels", "users"))
+ROSTER_KINDS = frozenset((TopicKind.MEMBERS, TopicKind.CHANNELS, TopicKind.USERS))
 #: Seconds between two renewals at the most; also how late a leave may be settled.
 BEAT = 0.5
 #: Seconds before a failed command is tried again.
@@ -160,7 +168,11 @@ class StoreMembership(StoreListener, Tallies):
             logger.exception("a push could not be taken in", extra={"address": address})
 
     def _take_in(self, address: str, body: bytes) -> None:
-        topic = topic_of(address)
+        try:
+            topic = topic_of(address)
+        except ValueError:  # we subscribe to none of another release
+            self._unread(address, body)
+            return
         if topic[1] in ROSTER_KINDS:
             transition = decode_transition(body)
             if transition is not None:
@@ -344,7 +356,8 @@ class StoreMembership(StoreListener, Tallies):
                 )
                 continue
             self.held_keys.settled((due.address, due.key), held=due.held)
-            if self._listener is not None:
+            # Another release's kind of topic is none of ours to announce.
+            if self._listener is not None and is_known_kind(due.address):
                 self._listener.on_announced(
                     topic_of(due.address),
                     due.key,

@@ -18,10 +18,13 @@ from pusher_server.interfaces import (
     CountMessage,
     EventMessage,
     Topic,
+    TopicKind,
 )
 
 WIRE = 1
 
+
+_KINDS = frozenset(TopicKind)
 
 #: Longer names, where an app allows them, are written and read anew: clients choose them, the memory is ours.
 _REMEMBERED = 300
@@ -39,14 +42,19 @@ def _address(topic: Topic) -> str:
 
 
 def topic_of(address: str) -> Topic:
-    """The other way round. Raises ValueError when it is no address."""
+    """The other way round. Raises ValueError when it is no address, or of another release's kind."""
     return _topic(address) if len(address) <= 2 * _REMEMBERED else _topic.__wrapped__(address)
 
 
 @lru_cache(maxsize=16_384)
 def _topic(address: str) -> Topic:
     kind, app_id, name = address.split(":", 2)
-    return (unquote(app_id), kind, name)
+    return (unquote(app_id), TopicKind(kind), name)
+
+
+def is_known_kind(address: str) -> bool:
+    """Whether the topic of an address is of a kind that this release knows."""
+    return address.partition(":")[0] in _KINDS
 
 
 def app_of(address: str) -> str:

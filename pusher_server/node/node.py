@@ -14,6 +14,7 @@ from pusher_server.interfaces import (
     Snapshot,
     TerminateMessage,
     Topic,
+    TopicKind,
     Transition,
     Version,
 )
@@ -172,9 +173,9 @@ class Node(ClusterListener):
         """Clients see a change at once."""
         app_id, kind, _ = transition.topic
         app_state = self.hub.app_states.get(app_id)
-        if kind == "members":
+        if kind is TopicKind.MEMBERS:
             self._member_changed(transition)
-        elif kind == "users" and app_state is not None:
+        elif kind is TopicKind.USERS and app_state is not None:
             self.users.changed(app_state, transition.key, online=transition.held)
 
     def on_updated(self, topic: Topic, key: str, value: bytes, version: Version) -> None:
@@ -191,7 +192,7 @@ class Node(ClusterListener):
     def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> Collection[str]:
         """Clients are told the difference to what they know."""
         app_id, kind, name = topic
-        channel = self._channel_with_members(app_id, name) if kind == "members" else None
+        channel = self._channel_with_members(app_id, name) if kind is TopicKind.MEMBERS else None
         if channel is None or channel.members is None:
             return ()
         members, snapshot = channel.members, self._infos.readable(topic, snapshot)
@@ -215,16 +216,16 @@ class Node(ClusterListener):
         """Users came and went without our hearing of it."""
         app_id, kind, _ = topic
         app_state = self.hub.app_states.get(app_id)
-        if kind == "users" and app_state is not None:
+        if kind is TopicKind.USERS and app_state is not None:
             self.users.missed(app_state, doubtful=doubtful)
 
     def on_announced(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
         """Observers hear of a join or a leave once it will not be undone."""
         app_id, kind, name = topic
-        if kind == "members":
+        if kind is TopicKind.MEMBERS:
             member_changed = MemberAdded if held else MemberRemoved
             self.emit(member_changed(app_id=app_id, id=announcement, channel=name, user_id=key))
-        elif kind == "channels":
+        elif kind is TopicKind.CHANNELS:
             channel_changed = ChannelOccupied if held else ChannelVacated
             self.emit(channel_changed(app_id=app_id, id=announcement, channel=key))
 

@@ -17,7 +17,7 @@ from pusher_server.cluster.census import SharedCensus
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.roster import SharedRoster
 from pusher_server.cluster.sharding import Shards
-from pusher_server.interfaces import Topic, Transition
+from pusher_server.interfaces import Topic, Transition, members_topic
 from tests.contract.conditions import eventually
 from tests.contract.stores import Bench, RedisBench, past_its_beginning, running_redis
 from tests.contract.unix_bench import UnixBench, unix
@@ -30,7 +30,7 @@ UNDO_WINDOW = 3.0
 BEAT = 0.02
 #: Redis takes its time by the microsecond: what happened "at once" is a few of them apart.
 GRAIN = 0.001
-_NOWHERE: Topic = ("", "members", "nowhere")
+_NOWHERE = members_topic("", "nowhere")
 
 
 class Store(Bench, Protocol):

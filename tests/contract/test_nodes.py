@@ -16,14 +16,16 @@ from pusher_server.interfaces import (
     TerminateMessage,
     Topic,
     channel_topic,
+    members_topic,
+    users_topic,
 )
 from tests.contract.conditions import eventually
 from tests.contract.nodes import LEASE, PARAMETERS, UNDO_WINDOW, Nodes, Peer
 from tests.fakes import FakeListener, followed_list
 
 CHANNEL = channel_topic("1", "a")
-MEMBERS: Topic = ("1", "members", "presence-x")
-USERS: Topic = ("1", "users", "")
+MEMBERS = members_topic("1", "presence-x")
+USERS = users_topic("1")
 
 
 @pytest.fixture(params=PARAMETERS)

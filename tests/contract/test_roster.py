@@ -12,13 +12,21 @@ from itertools import pairwise
 import pytest
 
 from pusher_server.cluster.local import LocalRoster
-from pusher_server.interfaces import Roster, RosterFull, Snapshot, Topic, Transition
+from pusher_server.interfaces import (
+    Roster,
+    RosterFull,
+    Snapshot,
+    Topic,
+    Transition,
+    channels_topic,
+    members_topic,
+)
 from tests.contract.conditions import eventually
 from tests.contract.nodes import SHARED, UNDO_WINDOW, Made
 from tests.fakes import FakeClock, FakeListener, followed_list
 
-TOPIC: Topic = ("1", "members", "presence-x")
-OTHER: Topic = ("1", "members", "presence-y")
+TOPIC = members_topic("1", "presence-x")
+OTHER = members_topic("1", "presence-y")
 
 
 class Bench:
@@ -155,7 +163,7 @@ async def test_another_value_of_a_member_is_a_version_of_its_own(bench: Bench) -
 
 async def test_other_values_than_members_are_nobody_s_news(bench: Bench) -> None:
     """A channel's number of subscribers changes with each of them."""
-    counts: Topic = ("1", "channels", "")
+    counts = channels_topic("1")
     await bench.roster.follow_list(counts)
     await bench.roster.track(counts, "a", b"1")
     first = (await bench.snapshot(counts)).version
@@ -448,7 +456,7 @@ async def test_ones_own_transitions_come_followed_or_forgotten(bench: Bench) -> 
 
 
 async def test_apps_do_not_meet(bench: Bench) -> None:
-    elsewhere: Topic = ("2", *TOPIC[1:])
+    elsewhere = members_topic("2", TOPIC[2])
     await bench.roster.track(TOPIC, "a", b"1")
     await bench.roster.track(elsewhere, "a", b"2")
     bench.roster.untrack(elsewhere, "a")

@@ -29,8 +29,9 @@ from pusher_server.cluster.unix.framing import (
 )
 from pusher_server.cluster.unix.link import UnixLink, _Stream
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.interfaces import EventMessage
+from pusher_server.interfaces import EventMessage, members_topic
 from pusher_server.unreadable import INTERVAL, UnreadableLog
+from tests.fakes import FakeListener
 
 EVENT = wire.encode_message("one.1", EventMessage(payload=b'{"a":"\xc3\xbc"}', event_id=7))
 TRANSITION = wire.encode_transition(
@@ -141,6 +142,21 @@ def membership() -> StoreMembership:
 def test_a_push_never_raises(membership: StoreMembership, body: bytes, kind: str) -> None:
     """`on_push` would log a traceback."""
     membership._take_in(f"{kind}:1:x", body)
+
+
+def test_what_a_later_release_announces_is_passed_over(
+    membership: StoreMembership, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its kinds of topics are none of ours; what stands beside them in the batch is announced."""
+    listener = FakeListener()
+    membership.attach(listener)
+    due = [
+        ask.Announcement("threads:1:x", "a", held=True, version="a.1"),
+        ask.Announcement("members:1:presence-x", "b", held=True, version="a.2"),
+    ]
+    membership._settle(ask.Renewed("a", membership._settled + 1, due, 1, {}, {}, more=False))
+    assert listener.joined == [(members_topic("1", "presence-x"), "b")]
+    assert caplog.records == []
 
 
 def test_it_is_told_once_a_minute(

@@ -8,13 +8,13 @@ from pusher_server.interfaces import (
     EventMessage,
     Retention,
     RosterFull,
-    Topic,
     Version,
     channel_topic,
+    members_topic,
 )
 from tests.fakes import FakeClock, FakeListener
 
-TOPIC: Topic = ("1", "members", "presence-x")
+TOPIC = members_topic("1", "presence-x")
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_topic_that_is_empty_takes_no_memory_and_keeps_counting(
     roster: LocalRoster, listener: FakeListener
 ) -> None:
     for i in range(100):
-        topic = ("1", "members", f"presence-{i}")
+        topic = members_topic("1", f"presence-{i}")
         roster.declare(topic, "a", b"")
         roster.untrack(topic, "a")
     assert not roster._topics

@@ -14,8 +14,12 @@ from pusher_server.interfaces import (
     CountMessage,
     EventMessage,
     TerminateMessage,
+    Topic,
+    TopicKind,
     channel_topic,
+    channels_topic,
     members_topic,
+    users_topic,
 )
 from pusher_server.protocol.events import channel_event
 
@@ -31,8 +35,42 @@ TRANSITION = wire.Transitioned(wire.WIRE, "a", 3, "k", "v", True, False, False, 
         CONTROL,
     ],
 )
-def test_an_address_leads_back_to_its_topic(topic: tuple[str, str, str]) -> None:
+def test_an_address_leads_back_to_its_topic(topic: Topic) -> None:
     assert wire.topic_of(wire.address_of(topic)) == topic
+    assert wire.topic_of(wire.address_of(topic))[1] is topic[1]
+
+
+def test_addresses_are_what_other_releases_write() -> None:
+    """Nodes of before and after run side by side, and Redis keeps what it has."""
+    topics = [
+        channel_topic("7", "a:b"),
+        members_topic("7", "presence-x"),
+        channels_topic("a:b"),
+        users_topic("7"),
+        CONTROL,
+    ]
+    assert [wire.address_of(topic) for topic in topics] == [
+        "channel:7:a:b",
+        "members:7:presence-x",
+        "channels:a%3Ab:",
+        "users:7:",
+        "control::",
+    ]
+    assert {topic[1] for topic in topics} == set(TopicKind)
+    assert all(type(wire.address_of(topic)) is str for topic in topics)
+
+
+@pytest.mark.parametrize(
+    "address", ["", "channel", "channel:7", "threads:7:x", ":7:x", "Channel:7:x"]
+)
+def test_what_is_no_address_of_this_release_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="not enough values|not a valid TopicKind"):
+        wire.topic_of(address)
+
+
+def test_kinds_of_other_releases_are_known_as_such() -> None:
+    assert all(wire.is_known_kind(f"{kind}:7:x") for kind in TopicKind)
+    assert not wire.is_known_kind("threads:7:x")
 
 
 def test_long_names_are_not_remembered() -> None:
@@ -49,7 +87,7 @@ def test_long_names_are_not_remembered() -> None:
 
 
 def test_addresses_do_not_meet() -> None:
-    topics = [("a", "channel", "b:c"), ("a:b", "channel", "c"), ("a%3Ab", "channel", "c")]
+    topics = [channel_topic(*each) for each in (("a", "b:c"), ("a:b", "c"), ("a%3Ab", "c"))]
     assert len({wire.address_of(topic) for topic in topics}) == 3
 
 
@@ -121,10 +159,8 @@ def test_a_cached_event_has_its_data_once() -> None:
     assert len(wire.encode_cached(event)) < 10_100
 
 
-@pytest.mark.parametrize(
-    "topic", [("7", "channel", "a:b"), ("a:b/ü%", "members", ""), ("", "control", "")]
-)
-def test_the_app_of_an_address(topic: tuple[str, str, str]) -> None:
+@pytest.mark.parametrize("topic", [channel_topic("7", "a:b"), members_topic("a:b/ü%", ""), CONTROL])
+def test_the_app_of_an_address(topic: Topic) -> None:
     assert wire.app_of(wire.address_of(topic)) == topic[0]
     assert wire.app_of("none") == ""
 
