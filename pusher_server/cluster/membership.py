@@ -15,8 +15,9 @@ from itertools import islice
 from typing import TypeVar
 
 from pusher_server.cluster.backoff import Backoff
-from pusher_server.cluster.commands import Enter, Fenced, Renew, Renewed, Retire, id_of, node_of
+from pusher_server.cluster.commands import Enter, Fenced, Renew, Renewed, Retire, id_of
 from pusher_server.cluster.followed_topics import FollowedTopics
+from pusher_server.cluster.gone_nodes import GoneNodes
 from pusher_server.cluster.held_keys import HeldKeys, OwnTransition
 from pusher_server.cluster.link_subscriptions import LinkSubscriptions
 from pusher_server.cluster.links import StoreLink, StoreListener
@@ -92,8 +93,7 @@ class StoreMembership(StoreListener, Tallies):
         self._lease = lease
         self._backoff = Backoff(random, lease)
         self._number = 0
-        #: Holders whose lease had ended, and how many of their keys were released so far.
-        self._swept: dict[str, int] = {}
+        self._gone_nodes = GoneNodes(node)
         #: Names under which something may still be held.
         self._names: list[str] = []
         #: The name under which this node holds keys, and the store's memory; "" before the first lease.
@@ -325,18 +325,7 @@ class StoreMembership(StoreListener, Tallies):
 
     def _renewed(self, renewed: Renewed) -> None:
         self.renewed_at = asyncio.get_running_loop().time()
-        for holder, count in renewed.swept.items():
-            self._swept[holder] = self._swept.get(holder, 0) + count
-        if not renewed.more:
-            for holder, count in self._swept.items():
-                if node_of(holder) != self.node:
-                    logger.warning(
-                        "node %s is gone: %d of its keys released",
-                        id_of(holder),
-                        count,
-                        extra={"node": self.node},
-                    )
-            self._swept.clear()
+        self._gone_nodes.released(renewed.swept, more=renewed.more)
         if renewed.batch > self._settled:
             self._settle(renewed)
         if renewed.evicted:

@@ -144,7 +144,7 @@ def test_a_push_never_raises(membership: StoreMembership, body: bytes, kind: str
     membership._take_in(f"{kind}:1:x", body)
 
 
-def test_what_a_later_release_announces_is_passed_over(
+async def test_what_a_later_release_announces_is_passed_over(
     membership: StoreMembership, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its kinds of topics are none of ours; what stands beside them in the batch is announced."""

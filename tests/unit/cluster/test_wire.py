@@ -64,7 +64,7 @@ def test_addresses_are_what_other_releases_write() -> None:
     "address", ["", "channel", "channel:7", "threads:7:x", ":7:x", "Channel:7:x"]
 )
 def test_what_is_no_address_of_this_release_is_refused(address: str) -> None:
-    with pytest.raises(ValueError, match="not enough values|not a valid TopicKind"):
+    with pytest.raises(ValueError, match=r"not enough values|not a valid TopicKind"):
         wire.topic_of(address)
 
 
