@@ -1,7 +1,11 @@
-"""What a client needs whatever its transport: its messages, their order, its answers, its time.
+"""What a client needs whatever its transport: its admission, its messages, its answers, its time.
 
 A transport, such as `websocket`, builds its connection from these. Read:
 
+- `request`      the HTTP request with which a client comes
+- `admission`    decides who may connect: app, version, TLS, origin, capacity
+- `tls_only`     refuses clients without TLS at a bounded rate, and logs the reason
+- `registry`     the clients of all transports, and how many may stay
 - `dispatch`     calls the node's verb for a message
 - `mailbox`      keeps the order per channel when a message must wait
 - `answers`      turns errors into answers, here only
@@ -9,5 +13,5 @@ A transport, such as `websocket`, builds its connection from these. Read:
 - `slow_reader`  what is kept for slow readers, and whether they still acknowledge anything
 - `drain`        the pace at which clients are sent away
 
-May import: `errors`, `hub`, `node`, `protocol`, `signals`.
+May import: `app`, `errors`, `hub`, `interfaces`, `line_pace`, `node`, `protocol`, `signals`.
 """

@@ -16,6 +16,8 @@ from pusher_server.app import App
 from pusher_server.apps.database.runtime import DatabaseApps
 from pusher_server.apps.static import StaticApps
 from pusher_server.clients import heartbeat
+from pusher_server.clients.admission import Admission
+from pusher_server.clients.registry import ClientRegistry
 from pusher_server.config import Config, load, published_secrets
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
@@ -118,28 +120,30 @@ class Server:
             traffic=ApiTraffic(),
         )
         self._guard = RequestGuard(config.http)
-        self._edge, self._reserve = self._clients()
+        self._clients = ClientRegistry(config.websocket.max_connections, time.monotonic)
+        self._edge = self._websocket()
+        self._reserve = self._file_reserve()
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
         self.gathering = self._gathering()
         self._operations: Listener | None = None
 
-    def _clients(self) -> tuple[WebSocketEdge, FileReserve]:
-        """Who may connect, and how many of them."""
-        edge = WebSocketEdge(
+    def _websocket(self) -> WebSocketEdge:
+        config = self._config
+        return WebSocketEdge(
             self.node,
-            self.apps,
-            self._config.websocket,
-            path_prefix=self._config.server.path_prefix,
-            clock=time.monotonic,
-            random_below=secrets.randbelow,
+            self._clients,
+            Admission(self.node, self.apps, self._clients, secrets.randbelow),
+            config.websocket,
+            path_prefix=config.server.path_prefix,
         )
-        reserve = FileReserve(
+
+    def _file_reserve(self) -> FileReserve:
+        return FileReserve(
             idle=self._guard.idle,
-            refused=edge.leaving,
+            refused=self._clients.leaving,
             clock=time.monotonic,
-            resized=edge.allow,
+            resized=self._clients.allow,
         )
-        return edge, reserve
 
     def _gathering(self) -> Collector:
         """What metrics and health read; it hears of refusals if somebody will ask."""
@@ -182,7 +186,7 @@ class Server:
         self._uvicorn_server = DrainingServer(
             settings,
             node=self.node,
-            edge=self._edge,
+            clients=self._clients,
             grace=config.server.shutdown_grace,
             cluster=self._cluster,
             tick=self._tick,
@@ -299,7 +303,7 @@ class Server:
         if self._apps_of_database is not None:
             self._apps_of_database.tick()
         self.node.tick()
-        self._edge.heartbeat.tick(self._edge.clock())
+        self._clients.heartbeat.tick(self._clients.clock())
         self._guard.tick(now)
 
     def _uvicorn(self) -> uvicorn.Config:

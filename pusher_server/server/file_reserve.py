@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sized
 from itertools import islice
 from typing import Protocol
 
+from pusher_server.clients.registry import Leaving
 from pusher_server.metrics.process_stats import files_for_clients, open_files
-from pusher_server.websocket.edge import Leaving
 
 #: Files beyond what others use and clients pass through: a log that is opened again, a look-up.
 _MARGIN = 8

@@ -17,6 +17,7 @@ from typing import Any
 
 import httptools
 
+from pusher_server.clients.request import ClientRequest, joined
 from pusher_server.http_api.api import Admission
 from pusher_server.http_api.asgi import ApiApplication, join
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead, body_length
@@ -35,7 +36,7 @@ from pusher_server.server.request_guard import HttpExchange, RequestGuard
 from pusher_server.signals import RequestRefused
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.edge import WebSocketEdge
-from pusher_server.websocket.handshake import HandshakeRefused, Upgrade, accept, joined
+from pusher_server.websocket.handshake import HandshakeRefused, accept
 
 #: Seconds in which a client whose address has too many connections may send the head that is refused.
 _REFUSED_SECONDS = 2.0
@@ -347,7 +348,7 @@ class HttpProtocol(BoundedProtocol):
         forwarded_for = joined(self.headers, b"x-forwarded-for") if trusted else None
         if trusted and self._entrance is not None:
             self._visit = self._entrance.websocket(peer, forwarded_for)
-        upgrade = Upgrade(
+        upgrade = ClientRequest(
             self.scope["method"],
             self.url.decode("latin-1"),
             self.headers,

@@ -15,6 +15,7 @@ from typing import Any, cast
 import uvicorn
 
 from pusher_server.clients import drain, heartbeat
+from pusher_server.clients.registry import ClientRegistry
 from pusher_server.hub.connection import Connection
 from pusher_server.metrics.listener import Listener
 from pusher_server.node.node import Node
@@ -25,7 +26,6 @@ from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.listening import ListeningFileWatch
 from pusher_server.server.loop_errors import say_once_that_no_file_is_left
-from pusher_server.websocket.edge import WebSocketEdge
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -52,7 +52,7 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn.Config,
         *,
         node: Node,
-        edge: WebSocketEdge,
+        clients: ClientRegistry,
         cluster: Cluster,
         grace: float,
         tick: Callable[[float], None],
@@ -78,7 +78,7 @@ class DrainingServer(uvicorn.Server):
         self._operations = operations
         self._supervised = supervised
         self._node = node
-        self._edge = edge
+        self._clients = clients
         self._cluster = cluster
         self._grace = grace
         self._tick = tick
@@ -222,7 +222,7 @@ class DrainingServer(uvicorn.Server):
     def drain(self) -> None:
         """Drain, then exit; asked again, the same."""
         if self._draining is None:
-            logger.info("stopping: sending %d connections away", len(self._edge.connections))
+            logger.info("stopping: sending %d connections away", len(self._clients.connections))
             self._draining = asyncio.get_running_loop().create_task(self._drain())
 
     def stop_now(self) -> None:
@@ -239,15 +239,15 @@ class DrainingServer(uvicorn.Server):
         message = "Server closed. Please reconnect shortly."
         try:
             await self.close_gently(
-                [(each, Code.RECONNECT, message) for each in self._edge.connections]
+                [(each, Code.RECONNECT, message) for each in self._clients.connections]
             )
             deadline = asyncio.get_running_loop().time() + _FAREWELL
             # A poll for two seconds at the end of a process's life: no event to keep on the hot path.
             while (  # noqa: ASYNC110 - as said above
-                self._edge.connections and asyncio.get_running_loop().time() < deadline
+                self._clients.connections and asyncio.get_running_loop().time() < deadline
             ):
                 await asyncio.sleep(drain.STEP)
-            for connection in list(self._edge.connections):
+            for connection in list(self._clients.connections):
                 connection.abort()
         finally:
             self._exit()

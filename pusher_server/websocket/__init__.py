@@ -2,8 +2,7 @@
 
 Read in the order of a connection's life:
 
-- `edge`        decides who may connect: path, key, version, TLS, origin, capacity
-- `tls_only`    refuses clients without TLS at a bounded rate, and logs the reason
+- `edge`        what all WebSocket connections share, and where their paths are
 - `handshake`   the HTTP upgrade (RFC 6455 §4.2) of an already parsed request
 - `state`       the states of a connection
 - `connection`  the `asyncio.Protocol` per client

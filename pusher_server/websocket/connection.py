@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pusher_server.clients.answers import answer
 from pusher_server.clients.dispatch import dispatch
 from pusher_server.clients.mailbox import BARRIER, Mailbox, Start, advance
+from pusher_server.clients.request import ClientRequest
 from pusher_server.clients.slow_reader import SlowReader, bytes_acknowledged
 from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Subscription
@@ -27,7 +28,6 @@ from pusher_server.protocol.members import User
 from pusher_server.turns import SUBSCRIPTION_UNITS, PacedInput
 from pusher_server.websocket.ending import CLOSE_TIMEOUT, Reader, end_our_half
 from pusher_server.websocket.framing import CloseFrame, FrameReader, Incoming, PingFrame
-from pusher_server.websocket.handshake import Upgrade
 from pusher_server.websocket.state import State
 
 if TYPE_CHECKING:
@@ -137,24 +137,24 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
 
     # Opening
 
-    def open(self, upgrade: Upgrade, greeting: bytes, *, secure: bool) -> None:
+    def open(self, upgrade: ClientRequest, greeting: bytes, *, secure: bool) -> None:
         """Establish the connection or refuse it in Pusher's way; `greeting` is the 101 response."""
         self._greeting = greeting
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self._edge.connections[self] = None
+        self._edge.clients.connections[self] = None
         self.run(BARRIER, lambda: self._establish(upgrade, secure))
         if self._state is State.OPENING:  # the app store has to be asked: the client need not wait
             self._write_first(b"")
 
-    async def _establish(self, upgrade: Upgrade, secure: bool) -> None:
+    async def _establish(self, upgrade: ClientRequest, secure: bool) -> None:
         edge = self._edge
         self.app_key = edge.key_of(upgrade)
-        app = await edge.app_for(self.app_key)
+        app = await edge.admission.app_for(self.app_key)
         self.app_state = edge.node.hub.app_state(app)
-        edge.admit(app, upgrade, secure=secure)
+        edge.admission.admit(app, upgrade, secure=secure)
         if self._state is not State.OPENING:
             return
-        self.socket_id = edge.new_socket_id(self.app_state)
+        self.socket_id = edge.admission.new_socket_id(self.app_state)
         now = edge.clock()
         self._liveness = Liveness(now, authorization_timeout=app.authorization_timeout)
         self._reader = FrameReader(app.limits.message_bytes)
@@ -163,7 +163,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self._write_first(self.app_state.traffic.replied(text_frame(greeting)))
         edge.node.open(self)
         timeout = min(app.activity_timeout, app.authorization_timeout or app.activity_timeout)
-        edge.heartbeat.watch(self, now + timeout)
+        edge.clients.heartbeat.watch(self, now + timeout)
         if self._early:  # there was a wait, so what follows queues up behind this step
             early, self._early = self._early, b""
             self.data_received(early)
@@ -245,7 +245,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self._release(1006, settle=False)
         self._state = State.CLOSED
         self.forget_rest()
-        self._edge.gone(self)
+        self._edge.clients.gone(self)
         self._on_end(self)
 
     def pause_writing(self) -> None:
@@ -257,12 +257,12 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         )
         if self._state < State.CLOSING:
             self._redirect(slow.keep)
-        self._edge.heartbeat.writing_paused(self)
+        self._edge.clients.heartbeat.writing_paused(self)
 
     def resume_writing(self) -> None:
         """It has caught up: write what was kept, until it is too much again."""
         slow, self._slow = self._slow, None
-        self._edge.heartbeat.writing_resumed(self)
+        self._edge.clients.heartbeat.writing_resumed(self)
         self._redirect(self._transport.write)
         for piece in () if slow is None else slow.kept():
             self.write(piece)
@@ -384,7 +384,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self._write_first(frames)
         self._reader = end_our_half(self._transport, self._reader, failed=failed)
         self._read_on()  # what it waited for is over
-        self._edge.leaves(self, CLOSE_TIMEOUT)
+        self._edge.clients.leaves(self, CLOSE_TIMEOUT)
 
     def _release(self, code: int, *, settle: bool) -> None:
         """The node forgets the connection; once."""

@@ -3,14 +3,12 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
 
-from msgspec import Struct
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from pusher_server.protocol.errors import ConnectionRejected
+from pusher_server.clients.request import ClientRequest
 
 SUBPROTOCOL = "pusher-channels-protocol-7"
 
@@ -23,39 +21,6 @@ _ACCEPTED = (
 )
 
 
-class Upgrade(Struct, frozen=True):
-    """A parsed upgrade request: names in lower case, `target` as on the request line.
-
-    `peer`: whose TCP connection it came on, None on a Unix socket. `by_proxy`: that is a trusted proxy, and
-    `forwarded_for` what it says of the client. `refusal`: why it is not let in, whatever it asks for.
-    """
-
-    method: str
-    target: str
-    headers: Sequence[tuple[bytes, bytes]]
-    peer: str | None = None
-    by_proxy: bool = False
-    forwarded_for: str | None = None
-    refusal: ConnectionRejected | None = None
-
-    def header(self, name: bytes) -> str | None:
-        """The first header of this name."""
-        for each, value in self.headers:
-            if each == name:
-                return value.decode("latin-1")
-        return None
-
-    def joined(self, name: bytes) -> str | None:
-        """See `joined`."""
-        return joined(self.headers, name)
-
-
-def joined(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> str | None:
-    """All headers of this name as one list (RFC 9110 §5.3): proxies add a line of their own."""
-    values = [value.decode("latin-1") for each, value in headers if each == name]
-    return ",".join(values) if values else None
-
-
 class HandshakeRefused(Exception):
     """Not a WebSocket handshake; `response` is the HTTP answer that says so."""
 
@@ -64,7 +29,7 @@ class HandshakeRefused(Exception):
         self.response = response
 
 
-def accept(upgrade: Upgrade) -> bytes:
+def accept(upgrade: ClientRequest) -> bytes:
     """The 101 response. Raises HandshakeRefused.
 
     The `websockets` library explains a refusal; its good case costs 41 µs, this one 3.
@@ -84,7 +49,7 @@ def _is_nonce(key: str) -> bool:
         return False
 
 
-def _subprotocol(upgrade: Upgrade) -> bytes:
+def _subprotocol(upgrade: ClientRequest) -> bytes:
     """Swift's is echoed; of others none is selected (docs/protocol/connection.md#subprotocol)."""
     for name, value in upgrade.headers:
         if name == b"sec-websocket-protocol":
@@ -94,7 +59,7 @@ def _subprotocol(upgrade: Upgrade) -> bytes:
     return b""
 
 
-def _refusal(upgrade: Upgrade) -> bytes:
+def _refusal(upgrade: ClientRequest) -> bytes:
     headers = Headers(
         (name.decode("latin-1"), value[:_EXPLAINED].decode("latin-1"))
         for name, value in upgrade.headers

@@ -13,6 +13,7 @@ from typing import Any
 
 from uvicorn import Config
 
+from pusher_server.clients.registry import ClientRegistry
 from pusher_server.config import load
 from pusher_server.node.node import Node
 from pusher_server.server.composition import Server
@@ -61,6 +62,11 @@ class Inside:
         return self.server._edge
 
     @property
+    def clients(self) -> ClientRegistry:
+        """All clients."""
+        return self.server._clients
+
+    @property
     def guard(self) -> RequestGuard:
         """Who keeps an HTTP request or its answer waiting."""
         return self.server._guard
@@ -82,7 +88,7 @@ async def serving(
     uvicorn = QuietServer(
         _without_pytests_handlers(server._uvicorn(), access_log=config.log.access),
         node=server.node,
-        edge=server._edge,
+        clients=server._clients,
         cluster=server._cluster,
         grace=config.server.shutdown_grace,
         tick=server._tick,

@@ -46,10 +46,10 @@ async def test_too_many_connections_of_an_address(tmp_path: Path) -> None:
             assert refused.headers["connection"] == "close"
             await backend.expect_end()
         clients[0].cut()
-        await wire.until(lambda: len(inside.edge.connections) == 2)
+        await wire.until(lambda: len(inside.clients.connections) == 2)
         async with wire.connected(inside.address, KEY) as again:
             await again.expect_alive()
-        await wire.until(lambda: len(inside.edge.connections) == 2)
+        await wire.until(lambda: len(inside.clients.connections) == 2)
         async with wire.opened(inside.address) as backend:
             await backend.send(signed.event("c"))
             assert (await backend.answer()).status == 200

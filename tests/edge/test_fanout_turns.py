@@ -126,7 +126,7 @@ async def test_requests_are_served_between_the_chunks(inside: Inside) -> None:
     async with AsyncExitStack() as stack:
         many = await crowd(stack, inside, "large", LARGE)
         other = await stack.enter_async_context(wire.connected(inside.address, KEY))
-        (connection,) = [each for each in inside.edge.connections if not each.subscriptions]
+        (connection,) = [each for each in inside.clients.connections if not each.subscriptions]
         connection.write = noting(log, "pong", connection.write)
         backend = await watched_backend(stack, inside, log)
         watch(inside, log, "large")

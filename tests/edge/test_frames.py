@@ -162,7 +162,7 @@ async def test_a_close_is_echoed_and_ends_it(
 
 async def gone(inside: Inside) -> None:
     """The server has noticed that nobody but the watcher is there."""
-    await wire.until(lambda: len(inside.edge.connections) == 1)
+    await wire.until(lambda: len(inside.clients.connections) == 1)
 
 
 @pytest.mark.parametrize("way", ["cut", "half-close", "end in the middle of a frame"])
@@ -236,7 +236,7 @@ async def test_empty_fragments_cost_nothing(tmp_path: Path) -> None:
     """They never reach the limit on bytes, so they must not be kept either."""
     async with serving(tmp_path) as inside, wire.connected(inside.address, KEY) as client:
         await client.send(frame(TEXT, b'{"event":', final=False))
-        (connection,) = inside.edge.connections
+        (connection,) = inside.clients.connections
         for _ in range(20):
             await client.send(frame(CONTINUATION, b"", final=False) * 1_000, frame(PING, b"."))
             assert await client.frame() == (PONG, b".")

@@ -34,7 +34,7 @@ class Slow:
         end = self.now + seconds
         while self.now < end:
             self.now += INTERVAL
-            self.inside.edge.heartbeat.tick(self.now)
+            self.inside.clients.heartbeat.tick(self.now)
             await asyncio.sleep(0)
 
 
@@ -48,7 +48,7 @@ async def by_our_clock(tmp_path: Path, **switches: Any) -> AsyncIterator[Slow]:
     async with serving(tmp_path, settings) as inside:
         clock = Slow(inside, asyncio.get_running_loop().time() + 10)
         inside.uvicorn._tick = lambda now: None  # the looks are ours
-        inside.edge.clock = clock
+        inside.edge.clock = inside.clients.clock = clock
         yield clock
 
 
@@ -61,10 +61,10 @@ async def test_a_silent_client_is_asked_and_then_closed_with_4201(tmp_path: Path
             await clock.pass_by(ACTIVITY + 2)
             assert await client.frame() == (PING, b"")
             await clock.pass_by(PONG_TIMEOUT - 3)
-            assert len(clock.inside.edge.connections) == 1
+            assert len(clock.inside.clients.connections) == 1
             await clock.pass_by(5)
             assert await client.expect_refusal(4201) == "Pong reply not received"
-        assert not clock.inside.edge.connections
+        assert not clock.inside.clients.connections
 
 
 async def test_a_client_that_answers_pings_stays_for_hours(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ async def test_who_does_not_answer_our_close_is_cut(tmp_path: Path) -> None:
         await client.expect_error(4001)
         await client.expect_close(4001)
         await client.send(wire.message("pusher:ping", data={}))
-        assert len(clock.inside.edge.connections) == 1
+        assert len(clock.inside.clients.connections) == 1
         await clock.pass_by(8)
-        await wire.until(lambda: not clock.inside.edge.connections)
+        await wire.until(lambda: not clock.inside.clients.connections)
         await client.expect_end()

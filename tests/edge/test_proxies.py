@@ -63,7 +63,7 @@ async def test_whose_address_it_is(
 ) -> None:
     """The last hop that is no trusted proxy; what a client invents before it does not count."""
     async with serving(tmp_path, settings) as inside, wire.connected(inside.address, KEY, **said):
-        (connection,) = inside.edge.connections
+        (connection,) = inside.clients.connections
         if client_is is not None:
             assert connection.remote == client_is
         assert isinstance(connection.remote, str)
@@ -76,7 +76,7 @@ async def test_forwarded_addresses_on_several_lines(tmp_path: Path) -> None:
         await client.send(lines[:-2] + b"X-Forwarded-For: 203.0.113.7\r\n\r\n")
         assert (await client.answer()).status == 101
         await client.established()
-        (connection,) = inside.edge.connections
+        (connection,) = inside.clients.connections
         assert connection.remote == "203.0.113.7"
 
 

@@ -255,7 +255,7 @@ async def test_nobody_upgrades_who_has_answers_unread(tmp_path: Path) -> None:
             client.writer.write(junk)
         client.writer.write(wire.upgrade(f"/app/{KEY}{QUERY}"))
         assert b" 101 " not in await client.rest(patience=15)
-        assert not inside.edge.connections
+        assert not inside.clients.connections
 
 
 async def test_an_http_client_that_does_not_read_is_cut_in_the_end(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ async def test_who_was_refused_cannot_fill_the_memory(tmp_path: Path) -> None:
     ):
         await client.handshake("/app/unknown")
         await client.expect_error(4001)
-        (connection,) = inside.edge.connections
+        (connection,) = inside.clients.connections
         assert connection._reader is not None
         await client.send(b"\x81\xff" + (2**40).to_bytes(8) + b"mask" + bytes(1_000))
         await wire.until(lambda: connection._reader is None)

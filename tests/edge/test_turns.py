@@ -338,7 +338,7 @@ def test_a_client_that_goes_in_the_middle_leaves_nothing(loop: Loop, tmp_path: P
                 client.writer.write(frame(PING, b"p") * 50_000)
                 await client.frame()
             await wire.until(lambda: not inside.uvicorn.server_state.connections)
-            assert not inside.edge.connections
+            assert not inside.clients.connections
             async with wire.connected(inside.address, KEY) as client:
                 await client.expect_alive()
 

@@ -5,17 +5,37 @@ import json
 from itertools import count
 from typing import Any
 
+from pusher_server.app import App
+from pusher_server.apps.static import StaticApps
+from pusher_server.clients.admission import Admission
+from pusher_server.clients.registry import ClientRegistry
+from pusher_server.clients.request import ClientRequest
 from pusher_server.config import WebsocketSettings
+from pusher_server.interfaces import AppProvider
 from pusher_server.signals import ConnectionClosed
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.edge import WebSocketEdge
-from pusher_server.websocket.handshake import Upgrade
 from tests import fakes
 from tests.fakes import FakeTransport, ServerFrame, client_frame, server_frames
-from tests.unit.node.world import KEY, World
+from tests.unit.node.world import KEY, Gate, World
 
 SUCCESS = "pusher_internal:subscription_succeeded"
 GREETING = b"HTTP/1.1 101 X\r\n\r\n"
+
+
+class GatedApps(AppProvider):
+    """An app store that may take its time."""
+
+    def __init__(self, apps: StaticApps) -> None:
+        self._apps = apps
+        self.gate = Gate()
+
+    async def by_key(self, key: str) -> App | None:
+        await self.gate.passed()
+        return await self._apps.by_key(key)
+
+    async def by_id(self, app_id: str) -> App | None:
+        return await self._apps.by_id(app_id)
 
 
 class House:
@@ -25,15 +45,18 @@ class House:
         self.world = world or World()
         self._random = count(1)
         self.app_state = self.world.node.hub.app_state(self.world.app)
+        websocket = WebsocketSettings(**settings)
+        self.clients = ClientRegistry(websocket.max_connections, self.world.clock)
+        #: What admission asks.
+        self.apps = GatedApps(self.world.apps)
         self.edge = WebSocketEdge(
             self.world.node,
-            self.world.apps,
-            WebsocketSettings(**settings),
+            self.clients,
+            Admission(self.world.node, self.apps, self.clients, lambda limit: next(self._random)),
+            websocket,
             path_prefix="/ws/",
-            clock=self.world.clock,
-            random_below=lambda limit: next(self._random),
         )
-        self.edge.heartbeat.tick(self.world.clock())
+        self.clients.heartbeat.tick(self.world.clock())
 
     def client(self, target: str | None = None, **options: Any) -> "Client":
         """Somebody whose upgrade has just been accepted."""
@@ -47,7 +70,7 @@ class House:
         """Time passes, with the sweeps that belong to it."""
         for _ in range(int(seconds * 4)):
             self.world.clock.advance(0.25)
-            self.edge.heartbeat.tick(self.world.clock())
+            self.clients.heartbeat.tick(self.world.clock())
 
 
 class Client:
@@ -68,7 +91,7 @@ class Client:
             house.edge, self.transport, "192.0.2.1", self.ended.append
         )
         headers = [] if origin is None else [(b"origin", origin.encode())]
-        self.connection.open(Upgrade("GET", target, headers), GREETING, secure=secure)
+        self.connection.open(ClientRequest("GET", target, headers), GREETING, secure=secure)
         self._loop = house.world.loop
 
     def feed(self, *frames: bytes) -> None:

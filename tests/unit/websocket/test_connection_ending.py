@@ -101,8 +101,8 @@ async def test_a_dropped_transport_is_1006(house: House) -> None:
     client.lose()
     assert house.closed() == [1006]
     assert client.ended == [client.connection]
-    assert house.edge.connections == {}
-    assert len(house.edge.heartbeat) == 0
+    assert house.clients.connections == {}
+    assert len(house.clients.heartbeat) == 0
     client.connection.close(4200, "too late")
     assert await client.read() == []
 

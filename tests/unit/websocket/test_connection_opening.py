@@ -4,29 +4,10 @@ import asyncio
 
 import pytest
 
-from pusher_server.app import App
-from pusher_server.apps.static import StaticApps
-from pusher_server.interfaces import AppProvider
 from tests import fakes
 from tests.contract.conditions import eventually
 from tests.fakes import client_frame
-from tests.unit.node.world import Gate
-from tests.unit.websocket.house import GREETING, SUCCESS, House, message
-
-
-class GatedApps(AppProvider):
-    """An app store that may take its time."""
-
-    def __init__(self, apps: StaticApps) -> None:
-        self._apps = apps
-        self.gate = Gate()
-
-    async def by_key(self, key: str) -> App | None:
-        await self.gate.passed()
-        return await self._apps.by_key(key)
-
-    async def by_id(self, app_id: str) -> App | None:
-        return await self._apps.by_id(app_id)
+from tests.unit.websocket.house import GREETING, SUCCESS, GatedApps, House, message
 
 
 @pytest.fixture
@@ -35,10 +16,8 @@ def house() -> House:
 
 
 def slow_store(house: House) -> GatedApps:
-    apps = GatedApps(StaticApps([house.world.app]))
-    apps.gate.close()
-    house.edge.apps = apps
-    return apps
+    house.apps.gate.close()
+    return house.apps
 
 
 async def test_the_first_frame_goes_with_the_greeting(house: House) -> None:
@@ -110,7 +89,7 @@ async def test_a_client_that_goes_before_it_is_established(house: House) -> None
     apps.gate.open()
     assert await client.read() == []
     assert client.ended == [client.connection]
-    assert house.edge.connections == {}
+    assert house.clients.connections == {}
     assert house.closed() == []
 
 

@@ -1,30 +1,10 @@
-"""Who may connect: every refusal of docs/protocol/connection.md#refusal that one request can earn."""
-
-from time import perf_counter
+"""Which paths are WebSockets', and how many clients may come by them."""
 
 import pytest
 
+from pusher_server.clients.request import ClientRequest
 from pusher_server.protocol.errors import ConnectionRejected
-from pusher_server.websocket.edge import origin_allowed
-from pusher_server.websocket.handshake import Upgrade
-from tests.unit.node.world import KEY, World
 from tests.unit.websocket.house import House
-
-
-def refused(
-    house: House, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
-) -> int:
-    upgrade = Upgrade("GET", target, [(n.encode(), v.encode()) for n, v in headers.items()])
-    with pytest.raises(ConnectionRejected) as caught:
-        house.edge.admit(house.world.app, upgrade, secure=secure)
-    return caught.value.code
-
-
-def admitted(
-    house: House, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
-) -> None:
-    upgrade = Upgrade("GET", target, [(n.encode(), v.encode()) for n, v in headers.items()])
-    house.edge.admit(house.world.app, upgrade, secure=secure)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +12,7 @@ def admitted(
     ["/app/key", "/app/key/", "/app/key?protocol=7&client=js", "/ws/app/key", "/app/k%65y"],
 )
 def test_the_key_is_the_last_part_of_the_path(target: str) -> None:
-    assert House().edge.key_of(Upgrade("GET", target, [])) == "key"
+    assert House().edge.key_of(ClientRequest("GET", target, [])) == "key"
 
 
 @pytest.mark.parametrize(
@@ -41,66 +21,8 @@ def test_the_key_is_the_last_part_of_the_path(target: str) -> None:
 )
 def test_other_paths_are_not_found(target: str) -> None:
     with pytest.raises(ConnectionRejected) as caught:
-        House().edge.key_of(Upgrade("GET", target, []))
+        House().edge.key_of(ClientRequest("GET", target, []))
     assert (caught.value.code, caught.value.message) == (4005, "Path not found")
-
-
-async def test_the_app_is_found_by_its_key() -> None:
-    house = House()
-    assert await house.edge.app_for(KEY) == house.world.app
-
-
-async def test_an_unknown_key_is_named_as_far_as_it_fits_a_close_frame() -> None:
-    with pytest.raises(ConnectionRejected) as caught:
-        await House().edge.app_for("x" * 500)
-    assert caught.value.code == 4001
-    assert "x" * 40 in caught.value.message
-    assert len(caught.value.message.encode()) <= 123
-
-
-@pytest.mark.parametrize("version", ["5", "6", "7"])
-def test_three_versions_and_none_are_spoken(version: str) -> None:
-    admitted(House(), f"/app/key?protocol={version}")
-    admitted(House(), "/app/key")
-
-
-@pytest.mark.parametrize(
-    ("version", "code"),
-    [
-        ("4", 4007),
-        ("8", 4007),
-        ("99", 4007),
-        ("-1", 4007),
-        ("abc", 4006),
-        ("7.5", 4006),
-        ("%C2%B2", 4006),
-    ],
-)
-def test_other_versions_are_refused(version: str, code: int) -> None:
-    assert refused(House(), f"/app/key?protocol={version}") == code
-
-
-def test_strict_asks_for_a_version() -> None:
-    house = House(World(strict=True))
-    assert refused(house) == 4008
-    admitted(house, "/app/key?protocol=7")
-
-
-def test_an_app_may_ask_for_tls() -> None:
-    house = House(World(tls_only=True))
-    assert refused(house) == 4000
-    admitted(house, secure=True)
-
-
-def test_an_origin_may_be_asked_for() -> None:
-    house = House(World(allowed_origins=("example.com",)))
-    admitted(house, origin="https://example.com")
-    assert refused(house, origin="https://evil.com") == 4009
-    assert refused(house) == 4009
-
-
-def test_the_node_has_its_say() -> None:
-    assert refused(House(World(enabled=False))) == 4003
 
 
 async def test_a_process_takes_so_many_connections_and_no_more() -> None:
@@ -112,47 +34,3 @@ async def test_a_process_takes_so_many_connections_and_no_more() -> None:
     third.lose()
     first.lose()
     await house.client().established()
-
-
-@pytest.mark.parametrize(
-    ("allowed", "origin", "expected"),
-    [
-        ((), None, True),
-        (("*",), None, True),
-        (("*", "example.com"), "https://evil.com", True),
-        (("example.com",), "https://example.com", True),
-        (("example.com",), "http://example.com:8080", True),
-        (("Example.COM",), "https://EXAMPLE.com", True),
-        (("example.com",), "https://www.example.com", False),
-        (("example.com",), "https://example.com.evil.com", False),
-        (("*.example.com",), "https://a.b.example.com", True),
-        (("*.example.com",), "https://example.com", False),
-        (("*.example.com",), "https://evil.com/.example.com", False),
-        (("a", "b"), "http://b", True),
-        (("example.com",), None, False),
-        (("example.com",), "null", False),
-        (("example.com",), "", False),
-        (("example.com",), "https://[", False),
-        (("127.0.0.1",), "http://127.0.0.1:3000", True),
-    ],
-)
-def test_origins_are_hosts_or_globs(
-    allowed: tuple[str, ...], origin: str | None, expected: bool
-) -> None:
-    assert origin_allowed(allowed, origin) is expected
-
-
-def test_a_long_query_takes_no_longer_than_a_short_one_of_many_parameters() -> None:
-    """What a head may have of parameters took 50 ms, for every connect."""
-    house = House()
-
-    def seconds(parameters: int) -> float:
-        target = "/app/key?client=x&protocol=7" + "&%41=%41" * parameters
-        times = []
-        for _ in range(5):
-            before = perf_counter()
-            admitted(house, target)
-            times.append(perf_counter() - before)
-        return min(times)
-
-    assert seconds(8_000) < 10 * seconds(199)

@@ -4,7 +4,8 @@ from time import perf_counter
 
 import pytest
 
-from pusher_server.websocket.handshake import HandshakeRefused, Upgrade, accept
+from pusher_server.clients.request import ClientRequest
+from pusher_server.websocket.handshake import HandshakeRefused, accept
 
 # RFC 6455 §1.3
 KEY, ACCEPT = b"dGhlIHNhbXBsZSBub25jZQ==", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -17,9 +18,11 @@ GOOD = (
 )
 
 
-def upgrade(*extra: tuple[bytes, bytes], method: str = "GET", without: bytes = b"") -> Upgrade:
+def upgrade(
+    *extra: tuple[bytes, bytes], method: str = "GET", without: bytes = b""
+) -> ClientRequest:
     headers = [*(each for each in GOOD if each[0] != without), *extra]
-    return Upgrade(method, "/app/key?protocol=7", headers)
+    return ClientRequest(method, "/app/key?protocol=7", headers)
 
 
 def test_the_example_of_the_rfc() -> None:
@@ -51,7 +54,7 @@ def test_of_other_subprotocols_none_is_selected() -> None:
     assert b"Sec-WebSocket-Protocol" not in response
 
 
-def refused(request: Upgrade) -> bytes:
+def refused(request: ClientRequest) -> bytes:
     with pytest.raises(HandshakeRefused) as caught:
         accept(request)
     response = caught.value.response

@@ -7,9 +7,9 @@ address is said at once, so that a client which can do better loses no time; the
 
 import logging
 
+from pusher_server.clients.request import ClientRequest
 from pusher_server.line_pace import LinePace
 from pusher_server.protocol.errors import Code, ConnectionRejected
-from pusher_server.websocket.handshake import Upgrade
 
 logger = logging.getLogger("pusher_server.websocket")
 
@@ -30,9 +30,9 @@ class TlsRefusals:
         self._refused: dict[tuple[str | None, str], float] = {}
         self._pace = LinePace()
 
-    def refuse(self, app_id: str, upgrade: Upgrade, now: float) -> ConnectionRejected:
+    def refuse(self, app_id: str, request: ClientRequest, now: float) -> ConnectionRejected:
         """The refusal of a client that came without TLS."""
-        client = (upgrade.peer, (upgrade.forwarded_for or "")[:_SHOWN])
+        client = (request.peer, (request.forwarded_for or "")[:_SHOWN])
         before = self._refused.pop(client, None)
         if len(self._refused) >= _KEPT:
             del self._refused[next(iter(self._refused))]
@@ -40,7 +40,7 @@ class TlsRefusals:
         if self._pace.due(app_id, now) is not None:
             logger.warning(
                 "a client without TLS was sent away from a tls_only app: %s",
-                _advice(upgrade),
+                _advice(request),
                 extra={"app": app_id},
             )
         return ConnectionRejected(
@@ -50,13 +50,13 @@ class TlsRefusals:
         )
 
 
-def _advice(upgrade: Upgrade) -> str:
+def _advice(request: ClientRequest) -> str:
     """What an operator can do, if it is the proxy's fault."""
-    peer = upgrade.peer
+    peer = request.peer
     who = f"{peer} (server.trusted_proxies)" if peer else "the proxy behind the Unix socket"
-    if not upgrade.by_proxy:
+    if not request.by_proxy:
         return f"if {peer} is your proxy and speaks TLS, name it in server.trusted_proxies"
-    said = upgrade.joined(b"x-forwarded-proto")
+    said = request.joined(b"x-forwarded-proto")
     if said is None:
         return f"{who} sends no X-Forwarded-Proto; let it send https"
     return f"{who} says X-Forwarded-Proto: {said[:_SHOWN]}"
