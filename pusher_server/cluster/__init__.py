@@ -12,7 +12,6 @@ Then the side of the node:
 
 - `sharding`            which topic lives in which store
 - `membership`          this node's membership of one store: its lease, and the recovery from every failure
-- `gone_nodes`          logs which nodes are gone
 - `held_keys`           the keys that this node holds there, declared again after a loss
 - `followed_topics`     the topics that this node follows: transitions in order, snapshots after a gap
 - `replica`             what a transition means for one followed topic: next, old, or proof of a gap

@@ -15,13 +15,13 @@ from itertools import islice
 from typing import TypeVar
 
 from pusher_server.cluster.backoff import Backoff
-from pusher_server.cluster.commands import Enter, Fenced, Renew, Renewed, Retire, id_of
+from pusher_server.cluster.commands import Enter, Fenced, Renew, Renewed, Retire, id_of, node_of
 from pusher_server.cluster.followed_topics import FollowedTopics
-from pusher_server.cluster.gone_nodes import GoneNodes
 from pusher_server.cluster.held_keys import HeldKeys, OwnTransition
 from pusher_server.cluster.link_subscriptions import LinkSubscriptions
 from pusher_server.cluster.links import StoreLink, StoreListener
 from pusher_server.cluster.wire import (
+    ROSTER_KINDS,
     announcement_id,
     decode_message,
     decode_transition,
@@ -32,14 +32,7 @@ from pusher_server.cluster.wire import (
     topic_of,
 )
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.interfaces import (
-    ClusterListener,
-    RosterFull,
-    Tallies,
-    TopicKind,
-    Transition,
-    Version,
-)
+from pusher_server.interfaces import ClusterListener, RosterFull, Tallies, Transition, Version
 from pusher_server.unreadable import UnreadableLog
 
 logger = logging.getLogger("pusher_server.cluster")
@@ -48,8 +41,6 @@ T = TypeVar("T")
 Report = Callable[[], Mapping[str, int]]
 Heard = Callable[[Mapping[str, int], int], None]
 
-#: What belongs to rosters, by the kind of its topic; everything else is messages.
-ROSTER_KINDS = frozenset((TopicKind.MEMBERS, TopicKind.CHANNELS, TopicKind.USERS))
 #: Seconds between two renewals at the most; also how late a leave may be settled.
 BEAT = 0.5
 #: Seconds before a failed command is tried again.
@@ -93,7 +84,8 @@ class StoreMembership(StoreListener, Tallies):
         self._lease = lease
         self._backoff = Backoff(random, lease)
         self._number = 0
-        self._gone_nodes = GoneNodes(node)
+        #: Holders whose lease had ended, and how many of their keys were released so far.
+        self._swept: dict[str, int] = {}
         #: Names under which something may still be held.
         self._names: list[str] = []
         #: The name under which this node holds keys, and the store's memory; "" before the first lease.
@@ -325,7 +317,18 @@ class StoreMembership(StoreListener, Tallies):
 
     def _renewed(self, renewed: Renewed) -> None:
         self.renewed_at = asyncio.get_running_loop().time()
-        self._gone_nodes.released(renewed.swept, more=renewed.more)
+        for holder, count in renewed.swept.items():
+            self._swept[holder] = self._swept.get(holder, 0) + count
+        if not renewed.more:
+            for holder, count in self._swept.items():
+                if node_of(holder) != self.node:
+                    logger.warning(
+                        "node %s is gone: %d of its keys released",
+                        id_of(holder),
+                        count,
+                        extra={"node": self.node},
+                    )
+            self._swept.clear()
         if renewed.batch > self._settled:
             self._settle(renewed)
         if renewed.evicted:

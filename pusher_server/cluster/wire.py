@@ -23,9 +23,9 @@ from pusher_server.interfaces import (
 
 WIRE = 1
 
-
 _KINDS = frozenset(TopicKind)
-
+#: What belongs to rosters, by the kind of its topic; everything else is messages.
+ROSTER_KINDS = frozenset((TopicKind.MEMBERS, TopicKind.CHANNELS, TopicKind.USERS))
 #: Longer names, where an app allows them, are written and read anew: clients choose them, the memory is ours.
 _REMEMBERED = 300
 
