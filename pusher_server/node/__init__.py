@@ -8,6 +8,7 @@ Every verb that a client or a backend can cause is here. Read:
 - `publishing`     events of backends and of clients
 - `subscriptions`  subscribe, unsubscribe, presence
 - `users`          sign-in, watchlist, terminate
+- `bus`            brings a channel what other nodes publish on it
 - `occupancy`      what the cluster knows of this node's channels
 - `counts`         the `subscription_count` event, and its pace in crowds
 - `inspection`     read-only questions, answered for the whole cluster

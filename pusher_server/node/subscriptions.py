@@ -18,6 +18,7 @@ from pusher_server.interfaces import (
     channel_topic,
     members_topic,
 )
+from pusher_server.node.bus import subscribe_channel
 from pusher_server.node.counts import SubscriptionCounts
 from pusher_server.node.occupancy import Occupancy
 from pusher_server.node.parts import NodeParts
@@ -144,12 +145,8 @@ class Subscriptions:
         """The success frame and what follows it; None when the subscription has ended meanwhile."""
         channel = subscription.channel
         app_id, name = subscription.connection.app_state.app.id, channel.name
-        if not channel.on_bus:
-            try:
-                await self._broker.subscribe(channel_topic(app_id, name.text))
-                channel.on_bus = True
-            except ClusterUnavailable:
-                pass  # subscribed once it is back; a presence join waits for that below
+        if not channel.on_bus:  # a presence join waits below until the store is back
+            await subscribe_channel(self._broker, app_id, channel)
         if subscription.gone:  # nobody would ever undo what is asked for from here on
             return None
         if subscription.member is not None:

@@ -11,9 +11,9 @@ from pusher_server.hub.connection import Connection
 from pusher_server.interfaces import (
     CONTROL,
     TerminateMessage,
-    channel_topic,
     users_topic,
 )
+from pusher_server.node.bus import subscribe_channel
 from pusher_server.node.parts import NodeParts
 from pusher_server.protocol import events
 from pusher_server.protocol.channel_name import user_channel
@@ -160,13 +160,7 @@ class Users:
         subscription = self._hub.subscribe(
             connection, name, authorized_by=authorized_by
         ).subscription
-        if not subscription.channel.on_bus:
-            try:
-                await self._broker.subscribe(channel_topic(connection.app_state.app.id, name.text))
-                subscription.channel.on_bus = True
-            except ClusterUnavailable:
-                # Local events arrive; the others are missed (docs/decisions.md#the-store-is-away).
-                pass
+        await subscribe_channel(self._broker, connection.app_state.app.id, subscription.channel)
         if not subscription.gone:
             self._hub.activate(subscription, [events.signin_success(user.data)])
 

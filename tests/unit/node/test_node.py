@@ -11,7 +11,13 @@ from msgspec import structs
 
 from pusher_server.app import App, AppKey, AppLimits
 from pusher_server.auth.signatures import sign
-from pusher_server.interfaces import channels_topic, members_topic, users_topic
+from pusher_server.interfaces import (
+    CONTROL,
+    AppChangedMessage,
+    channels_topic,
+    members_topic,
+    users_topic,
+)
 from pusher_server.protocol.errors import (
     Code,
     ConnectionRejected,
@@ -260,3 +266,10 @@ async def test_a_tick_tells_what_had_to_wait(world: World) -> None:
     world.wait(10)
     await world.subscriber("cache-x")
     assert len(world.told(CacheMissed)) == 2
+
+
+def test_an_app_that_another_node_has_found_changed_is_passed_on(world: World) -> None:
+    """Also one that nobody uses here: its key may have been asked for in vain."""
+    world.node.on_message(CONTROL, AppChangedMessage(app_id="far"))
+    world.node.on_message(CONTROL, AppChangedMessage(app_id="1"))
+    assert world.changed_elsewhere == ["far", "1"]

@@ -235,3 +235,34 @@ async def test_what_another_node_has_told_is_read_and_is_no_news(
     assert news[2:] == [("1", True), ("2", False)]
     await tick(watcher)
     assert len(source.asked) == 4, "what was told is read once"
+
+
+async def test_of_many_nodes_only_the_one_that_finds_a_change_tells_it(clock: FakeClock) -> None:
+    """Each of the others reads the row once and says nothing: one message for a change, whatever the size."""
+    source = FakeSource(clock)
+    watchers: list[ChangeWatcher] = []
+    told: list[str] = []
+    changes: list[str] = []
+
+    def on_change(app_id: str, app: App | None, is_news: bool) -> None:
+        changes.append(app_id)
+        if is_news:  # as `Server` does, by a message to every other node
+            told.append(app_id)
+            for watcher in watchers[1:]:
+                watcher.told(app_id)
+
+    for _ in range(5):
+        apps = CachedApps(source, clock, unknown_seconds=POLL, on_change=on_change)
+        await apps.by_id("1")
+        watchers.append(ChangeWatcher(apps, clock, poll_interval=POLL))
+    for watcher in watchers:
+        await tick(watcher)
+    source.asked.clear()
+    source.enabled = False
+    watchers[0].note("1")
+    for _ in range(3):
+        for watcher in watchers:
+            await tick(watcher)
+    assert told == ["1"]
+    assert changes == ["1"] * 5
+    assert len(source.asked) == 5
