@@ -333,7 +333,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
 
     def run(self, key: str | None, work: Start) -> None:
         """Do it now, or after what it has to wait for; `key` is a channel or `BARRIER`."""
-        self._cost += SUBSCRIPTION_UNITS
+        self._cost += SUBSCRIPTION_UNITS - 1
         if self.mailbox is not None and self.mailbox.blocks(key):
             self.mailbox.put(key, lambda: self._answered(work()))
             if len(self.mailbox) > _MAILBOX_LIMIT:
