@@ -180,7 +180,7 @@ class Roster(Protocol):
     """Who holds which key, cluster-wide.
 
     A topic's transitions reach the listener in version order: always on the node that caused them, and on
-    every node that follows the topic, with its list (`follow_list`) or without (`follow`). What was missed,
+    every node that does `replicate` or `follow` the topic. What was missed,
     because the node was cut off or the store lost its memory, is made good by a further `on_snapshot` or
     `on_missed`.
     """
@@ -203,7 +203,7 @@ class Roster(Protocol):
     def untrack(self, topic: Topic, key: str) -> None:
         """Let `key` go. The last holder's leave starts the undo window. Enqueued in order."""
 
-    async def follow_list(self, topic: Topic) -> None:
+    async def replicate(self, topic: Topic) -> None:
         """Give the listener the topic as it is now, by `on_snapshot`, and from then on its transitions.
 
         When it returns, the listener has the list. No transition is lost between the two.
@@ -211,7 +211,7 @@ class Roster(Protocol):
         """
 
     async def follow(self, topic: Topic) -> None:
-        """As `follow_list`, for those who ask for single keys by `lookup`: `on_missed` replaces the list.
+        """As `replicate`, for those who ask for single keys by `lookup`: `on_missed` replaces the list.
 
         Raises ClusterUnavailable.
         """

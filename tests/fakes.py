@@ -263,7 +263,7 @@ class FakeListener:
 async def followed_list(roster: Roster, listener: FakeListener, topic: Topic) -> Snapshot:
     """Follow the topic with its list; the list as `listener` was given it."""
     before = len(listener.snapshots)
-    await roster.follow_list(topic)
+    await roster.replicate(topic)
     return next(
         snapshot for given, snapshot, _ in reversed(listener.snapshots[before:]) if given == topic
     )

@@ -153,7 +153,7 @@ class LocalRoster(Roster):
             del self._topics[topic]
             self._floor = max(self._floor, keys.n)
 
-    async def follow_list(self, topic: Topic) -> None:
+    async def replicate(self, topic: Topic) -> None:
         """The list now; all transitions here are told anyway."""
         if self._listener is not None:
             snapshot = Snapshot(self._version(topic), dict(self._entries(topic)))

@@ -13,7 +13,7 @@ PAGE = 1_000
 
 
 class SharedRoster(Roster):
-    """While a store is away, `track` and `follow_list` wait, questions fail, and the rest is remembered."""
+    """While a store is away, `track` and `replicate` wait, questions fail, and the rest is remembered."""
 
     alone = False
 
@@ -49,7 +49,7 @@ class SharedRoster(Roster):
         at, address = self._stores.at(topic)
         at.held_keys.release((address, key))
 
-    async def follow_list(self, topic: Topic) -> None:
+    async def replicate(self, topic: Topic) -> None:
         """From now on its list and its transitions are told."""
         at, address = self._stores.at(topic)
         while True:

@@ -63,7 +63,7 @@ async def test_clients_are_not_told_that_they_themselves_were_taken_for_dead(
     bench: MemoryBench, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(membership, "BEAT", 60.0)  # asleep: it does not renew meanwhile
-    await node.roster.follow_list(TOPIC)
+    await node.roster.replicate(TOPIC)
     await node.roster.track(TOPIC, "here", b"")
     other = Ear(bench.link())
     await other.link.open()

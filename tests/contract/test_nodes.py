@@ -146,8 +146,8 @@ async def test_the_last_event_of_a_cache_channel_is_known_on_every_node(
 
 
 async def test_a_key_on_two_nodes_is_one_key(nodes: Nodes, one: Peer, two: Peer) -> None:
-    await one.roster.follow_list(MEMBERS)
-    await two.roster.follow_list(MEMBERS)
+    await one.roster.replicate(MEMBERS)
+    await two.roster.replicate(MEMBERS)
     await one.roster.track(MEMBERS, "a", b"1")
     await two.roster.track(MEMBERS, "a", b"2")
     one.roster.untrack(MEMBERS, "a")
@@ -167,8 +167,8 @@ async def test_the_value_given_last_is_known_on_every_node_and_outlives_an_outag
     nodes: Nodes, one: Peer, two: Peer
 ) -> None:
     """A node that declares again does not bring back its own older value."""
-    await one.roster.follow_list(MEMBERS)
-    await two.roster.follow_list(MEMBERS)
+    await one.roster.replicate(MEMBERS)
+    await two.roster.replicate(MEMBERS)
     await one.roster.track(MEMBERS, "a", b"old")
     await two.roster.track(MEMBERS, "a", b"new")
     ((_, _, _, version),) = two.listener.updates
@@ -192,8 +192,8 @@ async def test_a_limit_counts_the_keys_of_all_nodes(one: Peer, two: Peer) -> Non
 
 
 async def test_both_nodes_hear_the_same_transitions_in_version_order(one: Peer, two: Peer) -> None:
-    await one.roster.follow_list(MEMBERS)
-    await two.roster.follow_list(MEMBERS)
+    await one.roster.replicate(MEMBERS)
+    await two.roster.replicate(MEMBERS)
     for i in range(50):
         for node in (one, two):
             node.roster.declare(MEMBERS, f"{node.name}{i}", b"")
@@ -230,7 +230,7 @@ async def test_the_listener_has_the_list_before_following_returns_and_then_every
     busy = asyncio.create_task(changes())
     while not busy.done():
         lists = len(ledger.snapshots)
-        await two.roster.follow_list(MEMBERS)
+        await two.roster.replicate(MEMBERS)
         assert len(ledger.snapshots) > lists
     await busy
     final = await followed_list(one.roster, one.listener, MEMBERS)
@@ -253,7 +253,7 @@ def _known(ledger: Ledger) -> set[str]:
 
 
 async def test_who_forgets_hears_what_it_causes_itself_only(one: Peer, two: Peer) -> None:
-    await two.roster.follow_list(MEMBERS)
+    await two.roster.replicate(MEMBERS)
     await one.roster.track(MEMBERS, "a", b"")
     await eventually(lambda: two.changes(MEMBERS) == "+a")
     two.roster.forget(MEMBERS)
@@ -359,7 +359,7 @@ async def test_tracking_waits_for_the_store_and_so_does_following_a_list(
 ) -> None:
     await nodes.away()
     tracked = asyncio.create_task(one.roster.track(MEMBERS, "a", b"1", limit=1))
-    taken = asyncio.create_task(one.roster.follow_list(MEMBERS))
+    taken = asyncio.create_task(one.roster.replicate(MEMBERS))
     done, _ = await asyncio.wait([tracked, taken], timeout=0.3)
     assert not done
     await nodes.back()
@@ -389,7 +389,7 @@ async def test_who_lets_go_while_tracking_waits_is_not_held_afterwards(
 async def test_what_a_node_holds_is_declared_again_and_is_no_news(
     nodes: Nodes, one: Peer, two: Peer
 ) -> None:
-    await two.roster.follow_list(MEMBERS)
+    await two.roster.replicate(MEMBERS)
     for key in "abc":
         await one.roster.track(MEMBERS, key, key.encode())
     await eventually(lambda: len(one.listener.joined) == 3)
@@ -447,7 +447,7 @@ async def test_what_a_node_announced_and_could_not_keep_another_announces_under_
 async def test_a_list_that_is_followed_is_told_anew_after_an_outage(
     nodes: Nodes, one: Peer, two: Peer
 ) -> None:
-    await two.roster.follow_list(MEMBERS)
+    await two.roster.replicate(MEMBERS)
     await one.roster.track(MEMBERS, "a", b"1")
     await eventually(lambda: two.changes(MEMBERS) == "+a")
     before = len(two.listener.snapshots)
@@ -480,7 +480,7 @@ async def test_who_follows_without_a_list_is_told_that_something_was_missed(
 
 
 async def test_who_has_forgotten_is_told_nothing_after_an_outage(nodes: Nodes, one: Peer) -> None:
-    await one.roster.follow_list(MEMBERS)
+    await one.roster.replicate(MEMBERS)
     await one.roster.follow(USERS)
     one.roster.forget(MEMBERS)
     one.roster.forget(USERS)
@@ -492,7 +492,7 @@ async def test_who_has_forgotten_is_told_nothing_after_an_outage(nodes: Nodes, o
 
 
 async def test_a_node_that_stops_lets_go_at_once(nodes: Nodes, one: Peer, two: Peer) -> None:
-    await two.roster.follow_list(MEMBERS)
+    await two.roster.replicate(MEMBERS)
     await one.roster.track(MEMBERS, "a", b"")
     await eventually(lambda: two.changes(MEMBERS) == "+a")
     await one.stores.stop()

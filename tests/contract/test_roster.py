@@ -145,7 +145,7 @@ async def test_a_repeat_updates_the_value_and_is_no_transition(bench: Bench) -> 
 
 async def test_another_value_of_a_member_is_a_version_of_its_own(bench: Bench) -> None:
     """Told to those who follow the topic, before the verb that waits for it returns."""
-    await bench.roster.follow_list(TOPIC)
+    await bench.roster.replicate(TOPIC)
     await bench.roster.track(TOPIC, "a", b"1")
     first = bench.transitions()[-1].version
     await bench.roster.track(TOPIC, "a", b"2")
@@ -164,7 +164,7 @@ async def test_another_value_of_a_member_is_a_version_of_its_own(bench: Bench) -
 async def test_other_values_than_members_are_nobody_s_news(bench: Bench) -> None:
     """A channel's number of subscribers changes with each of them."""
     counts = channels_topic("1")
-    await bench.roster.follow_list(counts)
+    await bench.roster.replicate(counts)
     await bench.roster.track(counts, "a", b"1")
     first = (await bench.snapshot(counts)).version
     await bench.roster.track(counts, "a", b"2")

@@ -97,10 +97,10 @@ class GatedRoster(LocalRoster):
         self.asking, self.tracking = Gate(), Gate()
         self.followed: list[Topic] = []
 
-    async def follow_list(self, topic: Topic) -> None:
+    async def replicate(self, topic: Topic) -> None:
         self.followed.append(topic)
         await self.asking.passed()
-        await super().follow_list(topic)
+        await super().replicate(topic)
 
     def forget(self, topic: Topic) -> None:
         self.followed = [each for each in self.followed if each != topic]
