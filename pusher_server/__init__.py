@@ -8,7 +8,7 @@ Values, and small pieces that know nothing of the rest:
 - `app`               an app with its keys, limits and webhooks, as frozen values
 - `errors`            the root of all errors, and the errors that belong to no single layer
 - `histogram`         counts how many values were how large
-- `line_pace`         limits how often the same log line is written
+- `log_rate_limit`    limits how often the same log line is written
 - `standard_streams`  survives a standard output or error that cannot be written
 - `stray_signals`     ignores the signals that mean nothing to a server
 - `turns`             bounds how much input of one connection is served in one turn of the loop

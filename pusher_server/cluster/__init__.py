@@ -27,5 +27,5 @@ Then the stores:
 - `unix`                the store of one machine's workers
 - `redis`               a store on Redis
 
-May import: `config`, `errors`, `interfaces`, `resolving`, `unreadable`.
+May import: `config`, `errors`, `interfaces`, `log_rate_limit`, `resolving`, `unreadable`.
 """

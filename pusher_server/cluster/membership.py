@@ -31,6 +31,7 @@ from pusher_server.cluster.wire import (
 )
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import ClusterListener, RosterFull, Tallies, Transition, Version
+from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.unreadable import UnreadableLog
 
 logger = logging.getLogger("pusher_server.cluster")
@@ -45,8 +46,6 @@ ROSTER_KINDS = frozenset(("members", "channels", "users"))
 BEAT = 0.5
 #: Seconds before a failed command is tried again.
 PAUSE = 0.05
-#: Seconds between two lines about publications that were dropped.
-DROP_INTERVAL = 60.0
 #: Commands under way at once while everything is declared again.
 SLICE = 200
 
@@ -96,9 +95,9 @@ class StoreMembership(StoreListener, Tallies):
         self.evicted: Callable[[Mapping[str, int]], None] = lambda counts: None
         #: When the lease was last renewed, by the loop's clock; 0.0 before that.
         self.renewed_at = 0.0
-        #: Of the publications that were dropped, how many were told, and when more may be.
-        self._dropped_told = 0
-        self._next_telling = float("-inf")
+        #: Publications that were dropped and reported so far.
+        self._dropped_reported = 0
+        self._log_limit = LogRateLimit()
         self._ready = asyncio.Event()
         #: Set when what goes on must end, with the reason.
         self._ended = asyncio.Event()
@@ -177,7 +176,7 @@ class StoreMembership(StoreListener, Tallies):
 
     def _unread(self, address: str, body: bytes) -> None:
         if not is_of_another_release(body):
-            self._unreadable.tell(
+            self._unreadable.report(
                 "a publication of another program",
                 f"{address!r} at {self.link.peer}",
                 "only this server's nodes may publish there; in Redis give each program a prefix of its own",
@@ -262,7 +261,7 @@ class StoreMembership(StoreListener, Tallies):
                 extra={"node": self.node},
             )
         self.problem = None
-        self._dropped_told = self.link.stats.dropped
+        self._dropped_reported = self.link.stats.dropped
         self.followed_topics.attached()
         self._backoff.reset()
         self._ready.set()
@@ -299,10 +298,9 @@ class StoreMembership(StoreListener, Tallies):
 
     def _tell_of_drops(self, now: float) -> None:
         """A store that takes publications too slowly; while it is away, `_attached` tells afterwards."""
-        dropped = self.link.stats.dropped - self._dropped_told
-        if dropped and now >= self._next_telling:
-            self._dropped_told += dropped
-            self._next_telling = now + DROP_INTERVAL
+        dropped = self.link.stats.dropped - self._dropped_reported
+        if dropped and self._log_limit.due("dropped", now):
+            self._dropped_reported += dropped
             logger.warning(
                 "%s is slow: %d publications dropped, which the other nodes have missed",
                 self.link.peer,
@@ -336,7 +334,7 @@ class StoreMembership(StoreListener, Tallies):
         self._settled = renewed.batch
         for due in renewed.due:
             if due.address.count(":") < 2:
-                self._unreadable.tell(
+                self._unreadable.report(
                     "a change that is to be announced",
                     f"{due.address!r} at {self.link.peer}",
                     "somebody else has written it; it is dropped now",

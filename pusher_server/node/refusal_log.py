@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from pusher_server.line_pace import LinePace
+from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.protocol.channel_name import kind_of
 from pusher_server.protocol.errors import SubscriptionRefused
 
@@ -32,17 +32,17 @@ class RefusalLog:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._pace = LinePace()
+        self._limit = LogRateLimit()
 
     def refused(self, app_id: str, refusal: SubscriptionRefused) -> None:
         """Say it, or count it for the next line about it."""
         reason, check = _explained(refusal)
-        left_out = self._pace.due((app_id, kind_of(refusal.channel), check), self._clock())
-        if left_out is None:
+        refusals = self._limit.due((app_id, kind_of(refusal.channel), check), self._clock())
+        if not refusals:
             return
         fields: dict[str, object] = {"app": app_id, "channel": refusal.channel, "reason": reason}
-        if left_out:
-            fields["as_before"] = left_out
+        if refusals > 1:
+            fields["as_before"] = refusals - 1
         logger.warning("subscription refused; check %s", check, extra=fields)
 
 

@@ -17,6 +17,7 @@ from msgspec import structs
 from pusher_server.app import App
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import AppProvider
+from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.signals import ClientEventSent, Settled, Signal
 from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.outbox import overflow
@@ -42,8 +43,6 @@ _FREED = 1 / 8
 _OVERHEAD, _PER_ENTRY = 1_024, 128
 #: Seconds between attempts while the outbox or the apps are away.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-#: Seconds between two lines about events that were dropped.
-DROP_INTERVAL = 60.0
 
 #: What can be undone while it waits here: who came, or the channel of an app of which the latest counts.
 _Key = Presence | tuple[str, str, Subject]
@@ -99,8 +98,7 @@ class Intake:
         #: Those who wait until everything up to a number is kept.
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._problem: str | None = None
-        self._dropped = 0
-        self._may_say_dropped_at = float("-inf")
+        self._log_limit = LogRateLimit()
 
     @property
     def problem(self) -> str | None:
@@ -211,24 +209,22 @@ class Intake:
             for number, each in self._waiting.items()
             if number not in self._in_hand
         )
-        excess = self._bytes - MOST_BYTES + int(MOST_BYTES * _FREED)
+        excess, dropped = self._bytes - MOST_BYTES + int(MOST_BYTES * _FREED), 0
         for number in overflow.to_drop(found, excess):
             gone = self._take_out(number)
             entries = len(gone.entries) if isinstance(gone, Decision) else 1
             if gone is not None:
                 self._numbers.of(gone.app_id).dropped_in_memory += entries
-            self._dropped += entries
+            dropped += entries
         self._release()
-        now = asyncio.get_running_loop().time()
-        if now >= self._may_say_dropped_at:
-            self._may_say_dropped_at = now + DROP_INTERVAL
+        counted = self._log_limit.due("dropped", asyncio.get_running_loop().time(), dropped)
+        if counted:
             logger.error(
                 "%d webhook events were dropped, of those of which most waited: no more fit into memory, and"
                 " the outbox does not take them (%s)",
-                self._dropped,
+                counted,
                 self._problem or "it is too slow",
             )
-            self._dropped = 0
 
     async def _keep(self) -> None:
         """Append what waits, batch by batch, until nothing does."""

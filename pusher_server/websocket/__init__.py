@@ -10,5 +10,6 @@ Read in the order of a connection's life:
 - `framing`     bytes → messages: a fast path, and the parser of `websockets`
 - `ending`      the last seconds of a connection: our close frame must arrive
 
-May import: `app`, `clients`, `config`, `errors`, `hub`, `line_pace`, `node`, `protocol`, `signals`, `turns`.
+May import: `app`, `clients`, `config`, `errors`, `hub`, `log_rate_limit`, `node`, `protocol`, `signals`,
+`turns`.
 """

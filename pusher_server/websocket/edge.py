@@ -11,7 +11,7 @@ from pusher_server.app import App
 from pusher_server.clients.heartbeat import Heartbeat
 from pusher_server.config import WebsocketSettings
 from pusher_server.hub.app_state import AppState
-from pusher_server.line_pace import LinePace
+from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code, ConnectionRejected
 from pusher_server.protocol.socket_id import make_socket_id
@@ -56,7 +56,7 @@ class WebSocketEdge:
         self.leaving: dict[Leaving, None] = {}
         #: How many may stay, as far as open files go.
         self.open_files_allow = sys.maxsize
-        self._pace = LinePace()
+        self._log_limit = LogRateLimit()
         self._tls_refusals = TlsRefusals()
 
     def key_of(self, upgrade: Upgrade) -> str:
@@ -109,7 +109,7 @@ class WebSocketEdge:
         if 0 < limit < staying:
             raise ConnectionRejected(Code.OVER_CAPACITY, "Over capacity", reason="max_connections")
         if staying > self.open_files_allow:
-            if self._pace.due("open_files", self.clock()) is not None:
+            if self._log_limit.due("open_files", self.clock()):
                 logger.warning(
                     "clients are sent away: open files are enough for %d; raise the limit"
                     " (`ulimit -n`, in systemd LimitNOFILE=)",

@@ -30,7 +30,8 @@ from pusher_server.cluster.unix.framing import (
 from pusher_server.cluster.unix.link import UnixLink, _Stream
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import EventMessage
-from pusher_server.unreadable import INTERVAL, UnreadableLog
+from pusher_server.log_rate_limit import INTERVAL
+from pusher_server.unreadable import UnreadableLog
 
 EVENT = wire.encode_message("one.1", EventMessage(payload=b'{"a":"\xc3\xbc"}', event_id=7))
 TRANSITION = wire.encode_transition(

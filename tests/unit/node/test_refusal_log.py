@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from pusher_server.line_pace import INTERVAL
+from pusher_server.log_rate_limit import INTERVAL
 from pusher_server.node.refusal_log import RefusalLog
 from pusher_server.protocol.errors import SubscriptionRefused
 from tests.fakes import FakeClock
