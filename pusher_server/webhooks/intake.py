@@ -15,9 +15,11 @@ from itertools import count
 from msgspec import structs
 
 from pusher_server.app import App
+from pusher_server.backoff import Backoff
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import AppProvider
 from pusher_server.log_rate_limit import LogRateLimit
+from pusher_server.outage import Outage
 from pusher_server.signals import ClientEventSent, Settled, Signal
 from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.outbox import overflow
@@ -97,13 +99,13 @@ class Intake:
         self._keeping: asyncio.Task[None] | None = None
         #: Those who wait until everything up to a number is kept.
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self._problem: str | None = None
+        self._outage = Outage()
         self._log_limit = LogRateLimit()
 
     @property
     def problem(self) -> str | None:
         """Why events cannot be kept, in one line; None while all is well."""
-        return self._problem
+        return self._outage.problem
 
     def observe(self, signal: Signal) -> None:
         """See `Observer`. Called in the loop."""
@@ -223,26 +225,27 @@ class Intake:
                 "%d webhook events were dropped, of those of which most waited: no more fit into memory, and"
                 " the outbox does not take them (%s)",
                 counted,
-                self._problem or "it is too slow",
+                self._outage.problem or "it is too slow",
             )
 
     async def _keep(self) -> None:
         """Append what waits, batch by batch, until nothing does."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         try:
             while self._waiting:
                 try:
                     is_done = await self._keep_some()
                 except OutboxUnavailable as error:
                     is_done = False
-                    self._note_problem(str(error))
+                    if self._outage.begin(str(error)):
+                        logger.error("webhook events cannot be kept, and wait in memory: %s", error)
                 except Exception:  # ours; what waits must not be forgotten over it
                     is_done = False
                     logger.exception("keeping webhook events failed")
-                pause = FIRST_PAUSE if is_done else pause
-                if not is_done:
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                if is_done:
+                    backoff.reset()
+                else:
+                    await asyncio.sleep(backoff.next())
         finally:
             self._keeping = None
 
@@ -258,7 +261,8 @@ class Intake:
                 self._count(await outbox.append(decisions))
             finally:
                 self._in_hand = ()
-            self._note_problem(None)
+            if self._outage.end():
+                logger.info("webhook events are kept again")
         for number in batch:
             self._take_out(number)
         self._release()
@@ -304,13 +308,6 @@ class Intake:
             if number < oldest and not kept.done():
                 kept.set_result(None)
         self._waiters = [(number, kept) for number, kept in self._waiters if not kept.done()]
-
-    def _note_problem(self, problem: str | None) -> None:
-        if problem is not None and self._problem is None:
-            logger.error("webhook events cannot be kept, and wait in memory: %s", problem)
-        elif problem is None and self._problem is not None:
-            logger.info("webhook events are kept again")
-        self._problem = problem
 
 
 def _webhooks(decision: Decision) -> list[str]:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from pusher_server.app import App
 from pusher_server.interfaces import AppProvider, Roster
+from pusher_server.outage import Outage
 from pusher_server.signals import Signal
 from pusher_server.webhooks.delivery.attempt import DeliveryContext
 from pusher_server.webhooks.delivery.deliverer import SLOTS, Deliverer
@@ -111,13 +112,13 @@ class Webhooks:
         self._open: _Open | None = None
         self._turn = asyncio.Lock()
         self._insisting: asyncio.Task[None] | None = None
-        self._problem: str | None = None
+        self._outage = Outage()
 
     @property
     def problem(self) -> str | None:
         """Why webhooks do not work, in one line without secrets; None while all is well."""
         delivering = None if self._open is None else self._open.deliverer.problem
-        return self._problem or self._intake.problem or delivering
+        return self._outage.problem or self._intake.problem or delivering
 
     @property
     def observe(self) -> Callable[[Signal], None]:
@@ -179,12 +180,11 @@ class Webhooks:
         try:
             outbox = await self._opening.open()
         except OutboxUnavailable as error:
-            if self._problem is None:
+            if self._outage.begin(str(error)):
                 logger.error("no webhook is delivered, and events wait in memory: %s", error)
-            self._problem = str(error)
             raise
         logger.info("webhook events are kept in %s", self._opening.place)
-        self._problem = None
+        self._outage.end()
         loop = asyncio.get_running_loop()
         delivering = DeliveryContext(
             outbox=outbox,

@@ -21,8 +21,10 @@ SHAPELESS = {"utils", "util", "helpers", "common", "manager", "handler", "servic
 #: Time, randomness and the network come into these as arguments.
 CORE = (
     "app.py",
+    "backoff.py",
     "histogram.py",
     "log_rate_limit.py",
+    "outage.py",
     "signals.py",
     "protocol",
     "auth",
