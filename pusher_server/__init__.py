@@ -13,6 +13,7 @@ Values, and small pieces that know nothing of the rest:
 - `outage`            knows why something does not work, and which changes of that are news
 - `standard_streams`  survives a standard output or error that cannot be written
 - `stray_signals`     ignores the signals that mean nothing to a server
+- `token_bucket`      bounds a rate and allows short bursts
 - `turns`             bounds how much input of one connection is served in one turn of the loop
 - `unreadable`        reports data of other writers that cannot be read, once in a while
 

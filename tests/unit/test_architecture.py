@@ -26,6 +26,8 @@ CORE = (
     "log_rate_limit.py",
     "outage.py",
     "signals.py",
+    "token_bucket.py",
+    "turns.py",
     "protocol",
     "auth",
     "hub",
