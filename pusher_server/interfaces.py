@@ -139,7 +139,7 @@ class Version(Struct, frozen=True, order=True):
 class Transition(Struct, frozen=True, kw_only=True):
     """A key became held by its first holder, or was released by its last one, cluster-wide.
 
-    `origin`: this node caused it. Clients see it at once; observers hear of what stays so by `on_announced`.
+    Clients see it at once; observers hear of what stays so by `on_announced`.
     """
 
     topic: Topic
@@ -147,7 +147,6 @@ class Transition(Struct, frozen=True, kw_only=True):
     value: bytes
     held: bool
     version: Version
-    origin: bool
 
 
 class Snapshot(Struct, frozen=True):

@@ -210,9 +210,7 @@ class LocalRoster(Roster):
         if self._listener is not None:
             version = self._version(topic)
             self._listener.on_transition(
-                Transition(
-                    topic=topic, key=key, value=value, held=held, version=version, origin=True
-                )
+                Transition(topic=topic, key=key, value=value, held=held, version=version)
             )
 
     def _settle(self, topic: Topic, key: str, n: int, *, held: bool) -> None:

@@ -335,6 +335,5 @@ class StoreMembership(StoreListener, Tallies):
                 value=own_transition.value.encode(),
                 held=own_transition.held,
                 version=Version(int(self.epoch, 16), own_transition.n),
-                origin=True,
             )
         )

@@ -66,7 +66,6 @@ class WorkerState(Struct):
     since: float = 0.0
     pid: int = 0
     starts: int = 0
-    last_end: str = ""
 
 
 class _Slot:
@@ -191,7 +190,7 @@ class Supervisor:
                 how = "ended with " + await child.ended()
                 lived = loop.time() - child.born
             slot.child = None
-            slot.state.pid, slot.state.last_end = 0, how
+            slot.state.pid = 0
             if not slot.closed.is_set():
                 await self._wait(slot, how, slot.restarts.after(lived))
         slot.turns("ended")

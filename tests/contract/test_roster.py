@@ -114,7 +114,7 @@ async def test_the_first_hold_is_a_transition(bench: Bench) -> None:
     version = await bench.roster.track(TOPIC, "a", b"1")
     await bench.heard("+a")
     assert bench.transitions() == [
-        Transition(topic=TOPIC, key="a", value=b"1", held=True, version=version, origin=True)
+        Transition(topic=TOPIC, key="a", value=b"1", held=True, version=version)
     ]
 
 
@@ -158,7 +158,7 @@ async def test_declaring_is_tracking_without_an_answer(bench: Bench) -> None:
     bench.roster.declare(TOPIC, "a", b"1")
     await bench.heard("+a")
     (transition,) = bench.transitions()
-    assert (transition.value, transition.origin) == (b"1", True)
+    assert transition.value == b"1"
     assert await bench.keys() == ["a"]
 
 
@@ -168,7 +168,7 @@ async def test_letting_go_is_a_transition_with_the_last_value(bench: Bench) -> N
     bench.roster.untrack(TOPIC, "a")
     await bench.heard("+a -a")
     last = bench.transitions()[-1]
-    assert (last.value, last.held, last.origin) == (b"2", False, True)
+    assert (last.value, last.held) == (b"2", False)
     assert await bench.keys() == []
 
 

@@ -92,7 +92,6 @@ class RedisLink(StoreLink):
                 raise ClusterUnavailable("closed while it was being opened")
             self._connection = connection
             self.peer = connection.peer
-            self.stats.up_since = asyncio.get_running_loop().time()
             self.stats.opened += 1
 
     def close(self) -> None:
@@ -234,7 +233,6 @@ class RedisLink(StoreLink):
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self.stats.up_since = 0.0
         calls, self._calls = self._calls, set()
         for answer in calls:
             fail(answer, ClusterUnavailable(reason))

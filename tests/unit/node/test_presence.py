@@ -236,7 +236,6 @@ async def test_members_elsewhere_are_told_to_clients_and_to_no_observer_here(
         value=b'{"n":1}',
         held=True,
         version=Version(now.epoch, now.n + 1),
-        origin=False,
     )
     world.node.on_transition(there)
     world.flush()
