@@ -164,19 +164,19 @@ class Roster(Protocol):
     """Who holds which key, cluster-wide.
 
     A topic's transitions reach the listener in version order: always on the node that caused them, and on
-    every node that has asked for the topic's `snapshot` or does `follow` it. What was missed, because the
+    every node that does `replicate` or `follow` the topic. What was missed, because the
     node was cut off or the store lost its memory, is made good by a further `on_snapshot` or `on_missed`.
     """
 
     #: There are no other nodes: what this one holds is all there is.
     alone: bool
 
-    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
+    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> None:
         """Hold `key`. Idempotent per node; a repeat updates the value and makes no transition.
 
         Of members, whose values clients see, another value is a version of its own (`on_updated`).
 
-        The returned version contains the change, and of a followed topic the listener has been told so far.
+        Of a followed topic the listener has been told of the change when this returns.
         Raises RosterFull (atomically decided). Waits while the store is away: the caller bounds it.
         """
 
@@ -186,15 +186,15 @@ class Roster(Protocol):
     def untrack(self, topic: Topic, key: str) -> None:
         """Let `key` go. The last holder's leave starts the undo window. Enqueued in order."""
 
-    async def snapshot(self, topic: Topic) -> Snapshot:
-        """The topic now; from then on its transitions reach the listener.
+    async def replicate(self, topic: Topic) -> None:
+        """Give the listener the topic as it is now, by `on_snapshot`; from then on its transitions reach it.
 
-        Before it returns, the listener has got it by `on_snapshot`, with no transition between the two.
+        The listener has the snapshot when this returns, with no transition between the two.
         Waits while the store is away: the caller bounds it.
         """
 
     async def follow(self, topic: Topic) -> None:
-        """As `snapshot`, for those who ask for single keys by `lookup`. Raises ClusterUnavailable."""
+        """As `replicate`, for those who ask for single keys by `lookup`. Raises ClusterUnavailable."""
 
     def forget(self, topic: Topic) -> None:
         """This node no longer needs the transitions that others cause."""

@@ -249,6 +249,10 @@ class FakeListener:
         self.snapshots.append((topic, snapshot, doubtful))
         return []
 
+    def snapshot_of(self, topic: Topic) -> Snapshot:
+        """The latest of this topic."""
+        return next(each for known, each, _ in reversed(self.snapshots) if known == topic)
+
     def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
         self.missed.append(topic)
 

@@ -114,13 +114,12 @@ class LocalRoster(Roster):
         """Who is told of transitions; once, before the first verb."""
         self._listener = listener
 
-    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
+    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> None:
         """Hold `key`; raises RosterFull."""
         entries = self._entries(topic)
         if limit and len(entries) >= limit and key not in entries:
             raise RosterFull
         self.declare(topic, key, value)
-        return self._version(topic)
 
     def declare(self, topic: Topic, key: str, value: bytes) -> None:
         """Hold `key`."""
@@ -154,12 +153,11 @@ class LocalRoster(Roster):
             del self._topics[topic]
             self._floor = max(self._floor, keys.n)
 
-    async def snapshot(self, topic: Topic) -> Snapshot:
-        """The topic now."""
-        snapshot = Snapshot(self._version(topic), dict(self._entries(topic)))
+    async def replicate(self, topic: Topic) -> None:
+        """Give the listener the topic as it is now."""
         if self._listener is not None:
+            snapshot = Snapshot(self._version(topic), dict(self._entries(topic)))
             self._listener.on_snapshot(topic, snapshot, doubtful=False)
-        return snapshot
 
     async def follow(self, topic: Topic) -> None:
         """All transitions here are caused here, and told anyway."""

@@ -6,21 +6,21 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from pusher_server.cluster.commands import Count, Lookup, Scan, node_of
 from pusher_server.cluster.sharding import Shards
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.interfaces import Roster, Snapshot, Topic, Version
+from pusher_server.interfaces import Roster, Topic
 
 #: Keys in one question.
 PAGE = 1_000
 
 
 class SharedRoster(Roster):
-    """While a store is away, `track` and `snapshot` wait for it, questions fail, and the rest is remembered."""
+    """While a store is away, `track` and `replicate` wait, questions fail, and the rest is remembered."""
 
     alone = False
 
     def __init__(self, stores: Shards) -> None:
         self._stores = stores
 
-    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
+    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> None:
         """Hold `key`; raises RosterFull."""
         at, address = self._stores.at(topic)
         answer = at.held_keys.hold((address, key), value.decode(), limit)
@@ -33,7 +33,7 @@ class SharedRoster(Roster):
                     pass
                 else:
                     await at.followed_topics.seen(address, tracked.n)
-                    return Version(int(at.epoch, 16), tracked.n)
+                    return
             await at.ready_again()
             if (address, key) not in at.held_keys:
                 raise ClusterUnavailable("let go while it was being held")
@@ -49,18 +49,17 @@ class SharedRoster(Roster):
         at, address = self._stores.at(topic)
         at.held_keys.release((address, key))
 
-    async def snapshot(self, topic: Topic) -> Snapshot:
-        """The topic now."""
+    async def replicate(self, topic: Topic) -> None:
+        """Follow the topic, with its entries."""
         at, address = self._stores.at(topic)
         while True:
             await at.ready()
             try:
-                state = await asyncio.shield(at.followed_topics.follow(address, with_entries=True))
+                await asyncio.shield(at.followed_topics.follow(address, with_entries=True))
             except ClusterUnavailable:
                 await at.ready_again()
-                continue
-            entries = {key: value.encode() for key, value in state.entries.items()}
-            return Snapshot(Version(int(state.epoch, 16), state.n), entries)
+            else:
+                return
 
     async def follow(self, topic: Topic) -> None:
         """From now on its transitions are told."""

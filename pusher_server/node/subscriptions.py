@@ -181,7 +181,7 @@ class Subscriptions:
         assert members is not None  # a subscription has a member only on presence channels
         topic = members_topic(app.id, channel.name.text)
         if members.version is None:
-            await self._roster.snapshot(topic)  # `Node.on_snapshot` has adopted it
+            await self._roster.replicate(topic)  # `Node.on_snapshot` has adopted it
             if subscription.gone:
                 if channel.name.text not in subscription.connection.app_state.channels:
                     self._roster.forget(topic)  # it was left while this waited

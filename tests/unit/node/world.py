@@ -15,7 +15,7 @@ from pusher_server.apps.static import StaticApps
 from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.hub import Hub
-from pusher_server.interfaces import CachedEvent, Snapshot, Topic, Version
+from pusher_server.interfaces import CachedEvent, Topic
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.node.node import Node
 from pusher_server.node.publishing import ApiEvent
@@ -95,10 +95,10 @@ class GatedRoster(LocalRoster):
         self.asking, self.tracking = Gate(), Gate()
         self.followed: list[Topic] = []
 
-    async def snapshot(self, topic: Topic) -> Snapshot:
+    async def replicate(self, topic: Topic) -> None:
         self.followed.append(topic)
         await self.asking.passed()
-        return await super().snapshot(topic)
+        await super().replicate(topic)
 
     def forget(self, topic: Topic) -> None:
         self.followed = [each for each in self.followed if each != topic]
@@ -108,10 +108,9 @@ class GatedRoster(LocalRoster):
         await self.asking.passed()
         return answer
 
-    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> Version:
-        version = await super().track(topic, key, value, limit=limit)
+    async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> None:
+        await super().track(topic, key, value, limit=limit)
         await self.tracking.passed()
-        return version
 
 
 class World:
