@@ -93,7 +93,7 @@ class Node(ClusterListener):
         self.subscriptions = Subscriptions(
             hub, broker, roster, self._occupancy, self._counts, self.emit, clock
         )
-        self.publishing = Publishing(hub, broker, self.emit, event_ids)
+        self.publishing = Publishing(hub, broker, self.emit, self.is_observed, event_ids)
         self.users = Users(hub, broker, roster)
         self.inspection = Inspection(node_id, hub, broker, roster, census)
 
@@ -112,6 +112,10 @@ class Node(ClusterListener):
         if not kinds:
             for each in (self._observers, *self._observers_of.values()):
                 each.append(observer)
+
+    def is_observed(self, kind: type[Signal]) -> bool:
+        """Return whether an observer hears signals of this kind: else none needs to be made."""
+        return bool(self._observers_of.get(kind, self._observers))
 
     def emit(self, signal: Signal) -> None:
         """Tell the observers; one that fails hurts nobody else (docs/decisions.md#observers-of-signals)."""

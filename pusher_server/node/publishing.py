@@ -30,30 +30,37 @@ class ApiEvent(Struct, frozen=True, kw_only=True):
 
 
 class Publishing:
-    """`event_ids` yields numbers that no other node yields."""
+    """`event_ids` yields numbers that no other node yields. Signals are made for kinds that are observed."""
 
     def __init__(
-        self, hub: Hub, broker: Broker, emit: Callable[[Signal], None], event_ids: Iterator[int]
+        self,
+        hub: Hub,
+        broker: Broker,
+        emit: Callable[[Signal], None],
+        is_observed: Callable[[type[Signal]], bool],
+        event_ids: Iterator[int],
     ) -> None:
         self._hub = hub
         self._broker = broker
         self._emit = emit
+        self._is_observed = is_observed
         self._event_ids = event_ids
 
     def publish(self, app: App, event: ApiEvent) -> None:
         """Send to each channel, but not to the socket the event came from. Never raises."""
         self._hub.traffic.of(app.id).published += len(event.channels)
+        is_observed = self._is_observed(EventPublished)
         for channel in event.channels:
             payload = events.channel_event(event.name, channel.text, event.data)
             remember = None
             if channel.remembers_last:
                 remember = Retention(event.data, app.cache_ttl, app.limits.cache_bytes)
             recipients = self._send(app.id, channel, payload, event.socket_id, remember)
-            self._emit(
-                EventPublished(
+            if is_observed:
+                signal = EventPublished(
                     app_id=app.id, channel=channel.text, event=event.name, recipients=recipients
                 )
-            )
+                self._emit(signal)
 
     def client_event(self, connection: Connection, message: ClientEvent) -> None:
         """Relay to everybody on the channel but the sender. Raises MessageRejected.
@@ -69,6 +76,8 @@ class Publishing:
         payload = events.channel_event(message.event, message.channel, message.data, user_id)
         connection.app_state.traffic.client_events += 1
         self._send(connection.app_state.app.id, channel, payload, connection.socket_id, None)
+        if not self._is_observed(ClientEventSent):
+            return
         self._emit(
             ClientEventSent(
                 app_id=connection.app_state.app.id,
