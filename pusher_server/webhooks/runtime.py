@@ -25,7 +25,7 @@ from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.delivery.target_log import TargetLog
 from pusher_server.webhooks.delivery.target_queue import Pace
 from pusher_server.webhooks.intake import Intake
-from pusher_server.webhooks.outbox.interface import Outbox, OutboxUnavailable
+from pusher_server.webhooks.outbox.interface import PAUSE, Outbox, OutboxUnavailable
 from pusher_server.webhooks.reconcile import Reconciler
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: Seconds between attempts to open the outbox.
-PAUSE = 1.0
 #: Seconds that requests in flight, and what is still to be written, have when the server stops.
 FAREWELL = 3.0
 
