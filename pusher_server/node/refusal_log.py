@@ -1,4 +1,4 @@
-"""One line about refused subscriptions, for whoever wonders why nothing arrives; not too often."""
+"""Log lines about refused subscriptions and clients that are sent away: one a minute for each cause."""
 
 import logging
 from collections.abc import Callable
@@ -8,6 +8,8 @@ from pusher_server.protocol.channel_name import kind_of
 from pusher_server.protocol.errors import SubscriptionRefused
 
 logger = logging.getLogger("pusher_server.node")
+#: Of lines about clients, whatever sends them away.
+clients_logger = logging.getLogger("pusher_server.websocket")
 
 #: Beginning of what the client was told -> what may be said of it, and what to check. Signed texts and digests
 #: stay out: a digest that is wrong here may be right elsewhere.
@@ -34,8 +36,15 @@ class RefusalLog:
         self._clock = clock
         self._limit = LogRateLimit()
 
+    def sent_away(self, cause: Exception) -> None:
+        """Log that a client cannot be served for now, or count it for the next line about this cause."""
+        clients = self._limit.due(("sent away", str(cause)), self._clock())
+        if clients:
+            fields = {"as_before": clients - 1} if clients > 1 else {}
+            clients_logger.warning("a client is sent away: %s", cause, extra=fields)
+
     def refused(self, app_id: str, refusal: SubscriptionRefused) -> None:
-        """Say it, or count it for the next line about it."""
+        """Log it, or count it for the next line about it."""
         reason, check = _explained(refusal)
         refusals = self._limit.due((app_id, kind_of(refusal.channel), check), self._clock())
         if not refusals:

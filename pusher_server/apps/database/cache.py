@@ -190,7 +190,7 @@ class CachedApps(AppProvider):
             found = await self._source.find(keys=keys, ids=ids)
         except (ClusterUnavailable, ConfigError) as error:
             self._pause_until = self._clock() + PAUSE
-            if self._outage.begin(str(error), kind=type(error)):
+            if self._outage.begin(str(error), kind=type(error).__name__):
                 logger.error("%s; known apps go on being served", error)
             raise ClusterUnavailable(str(error)) from None
         if self._outage.end():
