@@ -14,23 +14,23 @@ class LogRateLimit:
     def __init__(self, interval: float = INTERVAL, kept: int = KEPT) -> None:
         self._interval = interval
         self._kept = kept
-        #: Subject -> until when it gets no line, and the events since its last line.
-        self._quiet: dict[Hashable, tuple[float, int]] = {}
+        #: Subject -> when its last line was written, and the events since then.
+        self._written: dict[Hashable, tuple[float, int]] = {}
 
     def due(self, subject: Hashable, now: float, events: int = 1) -> int:
         """Return how many events the line stands for, or 0 when no line is to be written now.
 
         `events` are added to those since the subject's last line; 0 asks only whether some are left to report.
-        `now` is in seconds of any one clock.
+        `now` is in seconds of any one clock; one that is set back silences nothing.
         """
-        until, count = self._quiet.get(subject, (now, 0))
-        count += events
+        written = self._written.get(subject)
+        count = events if written is None else written[1] + events
         if not count:
             return 0
-        if now < until:
-            self._quiet[subject] = (until, count)
+        if written is not None and 0 <= now - written[0] < self._interval:
+            self._written[subject] = (written[0], count)
             return 0
-        if len(self._quiet) >= self._kept:
-            self._quiet.clear()
-        self._quiet[subject] = (now + self._interval, 0)
+        if len(self._written) >= self._kept:
+            self._written.clear()
+        self._written[subject] = (now, 0)
         return count

@@ -32,8 +32,18 @@ def test_no_event_makes_no_line_and_delays_none() -> None:
     assert limit.due("dropped", 1.0, 3) == 3
 
 
+def test_a_clock_that_is_set_back_silences_nothing() -> None:
+    """The API has the epoch's clock only."""
+    limit = LogRateLimit(60.0)
+    assert limit.due("clock", 1_800_000_000.5) == 1
+    assert limit.due("clock", 1_800_000_000.5) == 0
+    assert limit.due("clock", 1_799_990_000.0) == 2
+    assert limit.due("clock", 1_799_990_059.9) == 0
+    assert limit.due("clock", 1_799_990_060.0) == 2
+
+
 def test_what_is_remembered_is_bounded() -> None:
     limit = LogRateLimit(60.0, kept=100)
     for number in range(10_000):
         assert limit.due(number, 0.0) == 1
-        assert len(limit._quiet) <= 100
+        assert len(limit._written) <= 100
