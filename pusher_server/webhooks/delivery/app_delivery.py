@@ -112,10 +112,7 @@ class AppDelivery:
         self.cancel()
 
     def _expire(self) -> None:
-        logger.warning(
-            "a claim on webhooks was not renewed in time; another process may go on with them",
-            extra={"app": self.app_id},
-        )
+        self._shared.log.claim_lost(self.app_id)
         self.cancel()
 
     async def _run(self) -> None:

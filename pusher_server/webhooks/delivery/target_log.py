@@ -47,6 +47,18 @@ class TargetLog:
                 extra={"app": app_id, "url": webhook.shown_url, "failed_attempts": failed},
             )
 
+    def claim_lost(self, app_id: str) -> None:
+        """The claim on an app was not renewed in time; while the outbox is away, that happens to all apps."""
+        claims = self._limit.due("claim", self._clock())
+        if claims:
+            fields: dict[str, object] = {"app": app_id}
+            if claims > 1:
+                fields["as_before"] = claims - 1
+            logger.warning(
+                "a claim on webhooks was not renewed in time; another process may go on with them",
+                extra=fields,
+            )
+
     def buried(self, app_id: str, webhook: Webhook, events: int, why: str) -> None:
         """Events were given up after all attempts."""
         counted = self._limit.due((app_id, webhook.id, "dead"), self._clock(), events)

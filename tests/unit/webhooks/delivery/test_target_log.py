@@ -69,6 +69,17 @@ def test_events_that_are_given_up_are_all_counted(
     assert [vars(record)["events"] for record in caplog.records] == [3, 5, 6]
 
 
+def test_claims_that_an_outage_ends_are_one_line(
+    log: TargetLog, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1_000):
+        log.claim_lost(f"app {number}")
+    clock.advance(INTERVAL)
+    log.claim_lost("app 7")
+    assert [vars(record)["app"] for record in caplog.records] == ["app 0", "app 7"]
+    assert vars(caplog.records[1])["as_before"] == 999
+
+
 def test_what_is_remembered_of_failing_targets_is_bounded(log: TargetLog) -> None:
     for number in range(2 * KEPT + 5):
         log.failed(f"app {number}", WEBHOOK, "status 500")
