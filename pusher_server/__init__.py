@@ -6,11 +6,14 @@ Read from the lowest layer to the highest one. A module imports layers that stan
 Values, and small pieces that know nothing of the rest:
 
 - `app`               an app with its keys, limits and webhooks, as frozen values
+- `backoff`           how long to wait before the next attempt
 - `errors`            the root of all errors, and the errors that belong to no single layer
 - `histogram`         counts how many values were how large
-- `line_pace`         limits how often the same log line is written
+- `log_rate_limit`    limits how often the same log line is written
+- `outage`            knows why something does not work, and which changes of that are news
 - `standard_streams`  survives a standard output or error that cannot be written
 - `stray_signals`     ignores the signals that mean nothing to a server
+- `token_bucket`      bounds a rate and allows short bursts
 - `turns`             bounds how much input of one connection is served in one turn of the loop
 - `unreadable`        reports data of other writers that cannot be read, once in a while
 

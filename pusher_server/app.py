@@ -8,7 +8,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct, field, structs
@@ -77,7 +77,6 @@ EventType = Literal[
     "cache_miss",
     "subscription_count",
 ]
-EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
 #: Says which events a request carries, so that a receiver can drop repeats.
 EVENT_IDS_HEADER = "X-Pusher-Server-Event-Ids"

@@ -154,7 +154,7 @@ class Version(Struct, frozen=True, order=True):
 class Transition(Struct, frozen=True, kw_only=True):
     """A key became held by its first holder, or was released by its last one, cluster-wide.
 
-    `origin`: this node caused it. Clients see it at once; observers hear of what stays so by `on_announced`.
+    Clients see it at once; observers hear of what stays so by `on_announced`.
     """
 
     topic: Topic
@@ -162,7 +162,6 @@ class Transition(Struct, frozen=True, kw_only=True):
     value: bytes
     held: bool
     version: Version
-    origin: bool
 
 
 class Snapshot(Struct, frozen=True):
@@ -180,9 +179,8 @@ class Roster(Protocol):
     """Who holds which key, cluster-wide.
 
     A topic's transitions reach the listener in version order: always on the node that caused them, and on
-    every node that does `replicate` or `follow` the topic. What was missed,
-    because the node was cut off or the store lost its memory, is made good by a further `on_snapshot` or
-    `on_missed`.
+    every node that does `replicate` or `follow` the topic. What was missed, because the
+    node was cut off or the store lost its memory, is made good by a further `on_snapshot` or `on_missed`.
     """
 
     #: There are no other nodes: what this one holds is all there is.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Subscription
-from pusher_server.interfaces import ClusterMessage, Roster, Snapshot, Topic, Transition, Version
+from pusher_server.interfaces import ClusterMessage, Snapshot, Topic, Transition, Version
 from pusher_server.protocol.members import User
 
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
@@ -249,6 +249,10 @@ class FakeListener:
         self.snapshots.append((topic, snapshot, doubtful))
         return []
 
+    def snapshot_of(self, topic: Topic) -> Snapshot:
+        """The latest of this topic."""
+        return next(each for known, each, _ in reversed(self.snapshots) if known == topic)
+
     def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
         self.missed.append(topic)
 
@@ -258,12 +262,3 @@ class FakeListener:
 
     async def kept(self) -> None:
         """Nothing has to be kept."""
-
-
-async def followed_list(roster: Roster, listener: FakeListener, topic: Topic) -> Snapshot:
-    """Follow the topic with its list; the list as `listener` was given it."""
-    before = len(listener.snapshots)
-    await roster.replicate(topic)
-    return next(
-        snapshot for given, snapshot, _ in reversed(listener.snapshots[before:]) if given == topic
-    )

@@ -5,5 +5,5 @@ Read:
 - `static`    apps from the configuration file
 - `database`  apps from a table in a database
 
-May import: `app`, `config`, `errors`, `interfaces`.
+May import: `app`, `backoff`, `config`, `errors`, `interfaces`, `outage`.
 """

@@ -13,5 +13,5 @@ A transport, such as `websocket`, builds its connection from these. Read:
 - `slow_reader`  what is kept for slow readers, and whether they still acknowledge anything
 - `drain`        the pace at which clients are sent away
 
-May import: `app`, `errors`, `hub`, `interfaces`, `line_pace`, `node`, `protocol`, `signals`.
+May import: `app`, `errors`, `hub`, `interfaces`, `log_rate_limit`, `node`, `protocol`, `signals`.
 """

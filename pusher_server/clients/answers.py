@@ -46,7 +46,7 @@ def answer(connection: Connection, node: Node, error: Exception) -> None:
             node.emit(ConnectionRefused(app_id=_app_of(connection), code=error.code))
             connection.close(error.code, error.message)
         case ClusterUnavailable():
-            logger.warning("a client is sent away: %s", error)
+            node.sent_away(error)
             connection.close(Code.OVER_CAPACITY, "Temporarily unavailable")
         case _:
             logger.error("a client's message failed", exc_info=error)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pusher_server.clients.heartbeat import Heartbeat, Watched
 from pusher_server.hub.connection import Connection
-from pusher_server.line_pace import LinePace
+from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.protocol.errors import Code, ConnectionRejected
 
 logger = logging.getLogger("pusher_server.websocket")
@@ -36,7 +36,7 @@ class ClientRegistry:
         self.leaving: dict[Client, None] = {}
         self._max_connections = max_connections
         self._open_files_allow = sys.maxsize
-        self._pace = LinePace()
+        self._log_limit = LogRateLimit()
 
     def check_room(self) -> None:
         """Raise ConnectionRejected when one client too many is here.
@@ -47,7 +47,7 @@ class ClientRegistry:
         if 0 < self._max_connections < staying:
             raise ConnectionRejected(Code.OVER_CAPACITY, "Over capacity", reason="max_connections")
         if staying > self._open_files_allow:
-            if self._pace.due("open_files", self.clock()) is not None:
+            if self._log_limit.due("open_files", self.clock()):
                 logger.warning(
                     "clients are sent away: open files are enough for %d; raise the limit"
                     " (`ulimit -n`, in systemd LimitNOFILE=)",

@@ -8,7 +8,7 @@ address is said at once, so that a client which can do better loses no time; the
 import logging
 
 from pusher_server.clients.request import ClientRequest
-from pusher_server.line_pace import LinePace
+from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.protocol.errors import Code, ConnectionRejected
 
 logger = logging.getLogger("pusher_server.websocket")
@@ -28,7 +28,7 @@ class TlsRefusals:
     def __init__(self) -> None:
         #: Whom -> when it was refused last; the longest ago is first.
         self._refused: dict[tuple[str | None, str], float] = {}
-        self._pace = LinePace()
+        self._log_limit = LogRateLimit()
 
     def refuse(self, app_id: str, request: ClientRequest, now: float) -> ConnectionRejected:
         """The refusal of a client that came without TLS."""
@@ -37,7 +37,7 @@ class TlsRefusals:
         if len(self._refused) >= _KEPT:
             del self._refused[next(iter(self._refused))]
         self._refused[client] = now
-        if self._pace.due(app_id, now) is not None:
+        if self._log_limit.due(app_id, now):
             logger.warning(
                 "a client without TLS was sent away from a tls_only app: %s",
                 _advice(request),

@@ -12,11 +12,11 @@ Then the side of the node:
 
 - `sharding`            which topic lives in which store
 - `membership`          this node's membership of one store: its lease, and the recovery from every failure
+- `membership_log`      what operators read about it
 - `held_keys`           the keys that this node holds there, declared again after a loss
 - `followed_topics`     the topics that this node follows: transitions in order, snapshots after a gap
 - `replica`             what a transition means for one followed topic: next, old, or proof of a gap
 - `link_subscriptions`  the addresses that a link pushes; unsubscribed late
-- `backoff`             how long to wait before the next attempt
 - `roster`              the roster over shared stores
 - `broker`              the broker over shared stores
 - `census`              the connections of each app on other nodes
@@ -27,5 +27,6 @@ Then the stores:
 - `unix`                the store of one machine's workers
 - `redis`               a store on Redis
 
-May import: `config`, `errors`, `interfaces`, `resolving`, `unreadable`.
+May import: `backoff`, `config`, `errors`, `interfaces`, `log_rate_limit`, `outage`, `resolving`,
+`unreadable`.
 """

@@ -175,10 +175,10 @@ class FollowedTopics:
         elif verdict is Verdict.TELL and transition.updated:
             self._updated(replica, transition)
         elif verdict is Verdict.TELL and self.listener is not None:
-            is_ours = node_of(transition.holder) == self._node
             place = (replica.address, transition.key)
             if transition.held:
-                self._held_keys.became_held(place, by_us=is_ours)
+                by_us = node_of(transition.holder) == self._node
+                self._held_keys.became_held(place, by_us=by_us)
                 self._forget_stale()
                 self._fresh[place] = asyncio.get_running_loop().time()
                 self._fresh.move_to_end(place)
@@ -192,7 +192,6 @@ class FollowedTopics:
                     value=transition.value.encode(),
                     held=transition.held,
                     version=_version(transition.epoch, transition.n),
-                    origin=is_ours,
                 )
             )
             replica.reached()

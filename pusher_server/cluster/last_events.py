@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from pusher_server.interfaces import CachedEvent, EventMessage, Retention, Topic
+from pusher_server.log_rate_limit import LogRateLimit
 
 logger = logging.getLogger("pusher_server.cluster")
 
@@ -25,8 +26,6 @@ PAST_AT_ONCE = 100
 EVICTED_AT_ONCE = 10_000
 #: Apps that one look clears up: some milliseconds of work when all of it is over.
 APPS_AT_ONCE = 20
-#: Seconds between two log lines.
-_TELLING = 60.0
 #: Where the data of an event begins (`protocol.events.channel_event`).
 _BEFORE_DATA = b',"data":'
 
@@ -241,15 +240,13 @@ class Evictions:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.totals: dict[str, int] = {}
         self._clock = clock
-        self._quiet_until = float("-inf")
+        self._log_limit = LogRateLimit()
 
     def add(self, counts: Mapping[str, int]) -> None:
         """App id -> how many more."""
         for app_id, count in counts.items():
             self.totals[app_id] = self.totals.get(app_id, 0) + count
-        now = self._clock()
-        if counts and now >= self._quiet_until:
-            self._quiet_until = now + _TELLING
+        if counts and self._log_limit.due("evicted", self._clock()):
             app_id = max(counts, key=lambda each: counts[each])
             logger.warning(
                 "an app's cache channels outgrow its limits.cache_bytes: the oldest events are forgotten;"

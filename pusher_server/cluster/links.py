@@ -24,8 +24,6 @@ class StoreListener(Protocol):
 class LinkStats(Struct):
     """Counters of one link, for metrics and logs."""
 
-    #: Since when it is open, by the loop's clock; 0.0 while it is not.
-    up_since: float = 0.0
     opened: int = 0
     commands: int = 0
     pushes: int = 0

@@ -154,7 +154,7 @@ class LocalRoster(Roster):
             self._floor = max(self._floor, keys.n)
 
     async def replicate(self, topic: Topic) -> None:
-        """The list now; all transitions here are told anyway."""
+        """Give the listener the topic as it is now."""
         if self._listener is not None:
             snapshot = Snapshot(self._version(topic), dict(self._entries(topic)))
             self._listener.on_snapshot(topic, snapshot, doubtful=False)
@@ -208,9 +208,7 @@ class LocalRoster(Roster):
         if self._listener is not None:
             version = self._version(topic)
             self._listener.on_transition(
-                Transition(
-                    topic=topic, key=key, value=value, held=held, version=version, origin=True
-                )
+                Transition(topic=topic, key=key, value=value, held=held, version=version)
             )
 
     def _settle(self, topic: Topic, key: str, n: int, *, held: bool) -> None:

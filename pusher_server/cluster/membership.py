@@ -14,12 +14,13 @@ from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
 
-from pusher_server.cluster.backoff import Backoff
-from pusher_server.cluster.commands import Enter, Fenced, Renew, Renewed, Retire, id_of, node_of
+from pusher_server.backoff import Backoff
+from pusher_server.cluster.commands import Enter, Fenced, Renew, Renewed, Retire
 from pusher_server.cluster.followed_topics import FollowedTopics
 from pusher_server.cluster.held_keys import HeldKeys, OwnTransition
 from pusher_server.cluster.link_subscriptions import LinkSubscriptions
 from pusher_server.cluster.links import StoreLink, StoreListener
+from pusher_server.cluster.membership_log import MembershipLog
 from pusher_server.cluster.wire import (
     ROSTER_KINDS,
     announcement_id,
@@ -33,7 +34,6 @@ from pusher_server.cluster.wire import (
 )
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import ClusterListener, RosterFull, Tallies, Transition, Version
-from pusher_server.unreadable import UnreadableLog
 
 logger = logging.getLogger("pusher_server.cluster")
 
@@ -45,8 +45,9 @@ Heard = Callable[[Mapping[str, int], int], None]
 BEAT = 0.5
 #: Seconds before a failed command is tried again.
 PAUSE = 0.05
-#: Seconds between two lines about publications that were dropped.
-DROP_INTERVAL = 60.0
+#: Seconds before the first attempt to attach again, and the most before a later one. No pause lasts longer than
+#: a third of a lease: after a store's loss of memory, nodes that come back are waited for as long as a lease.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 #: Commands under way at once while everything is declared again.
 SLICE = 200
 
@@ -74,15 +75,13 @@ class StoreMembership(StoreListener, Tallies):
         self.followed_topics = FollowedTopics(
             link, self.subscriptions, self.held_keys, node, lease=lease
         )
-        self._unreadable = UnreadableLog()
-        #: Why the store cannot be asked; None while all is well.
-        self.problem: str | None = "not connected yet"
+        self._log = MembershipLog(link, node)
         self._own = opening_of(node)
         self._listener: ClusterListener | None = None
         self._reports: list[Report] = []
         self._heard: list[Heard] = []
         self._lease = lease
-        self._backoff = Backoff(random, lease)
+        self._backoff = Backoff(FIRST_PAUSE, min(LONGEST_PAUSE, lease / 3), random)
         self._number = 0
         #: Holders whose lease had ended, and how many of their keys were released so far.
         self._swept: dict[str, int] = {}
@@ -97,9 +96,6 @@ class StoreMembership(StoreListener, Tallies):
         self._on_evicted = on_evicted
         #: When the lease was last renewed, by the loop's clock; 0.0 before that.
         self.renewed_at = 0.0
-        #: Of the publications that were dropped, how many were told, and when more may be.
-        self._dropped_told = 0
-        self._next_telling = float("-inf")
         self._ready = asyncio.Event()
         #: Set when what goes on must end, with the reason.
         self._ended = asyncio.Event()
@@ -109,6 +105,11 @@ class StoreMembership(StoreListener, Tallies):
     def attach(self, listener: ClusterListener) -> None:
         """Who is told; once, before `run`."""
         self._listener = self.followed_topics.listener = listener
+
+    @property
+    def problem(self) -> str | None:
+        """Why the store cannot be asked, in one line; None while all is well."""
+        return self._log.outage.problem
 
     def add(self, report: Report, heard: Heard) -> None:
         """See `Tallies`."""
@@ -182,11 +183,7 @@ class StoreMembership(StoreListener, Tallies):
 
     def _unread(self, address: str, body: bytes) -> None:
         if not is_of_another_release(body):
-            self._unreadable.tell(
-                "a publication of another program",
-                f"{address!r} at {self.link.peer}",
-                "only this server's nodes may publish there; in Redis give each program a prefix of its own",
-            )
+            self._log.unreadable_publication(address)
 
     def on_lost(self, reason: str) -> None:
         """The link ended."""
@@ -210,11 +207,7 @@ class StoreMembership(StoreListener, Tallies):
 
     def _detach(self, trouble: ClusterUnavailable) -> None:
         self._refuse()
-        if self.problem is None:
-            logger.warning("%s is away: %s", self.link.peer, trouble, extra={"node": self.node})
-        elif self.problem != str(trouble):
-            logger.info("%s still is away: %s", self.link.peer, trouble, extra={"node": self.node})
-        self.problem = str(trouble)
+        self._log.detached(str(trouble))
 
     async def _attach(self) -> None:
         """Open, enter, declare everything, know everything."""
@@ -230,7 +223,7 @@ class StoreMembership(StoreListener, Tallies):
         self._ended.clear()  # what was refused under an old name has been answered by now
         self.holder, self.epoch = holder, entered.epoch
         self._settled = self._confirmed = 0
-        self._warn_of(entered.rivals)
+        self._log.rivals(entered.rivals, self._lease)
         self.held_keys.enter(holder, entered.epoch)
         await self._in_slices(map(self.subscriptions.restore, self.subscriptions.missing()))
         places = self.held_keys.places()
@@ -257,17 +250,7 @@ class StoreMembership(StoreListener, Tallies):
                 raise self._trouble
 
     def _attached(self) -> None:
-        if self.problem is not None:
-            logger.info(
-                "attached to %s: %d keys held, %d topics followed, %d publications dropped so far",
-                self.link.peer,
-                len(self.held_keys),
-                len(self.followed_topics),
-                self.link.stats.dropped,
-                extra={"node": self.node},
-            )
-        self.problem = None
-        self._dropped_told = self.link.stats.dropped
+        self._log.attached(len(self.held_keys), len(self.followed_topics))
         self.followed_topics.attached()
         self._backoff.reset()
         self._ready.set()
@@ -294,7 +277,7 @@ class StoreMembership(StoreListener, Tallies):
             now = asyncio.get_running_loop().time()
             self.subscriptions.tick(now)
             self.held_keys.tick(now)
-            self._tell_of_drops(now)
+            self._log.drops(now)
             try:
                 async with asyncio.timeout(beat):
                     await self._ended.wait()
@@ -302,32 +285,12 @@ class StoreMembership(StoreListener, Tallies):
                 continue
             raise self._trouble
 
-    def _tell_of_drops(self, now: float) -> None:
-        """A store that takes publications too slowly; while it is away, `_attached` tells afterwards."""
-        dropped = self.link.stats.dropped - self._dropped_told
-        if dropped and now >= self._next_telling:
-            self._dropped_told += dropped
-            self._next_telling = now + DROP_INTERVAL
-            logger.warning(
-                "%s is slow: %d publications dropped, which the other nodes have missed",
-                self.link.peer,
-                dropped,
-                extra={"node": self.node},
-            )
-
     def _renewed(self, renewed: Renewed) -> None:
         self.renewed_at = asyncio.get_running_loop().time()
         for holder, count in renewed.swept.items():
             self._swept[holder] = self._swept.get(holder, 0) + count
         if not renewed.more:
-            for holder, count in self._swept.items():
-                if node_of(holder) != self.node:
-                    logger.warning(
-                        "node %s is gone: %d of its keys released",
-                        id_of(holder),
-                        count,
-                        extra={"node": self.node},
-                    )
+            self._log.swept(self._swept)
             self._swept.clear()
         if renewed.batch > self._settled:
             self._settle(renewed)
@@ -341,11 +304,7 @@ class StoreMembership(StoreListener, Tallies):
         self._settled = renewed.batch
         for due in renewed.due:
             if due.address.count(":") < 2:
-                self._unreadable.tell(
-                    "a change that is to be announced",
-                    f"{due.address!r} at {self.link.peer}",
-                    "somebody else has written it; it is dropped now",
-                )
+                self._log.unreadable_announcement(due.address)
                 continue
             self.held_keys.settled((due.address, due.key), held=due.held)
             # Another release's kind of topic is none of ours to announce.
@@ -370,16 +329,6 @@ class StoreMembership(StoreListener, Tallies):
             return False
         return True
 
-    def _warn_of(self, rivals: list[str]) -> None:
-        """After a crash, the node's own former lease is still there for a while."""
-        if rivals:
-            logger.error(
-                "cluster.node_id: another node calls itself %s; give each node its own. (Only after a"
-                " crash of this node is that its own shadow, for %g s.)",
-                id_of(rivals[0]),
-                self._lease,
-            )
-
     def _on_own_transition(self, own_transition: OwnTransition) -> None:
         """An answer told of a transition; of a topic that is followed, the stream tells it."""
         address, key = own_transition.place
@@ -392,6 +341,5 @@ class StoreMembership(StoreListener, Tallies):
                 value=own_transition.value.encode(),
                 held=own_transition.held,
                 version=Version(int(self.epoch, 16), own_transition.n),
-                origin=True,
             )
         )

@@ -102,10 +102,10 @@ def read_app(table: object, path: str, defaults: Table, elsewhere: Collection[st
     return to_struct({**merged, "limits": {**STRICT_LIMITS, **limits}}, App, path, origins={})
 
 
-def read_webhook(table: Table, path: str) -> Webhook:
-    """One webhook, as in an `[[apps.webhooks]]` table. Raises ConfigError, whose setting begins with `path`."""
+def check_webhook(table: Table, path: str) -> None:
+    """Raise ConfigError, whose setting begins with `path`, unless this is one `[[apps.webhooks]]` table."""
     check_names(table, Webhook, path, elsewhere=())
-    return to_struct(table, Webhook, path, origins={})
+    to_struct(table, Webhook, path, origins={})
 
 
 def _limits(table: Table) -> Table:

@@ -21,11 +21,9 @@ from pusher_server.http_api.errors import ApiError, answer_to, error_response
 from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead, body_length
 from pusher_server.http_api.responses import CLOSE, ApiResponse, Header
+from pusher_server.log_rate_limit import LogRateLimit
 
 logger = logging.getLogger(__name__)
-
-#: A backend with a wrong clock is refused with every request; one line a minute is enough.
-_CLOCK_WARNING_INTERVAL = 60.0
 
 #: No credentials: browsers refuse them together with a wildcard (Fetch standard).
 _CORS: tuple[Header, ...] = (
@@ -73,7 +71,8 @@ class ApiApplication:
         self._api = api
         self._config = config
         self._clock = clock
-        self._clock_warned = float("-inf")
+        #: A backend with a wrong clock is refused with every request.
+        self._log_limit = LogRateLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -164,9 +163,7 @@ class ApiApplication:
         return error_response(known, as_json=self._config.json_errors)
 
     def _warn_about_clock(self, error: TimestampExpired, path: str) -> None:
-        now = self._clock()
-        if now - self._clock_warned >= _CLOCK_WARNING_INTERVAL:
-            self._clock_warned = now
+        if self._log_limit.due("clock", self._clock()):
             fields = {"path": path, "skew_seconds": round(error.skew)}
             logger.warning("request refused: the backend's clock differs from ours", extra=fields)
 

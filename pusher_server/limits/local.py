@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pusher_server.app import App
 from pusher_server.interfaces import Action, RateLimiter
-from pusher_server.limits.token_bucket import TokenBucket
+from pusher_server.token_bucket import TokenBucket
 
 
 def rate_of(app: App, action: Action) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pusher_server.app import App
 from pusher_server.interfaces import Action, RateLimiter, Tallies
 from pusher_server.limits.local import rate_of
-from pusher_server.limits.token_bucket import TokenBucket
+from pusher_server.token_bucket import TokenBucket
 
 #: Of the limit, for all nodes together, whatever the others ask for: who has no tokens could never show demand.
 _AT_LEAST = 0.1

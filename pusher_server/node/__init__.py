@@ -15,5 +15,6 @@ Every verb that a client or a backend can cause is here. Read:
 - `member_infos`   checks that member data from the cluster is JSON that clients can read
 - `refusal_log`    a log line about refused subscriptions, at a limited rate
 
-May import: `app`, `auth`, `errors`, `hub`, `interfaces`, `line_pace`, `protocol`, `signals`, `unreadable`.
+May import: `app`, `auth`, `errors`, `hub`, `interfaces`, `log_rate_limit`, `protocol`, `signals`,
+`unreadable`.
 """

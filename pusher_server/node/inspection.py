@@ -69,7 +69,7 @@ class Inspection:
         app_state = self._hub.app_states.get(app.id)
         channel = None if app_state is None else app_state.channels.get(name)
         if not all(map(is_number, holders.values())):
-            self._unreadable.tell(
+            self._unreadable.report(
                 "a number of subscribers",
                 f"of {name[:100]!r}, app {app.id!r}",
                 "no node of this cluster has written it; delete the channel's field in Redis",

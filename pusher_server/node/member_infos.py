@@ -15,7 +15,7 @@ _any = msgspec.json.Decoder()
 
 
 class MemberInfos:
-    """Judges values of members topics, and tells `log` of bad ones."""
+    """Judges values of members topics, and reports bad ones to `log`."""
 
     def __init__(self, log: UnreadableLog) -> None:
         self._log = log
@@ -27,7 +27,7 @@ class MemberInfos:
                 decode(_any, value)
         except (MalformedText, NotUtf8):
             app_id, _, channel = topic
-            self._log.tell(
+            self._log.report(
                 "a member's info",
                 f"user {user_id[:100]!r} of {channel!r}, app {app_id!r}",
                 "no node of this cluster has written it; delete the member in Redis",

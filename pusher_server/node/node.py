@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 
 from pusher_server.app import App
+from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.channel import Channel
 from pusher_server.hub.connection import Connection
 from pusher_server.interfaces import (
@@ -108,6 +109,10 @@ class Node(ClusterListener):
                 app_id=connection.app_state.app.id, socket_id=connection.socket_id, code=code
             )
         )
+
+    def sent_away(self, cause: ClusterUnavailable) -> None:
+        """A client cannot be served for now, and was told to come back."""
+        self._refusals.sent_away(cause)
 
     def rejected(self, connection: Connection, refusal: SubscriptionRefused) -> None:
         """A subscription was refused, and the client was told."""

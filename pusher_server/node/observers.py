@@ -23,6 +23,10 @@ class Observers:
             for each in (self._of_everything, *self._of_kind.values()):
                 each.append(observer)
 
+    def is_observed(self, kind: type[Signal]) -> bool:
+        """Return whether an observer hears signals of this kind: else none needs to be made."""
+        return bool(self._of_kind.get(kind, self._of_everything))
+
     def emit(self, signal: Signal) -> None:
         """Tell the observers. One that fails hurts nobody else."""
         for observer in self._of_kind.get(type(signal), self._of_everything):

@@ -28,28 +28,30 @@ class ApiEvent(Struct, frozen=True, kw_only=True):
 
 
 class Publishing:
-    """The verbs of one node's publishers."""
+    """The verbs of one node's publishers. Signals are made for kinds that are observed."""
 
     def __init__(self, parts: NodeParts) -> None:
         self._hub = parts.hub
         self._broker = parts.broker
         self._emit = parts.observers.emit
+        self._is_observed = parts.observers.is_observed
         self._event_ids = parts.event_ids
 
     def publish(self, app: App, event: ApiEvent) -> None:
         """Send to each channel, but not to the socket the event came from. Never raises."""
         self._hub.traffic.of(app.id).published += len(event.channels)
+        is_observed = self._is_observed(EventPublished)
         for channel in event.channels:
             payload = events.channel_event(event.name, channel.text, event.data)
             remember = None
             if channel.remembers_last:
                 remember = Retention(event.data, app.cache_ttl, app.limits.cache_bytes)
             recipients = self._send(app.id, channel, payload, event.socket_id, remember)
-            self._emit(
-                EventPublished(
+            if is_observed:
+                signal = EventPublished(
                     app_id=app.id, channel=channel.text, event=event.name, recipients=recipients
                 )
-            )
+                self._emit(signal)
 
     def client_event(self, connection: Connection, message: ClientEvent) -> None:
         """Relay to everybody on the channel but the sender. Raises MessageRejected.
@@ -65,6 +67,8 @@ class Publishing:
         payload = events.channel_event(message.event, message.channel, message.data, user_id)
         connection.app_state.traffic.client_events += 1
         self._send(connection.app_state.app.id, channel, payload, connection.socket_id, None)
+        if not self._is_observed(ClientEventSent):
+            return
         self._emit(
             ClientEventSent(
                 app_id=connection.app_state.app.id,

@@ -1,13 +1,15 @@
-"""One line about refused subscriptions, for whoever wonders why nothing arrives; not too often."""
+"""Log lines about refused subscriptions and clients that are sent away: one a minute for each cause."""
 
 import logging
 from collections.abc import Callable
 
-from pusher_server.line_pace import LinePace
+from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.protocol.channel_name import kind_of
 from pusher_server.protocol.errors import SubscriptionRefused
 
 logger = logging.getLogger("pusher_server.node")
+#: Of lines about clients, whatever sends them away.
+clients_logger = logging.getLogger("pusher_server.websocket")
 
 #: Beginning of what the client was told -> what may be said of it, and what to check. Signed texts and digests
 #: stay out: a digest that is wrong here may be right elsewhere.
@@ -32,17 +34,24 @@ class RefusalLog:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._pace = LinePace()
+        self._limit = LogRateLimit()
+
+    def sent_away(self, cause: Exception) -> None:
+        """Log that a client cannot be served for now, or count it for the next line about this cause."""
+        clients = self._limit.due(("sent away", str(cause)), self._clock())
+        if clients:
+            fields = {"as_before": clients - 1} if clients > 1 else {}
+            clients_logger.warning("a client is sent away: %s", cause, extra=fields)
 
     def refused(self, app_id: str, refusal: SubscriptionRefused) -> None:
-        """Say it, or count it for the next line about it."""
+        """Log it, or count it for the next line about it."""
         reason, check = _explained(refusal)
-        left_out = self._pace.due((app_id, kind_of(refusal.channel), check), self._clock())
-        if left_out is None:
+        refusals = self._limit.due((app_id, kind_of(refusal.channel), check), self._clock())
+        if not refusals:
             return
         fields: dict[str, object] = {"app": app_id, "channel": refusal.channel, "reason": reason}
-        if left_out:
-            fields["as_before"] = left_out
+        if refusals > 1:
+            fields["as_before"] = refusals - 1
         logger.warning("subscription refused; check %s", check, extra=fields)
 
 

@@ -5,7 +5,7 @@ Read:
 - `supervisor`       starts, watches, replaces and ends the workers and their bus
 - `child`            one process of the supervisor
 - `control_channel`  the socket between the supervisor and a process
-- `backoff`          how long the successor of a process waits
+- `restarts`         how long the successor of a process waits
 - `worker`           the program of a worker
 - `bus`              the program of the bus
 - `bus_socket`       the socket of the bus, also after its file was removed

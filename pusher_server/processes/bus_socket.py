@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pusher_server.errors import ConfigError
+from pusher_server.outage import Outage
 from pusher_server.server.listening import SocketFile
 
 logger = logging.getLogger("pusher_server.server")
@@ -113,11 +114,11 @@ class BusSocket:
 
 
 class BusFileWatch:
-    """A running bus's look at its file. It tells of one problem once, until it is over."""
+    """A running bus's look at its file. It logs one problem once, until it is over."""
 
     def __init__(self, path: str, private_directory: str) -> None:
         self._file = BusFile(path, private_directory)
-        self._told = ""
+        self._outage = Outage()
 
     def look(self) -> socket.socket | None:
         """Another socket to listen on, when the file was removed; None while there is nothing to do."""
@@ -128,15 +129,14 @@ class BusFileWatch:
             made = self._file.make_again()
         except OSError as error:
             problem = _reason(error)
-            if problem != self._told:
-                self._told = problem
+            if self._outage.begin(problem, kind=problem):
                 logger.error(
                     "the workers' socket %s was removed and cannot be made again: %s. A worker that is"
                     " replaced finds no other one; name a folder of our own in %s and restart",
                     path, problem, _SETTING,
                 )  # fmt: skip
             return None
-        self._told = ""
+        self._outage.end()
         logger.warning(
             "the workers' socket %s was removed, and is made again; if a cleaner of temporary files does that,"
             " name another folder in %s",

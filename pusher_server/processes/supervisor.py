@@ -30,10 +30,10 @@ from pusher_server.errors import ConfigError
 from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.process_group import Probe, ProcessGroup
 from pusher_server.metrics.reading import Reading
-from pusher_server.processes.backoff import Backoff
 from pusher_server.processes.bus_socket import BusSocket
 from pusher_server.processes.child import Child
 from pusher_server.processes.control_channel import RELOAD, STOP, STOP_NOW
+from pusher_server.processes.restarts import RestartDelay
 from pusher_server.server import cluster
 from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.composition import StartReport
@@ -66,7 +66,6 @@ class WorkerState(Struct):
     since: float = 0.0
     pid: int = 0
     starts: int = 0
-    last_end: str = ""
 
 
 class _Slot:
@@ -77,7 +76,7 @@ class _Slot:
         self.listeners = listeners
         #: The fields of its log lines.
         self.labels = labels
-        self.backoff = Backoff()
+        self.restarts = RestartDelay()
         self.child: Child | None = None
         self.was_ready = False
         #: Nobody follows whoever has it now.
@@ -197,9 +196,9 @@ class Supervisor:
                 how = "ended with " + await child.ended()
                 lived = loop.time() - child.born
             slot.child = None
-            slot.state.pid, slot.state.last_end = 0, how
+            slot.state.pid = 0
             if not slot.closed.is_set():
-                await self._wait(slot, how, slot.backoff.delay(lived))
+                await self._wait(slot, how, slot.restarts.after(lived))
         slot.turns("ended")
 
     async def _wait(self, slot: _Slot, how: str, delay: float) -> None:
@@ -231,7 +230,7 @@ class Supervisor:
 
     def _is_hopeless(self) -> bool:
         return not any(slot.was_ready for slot in self._workers) and all(
-            slot.backoff.count >= _ATTEMPTS for slot in self._workers
+            slot.restarts.count >= _ATTEMPTS for slot in self._workers
         )
 
     async def _start_worker(self, slot: _Slot) -> Child:
@@ -284,7 +283,7 @@ class Supervisor:
 
     def _announce(self) -> None:
         """Once, when each worker listens or has failed at least once."""
-        settled = all(slot.was_ready or slot.backoff.count for slot in self._workers)
+        settled = all(slot.was_ready or slot.restarts.count for slot in self._workers)
         if self._report is not None and settled and not self._announced:
             self._announced = True
             operations = "" if self._operations is None else self._operations.url

@@ -14,5 +14,5 @@ a connection meets it:
 - `frames`        the RFC 6455 bytes of text, ping, pong and close frames
 - `errors`        every refusal with its code, and the tree of them
 
-May import: `app`, `errors`.
+May import: `app`, `errors`, `token_bucket`.
 """

@@ -16,6 +16,7 @@ Inbound silence alone closes nothing: on a busy channel a healthy client never s
 from typing import NamedTuple
 
 from pusher_server.protocol.errors import Code, ConnectionRejected
+from pusher_server.token_bucket import TokenBucket
 
 _CLOCK_STEP = 0.01
 
@@ -32,11 +33,10 @@ class Liveness:
 
     __slots__ = (
         "_authorize_by",
-        "_bucket_at",
+        "_client_events",
         "_pinged_at",
         "_quiet_since",
         "_subscribed_until",
-        "_tokens",
     )
 
     def __init__(self, now: float, *, authorization_timeout: float = 0) -> None:
@@ -45,8 +45,8 @@ class Liveness:
         #: When the first ping went out that nothing has answered; 0 when there is none.
         self._pinged_at = 0.0
         self._authorize_by = now + authorization_timeout if authorization_timeout else 0.0
-        self._bucket_at = 0.0
-        self._tokens = 0.0
+        #: Made with the first client event: most connections send none.
+        self._client_events: TokenBucket | None = None
         #: The moment by which all subscriptions so far would have come at their pace.
         self._subscribed_until = now
 
@@ -80,21 +80,17 @@ class Liveness:
         return Check(ping, again_at)
 
     def may_send_client_event(self, now: float, per_second: int) -> bool:
-        """A token bucket that holds one second's worth; 0 = no limit.
+        """Return whether one more keeps the rate, of which one second's worth may come at once; 0 = no limit.
 
         See docs/protocol/client-events.md#checks.
         """
         if not per_second:
             return True
-        refilled = (
-            self._tokens + (now - self._bucket_at) * per_second if self._bucket_at else per_second
-        )
-        self._bucket_at = now
-        self._tokens = min(float(per_second), refilled)
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
+        bucket = self._client_events
+        if bucket is None:
+            bucket = self._client_events = TokenBucket(per_second, now)
+        bucket.rate = per_second  # that of a changed app
+        return not bucket.take(1, now)
 
     def subscribed(self, now: float, per_second: int) -> None:
         """One more subscription, to be counted at this pace."""

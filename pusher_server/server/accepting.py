@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pusher_server.line_pace import LinePace
+from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.server.file_reserve import FileReserve
 
 logger = logging.getLogger("pusher_server.server")
@@ -75,7 +75,7 @@ class Acceptor:
             {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": handshake_timeout}
         )
         self._loop = asyncio.get_running_loop()
-        self._pace = LinePace()
+        self._log_limit = LogRateLimit()
         #: The loop's own servers, while it accepts itself.
         self._servers: list[asyncio.Server] = []
         self._watching = False
@@ -206,7 +206,7 @@ class Acceptor:
             self._take(accepted, address[0] if isinstance(address, tuple) else None)
 
     def _refused(self, error: OSError) -> None:
-        if self._pace.due(error.errno, self._loop.time()) is not None:
+        if self._log_limit.due(error.errno, self._loop.time()):
             logger.error("no client can be accepted: %s", error.strerror)
         self._pause(_REFUSED_PAUSE)
 

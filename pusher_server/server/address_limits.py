@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from msgspec import Struct
 
-from pusher_server.line_pace import LinePace
+from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.protocol.errors import Code, ConnectionRejected
 from pusher_server.server.proxies import TrustedProxies
 
@@ -71,7 +71,7 @@ class AddressLimits:
         #: Address -> when all its attempts will be paid for (the generic cell rate algorithm); past is no
         #: news. The one that has tried longest ago is first.
         self._paid: dict[str, float] = {}
-        self._pace = LinePace()
+        self._log_limit = LogRateLimit()
 
     def enter(self, address: str) -> Visit:
         """Somebody connects from there; `leave` belongs to it."""
@@ -117,7 +117,7 @@ class AddressLimits:
 
     def uncounted(self, proxy: str | None) -> None:
         """A trusted proxy (None: behind the Unix socket) did not say whose WebSocket it is."""
-        if self._pace.due("uncounted", self._clock()) is not None:
+        if self._log_limit.due("uncounted", self._clock()):
             which = (
                 "behind the Unix socket" if proxy is None else f"{proxy} (server.trusted_proxies)"
             )
@@ -136,9 +136,9 @@ class AddressLimits:
                 return
 
     def _say(self, key: str, setting: str, limit: str) -> None:
-        left_out = self._pace.due(setting, self._clock())
-        if left_out is not None:
-            fields = {"as_before": left_out} if left_out else {}
+        refusals = self._log_limit.due(setting, self._clock())
+        if refusals:
+            fields = {"as_before": refusals - 1} if refusals > 1 else {}
             logger.warning(
                 "clients from %s are sent away: over %s (%s)", key, setting, limit, extra=fields
             )

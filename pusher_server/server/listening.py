@@ -12,6 +12,7 @@ from typing import Any
 
 from pusher_server.config import ServerSettings
 from pusher_server.errors import ConfigError
+from pusher_server.outage import Outage
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -202,13 +203,13 @@ class SocketFile:
 class ListeningFileWatch:
     """Looks after the file of `server.unix_socket`, which a cleaner of temporary folders may remove.
 
-    Without it no new client finds the server. It tells of one problem once.
+    Without it no new client finds the server. It logs one problem once.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._file = SocketFile(settings.unix_socket)
-        self._told = ""
+        self._outage = Outage()
 
     def look(self) -> socket.socket | None:
         """Another socket to listen on, when the file was removed; None while there is nothing to do."""
@@ -217,11 +218,10 @@ class ListeningFileWatch:
         try:
             made = _listen_unix(self._settings)
         except ConfigError as error:
-            if str(error) != self._told:
-                self._told = str(error)
+            if self._outage.begin(str(error), kind=str(error)):
                 logger.error("the socket was removed and cannot be made again: %s", error)
             return None
-        self._told = ""
+        self._outage.end()
         self._file.note()
         logger.warning(
             "%s was removed, and is made again; if a cleaner of temporary files does that, name a file in"

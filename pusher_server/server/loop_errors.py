@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Any
 
-from pusher_server.line_pace import LinePace
+from pusher_server.log_rate_limit import LogRateLimit
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -17,12 +17,12 @@ def say_once_that_no_file_is_left(loop: asyncio.AbstractEventLoop) -> None:
 
     For sockets that are no clients': the operations listener, the workers' bus.
     """
-    pace = LinePace()
+    limit = LogRateLimit()
 
     def explain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if context.get("message") != _ASYNCIO_NO_ROOM:
             loop.default_exception_handler(context)
-        elif pace.due(_ASYNCIO_NO_ROOM, loop.time()) is not None:
+        elif limit.due(_ASYNCIO_NO_ROOM, loop.time()):
             logger.error("no connection can be accepted: %s", context.get("exception"))
 
     loop.set_exception_handler(explain)

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from pusher_server.config import HttpSettings
 from pusher_server.http_api.api import Admission
 from pusher_server.http_api.responses import ApiResponse
-from pusher_server.line_pace import LinePace
+from pusher_server.log_rate_limit import LogRateLimit
 
 if TYPE_CHECKING:
     from pusher_server.server.bounded_protocol import BoundedProtocol
@@ -100,7 +100,7 @@ class RequestGuard:
         self._unverified: dict[BoundedProtocol, list[HttpExchange]] = {}
         #: An upper bound of all that: what was taken out again is seen when it matters.
         self._at_most = 0
-        self._pace = LinePace()
+        self._log_limit = LogRateLimit()
 
     def tick(self, now: float) -> None:
         """End the requests that take too long. Called a few times a second."""
@@ -162,6 +162,6 @@ class RequestGuard:
 
     def _tell(self, event: str, level: int, now: float) -> None:
         """A line a minute, with how many there have been since the last one."""
-        left_out = self._pace.due(event, now)
-        if left_out is not None:
-            logger.log(level, event, extra={"requests": left_out + 1})
+        requests = self._log_limit.due(event, now)
+        if requests:
+            logger.log(level, event, extra={"requests": requests})

@@ -11,5 +11,6 @@ An event goes through three stations: intake, outbox, delivery. Read:
 - `delivery`   sends them
 - `send_test`  a test request, for the command line
 
-May import: `app`, `auth`, `config`, `errors`, `histogram`, `interfaces`, `protocol`, `resolving`, `signals`.
+May import: `app`, `auth`, `backoff`, `config`, `errors`, `histogram`, `interfaces`, `log_rate_limit`,
+`outage`, `protocol`, `resolving`, `signals`.
 """

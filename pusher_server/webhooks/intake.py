@@ -15,8 +15,11 @@ from itertools import count
 from msgspec import structs
 
 from pusher_server.app import App
+from pusher_server.backoff import Backoff
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import AppProvider
+from pusher_server.log_rate_limit import LogRateLimit
+from pusher_server.outage import Outage
 from pusher_server.signals import ClientEventSent, Settled, Signal
 from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.outbox import overflow
@@ -42,8 +45,6 @@ _FREED = 1 / 8
 _OVERHEAD, _PER_ENTRY = 1_024, 128
 #: Seconds between attempts while the outbox or the apps are away.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-#: Seconds between two lines about events that were dropped.
-DROP_INTERVAL = 60.0
 
 #: What can be undone while it waits here: who came, or the channel of an app of which the latest counts.
 _Key = Presence | tuple[str, str, Subject]
@@ -98,14 +99,13 @@ class Intake:
         self._keeping: asyncio.Task[None] | None = None
         #: Those who wait until everything up to a number is kept.
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self._problem: str | None = None
-        self._dropped = 0
-        self._may_say_dropped_at = float("-inf")
+        self._outage = Outage()
+        self._log_limit = LogRateLimit()
 
     @property
     def problem(self) -> str | None:
         """Why events cannot be kept, in one line; None while all is well."""
-        return self._problem
+        return self._outage.problem
 
     def observe(self, signal: Signal) -> None:
         """See `Observer`. Called in the loop."""
@@ -211,42 +211,41 @@ class Intake:
             for number, each in self._waiting.items()
             if number not in self._in_hand
         )
-        excess = self._bytes - MOST_BYTES + int(MOST_BYTES * _FREED)
+        excess, dropped = self._bytes - MOST_BYTES + int(MOST_BYTES * _FREED), 0
         for number in overflow.to_drop(found, excess):
             gone = self._take_out(number)
             entries = len(gone.entries) if isinstance(gone, Decision) else 1
             if gone is not None:
                 self._numbers.of(gone.app_id).dropped_in_memory += entries
-            self._dropped += entries
+            dropped += entries
         self._release()
-        now = asyncio.get_running_loop().time()
-        if now >= self._may_say_dropped_at:
-            self._may_say_dropped_at = now + DROP_INTERVAL
+        counted = self._log_limit.due("dropped", asyncio.get_running_loop().time(), dropped)
+        if counted:
             logger.error(
                 "%d webhook events were dropped, of those of which most waited: no more fit into memory, and"
                 " the outbox does not take them (%s)",
-                self._dropped,
-                self._problem or "it is too slow",
+                counted,
+                self._outage.problem or "it is too slow",
             )
-            self._dropped = 0
 
     async def _keep(self) -> None:
         """Append what waits, batch by batch, until nothing does."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         try:
             while self._waiting:
                 try:
                     is_done = await self._keep_some()
                 except OutboxUnavailable as error:
                     is_done = False
-                    self._note_problem(str(error))
+                    if self._outage.begin(str(error)):
+                        logger.error("webhook events cannot be kept, and wait in memory: %s", error)
                 except Exception:  # ours; what waits must not be forgotten over it
                     is_done = False
                     logger.exception("keeping webhook events failed")
-                pause = FIRST_PAUSE if is_done else pause
-                if not is_done:
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                if is_done:
+                    backoff.reset()
+                else:
+                    await asyncio.sleep(backoff.next())
         finally:
             self._keeping = None
 
@@ -262,7 +261,8 @@ class Intake:
                 self._count(await outbox.append(decisions))
             finally:
                 self._in_hand = ()
-            self._note_problem(None)
+            if self._outage.end():
+                logger.info("webhook events are kept again")
         for number in batch:
             self._take_out(number)
         self._release()
@@ -308,13 +308,6 @@ class Intake:
             if number < oldest and not kept.done():
                 kept.set_result(None)
         self._waiters = [(number, kept) for number, kept in self._waiters if not kept.done()]
-
-    def _note_problem(self, problem: str | None) -> None:
-        if problem is not None and self._problem is None:
-            logger.error("webhook events cannot be kept, and wait in memory: %s", problem)
-        elif problem is None and self._problem is not None:
-            logger.info("webhook events are kept again")
-        self._problem = problem
 
 
 def _webhooks(decision: Decision) -> list[str]:

@@ -23,15 +23,19 @@ from pusher_server.signals import (
     Signal,
 )
 from pusher_server.webhooks.intake import Intake
-from pusher_server.webhooks.outbox.interface import Decision, Outbox, OutboxUnavailable, Presence
+from pusher_server.webhooks.outbox.interface import (
+    PAUSE,
+    Decision,
+    Outbox,
+    OutboxUnavailable,
+    Presence,
+)
 from pusher_server.webhooks.selection import select_targets
 
 logger = logging.getLogger("pusher_server.webhooks")
 
 T = TypeVar("T")
 
-#: Seconds until the next attempt while the outbox, the roster or the apps are away.
-PAUSE = 1.0
 #: Keys in one question to the roster.
 AT_ONCE = 500
 #: Seconds that are added to the undo window before the second look.

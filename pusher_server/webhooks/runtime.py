@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from pusher_server.app import App
 from pusher_server.interfaces import AppProvider, Roster
+from pusher_server.outage import Outage
 from pusher_server.signals import Signal
 from pusher_server.webhooks.delivery.attempt import DeliveryContext
 from pusher_server.webhooks.delivery.deliverer import SLOTS, Deliverer
@@ -24,7 +25,7 @@ from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.delivery.target_log import TargetLog
 from pusher_server.webhooks.delivery.target_queue import Pace
 from pusher_server.webhooks.intake import Intake
-from pusher_server.webhooks.outbox.interface import Outbox, OutboxUnavailable
+from pusher_server.webhooks.outbox.interface import PAUSE, Outbox, OutboxUnavailable
 from pusher_server.webhooks.reconcile import Reconciler
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: Seconds between attempts to open the outbox.
-PAUSE = 1.0
 #: Seconds that requests in flight, and what is still to be written, have when the server stops.
 FAREWELL = 3.0
 
@@ -111,13 +110,13 @@ class Webhooks:
         self._open: _Open | None = None
         self._turn = asyncio.Lock()
         self._insisting: asyncio.Task[None] | None = None
-        self._problem: str | None = None
+        self._outage = Outage()
 
     @property
     def problem(self) -> str | None:
         """Why webhooks do not work, in one line without secrets; None while all is well."""
         delivering = None if self._open is None else self._open.deliverer.problem
-        return self._problem or self._intake.problem or delivering
+        return self._outage.problem or self._intake.problem or delivering
 
     @property
     def observe(self) -> Callable[[Signal], None]:
@@ -179,12 +178,11 @@ class Webhooks:
         try:
             outbox = await self._opening.open()
         except OutboxUnavailable as error:
-            if self._problem is None:
+            if self._outage.begin(str(error)):
                 logger.error("no webhook is delivered, and events wait in memory: %s", error)
-            self._problem = str(error)
             raise
         logger.info("webhook events are kept in %s", self._opening.place)
-        self._problem = None
+        self._outage.end()
         loop = asyncio.get_running_loop()
         delivering = DeliveryContext(
             outbox=outbox,

@@ -9,6 +9,5 @@ Read in the order of a connection's life:
 - `framing`     bytes → messages: a fast path, and the parser of `websockets`
 - `ending`      the last seconds of a connection: our close frame must arrive
 
-May import: `app`, `clients`, `config`, `errors`, `hub`, `interfaces`,
-`line_pace`, `node`, `protocol`, `signals`, `turns`.
+May import: `app`, `clients`, `config`, `errors`, `hub`, `node`, `protocol`, `signals`, `turns`.
 """

@@ -17,7 +17,7 @@ from pusher_server.cluster.census import SharedCensus
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.roster import SharedRoster
 from pusher_server.cluster.sharding import Shards
-from pusher_server.interfaces import Topic, Transition, members_topic
+from pusher_server.interfaces import Snapshot, Topic, Transition, members_topic
 from tests.contract.conditions import eventually
 from tests.contract.stores import Bench, RedisBench, past_its_beginning, running_redis
 from tests.contract.unix_bench import UnixBench, unix
@@ -99,6 +99,11 @@ class Peer:
 
     def _renewed(self, _elsewhere: Mapping[str, int], _nodes: int) -> None:
         self._renewals += 1
+
+    async def snapshot(self, topic: Topic) -> Snapshot:
+        """The topic as the listener gets it now."""
+        await self.roster.replicate(topic)
+        return self.listener.snapshot_of(topic)
 
     async def attached(self) -> None:
         """Wait until it is."""

@@ -21,7 +21,7 @@ from pusher_server.interfaces import (
 )
 from tests.contract.conditions import eventually
 from tests.contract.nodes import LEASE, PARAMETERS, UNDO_WINDOW, Nodes, Peer
-from tests.fakes import FakeListener, followed_list
+from tests.fakes import FakeListener
 
 CHANNEL = channel_topic("1", "a")
 MEMBERS = members_topic("1", "presence-x")
@@ -156,8 +156,6 @@ async def test_a_key_on_two_nodes_is_one_key(nodes: Nodes, one: Peer, two: Peer)
     assert await one.roster.lookup(MEMBERS, ["a"]) == {"a": {"two": b"2"}}
     two.roster.untrack(MEMBERS, "a")
     await eventually(lambda: one.changes(MEMBERS) == two.changes(MEMBERS) == "+a -a")
-    assert [each.origin for each in one.transitions(MEMBERS)] == [True, False]
-    assert [each.origin for each in two.transitions(MEMBERS)] == [False, True]
     await nodes.wait(UNDO_WINDOW)
     settled = one.listener.settled + two.listener.settled
     assert settled == [(MEMBERS, "a")], "told to exactly one node"
@@ -171,15 +169,14 @@ async def test_the_value_given_last_is_known_on_every_node_and_outlives_an_outag
     await two.roster.replicate(MEMBERS)
     await one.roster.track(MEMBERS, "a", b"old")
     await two.roster.track(MEMBERS, "a", b"new")
-    ((_, _, _, version),) = two.listener.updates
+    version = (await two.snapshot(MEMBERS)).version
     await eventually(lambda: one.listener.updates == [(MEMBERS, "a", b"new", version)])
     assert two.listener.updates == one.listener.updates
     assert one.changes(MEMBERS) == two.changes(MEMBERS) == "+a"
     await nodes.away()
     await nodes.back()
     for each in (one, two):
-        now = await followed_list(each.roster, each.listener, MEMBERS)
-        assert now.entries == {"a": b"new"}
+        assert (await each.snapshot(MEMBERS)).entries == {"a": b"new"}
 
 
 async def test_a_limit_counts_the_keys_of_all_nodes(one: Peer, two: Peer) -> None:
@@ -229,11 +226,11 @@ async def test_the_listener_has_the_list_before_following_returns_and_then_every
 
     busy = asyncio.create_task(changes())
     while not busy.done():
-        lists = len(ledger.snapshots)
+        known = len(ledger.snapshots)
         await two.roster.replicate(MEMBERS)
-        assert len(ledger.snapshots) > lists
+        assert len(ledger.snapshots) > known, "the listener has it when the verb returns"
     await busy
-    final = await followed_list(one.roster, one.listener, MEMBERS)
+    final = await one.snapshot(MEMBERS)
     await eventually(lambda: _known(ledger) == set(final.entries))
     assert not any(doubtful for _, _, doubtful in ledger.snapshots)
     # Whatever was told between two lists lies between their versions.

@@ -19,7 +19,19 @@ FUNCTION_LINES = 60
 SHAPELESS = {"utils", "util", "helpers", "common", "manager", "handler", "service", "base", "misc"}
 
 #: Time, randomness and the network come into these as arguments.
-CORE = ("app.py", "histogram.py", "signals.py", "protocol", "auth", "hub")
+CORE = (
+    "app.py",
+    "backoff.py",
+    "histogram.py",
+    "log_rate_limit.py",
+    "outage.py",
+    "signals.py",
+    "token_bucket.py",
+    "turns.py",
+    "protocol",
+    "auth",
+    "hub",
+)
 OUTSIDE = {"asyncio", "time", "random", "secrets", "socket", "ssl", "logging", "threading", "os"}
 
 

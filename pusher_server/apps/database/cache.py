@@ -15,6 +15,7 @@ from pusher_server.app import App
 from pusher_server.apps.database.schemas import FoundApp, is_valid_key
 from pusher_server.errors import ClusterUnavailable, ConfigError
 from pusher_server.interfaces import AppProvider
+from pusher_server.outage import Outage
 
 logger = logging.getLogger("pusher_server.apps")
 
@@ -85,14 +86,14 @@ class CachedApps(AppProvider):
         self._turn = asyncio.Lock()
         self._pause_until = 0.0
         self._duplicate_keys: set[str] = set()
-        self._problem: str | None = "the apps have not been read yet"
-        self._trouble: type[Exception] | None = None
+        self._outage = Outage()
         self._answered_once = False
 
     @property
     def problem(self) -> str | None:
         """Why the store cannot be asked, in one line; None while all is well."""
-        return self._problem
+        waiting = None if self._answered_once else "the apps have not been read yet"
+        return self._outage.problem or waiting
 
     @property
     def ready(self) -> bool:
@@ -144,7 +145,7 @@ class CachedApps(AppProvider):
         question = self._questions.get(name)
         if question is None:
             if now < self._pause_until:
-                raise ClusterUnavailable(self._problem or "the apps cannot be read")
+                raise ClusterUnavailable(self._outage.problem or "the apps cannot be read")
             if len(self._waiting) >= MOST_WAITING:
                 raise ClusterUnavailable("too many unknown apps are being asked for")
             question = self._questions[name] = PendingLookup()
@@ -203,14 +204,12 @@ class CachedApps(AppProvider):
             found = await self._source.find(keys=keys, ids=ids)
         except (ClusterUnavailable, ConfigError) as error:
             self._pause_until = self._clock() + PAUSE
-            if self._trouble is not type(error):  # one line for each outage, however it is worded
+            if self._outage.begin(str(error), kind=type(error).__name__):
                 logger.error("%s; known apps go on being served", error)
-            self._problem, self._trouble = str(error), type(error)
             raise ClusterUnavailable(str(error)) from None
-        if self._trouble is not None:
+        if self._outage.end():
             logger.info("the apps can be read again")
-        self._trouble = None
-        self._problem, self._answered_once, self._pause_until = None, True, 0.0
+        self._answered_once, self._pause_until = True, 0.0
         for each in found:
             if each.app is not None:
                 self._take(each.id, each.app, is_news=each.id not in told)

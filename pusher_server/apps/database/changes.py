@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pusher_server.apps.database.cache import CachedApps
 from pusher_server.apps.database.table import SqlStore, in_one_line
 from pusher_server.apps.database.url import PATIENCE
+from pusher_server.backoff import Backoff
 from pusher_server.errors import ClusterUnavailable
 
 logger = logging.getLogger("pusher_server.apps")
@@ -128,7 +129,7 @@ class ChangeWatcher:
         self._clock = clock
         self._poll_interval = poll_interval
         self._look_at = 0.0
-        self._pause = poll_interval
+        self._backoff = Backoff(poll_interval, max(LONGEST_PAUSE, poll_interval))
         self._task: asyncio.Task[None] | None = None
         self._everything = True
         self._noted: set[str] = set()
@@ -178,11 +179,10 @@ class ChangeWatcher:
                 self._look_at = started + max(interval, took / BUSY)
             else:
                 await self._apps.refresh(noted | told, told=told)
-            self._pause = self._poll_interval
+            self._backoff.reset()
         except ClusterUnavailable as error:  # said by `CachedApps`
             logger.debug("looking for changed apps failed: %s", error)
-            self._look_at = self._clock() + self._pause
-            self._pause = min(2 * self._pause, max(LONGEST_PAUSE, self._poll_interval))
+            self._look_at = self._clock() + self._backoff.next()
         except Exception:
             logger.exception("looking for changed apps failed")
             self._look_at = self._clock() + LONGEST_PAUSE

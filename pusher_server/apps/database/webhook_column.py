@@ -9,7 +9,7 @@ and its other webhooks go on. Pure.
 from collections.abc import Mapping
 
 from pusher_server.apps.database.columns import Kind, reads
-from pusher_server.config.apps import read_webhook
+from pusher_server.config.apps import check_webhook
 from pusher_server.config.problems import Table
 from pusher_server.errors import ConfigError
 
@@ -36,7 +36,7 @@ def read_column(value: object) -> tuple[list[Table] | None, list[str]]:
         path = f"webhooks[{index}]"
         try:
             table = _table(item, path)
-            read_webhook(table, path)
+            check_webhook(table, path)
             usable.append(table)
         except ConfigError as error:
             left_out.append(f"{error}; this webhook is left out")

@@ -92,7 +92,6 @@ class RedisLink(StoreLink):
                 raise ClusterUnavailable("closed while it was being opened")
             self._connection = connection
             self.peer = connection.peer
-            self.stats.up_since = asyncio.get_running_loop().time()
             self.stats.opened += 1
 
     def close(self) -> None:
@@ -191,7 +190,7 @@ class RedisLink(StoreLink):
             except UNEXPECTED as error:
                 # Somebody else writes to our keys, or a later release does.
                 reason = f"Redis holds what we cannot read: {type(error).__name__}"
-                self._unreadable.tell("an answer", f"{self.peer} ({error})", self._repair)
+                self._unreadable.report("an answer", f"{self.peer} ({error})", self._repair)
                 fail(answer, ClusterUnavailable(reason))
         if self._connection is not None:
             self._connection.answered()
@@ -202,7 +201,7 @@ class RedisLink(StoreLink):
 
     def _left_out(self, key: str, field: bytes) -> None:
         repair = f"delete it: HDEL {key} with the field {field[:100]!r}"
-        self._unreadable.tell("an entry", f"in {self.peer}", repair)
+        self._unreadable.report("an entry", f"in {self.peer}", repair)
 
     def _refused(self, error: ReplyError) -> None:
         """Node and store may differ from here on, so the link begins anew.
@@ -234,7 +233,6 @@ class RedisLink(StoreLink):
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self.stats.up_since = 0.0
         calls, self._calls = self._calls, set()
         for answer in calls:
             fail(answer, ClusterUnavailable(reason))

@@ -94,12 +94,10 @@ class UnixLink(StoreLink):
             raise ClusterUnavailable(f"the bus at {self._path} closed the connection")
         self._stream = stream
         self.stats.opened += 1
-        self.stats.up_since = loop.time()
 
     def close(self) -> None:
         """End the connection; open answers fail. The listener is not told."""
         stream, self._stream = self._stream, None
-        self.stats.up_since = 0.0
         if stream is not None:
             stream.end("closed")
 
@@ -137,7 +135,6 @@ class UnixLink(StoreLink):
         """The connection ended by itself."""
         if self._stream is stream:
             self._stream = None
-            self.stats.up_since = 0.0
             if self._listener is not None:
                 self._listener.on_lost(reason)
 

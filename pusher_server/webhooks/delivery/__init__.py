@@ -16,5 +16,6 @@ Read:
 - `target_log`       what operators read about a failing webhook
 - `stats`            counters for metrics
 
-May import: `app`, `auth`, `config`, `errors`, `histogram`, `interfaces`, `resolving`.
+May import: `app`, `auth`, `backoff`, `config`, `errors`, `histogram`, `interfaces`, `log_rate_limit`,
+`outage`, `resolving`.
 """

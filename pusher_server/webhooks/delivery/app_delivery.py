@@ -22,14 +22,12 @@ from pusher_server.webhooks.delivery.attempt import (
 )
 from pusher_server.webhooks.delivery.outcomes import MOST_OWED
 from pusher_server.webhooks.delivery.target_queue import Batch, Pace, TargetQueue
-from pusher_server.webhooks.outbox.interface import OutboxUnavailable, Pending
+from pusher_server.webhooks.outbox.interface import PAUSE, OutboxUnavailable, Pending
 
 logger = logging.getLogger("pusher_server.webhooks")
 
 #: Entries that are read at once.
 PAGE = 200
-#: Seconds until the next attempt while the outbox or the apps cannot be read, or nothing can be written.
-PAUSE = 1.0
 
 
 class _Target:
@@ -114,10 +112,7 @@ class AppDelivery:
         self.cancel()
 
     def _expire(self) -> None:
-        logger.warning(
-            "a claim on webhooks was not renewed in time; another process may go on with them",
-            extra={"app": self.app_id},
-        )
+        self._shared.log.claim_lost(self.app_id)
         self.cancel()
 
     async def _run(self) -> None:

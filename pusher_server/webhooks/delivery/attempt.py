@@ -16,12 +16,10 @@ from pusher_server.webhooks.delivery.slots import Slots
 from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.delivery.target_log import TargetLog
 from pusher_server.webhooks.delivery.target_queue import Batch, Pace, TargetQueue
-from pusher_server.webhooks.outbox.interface import AttemptRecord, Outbox
+from pusher_server.webhooks.outbox.interface import PAUSE, AttemptRecord, Outbox
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: Seconds until the next attempt to look up an app while its store is away.
-PAUSE = 1.0
 #: After a fault of ours, which the next attempt is likely to meet again.
 _AFTER_FAULT = 60.0
 #: Seconds by which two clocks part when one of them is set, and no less when it is only adjusted.

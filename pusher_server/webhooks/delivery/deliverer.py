@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 
+from pusher_server.outage import Outage
 from pusher_server.webhooks.delivery.app_delivery import AppDelivery
 from pusher_server.webhooks.delivery.attempt import DeliveryContext
 from pusher_server.webhooks.outbox.interface import OutboxUnavailable
@@ -36,13 +37,13 @@ class Deliverer:
         #: Apps of which the outbox was told what their deliveries have left out.
         self._told: set[str] = set()
         self._woken = asyncio.Event()
-        self._problem: str | None = None
+        self._outage = Outage()
         self._tasks = [self._loop.create_task(self._claim()), self._loop.create_task(self._count())]
 
     @property
     def problem(self) -> str | None:
         """Why nothing can be delivered, in one line; None while all is well."""
-        return self._problem
+        return self._outage.problem
 
     def wake(self, app_ids: Collection[str]) -> None:
         """Something new waits of these apps."""
@@ -74,10 +75,12 @@ class Deliverer:
             asked_at = self._loop.time()
             try:
                 claimed = await self._shared.outbox.claim(self._worker, LEASE)
-                self._note_problem(None)
+                if self._outage.end():
+                    logger.info("webhooks are delivered again")
                 self._follow(claimed, asked_at)
             except OutboxUnavailable as error:
-                self._note_problem(str(error))
+                if self._outage.begin(str(error)):
+                    logger.error("webhooks cannot be delivered now: %s", error)
                 self._woken.clear()  # no sooner than in a moment
             except Exception:  # ours; the next look may go well
                 logger.exception("claiming webhooks failed")
@@ -115,10 +118,3 @@ class Deliverer:
             except OutboxUnavailable:
                 continue  # the claims say so
             self._shared.stats.note_backlog(backlog, self._deliveries.keys())
-
-    def _note_problem(self, problem: str | None) -> None:
-        if problem is not None and self._problem is None:
-            logger.error("webhooks cannot be delivered now: %s", problem)
-        elif problem is None and self._problem is not None:
-            logger.info("webhooks are delivered again")
-        self._problem = problem

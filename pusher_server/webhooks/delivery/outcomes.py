@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 
-from pusher_server.webhooks.outbox.interface import AttemptRecord, Outbox, OutboxUnavailable
+from pusher_server.webhooks.outbox.interface import PAUSE, AttemptRecord, Outbox, OutboxUnavailable
 
 logger = logging.getLogger("pusher_server.webhooks")
 
@@ -17,8 +17,6 @@ logger = logging.getLogger("pusher_server.webhooks")
 MOST_OWED = 1_000
 #: Attempts that may be unwritten; further ones are not logged.
 MOST_ATTEMPTS = 1_000
-#: Seconds between attempts to write while the outbox is away.
-PAUSE = 1.0
 
 
 class Outcomes:

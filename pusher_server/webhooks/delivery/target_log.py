@@ -7,13 +7,9 @@ import logging
 from collections.abc import Callable
 
 from pusher_server.app import Webhook
+from pusher_server.log_rate_limit import KEPT, LogRateLimit
 
 logger = logging.getLogger("pusher_server.webhooks")
-
-#: Seconds between two lines of one kind about the same webhook.
-INTERVAL = 60.0
-#: Webhooks may be many. What is remembered is bounded, at the price of a line too many.
-KEPT = 10_000
 
 
 class TargetLog:
@@ -23,8 +19,8 @@ class TargetLog:
         self._clock = clock
         #: Those that were said to fail, with their attempts since that failed.
         self._failing: dict[tuple[str, str], int] = {}
-        #: Webhook and kind of line -> until when it is not said again, and what was counted since.
-        self._quiet: dict[tuple[str, str, str], tuple[float, int]] = {}
+        #: Of each webhook and kind of line.
+        self._limit = LogRateLimit()
 
     def failed(self, app_id: str, webhook: Webhook, why: str) -> None:
         """An attempt has failed."""
@@ -32,7 +28,9 @@ class TargetLog:
         if place in self._failing:
             self._failing[place] += 1
             return
-        if self._may_say((*place, "failing"), 1):
+        if self._limit.due((*place, "failing"), self._clock()):
+            if len(self._failing) >= KEPT:
+                self._failing.clear()
             self._failing[place] = 1
             logger.warning(
                 "a webhook does not take its events (%s); they wait and are sent again",
@@ -49,9 +47,21 @@ class TargetLog:
                 extra={"app": app_id, "url": webhook.shown_url, "failed_attempts": failed},
             )
 
+    def claim_lost(self, app_id: str) -> None:
+        """The claim on an app was not renewed in time; while the outbox is away, that happens to all apps."""
+        claims = self._limit.due("claim", self._clock())
+        if claims:
+            fields: dict[str, object] = {"app": app_id}
+            if claims > 1:
+                fields["as_before"] = claims - 1
+            logger.warning(
+                "a claim on webhooks was not renewed in time; another process may go on with them",
+                extra=fields,
+            )
+
     def buried(self, app_id: str, webhook: Webhook, events: int, why: str) -> None:
         """Events were given up after all attempts."""
-        counted = self._may_say((app_id, webhook.id, "dead"), events)
+        counted = self._limit.due((app_id, webhook.id, "dead"), self._clock(), events)
         if counted:
             logger.error(
                 "webhook events were given up (%s); `pusher-server webhooks dead` lists them",
@@ -61,24 +71,10 @@ class TargetLog:
 
     def unwanted(self, app_id: str, webhook_id: str, events: int, why: str) -> None:
         """Events were dropped because nobody is there who wants them."""
-        counted = self._may_say((app_id, webhook_id, "unwanted"), events)
+        counted = self._limit.due((app_id, webhook_id, "unwanted"), self._clock(), events)
         if counted:
             logger.warning(
                 "webhook events are not sent: %s",
                 why,
                 extra={"app": app_id, "webhook": webhook_id, "events": counted},
             )
-
-    def _may_say(self, key: tuple[str, str, str], amount: int) -> int:
-        """What was counted since the last line, if it is time for one, else 0."""
-        now = self._clock()
-        until, counted = self._quiet.get(key, (now, 0))
-        counted += amount
-        if now < until:
-            self._quiet[key] = (until, counted)
-            return 0
-        if len(self._quiet) >= KEPT:
-            self._quiet.clear()
-            self._failing.clear()
-        self._quiet[key] = (now + INTERVAL, 0)
-        return counted

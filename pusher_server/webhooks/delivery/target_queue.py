@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
+from pusher_server.backoff import pause_after
 from pusher_server.webhooks.delivery.requests import SignedBody
 from pusher_server.webhooks.outbox.interface import Pending
 from pusher_server.webhooks.outbox.undoing import Subject, subject_of
@@ -50,7 +51,7 @@ class Pace(NamedTuple):
 
     def pause(self, attempts: int) -> float:
         """Seconds after so many attempts."""
-        return min(self.first * 2.0 ** min(attempts - 1, 16), self.longest)
+        return pause_after(attempts, self.first, self.longest)
 
 
 class Batch:

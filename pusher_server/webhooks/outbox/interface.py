@@ -14,6 +14,9 @@ from msgspec import Struct
 
 from pusher_server.errors import PusherServerError
 
+#: Seconds until the next attempt while the outbox, the roster or the apps are away.
+PAUSE = 1.0
+
 
 class OutboxUnavailable(PusherServerError):
     """The outbox cannot be read or written now. The text is one line for the operator, without secrets."""

@@ -39,7 +39,7 @@ class FileOpening:
         self._path = path
         self._owner = owner
         self._settings = settings
-        #: Held open as long as the file is ours.
+        #: Held open as long as the file is ours, which is until the process ends.
         self._lock: int | None = None
 
     @property
@@ -67,12 +67,6 @@ class FileOpening:
             await outbox.close()
             raise
         return outbox
-
-    def give_up(self) -> None:
-        """Others may have the file. The end of the process does it, too."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)
 
     def _own(self) -> None:
         """The first process writes down whose it is; the lock ends with the last one, however that ends."""

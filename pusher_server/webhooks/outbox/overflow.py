@@ -11,10 +11,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-logger = logging.getLogger("pusher_server.webhooks")
+from pusher_server.log_rate_limit import LogRateLimit
 
-#: Seconds between two lines.
-_INTERVAL = 60.0
+logger = logging.getLogger("pusher_server.webhooks")
 
 
 class Waiting(NamedTuple):
@@ -34,23 +33,20 @@ class Overflow:
         #: Of the dead letters.
         self.reason = f"more than {waiting} events waited"
         self._clock = clock
-        self._counted = 0
-        self._quiet_until = float("-inf")
+        self._limit = LogRateLimit()
 
     def note(self, crowded_out: Mapping[str, int]) -> None:
         """So many of these apps; a line about it once a minute."""
-        self._counted += sum(crowded_out.values())
-        if self._counted and self._clock() >= self._quiet_until:
+        events = self._limit.due("given up", self._clock(), sum(crowded_out.values()))
+        if events:
             logger.error(
                 "webhook events were given up untried: %s of an app (%d of those of which most waited)."
                 " Its targets take less than happens: `pusher-server webhooks log` says which; webhooks.waiting"
                 " lets more wait",
                 self.reason,
-                self._counted,
+                events,
                 extra={"apps": ", ".join(crowded_out)},
             )
-            self._quiet_until = self._clock() + _INTERVAL
-            self._counted = 0
 
 
 def shares(weights: Mapping[str, int], excess: int) -> dict[str, int]:

@@ -52,7 +52,7 @@ async def test_without_a_listener_nobody_is_told(clock: FakeClock) -> None:
     assert await roster.count(TOPIC) == 0
 
 
-def test_a_topic_that_is_empty_takes_no_memory_and_keeps_counting(
+async def test_a_topic_that_is_empty_takes_no_memory_and_keeps_counting(
     roster: LocalRoster, listener: FakeListener
 ) -> None:
     for i in range(100):
@@ -60,7 +60,7 @@ def test_a_topic_that_is_empty_takes_no_memory_and_keeps_counting(
         roster.declare(topic, "a", b"")
         roster.untrack(topic, "a")
     assert not roster._topics
-    roster.declare(TOPIC, "a", b"")
+    await roster.track(TOPIC, "a", b"")
     assert listener.transitions[-1].version == Version(7, 201)
 
 

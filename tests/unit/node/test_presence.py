@@ -229,17 +229,16 @@ async def test_members_elsewhere_are_told_to_clients_and_to_no_observer_here(
 ) -> None:
     client = await world.insider("a")
     signals = len(world.told())
-    replica = world.node.hub.app_states["1"].channels["presence-x"].members
-    assert replica is not None
-    now = replica.version
-    assert now is not None
+    known = client.subscriptions["presence-x"].channel.members
+    assert known is not None
+    assert known.version is not None
+    now = known.version
     there = Transition(
         topic=TOPIC,
         key="far",
         value=b'{"n":1}',
         held=True,
         version=Version(now.epoch, now.n + 1),
-        origin=False,
     )
     world.node.on_transition(there)
     world.flush()

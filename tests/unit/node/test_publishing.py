@@ -59,6 +59,35 @@ async def test_an_event_is_told_to_the_other_nodes_and_to_observers_once(world: 
     ]
 
 
+@pytest.mark.parametrize("kind", ["EventPublished", "ClientEventSent"])
+async def test_a_signal_that_nobody_observes_is_not_made(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Neither on the way of a publication nor on that of a client event."""
+
+    def make(**fields: object) -> None:
+        raise AssertionError(f"{kind} is made")
+
+    monkeypatch.setattr(f"pusher_server.node.publishing.{kind}", make)
+    world = World(is_observed=False)
+    sender, other = await world.subscriber("private-a"), await world.subscriber("private-a")
+    world.publish("private-a")
+    world.client_event(sender, "private-a")
+    assert events(other.take()) == ["event", "client-x"]
+
+
+def test_a_kind_is_observed_once_an_observer_wants_it() -> None:
+    observers = World(is_observed=False).parts.observers
+    assert not observers.is_observed(EventPublished)
+    observers.observe(lambda signal: None, ClientEventSent)
+    assert [observers.is_observed(kind) for kind in (ClientEventSent, EventPublished)] == [
+        True,
+        False,
+    ]
+    observers.observe(lambda signal: None)
+    assert observers.is_observed(EventPublished)
+
+
 async def test_every_event_has_a_number_of_its_own(world: World) -> None:
     world.publish("a", "b")
     world.publish("a")

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from pusher_server.line_pace import INTERVAL
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.log_rate_limit import INTERVAL
 from pusher_server.node.refusal_log import RefusalLog
 from pusher_server.protocol.errors import SubscriptionRefused
 from tests.fakes import FakeClock
@@ -68,3 +69,19 @@ def test_another_app_kind_of_channel_or_reason_has_a_line_of_its_own(
     ):
         log.refused(app, refusal)
     assert len(caplog.records) == 6
+
+
+def test_an_outage_is_one_line_for_all_clients_that_are_sent_away(
+    log: RefusalLog, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every client of the node meets it, thousands in a second."""
+    for _ in range(1_000):
+        log.sent_away(ClusterUnavailable("Redis at a:6379: refused"))
+        log.sent_away(ClusterUnavailable("the apps cannot be read"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "a client is sent away: Redis at a:6379: refused",
+        "a client is sent away: the apps cannot be read",
+    ]
+    clock.advance(INTERVAL)
+    log.sent_away(ClusterUnavailable("the apps cannot be read"))
+    assert vars(caplog.records[2])["as_before"] == 999

@@ -116,9 +116,11 @@ class GatedRoster(LocalRoster):
 
 
 class World:
-    """`fields` are the app's switches, `limits` its limits."""
+    """`fields` are the app's switches, `limits` its limits. `is_observed`: signals are remembered."""
 
-    def __init__(self, *, limits: dict[str, int] | None = None, **fields: Any) -> None:
+    def __init__(
+        self, *, limits: dict[str, int] | None = None, is_observed: bool = True, **fields: Any
+    ) -> None:
         self.app = App(
             id="1",
             keys=(AppKey(key=KEY, secret=SECRET),),
@@ -149,7 +151,8 @@ class World:
             self.parts, on_app_changed=lambda app_id: self.changed_elsewhere.append(app_id)
         )
         self.roster.attach(self.node)
-        self.node.observe(self.signals.append)
+        if is_observed:
+            self.node.observe(self.signals.append)
         self._sockets = count(1)
 
     def connect(self, app: App | None = None) -> FakeConnection:

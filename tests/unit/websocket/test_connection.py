@@ -105,15 +105,24 @@ async def test_what_goes_wrong_with_us_is_passing_and_logged(
     assert caplog.records
 
 
-async def test_a_cluster_that_is_away_is_a_passing_fault(house: House) -> None:
-    client = await house.client().established()
+async def test_a_cluster_that_is_away_is_a_passing_fault(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All clients meet it at once: that is one line."""
+    client, other = await house.client().established(), await house.client().established()
 
     async def away(*_: object) -> None:
         raise ClusterUnavailable("away")
 
     house.world.node.subscriptions.subscribe = away  # type: ignore[assignment]
-    client.subscribe("a")
-    assert await client.told() == [(4100, "Temporarily unavailable"), ("close", 4100)]
+    for each in (client, other):
+        each.subscribe("a")
+        assert await each.told() == [(4100, "Temporarily unavailable"), ("close", 4100)]
+    (record,) = caplog.records
+    assert (record.name, record.getMessage()) == (
+        "pusher_server.websocket",
+        "a client is sent away: away",
+    )
 
 
 async def test_other_messages_overtake_and_its_own_channels_wait(house: House) -> None:

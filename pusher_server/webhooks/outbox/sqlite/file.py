@@ -21,7 +21,7 @@ from pusher_server.webhooks.outbox.interface import OutboxUnavailable
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: The shape of the tables. A release that changes it brings older files to it.
+#: The shape of the tables.
 VERSION = 1
 #: Says that a database is an outbox ("PSOB"), so that nobody else's is taken for one.
 _APPLICATION = 0x50534F42
@@ -32,23 +32,19 @@ _CHECKED = 67_108_864
 #: Bytes of the write-ahead log that are kept for the next time.
 _WAL_KEPT = 67_108_864
 
-#: What later releases have added to `_TABLES`; earlier ones of the same version go on with such a file.
-_ADDED = """
-ALTER TABLE entries ADD COLUMN kind TEXT NOT NULL DEFAULT '';
-ALTER TABLE entries ADD COLUMN user TEXT NOT NULL DEFAULT '';
+_TABLES = """
+CREATE TABLE entries (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
+    channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL,
+    kind TEXT NOT NULL, user TEXT NOT NULL, UNIQUE (app, id, webhook)
+);
+CREATE INDEX entries_of_app ON entries (app, position);
 CREATE INDEX entries_by_kind ON entries (app, webhook, kind, channel, user, position);
 -- Entries of a webhook beyond the position are nowhere but here, as long as the app is the worker's.
 CREATE TABLE left_out (
     app TEXT NOT NULL, webhook TEXT NOT NULL, worker TEXT NOT NULL, position INTEGER NOT NULL,
     PRIMARY KEY (app, webhook)
 ) WITHOUT ROWID;
-"""
-_TABLES = """
-CREATE TABLE entries (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
-    channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL, UNIQUE (app, id, webhook)
-);
-CREATE INDEX entries_of_app ON entries (app, position);
 CREATE TABLE known (
     app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (app, id, webhook)
 ) WITHOUT ROWID;
@@ -172,7 +168,6 @@ class SqliteFile:
                 is_ready = self._is_outbox(db)
                 if is_ready and self._found() == identity:
                     self._check(db)
-                    _bring_up(db)
                     db.execute("PRAGMA synchronous = FULL")
                     db.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
                     self._identity = identity
@@ -225,7 +220,7 @@ class SqliteFile:
             # Later than all positions of an earlier file: somebody may have read that one up to its end.
             first = f"INSERT INTO sqlite_sequence VALUES ('entries', {int(self._clock() * 1_000)});"
             db.executescript(
-                f"BEGIN IMMEDIATE; {_TABLES} {_ADDED} {first}"
+                f"BEGIN IMMEDIATE; {_TABLES} {first}"
                 f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
             )
         found = self._opened()
@@ -265,22 +260,6 @@ class _Damaged(sqlite3.DatabaseError):
     """What `PRAGMA quick_check` has found."""
 
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-
-
-def _bring_up(db: sqlite3.Connection) -> None:
-    """Add what a file of an earlier release lacks. Its entries have no kind."""
-    present = "SELECT count(*) FROM sqlite_master WHERE name = 'left_out'"
-    if _row(db, present) == (1,):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        if _row(db, present) == (0,):  # another process may have done it meanwhile
-            for statement in _ADDED.split(";")[:-1]:
-                db.execute(statement)
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

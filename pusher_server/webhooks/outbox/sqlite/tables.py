@@ -194,13 +194,13 @@ class Tables:
         rows = db.execute(
             "SELECT number, id FROM dead WHERE app = ? ORDER BY number", (app_id,)
         ).fetchall()
-        stats = [(number,) for number, id_ in rows if wanted is None or id_ in wanted]
-        for number in stats:
+        numbers = [(number,) for number, id_ in rows if wanted is None or id_ in wanted]
+        for number in numbers:
             row = db.execute(f"SELECT {_ENTRY} FROM dead WHERE number = ?", number).fetchone()
             entry = Entry(*row)
             self._insert(db, app_id, entry, subject_of(entry))
-        db.executemany("DELETE FROM dead WHERE number = ?", stats)
-        return len(stats)
+        db.executemany("DELETE FROM dead WHERE number = ?", numbers)
+        return len(numbers)
 
     def backlog(self, db: sqlite3.Connection) -> dict[str, Backlog]:
         """Counted by triggers."""
@@ -280,39 +280,39 @@ class Tables:
         excess = entries - self._bounds.waiting
         if excess <= self._bounds.waiting // overflow.TOLERANCE:
             return 0
-        stats = overflow.to_give_up(db, app_id, excess)
+        positions = overflow.to_give_up(db, app_id, excess)
         # What was tried in vain is worth more than what was not.
         kept = max(0, self._bounds.dead - dead)
-        self._bury(db, app_id, stats[:kept], self._bounds.crowded_out, self._wall())
-        self._remove(db, app_id, stats[kept:])
-        return len(stats)
+        self._bury(db, app_id, positions[:kept], self._bounds.crowded_out, self._wall())
+        self._remove(db, app_id, positions[kept:])
+        return len(positions)
 
     def _bury(
-        self, db: sqlite3.Connection, app_id: str, stats: list[int], reason: str, at: float
+        self, db: sqlite3.Connection, app_id: str, positions: list[int], reason: str, at: float
     ) -> None:
         db.executemany(
             f"INSERT INTO dead (app, {_ENTRY}, at, reason) SELECT app, {_ENTRY}, ?, ? FROM entries"
             " WHERE app = ? AND position = ?",
-            [(at, reason, app_id, number) for number in stats],
+            [(at, reason, app_id, position) for position in positions],
         )
-        self._remove(db, app_id, stats)
+        self._remove(db, app_id, positions)
         db.execute(
             "DELETE FROM dead WHERE app = ?1 AND number <="
             " (SELECT number FROM dead WHERE app = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
             (app_id, self._bounds.dead),
         )
 
-    def _remove(self, db: sqlite3.Connection, app_id: str, stats: list[int]) -> None:
+    def _remove(self, db: sqlite3.Connection, app_id: str, positions: list[int]) -> None:
         """From what waits; their ids are remembered for a while."""
         now = self._steady()
         db.executemany(
             "INSERT OR REPLACE INTO known SELECT app, id, webhook, ? FROM entries"
             " WHERE app = ? AND position = ?",
-            [(now, app_id, number) for number in stats],
+            [(now, app_id, position) for position in positions],
         )
         db.executemany(
             "DELETE FROM entries WHERE app = ? AND position = ?",
-            [(app_id, number) for number in stats],
+            [(app_id, position) for position in positions],
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pusher_server.webhooks.delivery import outcomes as module
 from pusher_server.webhooks.delivery.outcomes import Outcomes
-from pusher_server.webhooks.outbox.interface import AttemptRecord, Decision, Entry
+from pusher_server.webhooks.outbox.interface import PAUSE, AttemptRecord, Decision, Entry
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
 from tests.unit.webhooks.world import simulate
 
@@ -56,7 +56,7 @@ def test_it_is_full_while_the_outbox_is_away() -> None:
         await asyncio.sleep(60.0)
         assert outcomes.is_full
         outbox.trouble = ""
-        await asyncio.sleep(module.PAUSE)
+        await asyncio.sleep(PAUSE)
         assert not outcomes.is_full
         assert not outbox.waiting["1"]
 
@@ -97,7 +97,7 @@ def test_a_fault_of_the_outbox_loses_nothing(caplog: pytest.LogCaptureFixture) -
         outbox.finish = fails  # type: ignore[method-assign]
         outcomes = Outcomes(outbox)
         outcomes.finish("1", [position(1)])
-        await asyncio.sleep(module.PAUSE + 0.1)
+        await asyncio.sleep(PAUSE + 0.1)
         assert not outbox.waiting["1"]
 
     with caplog.at_level(logging.ERROR):

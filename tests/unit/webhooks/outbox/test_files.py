@@ -70,52 +70,6 @@ async def test_a_broken_file_is_kept_aside_and_a_new_one_begun(
     ]
 
 
-#: Takes a file back to what the first release made.
-_FIRST_RELEASE = """
-DROP TABLE left_out;
-DROP TABLE entries;
-CREATE TABLE entries (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
-    channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL, UNIQUE (app, id, webhook)
-);
-CREATE INDEX entries_of_app ON entries (app, position);
-CREATE TRIGGER entry_comes AFTER INSERT ON entries BEGIN
-    INSERT INTO totals VALUES (new.app, 1, 0) ON CONFLICT (app) DO UPDATE SET entries = entries + 1;
-END;
-CREATE TRIGGER entry_goes AFTER DELETE ON entries BEGIN
-    UPDATE totals SET entries = entries - 1 WHERE app = old.app;
-END;
-DELETE FROM totals;
-"""
-
-
-async def test_a_file_of_an_earlier_release_is_brought_up_and_can_be_used_by_both(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "outbox"
-    async with opened(path) as outbox:
-        await outbox.append(DECIDED)
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript(_FIRST_RELEASE)
-        columns = "app, id, webhook, channel, event, decided_at"
-        insert = f"INSERT INTO entries ({columns}) VALUES (?, ?, ?, ?, ?, ?)"
-        occupied = '{"name":"channel_occupied","channel":"c"}'
-        db.execute(insert, ("1", "early", "w", "c", occupied, 1.0))
-        db.execute("INSERT INTO claims VALUES ('1', 'killed', ?)", (time.time() + 10,))
-        db.execute("INSERT INTO known VALUES ('1', 'x', 'w', ?)", (time.time(),))
-        db.commit()
-        vacated = Entry("late", "w", "c", '{"name":"channel_vacated","channel":"c"}', 2.0)
-        now = 500.0
-        async with opened(path, steady=lambda: now) as outbox:
-            await outbox.append([Decision("1", (vacated,))])
-            db.execute(insert, ("1", "of both", "w", "c", "{}", 1.0))
-            db.commit()
-            assert await waiting(outbox) == ["early", "late", "of both"]
-            assert await outbox.claim("w", 10) == []
-            now += 10
-            assert await outbox.claim("w", 10) == ["1"]
-
-
 async def test_a_file_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "outbox"
     db = sqlite3.connect(path)
@@ -193,12 +147,19 @@ async def test_a_file_belongs_to_one_server_and_all_its_workers(tmp_path: Path) 
     stranger = FileOpening(path, "another server", settings)
     with pytest.raises(OutboxUnavailable, match="another running server's"):
         await stranger.open()
-    for each in (first, worker):
-        each.give_up()
-    outboxes.append(await stranger.open())
-    stranger.give_up()
     for outbox in outboxes:
         await outbox.close()
+
+
+async def test_the_file_of_a_server_that_has_ended_is_free(tmp_path: Path) -> None:
+    """The name of its last owner stands beside it, without a lock."""
+    path = tmp_path / "outbox"
+    (tmp_path / "outbox.owner").write_text("a server of yesterday with a longer name")
+    outbox = await FileOpening(path, "server", WebhookSettings()).open()
+    assert (tmp_path / "outbox.owner").read_text() == "server"
+    with pytest.raises(OutboxUnavailable, match="another running server's"):
+        await FileOpening(path, "another server", WebhookSettings()).open()
+    await outbox.close()
 
 
 async def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pusher_server.limits.token_bucket import TokenBucket
+from pusher_server.token_bucket import TokenBucket
 
 
 def test_a_bucket_begins_full() -> None:
@@ -35,3 +35,19 @@ def test_nothing_costs_nothing() -> None:
     bucket = TokenBucket(1, 100.0)
     bucket.take(1, 100.0)
     assert bucket.take(0, 100.0) == 0.0
+
+
+def test_a_changed_rate_counts_from_now_on() -> None:
+    bucket = TokenBucket(10, 100.0)
+    bucket.take(10, 100.0)
+    bucket.rate = 2
+    assert bucket.take(1, 100.0) == pytest.approx(0.5)
+    assert bucket.take(2, 101.0) == 0.0
+    bucket.rate = 100
+    assert bucket.take(100, 102.0) == 0.0
+
+
+def test_a_lower_rate_takes_tokens_away() -> None:
+    bucket = TokenBucket(10, 100.0)
+    bucket.rate = 2
+    assert [bucket.take(1, 100.0) for _ in range(3)] == [0.0, 0.0, pytest.approx(0.5)]

@@ -1,0 +1,36 @@
+"""Limits how often a line about one subject is logged: a trouble of many clients makes one line a minute."""
+
+from collections.abc import Hashable
+
+#: Seconds between two lines about the same subject.
+INTERVAL = 60.0
+#: Subjects that are remembered. When there are more, all are forgotten, at the price of a line too many.
+KEPT = 10_000
+
+
+class LogRateLimit:
+    """Decides for each subject whether its line is due. Pure: the caller has the clock, and writes the line."""
+
+    def __init__(self, interval: float = INTERVAL, kept: int = KEPT) -> None:
+        self._interval = interval
+        self._kept = kept
+        #: Subject -> when its last line was written, and the events since then.
+        self._written: dict[Hashable, tuple[float, int]] = {}
+
+    def due(self, subject: Hashable, now: float, events: int = 1) -> int:
+        """Return how many events the line stands for, or 0 when no line is to be written now.
+
+        `events` are added to those since the subject's last line; 0 asks only whether some are left to report.
+        `now` is in seconds of any one clock; one that is set back silences nothing.
+        """
+        written = self._written.get(subject)
+        count = events if written is None else written[1] + events
+        if not count:
+            return 0
+        if written is not None and 0 <= now - written[0] < self._interval:
+            self._written[subject] = (written[0], count)
+            return 0
+        if len(self._written) >= self._kept:
+            self._written.clear()
+        self._written[subject] = (now, 0)
+        return count
