@@ -29,7 +29,6 @@ from pusher_server.limits.shared import SharedRateLimiter
 from pusher_server.metrics.collector import Collector
 from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.lag import LagWatch
-from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.process_group import single
 from pusher_server.node.node import Node
 from pusher_server.server import cluster, webhooks
@@ -43,6 +42,7 @@ from pusher_server.server.operations import (
     operations_listener,
     webhook_readings,
 )
+from pusher_server.server.operations_listener import OperationsListener
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.request_guard import RequestGuard
 from pusher_server.server.specs import WorkerSpec
@@ -122,7 +122,7 @@ class Server:
         self._edge, self._reserve = self._clients()
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
         self.gathering = self._gathering()
-        self._operations: Listener | None = None
+        self._operations: OperationsListener | None = None
 
     def _clients(self) -> tuple[WebSocketEdge, FileReserve]:
         """Who may connect, and how many of them."""

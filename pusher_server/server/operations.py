@@ -13,9 +13,8 @@ from pusher_server.cluster.sharding import Shards
 from pusher_server.config import OperationsSettings
 from pusher_server.errors import ConfigError
 from pusher_server.metrics.collector import LinkReading, WebhookReading
-from pusher_server.metrics.listener import Listener
-from pusher_server.metrics.operations import Operations
 from pusher_server.metrics.process_group import ProcessGroup
+from pusher_server.server.operations_listener import OperationsListener
 from pusher_server.webhooks.delivery.stats import DeliveryStats
 
 logger = logging.getLogger("pusher_server.server")
@@ -26,7 +25,7 @@ _BACKLOG = 64
 
 def operations_listener(
     settings: OperationsSettings, team: ProcessGroup, *, port: int
-) -> Listener | None:
+) -> OperationsListener | None:
     """Bound, and not yet served; None when there is to be none. `port` is the clients' one.
 
     A second server on this machine finds the default address taken: that is said, and no reason not to start.
@@ -41,7 +40,10 @@ def operations_listener(
             raise
         logger.warning("no metrics and health on the operations listener: %s", error)
         return None
-    return Listener(Operations(settings, team, port=port), bound)
+    # Here, because workers have no listener: they need not load Starlette.
+    from pusher_server.metrics.operations import operations_app
+
+    return OperationsListener(operations_app(settings, team, port=port), bound)
 
 
 def link_readings(stores: Shards | None) -> Iterator[LinkReading]:
