@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -348,8 +348,11 @@ def test_closing_ends_what_is_under_way_without_a_line(
     ]
 
     async def scenario() -> None:
-        async with listening(Starlette(routes=routes)) as (listener, address):
-            clients = [await opened(address) for _ in range(4)]
+        async with (
+            listening(Starlette(routes=routes)) as (listener, address),
+            AsyncExitStack() as stack,
+        ):
+            clients = [await stack.enter_async_context(wire.opened(address)) for _ in range(4)]
             await clients[0].send(wire.request("/waits"))
             await clients[1].send(wire.request("/stream"))
             assert (await clients[1].reader.readline()).startswith(b"HTTP/1.1 200")
@@ -369,11 +372,6 @@ def test_closing_ends_what_is_under_way_without_a_line(
         run(scenario())
     assert sorted(ended) == ["request", "stream"]
     assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
-
-
-async def opened(address: Address) -> wire.Wire:
-    """A connection that the test need not close."""
-    return wire.Wire(*await asyncio.open_connection(address.host, address.port))
 
 
 def test_it_leaves_the_access_log_of_the_clients_port_alone(run: Run) -> None:
@@ -404,11 +402,11 @@ def test_refused_ones_leave_nothing_behind(run: Run) -> None:
     """Of those that come when there are too many none stays, however many come."""
 
     async def scenario() -> None:
-        async with listening() as (listener, address):
-            held = [await opened(address) for _ in range(64)]
+        async with listening() as (listener, address), AsyncExitStack() as stack:
+            held = [await stack.enter_async_context(wire.opened(address)) for _ in range(64)]
             for client in held:
                 assert (await client.ask("/")).status == 200
-            refused = [await opened(address) for _ in range(100)]
+            refused = [await stack.enter_async_context(wire.opened(address)) for _ in range(100)]
             for client in refused:
                 answer = await client.answer()
                 assert (answer.status, answer.text) == (503, "Too many clients\n")
@@ -419,6 +417,5 @@ def test_refused_ones_leave_nothing_behind(run: Run) -> None:
             assert not listener._guard.idle
             for client in held:
                 assert (await client.ask("/")).status == 200
-                client.cut()
 
     run(scenario())
