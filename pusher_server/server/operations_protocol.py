@@ -9,7 +9,7 @@ from pusher_server.server.bounded_protocol import BoundedProtocol
 from pusher_server.server.http_heads import refusal
 
 #: Connections at a time: a scraper, a load balancer, a person.
-_CONNECTIONS = 64
+CONNECTIONS = 64
 #: The listener's own bounds, in bytes and seconds; those of `[http]` are made for publications.
 BOUNDS = HttpSettings(header_bytes=16_384, header_timeout=10.0, body_timeout=10.0, keep_alive=75.0)
 #: What a connection says that stays; uvicorn says so only when it ends. HTTP/1.0 needs it (RFC 9112 §9.3).
@@ -29,7 +29,7 @@ class OperationsProtocol(BoundedProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        if len(self.connections) > _CONNECTIONS:  # no lingering: of refused ones there is no bound
+        if len(self.connections) > CONNECTIONS:  # no lingering: of refused ones there is no bound
             self._refused = True
             transport.write(refusal(b"503 Service Unavailable", b"Too many clients\n"))
             transport.close()

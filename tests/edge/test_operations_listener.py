@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pusher_server.server import operations_protocol
 from pusher_server.server.operations_listener import OperationsListener
+from pusher_server.server.operations_protocol import CONNECTIONS
 from pusher_server.server.paced_protocol import PARSED_AHEAD
 from tests.edge import wire
 from tests.edge.wire import Address, until
@@ -403,7 +404,7 @@ def test_refused_ones_leave_nothing_behind(run: Run) -> None:
 
     async def scenario() -> None:
         async with listening() as (listener, address), AsyncExitStack() as stack:
-            held = [await stack.enter_async_context(wire.opened(address)) for _ in range(64)]
+            held = [await stack.enter_async_context(wire.opened(address)) for _ in range(CONNECTIONS)]
             for client in held:
                 assert (await client.ask("/")).status == 200
             refused = [await stack.enter_async_context(wire.opened(address)) for _ in range(100)]
@@ -411,7 +412,7 @@ def test_refused_ones_leave_nothing_behind(run: Run) -> None:
                 answer = await client.answer()
                 assert (answer.status, answer.text) == (503, "Too many clients\n")
                 await client.expect_end()
-            await until(lambda: len(listener._state.connections) == 64)
+            await until(lambda: len(listener._state.connections) == CONNECTIONS)
             await until(lambda: listener._looking is None)
             assert not listener._guard.deadlines
             assert not listener._guard.idle
