@@ -53,6 +53,9 @@ class OperationsListener:
             timeout_keep_alive=int(BOUNDS.keep_alive),
         )
         config.load()
+        # uvicorn writes a head and its body one by one, and clients may wait 40 ms for the second. asyncio leaves
+        # sockets that name no protocol as they are, as those of `socket.create_server`. Accepted ones inherit it.
+        self._bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         make = cast(Any, config.http_protocol_class)
         self._server = await asyncio.get_running_loop().create_server(
             lambda: make(config=config, server_state=self._state, app_state={}), sock=self._bound

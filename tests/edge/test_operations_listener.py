@@ -318,6 +318,19 @@ def test_an_answer_says_nothing_of_the_software(run: Run) -> None:
     run(scenario())
 
 
+def test_a_body_does_not_wait_for_the_acknowledgement_of_its_head(run: Run) -> None:
+    """With Nagle's algorithm (RFC 896) and a client that acknowledges late an answer takes 40 ms."""
+
+    async def scenario() -> None:
+        async with listening() as (listener, address), wire.opened(address) as client:
+            assert (await client.ask("/")).status == 200
+            (protocol,) = listener._state.connections
+            accepted = protocol.transport.get_extra_info("socket")
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    run(scenario())
+
+
 def test_closing_ends_what_is_under_way_without_a_line(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -404,7 +417,9 @@ def test_refused_ones_leave_nothing_behind(run: Run) -> None:
 
     async def scenario() -> None:
         async with listening() as (listener, address), AsyncExitStack() as stack:
-            held = [await stack.enter_async_context(wire.opened(address)) for _ in range(CONNECTIONS)]
+            held = [
+                await stack.enter_async_context(wire.opened(address)) for _ in range(CONNECTIONS)
+            ]
             for client in held:
                 assert (await client.ask("/")).status == 200
             refused = [await stack.enter_async_context(wire.opened(address)) for _ in range(100)]
