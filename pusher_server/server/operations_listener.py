@@ -50,11 +50,11 @@ class OperationsListener:
             log_config=None,
             access_log=True,  # `False` would end that of the clients' server
             proxy_headers=False,
-            timeout_keep_alive=int(BOUNDS.keep_alive),
+            timeout_keep_alive=cast(int, BOUNDS.keep_alive),  # only handed to call_later
         )
         config.load()
-        # uvicorn writes a head and its body one by one, and clients may wait 40 ms for the second. asyncio leaves
-        # sockets that name no protocol as they are, as those of `socket.create_server`. Accepted ones inherit it.
+        # uvicorn writes a head and its body one by one, and clients may wait 40 ms for the second. asyncio
+        # changes no socket without a protocol number, as `create_server` makes. Accepted ones inherit it.
         self._bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         make = cast(Any, config.http_protocol_class)
         self._server = await asyncio.get_running_loop().create_server(

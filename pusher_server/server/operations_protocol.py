@@ -30,7 +30,6 @@ class OperationsProtocol(BoundedProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         if len(self.connections) > CONNECTIONS:  # no lingering: of refused ones there is no bound
-            self._refused = True
             transport.write(refusal(b"503 Service Unavailable", b"Too many clients\n"))
             transport.close()
             return

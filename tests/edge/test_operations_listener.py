@@ -38,11 +38,17 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 @pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
+def attentive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listeners that look often at what takes too long."""
+    monkeypatch.setattr("pusher_server.server.operations_listener._LOOK_SECONDS", 0.02)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch, attentive: None) -> None:
     """Time-outs that a test can wait for."""
     bounds = operations_protocol.BOUNDS
     quick = type(bounds)(
-        header_bytes=bounds.header_bytes, header_timeout=0.3, body_timeout=0.3, keep_alive=1.0
+        header_bytes=bounds.header_bytes, header_timeout=0.3, body_timeout=0.3, keep_alive=0.5
     )
     monkeypatch.setattr(operations_protocol, "BOUNDS", quick)
     monkeypatch.setattr("pusher_server.server.operations_listener.BOUNDS", quick)
@@ -146,12 +152,12 @@ def test_a_kept_connection_rests_for_a_while(run: Run, short: None) -> None:
                 assert (await client.ask("/")).headers["connection"] == "keep-alive"
             began = asyncio.get_running_loop().time()
             await client.expect_end()  # no word: it might be taken for the next answer
-            assert asyncio.get_running_loop().time() - began > 0.9
+            assert asyncio.get_running_loop().time() - began > 0.45
 
     run(scenario())
 
 
-def test_nothing_runs_while_a_kept_connection_rests(run: Run) -> None:
+def test_nothing_runs_while_a_kept_connection_rests(run: Run, attentive: None) -> None:
     async def scenario() -> None:
         async with listening() as (listener, address):
             assert listener._looking is None
@@ -169,7 +175,11 @@ def test_nothing_runs_while_a_kept_connection_rests(run: Run) -> None:
 def test_what_nobody_reads_is_given_up(run: Run, short: None) -> None:
     """A stream without an end, as a console's page of live events."""
 
+    begin = asyncio.Event()
+
     async def flood() -> AsyncIterator[bytes]:
+        yield b"x"
+        await begin.wait()
         while True:
             yield b"x" * 65_536
             await asyncio.sleep(0)  # what is never waited for is never cancelled
@@ -180,6 +190,9 @@ def test_what_nobody_reads_is_given_up(run: Run, short: None) -> None:
         async with listening(app) as (listener, address):
             _, writer = await asyncio.open_connection(address.host, address.port, limit=1_024)
             writer.write(wire.request("/"))
+            await until(lambda: bool(listener._state.tasks))
+            await until(lambda: listener._looking is None)  # all is well
+            begin.set()
             await until(lambda: bool(listener._guard.unread))
             await until(lambda: not listener._state.connections)
             await until(lambda: not listener._state.tasks)
@@ -193,7 +206,7 @@ def test_a_stream_is_not_cut_by_a_time_out(run: Run, short: None) -> None:
     go_on = asyncio.Event()
 
     async def lines() -> AsyncIterator[bytes]:
-        for _ in range(15):
+        for _ in range(8):
             yield b"data: x\n\n"
             await asyncio.sleep(0.1)
 
@@ -219,7 +232,7 @@ def test_a_stream_is_not_cut_by_a_time_out(run: Run, short: None) -> None:
             await client.send(head[20:])
             received = await client.rest()
         assert b"content-type: text/event-stream" in received
-        assert received.count(b"data: x\n\n") == 15
+        assert received.count(b"data: x\n\n") == 8
         assert received.endswith(b"0\r\n\r\n")
 
     run(scenario())
@@ -412,7 +425,7 @@ def test_it_leaves_the_access_log_of_the_clients_port_alone(run: Run) -> None:
     assert lines == []
 
 
-def test_refused_ones_leave_nothing_behind(run: Run) -> None:
+def test_refused_ones_leave_nothing_behind(run: Run, attentive: None) -> None:
     """Of those that come when there are too many none stays, however many come."""
 
     async def scenario() -> None:
