@@ -125,7 +125,9 @@ class _Page(Route):
     """A path that may be asked for with slashes behind it."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        return super().matches({**scope, "path": scope["path"].rstrip("/") or "/"})
+        path = scope["path"]
+        bare = path.rstrip("/") or "/"
+        return super().matches(scope if bare == path else {**scope, "path": bare})
 
 
 class _Answers:
