@@ -1,4 +1,4 @@
-"""The edge for operators: metrics, health, and the listener that serves them.
+"""The edge for operators: metrics, health, and the application that serves them.
 
 Everything is read at scrape time; nothing runs between two scrapes. Read:
 
@@ -9,8 +9,7 @@ Everything is read at scrape time; nothing runs between two scrapes. Read:
 - `process_group`  adds up a machine's processes; counters never fall when one restarts
 - `exposition`     the Prometheus text, under our names and soketi's
 - `health`         decides whether clients should be sent here
-- `operations`     the answers of the operations listener
-- `listener`       its HTTP
+- `operations`     the Starlette application of the operations listener: a route for each page
 - `lag`            how late the event loop is
 - `process_stats`  what the process takes of its machine: CPU, memory, files
 

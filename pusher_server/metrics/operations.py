@@ -1,15 +1,23 @@
-"""What the operations listener answers: metrics, health, usage (docs/protocol/http-api.md#health).
+"""The operations listener's application: metrics, health, usage (docs/protocol/http-api.md#health).
 
 Why they have a listener of their own: docs/decisions.md#operations-listener.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from hmac import compare_digest
 
 import msgspec
-from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pusher_server.config import OperationsSettings
 from pusher_server.metrics import health
@@ -18,73 +26,54 @@ from pusher_server.metrics.process_group import ProcessGroup
 from pusher_server.metrics.process_stats import memory_limit
 from pusher_server.metrics.reading import State
 
-_PLAIN = "text/plain; charset=utf-8"
+logger = logging.getLogger("pusher_server.metrics")
+
 _JSON = "application/json"
 #: Above it (some 40 apps) the text is written in a thread: 10 µs a sample, while others wait (measured).
 _MANY_SAMPLES = 500
 
-
-class OperationsAnswer(Struct, frozen=True):
-    """A whole answer. `headers` are those beyond content type and length."""
-
-    status: int
-    body: bytes
-    content_type: str = _PLAIN
-    headers: tuple[tuple[str, str], ...] = ()
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Operations:
-    """`port` is the clients' one: soketi's names carry it."""
+def operations_app(settings: OperationsSettings, team: ProcessGroup, *, port: int) -> Starlette:
+    """All pages. `port` is the clients' one: soketi's names carry it."""
+    pages = _Pages(settings, team, port)
+    return Starlette(
+        routes=[
+            _Page("/metrics", _for_operators(settings.token, pages.metrics)),
+            _Page("/usage", _for_operators(settings.token, pages.usage)),
+            _Page("/ready", pages.ready),
+            _Page("/accept-traffic", pages.accept_traffic),
+            _Page("/live", pages.live),
+            _Page("/", pages.live),
+            _Page("/up", pages.up),
+        ],
+        exception_handlers={404: _not_found, 405: _not_allowed},
+        middleware=[Middleware(_Answers)],
+    )
 
-    def __init__(self, settings: OperationsSettings, team: ProcessGroup, *, port: int) -> None:
+
+class _Pages:
+    """The endpoints. Health needs no token: load balancers have none."""
+
+    def __init__(self, settings: OperationsSettings, team: ProcessGroup, port: int) -> None:
         self._settings = settings
         self._team = team
         self._port = port
-        self._routes: Mapping[str, Callable[[str], Awaitable[OperationsAnswer]]] = {
-            "/metrics": self._metrics,
-            "/usage": self._usage,
-            "/ready": self._ready,
-            "/accept-traffic": self._accept_traffic,
-            "/live": self._live,
-            "/": self._live,
-            "/up": self._up,
-        }
 
-    async def answer(
-        self, method: str, target: str, headers: Mapping[str, str]
-    ) -> OperationsAnswer:
-        """`headers` by their names in lower case. Health needs no token: load balancers have none."""
-        path = target.partition("?")[0]
-        route = self._routes.get(path.rstrip("/") or "/")
-        if route is None:
-            return _text(404, "Not found\n")
-        if method == "OPTIONS":  # HAProxy's `option httpchk` asks so by default
-            return OperationsAnswer(200, b"", headers=(("allow", "GET, HEAD, OPTIONS"),))
-        if method not in ("GET", "HEAD"):
-            return OperationsAnswer(405, b"Method not allowed\n", headers=(("allow", "GET, HEAD"),))
-        if route in (self._metrics, self._usage) and not self._may_read(headers):
-            challenge = (("www-authenticate", "Bearer"),)
-            return OperationsAnswer(401, b"operations.token is needed\n", headers=challenge)
-        return await route(headers.get("accept", ""))
-
-    def _may_read(self, headers: Mapping[str, str]) -> bool:
-        wanted = self._settings.token
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        return not wanted or (
-            scheme.lower() == "bearer" and compare_digest(given.strip().encode(), wanted.encode())
-        )
-
-    async def _metrics(self, accept: str) -> OperationsAnswer:
+    async def metrics(self, request: Request) -> Response:
+        """Prometheus's text."""
         snapshot = await self._team.snapshot()
         port = self._port if self._settings.soketi_names else None
+        accept = request.headers.get("accept", "")
         write = partial(exposition, snapshot.sums, accept, soketi_port=port)
         if len(snapshot.sums) > _MANY_SAMPLES:
             body, content_type = await asyncio.to_thread(write)
         else:
             body, content_type = write()
-        return OperationsAnswer(200, body, content_type)
+        return Response(body, media_type=content_type)
 
-    async def _usage(self, accept: str) -> OperationsAnswer:
+    async def usage(self, request: Request) -> Response:
         """As soketi's, and some more."""
         found = (await self._team.snapshot()).states
         states = [each for each in found.values() if isinstance(each, State)]
@@ -106,31 +95,96 @@ class Operations:
             },
             "uptime_seconds": round(max((each.uptime for each in states), default=0.0), 1),
         }
-        return OperationsAnswer(200, msgspec.json.encode(document), _JSON)
+        return Response(msgspec.json.encode(document), media_type=_JSON)
 
-    async def _ready(self, accept: str) -> OperationsAnswer:
+    async def ready(self, request: Request) -> Response:
+        """Whether clients should be sent here."""
         return _judged(health.ready((await self._team.snapshot()).states))
 
-    async def _accept_traffic(self, accept: str) -> OperationsAnswer:
+    async def accept_traffic(self, request: Request) -> Response:
+        """The same, and whether there is room for more of them."""
         states = (await self._team.snapshot()).states
         return _judged(health.accepts_traffic(states, memory_limit()))
 
-    async def _live(self, accept: str) -> OperationsAnswer:
-        """Some loop turns: ours alone would not serve anybody when there are workers."""
+    async def live(self, request: Request) -> Response:
+        """Whether some loop turns: ours alone would not serve anybody when there are workers."""
         states = (await self._team.snapshot()).states
         alive = [name for name, state in states.items() if isinstance(state, State)]
         if alive:
-            return _text(200, "OK")
-        return _text(500, "".join(f"{name}: {state}\n" for name, state in states.items()))
+            return PlainTextResponse("OK")
+        return PlainTextResponse(
+            "".join(f"{name}: {state}\n" for name, state in states.items()), 500
+        )
 
-    async def _up(self, accept: str) -> OperationsAnswer:
+    async def up(self, request: Request) -> Response:
         """As Reverb's: the process answers."""
-        return OperationsAnswer(200, b'{"health":"OK"}', _JSON)
+        return Response(b'{"health":"OK"}', media_type=_JSON)
 
 
-def _judged(verdict: health.Verdict) -> OperationsAnswer:
-    return _text(200 if verdict.good else 500, verdict.text)
+class _Page(Route):
+    """A path that may be asked for with slashes behind it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path = scope["path"]
+        bare = path.rstrip("/") or "/"
+        return super().matches(scope if bare == path else {**scope, "path": bare})
 
 
-def _text(status: int, text: str) -> OperationsAnswer:
-    return OperationsAnswer(status, text.encode())
+class _Answers:
+    """Keeps answers out of caches, and makes an answer and a line in the log of what failed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As any ASGI application. Raises what fails in the middle of an answer."""
+        has_begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal has_begun
+            if message["type"] == "http.response.start":
+                has_begun = True
+                MutableHeaders(scope=message).setdefault("cache-control", "no-store")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_on)
+        except Exception:  # the one place where what failed becomes an answer
+            if has_begun:
+                raise
+            logger.exception("an operator's request failed", extra={"path": scope["path"]})
+            failed = PlainTextResponse("Internal error; the log has more\n", 500)
+            await failed(scope, receive, send_on)
+
+
+def _for_operators(token: str, page: Endpoint) -> Endpoint:
+    """The page, for those who have the token; for everybody when there is none."""
+
+    async def guarded(request: Request) -> Response:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if token and not (
+            scheme.lower() == "bearer" and compare_digest(given.strip().encode(), token.encode())
+        ):
+            challenge = {"www-authenticate": "Bearer"}
+            return PlainTextResponse("operations.token is needed\n", 401, challenge)
+        return await page(request)
+
+    return guarded
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("Not found\n", 404)
+
+
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    """No page serves OPTIONS itself, so that comes here, too: HAProxy's `option httpchk` asks so by default."""
+    assert isinstance(error, HTTPException)
+    assert error.headers is not None  # a route says what it serves (RFC 9110 §15.5.6)
+    allowed = ", ".join(sorted(error.headers["Allow"].split(", ")))
+    if request.method == "OPTIONS":
+        return Response(headers={"allow": f"{allowed}, OPTIONS"}, media_type="text/plain")
+    return PlainTextResponse("Method not allowed\n", 405, {"allow": allowed})
+
+
+def _judged(verdict: health.Verdict) -> Response:
+    return PlainTextResponse(verdict.text, 200 if verdict.good else 500)

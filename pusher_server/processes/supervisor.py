@@ -27,7 +27,6 @@ from msgspec import Struct, structs
 
 from pusher_server.config import Config, load
 from pusher_server.errors import ConfigError
-from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.process_group import Probe, ProcessGroup
 from pusher_server.metrics.reading import Reading
 from pusher_server.processes.bus_socket import BusSocket
@@ -40,6 +39,7 @@ from pusher_server.server.composition import StartReport
 from pusher_server.server.listening import ListeningFileWatch, listen_apart, raise_file_limit
 from pusher_server.server.loop_errors import say_once_that_no_file_is_left
 from pusher_server.server.operations import operations_listener
+from pusher_server.server.operations_listener import OperationsListener
 from pusher_server.server.specs import BusSpec, WorkerSpec
 from pusher_server.server.tls import Certificate
 
@@ -117,7 +117,7 @@ class Supervisor:
         self._announced = False
         self._stopping = False
         self._status = 0
-        self._operations: Listener | None = None
+        self._operations: OperationsListener | None = None
         #: While `server.unix_socket` is looked after; workers are replaced one by one when it was made again.
         self._unix_file: ListeningFileWatch | None = None
         self._replacing: asyncio.Task[None] | None = None

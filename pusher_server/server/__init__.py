@@ -7,7 +7,7 @@ Read first how a process is built:
 - `cluster`           chooses broker, roster and census
 - `webhooks`          connects webhooks to the node and the cluster
 - `samples`           metrics of the cluster and of webhooks, which may not know of metrics
-- `operations`        the socket of the operations listener
+- `operations`        the operations listener's socket and application
 - `lifecycle`         uvicorn's server with our signals, drain and sweep
 
 Then how bytes reach it. The protocol classes build on each other, `paced_protocol` first:
@@ -24,6 +24,8 @@ Then how bytes reach it. The protocol classes build on each other, `paced_protoc
 - `bounded_protocol`  bounds of size and time, and refusals that clients can read
 - `request_guard`     the time-outs and memory of all HTTP connections
 - `http_protocol`     our upgrade, the fast path for publications, heads judged before bodies
+- `operations_protocol`  the same bounds for one connection of the operations listener
+- `operations_listener`  serves it until the end of a drain
 - `file_reserve`      how many files clients may have, and who goes first when they run short
 - `loop_errors`       limits the log lines of a loop that has no file left
 - `coalesced`         turns many SIGHUPs into one reload

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import httptools
+
 from pusher_server.server import request_guard
 from pusher_server.server.http_heads import (
     HEAD_TOO_LARGE,
@@ -9,6 +11,8 @@ from pusher_server.server.http_heads import (
     NO_SINGLE_HOST,
     TOO_MANY_HEADERS,
     names_its_host,
+    refusal,
+    without_offer,
 )
 from pusher_server.server.paced_protocol import PacedProtocol
 from pusher_server.server.request_guard import RequestGuard
@@ -30,11 +34,63 @@ class BoundedProtocol(PacedProtocol):
         #: The last word is said; what still comes is dropped, and how much that was.
         self._refused = False
         self._dropped = 0
+        #: Whether the request being read offers another protocol, which we do not take.
+        self._declines = False
         #: A refusal that waits for the answers to the requests before it.
         self._last_words = b""
         #: When the body began to come, and how much there is of it.
         self._body_since = 0.0
         self._body_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self._drop(len(data))
+        else:
+            self.serve(data)
+
+    def feed(self, piece: bytes) -> bool:
+        if self._refused or self.transport.is_closing():
+            return False
+        self._header_bytes += len(piece)
+        while piece:
+            piece = self._feed(piece)
+        return True
+
+    def _feed(self, data: bytes) -> bytes:
+        """Parse; what has to be parsed again, after an upgrade that we do not take."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
+            if self._declines:
+                head = self._without_offer()
+                return head and head + rest
+            self._upgrade(rest + self.unserved())
+        except httptools.HttpParserError:
+            self.refuse(b"400 Bad Request", b"Invalid HTTP request received.\n")
+        else:
+            if self._header_bytes > self._guard.settings.header_bytes:
+                self.refuse(*HEAD_TOO_LARGE)
+        return b""
+
+    def _upgrade(self, early: bytes) -> None:
+        """Hand the transport over to another protocol; `early` came behind the request."""
+        raise NotImplementedError
+
+    def _without_offer(self) -> bytes:
+        """The head of the request once more, for a new parser; empty when it is refused.
+
+        Java's HttpClient and curl offer HTTP/2 with every request. The parser takes that for the end of
+        HTTP, whatever we think of it, and the body for another protocol.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.refuse(b"400 Bad Request", b"This is no proxy.\n")
+            return b""
+        version = self.parser.get_http_version()
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        return without_offer(method, self.url, version, self.headers)
 
     def pause_writing(self) -> None:
         self._guard.unread[self] = self.loop.time() + self._guard.settings.body_timeout
@@ -85,11 +141,7 @@ class BoundedProtocol(PacedProtocol):
             return
         self._refused = True
         self._guard.deadlines.pop(self, None)
-        words = (
-            b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            b"content-length: %d\r\n%bconnection: close\r\n\r\n%b"
-            % (status, len(text), headers, text)
-        )
+        words = refusal(status, text, headers)
         answering = self.cycle is not None and not self.cycle.response_complete
         is_partly_there = answering and self.cycle.more_body
         if answering and not is_last and (self.pipeline or not is_partly_there):

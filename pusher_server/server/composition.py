@@ -31,7 +31,6 @@ from pusher_server.limits.shared import SharedRateLimiter
 from pusher_server.metrics.collector import Collector
 from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.lag import LagWatch
-from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.process_group import single
 from pusher_server.node.node import Node
 from pusher_server.node.observers import Observers
@@ -41,6 +40,7 @@ from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit, urls_of
 from pusher_server.server.operations import operations_listener
+from pusher_server.server.operations_listener import OperationsListener
 from pusher_server.server.request_guard import RequestGuard
 from pusher_server.server.samples import cluster_samples, webhook_samples
 from pusher_server.server.specs import WorkerSpec
@@ -125,7 +125,7 @@ class Server:
         self._reserve = self._file_reserve()
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
         self.gathering = self._gathering()
-        self._operations: Listener | None = None
+        self._operations: OperationsListener | None = None
 
     def _websocket(self) -> WebSocketEdge:
         config = self._config

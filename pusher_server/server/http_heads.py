@@ -27,6 +27,14 @@ def answer_head(status: int, headers: tuple[Header, ...]) -> bytes:
     return b"".join([line, *(b"%b: %b\r\n" % header for header in headers), b"\r\n"])
 
 
+def refusal(status: bytes, text: bytes, headers: bytes = b"") -> bytes:
+    """A whole answer that ends the connection; `headers` are further lines, each with its line break."""
+    return (
+        b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
+        b"content-length: %d\r\n%bconnection: close\r\n\r\n%b" % (status, len(text), headers, text)
+    )
+
+
 def asks_for_websocket(headers: list[Header]) -> bool:
     """Upgrade is a list, in one line or several (RFC 9110 §7.8); the parser has looked at Connection."""
     for name, value in headers:

@@ -15,8 +15,6 @@ version is pinned, and `tests/edge/test_uvicorn_contract.py` holds each of them.
 import asyncio
 from typing import Any
 
-import httptools
-
 from pusher_server.clients.request import ClientRequest, joined
 from pusher_server.http_api.api import Admission
 from pusher_server.http_api.asgi import ApiApplication, join
@@ -26,10 +24,8 @@ from pusher_server.server.address_limits import Entrance, Visit
 from pusher_server.server.bounded_protocol import BoundedProtocol
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.http_heads import (
-    HEAD_TOO_LARGE,
     answer_head,
     asks_for_websocket,
-    without_offer,
 )
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.request_guard import HttpExchange, RequestGuard
@@ -69,8 +65,6 @@ class HttpProtocol(BoundedProtocol):
         self._fast_path_bytes = min(_FAST_PATH_BYTES, guard.settings.request_bytes)
         #: Whether the request being read asks for a WebSocket; uvicorn asks this three times.
         self._is_upgrade = False
-        #: Whether it offers another protocol, which we do not take.
-        self._declines = False
         #: A publication on its fast path: its head's verdict and, if it is wanted, its body.
         self._verdict: Admission | ApiResponse | None = None
         self._body: bytes | bytearray = b""
@@ -116,31 +110,6 @@ class HttpProtocol(BoundedProtocol):
             self._exchange.counted_ahead += len(data)
             self._guard.note(self._exchange, len(data), self.loop.time())
         self.serve(data)
-
-    def feed(self, piece: bytes) -> bool:
-        if self._refused or self.transport.is_closing():
-            return False
-        self._header_bytes += len(piece)
-        while piece:
-            piece = self._feed(piece)
-        return True
-
-    def _feed(self, data: bytes) -> bytes:
-        """Parse; what has to be parsed again, after an upgrade that we do not take."""
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            rest = data[upgrade.args[0] :]
-            if self._declines:
-                head = self._without_offer()
-                return head and head + rest
-            self._upgrade(rest + self.unserved())
-        except httptools.HttpParserError:
-            self.refuse(b"400 Bad Request", b"Invalid HTTP request received.\n")
-        else:
-            if self._header_bytes > self._guard.settings.header_bytes:
-                self.refuse(*HEAD_TOO_LARGE)
-        return b""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -269,21 +238,6 @@ class HttpProtocol(BoundedProtocol):
             self.flow.pause_reading()
             self._exchange.counted_ahead = self.unfed_bytes
             self._guard.note(self._exchange, self.unfed_bytes, self.loop.time())
-
-    def _without_offer(self) -> bytes:
-        """The head of the request once more, for a new parser; empty when it is refused.
-
-        Java's HttpClient and curl offer HTTP/2 with every request. The parser takes that for the end of
-        HTTP, whatever we think of it, and the body for another protocol.
-        """
-        method = self.parser.get_method()
-        if method == b"CONNECT":
-            self.refuse(b"400 Bad Request", b"This is no proxy.\n")
-            return b""
-        version = self.parser.get_http_version()
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
-        return without_offer(method, self.url, version, self.headers)
 
     def _is_at_once(self) -> bool:
         """Whether an answer with a body may be written now: nothing before it waits, no log wants a line."""

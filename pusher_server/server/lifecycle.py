@@ -17,7 +17,6 @@ import uvicorn
 from pusher_server.clients import drain, heartbeat
 from pusher_server.clients.registry import ClientRegistry
 from pusher_server.hub.connection import Connection
-from pusher_server.metrics.listener import Listener
 from pusher_server.node.node import Node
 from pusher_server.protocol.errors import Code
 from pusher_server.server.accepting import Acceptor
@@ -26,6 +25,7 @@ from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.listening import ListeningFileWatch
 from pusher_server.server.loop_errors import say_once_that_no_file_is_left
+from pusher_server.server.operations_listener import OperationsListener
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -62,7 +62,7 @@ class DrainingServer(uvicorn.Server):
         stopped: Callable[[], Awaitable[None]],
         start_timeout: float = 0.0,
         supervised: bool = False,
-        operations: Listener | None = None,
+        operations: OperationsListener | None = None,
         unix_file: ListeningFileWatch | None = None,
         reserve: FileReserve,
         handshake_timeout: float,

@@ -9,9 +9,8 @@ import socket
 
 from pusher_server.config import OperationsSettings
 from pusher_server.errors import ConfigError
-from pusher_server.metrics.listener import Listener
-from pusher_server.metrics.operations import Operations
 from pusher_server.metrics.process_group import ProcessGroup
+from pusher_server.server.operations_listener import OperationsListener
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -21,7 +20,7 @@ _BACKLOG = 64
 
 def operations_listener(
     settings: OperationsSettings, team: ProcessGroup, *, port: int
-) -> Listener | None:
+) -> OperationsListener | None:
     """Bound, and not yet served; None when there is to be none. `port` is the clients' one.
 
     A second server on this machine finds the default address taken: that is said, and no reason not to start.
@@ -36,7 +35,10 @@ def operations_listener(
             raise
         logger.warning("no metrics and health on the operations listener: %s", error)
         return None
-    return Listener(Operations(settings, team, port=port), bound)
+    # Here, because workers have no listener: they need not load Starlette.
+    from pusher_server.metrics.operations import operations_app
+
+    return OperationsListener(operations_app(settings, team, port=port), bound)
 
 
 def _bound(settings: OperationsSettings) -> socket.socket:

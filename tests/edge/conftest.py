@@ -1,14 +1,17 @@
 """A server for every test, its log watched, and a second client that must never notice anything."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.edge import signed, wire
 from tests.edge.inprocess import KEY, app, serving
+from tests.edge.listening import LOOPS, Run
 from tests.edge.wire import Address, Wire
 from tests.serving import RunningServer
 
@@ -86,3 +89,14 @@ async def bystander(address: Address) -> AsyncIterator[Bystander]:
         await connection.send(wire.closing(1000))
         await connection.expect_close(1000)
         await connection.expect_end()
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a scenario in a loop of this kind."""
+
+    def in_loop(scenario: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            runner.run(scenario)
+
+    return in_loop

@@ -29,3 +29,11 @@ def test_help_is_quick_because_it_loads_no_server(command: list[str]) -> None:
 
 def test_the_package_itself_can_be_run() -> None:
     assert python("-m", "pusher_server", "version") == f"{__version__}\n"
+
+
+def test_a_worker_loads_nothing_for_pages_that_its_supervisor_has() -> None:
+    code = (
+        "import sys; import pusher_server.processes.worker\n"
+        "print(sorted({'uvicorn', 'starlette.applications', 'prometheus_client'} & set(sys.modules)))"
+    )
+    assert python("-c", code).splitlines()[-1] == "['uvicorn']"

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +12,6 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pusher_server.metrics.listener import Listener
-from pusher_server.metrics.operations import OperationsAnswer
 from tests.edge import signed, wire
 from tests.edge.inprocess import APP_ID, KEY, app
 from tests.edge.test_start_failures import one_line, start
@@ -221,37 +218,6 @@ async def test_bad_requests_hurt_nobody(tmp_path: Path) -> None:
         assert (await ask(operations, "/up", version="1.0")).headers["connection"] == "close"
         assert (await ask(operations, "/metrics")).status == 200
         assert "Traceback" not in server.log
-
-
-async def test_pipelined_requests_take_a_turn_each() -> None:
-    """Somebody who has a thousand answered at once holds up nobody."""
-    most = now = 0
-
-    def end_of_turn() -> None:
-        nonlocal now
-        now = 0
-
-    class Answers:
-        async def answer(self, *_: object) -> OperationsAnswer:
-            nonlocal most, now
-            if not now:
-                asyncio.get_running_loop().call_soon(end_of_turn)
-            now += 1
-            most = max(most, now)
-            return OperationsAnswer(200, b"x")
-
-    bound = socket.create_server(("127.0.0.1", 0))
-    listener = Listener(Answers(), bound)  # type: ignore[arg-type]  # it asks for answers only
-    await listener.open()
-    try:
-        async with wire.opened(Address(port=bound.getsockname()[1])) as client:
-            sending = asyncio.create_task(client.send(wire.request("/live") * 1_000))
-            for _ in range(1_000):
-                assert (await client.answer()).text == "x"
-            await sending
-    finally:
-        await listener.close()
-    assert most == 1
 
 
 async def test_more_clients_than_anybody_needs_are_told_so(tmp_path: Path) -> None:
