@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pusher_server.cluster.last_events import LastEvent, LastEvents, keep_last
 from pusher_server.cluster.wire import address_of, announcement_id
 from pusher_server.interfaces import (
+    MEMBERS,
     Broker,
     CachedEvent,
     Census,
@@ -21,7 +22,6 @@ from pusher_server.interfaces import (
     RosterFull,
     Snapshot,
     Topic,
-    TopicKind,
     Transition,
     Version,
 )
@@ -129,7 +129,7 @@ class LocalRoster(Roster):
         before = keys.entries.get(key)
         is_new = before is None
         keys.entries[key] = value
-        if before not in (None, value) and topic[1] is TopicKind.MEMBERS:
+        if before not in (None, value) and topic[1] is MEMBERS:
             keys.n += 1
             if self._listener is not None:
                 self._listener.on_updated(topic, key, value, self._version(topic))

@@ -14,6 +14,9 @@ from msgspec import Struct
 
 from pusher_server.cluster.last_events import LastEvent
 from pusher_server.interfaces import (
+    CHANNELS,
+    MEMBERS,
+    USERS,
     ClusterMessage,
     CountMessage,
     EventMessage,
@@ -25,7 +28,7 @@ WIRE = 1
 
 _KINDS = frozenset(TopicKind)
 #: What belongs to rosters, by the kind of its topic; everything else is messages.
-ROSTER_KINDS = frozenset((TopicKind.MEMBERS, TopicKind.CHANNELS, TopicKind.USERS))
+ROSTER_KINDS = frozenset((MEMBERS, CHANNELS, USERS))
 #: Longer names, where an app allows them, are written and read anew: clients choose them, the memory is ours.
 _REMEMBERED = 300
 

@@ -1,7 +1,5 @@
 """Brings a channel what other nodes publish on it."""
 
-from contextlib import suppress
-
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.channel import Channel
 from pusher_server.interfaces import Broker, channel_topic
@@ -14,6 +12,8 @@ async def subscribe_channel(broker: Broker, app_id: str, channel: Channel) -> No
     store is back (docs/decisions.md#the-store-is-away).
     """
     if not channel.on_bus:
-        with suppress(ClusterUnavailable):
+        try:
             await broker.subscribe(channel_topic(app_id, channel.name.text))
-            channel.on_bus = True
+        except ClusterUnavailable:
+            return
+        channel.on_bus = True

@@ -7,6 +7,9 @@ from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.channel import Channel
 from pusher_server.hub.connection import Connection
 from pusher_server.interfaces import (
+    CHANNELS,
+    MEMBERS,
+    USERS,
     AppChangedMessage,
     ClusterListener,
     ClusterMessage,
@@ -15,7 +18,6 @@ from pusher_server.interfaces import (
     Snapshot,
     TerminateMessage,
     Topic,
-    TopicKind,
     Transition,
     Version,
 )
@@ -178,9 +180,9 @@ class Node(ClusterListener):
         """Clients see a change at once."""
         app_id, kind, _ = transition.topic
         app_state = self.hub.app_states.get(app_id)
-        if kind is TopicKind.MEMBERS:
+        if kind is MEMBERS:
             self._member_changed(transition)
-        elif kind is TopicKind.USERS and app_state is not None:
+        elif kind is USERS and app_state is not None:
             self.users.changed(app_state, transition.key, online=transition.held)
 
     def on_updated(self, topic: Topic, key: str, value: bytes, version: Version) -> None:
@@ -197,7 +199,7 @@ class Node(ClusterListener):
     def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> Collection[str]:
         """Clients are told the difference to what they know."""
         app_id, kind, name = topic
-        channel = self._channel_with_members(app_id, name) if kind is TopicKind.MEMBERS else None
+        channel = self._channel_with_members(app_id, name) if kind is MEMBERS else None
         if channel is None or channel.members is None:
             return ()
         members, snapshot = channel.members, self._infos.readable(topic, snapshot)
@@ -221,16 +223,16 @@ class Node(ClusterListener):
         """Users came and went without our hearing of it."""
         app_id, kind, _ = topic
         app_state = self.hub.app_states.get(app_id)
-        if kind is TopicKind.USERS and app_state is not None:
+        if kind is USERS and app_state is not None:
             self.users.missed(app_state, doubtful=doubtful)
 
     def on_announced(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
         """Observers hear of a join or a leave once it will not be undone."""
         app_id, kind, name = topic
-        if kind is TopicKind.MEMBERS:
+        if kind is MEMBERS:
             member_changed = MemberAdded if held else MemberRemoved
             self.emit(member_changed(app_id=app_id, id=announcement, channel=name, user_id=key))
-        elif kind is TopicKind.CHANNELS:
+        elif kind is CHANNELS:
             channel_changed = ChannelOccupied if held else ChannelVacated
             self.emit(channel_changed(app_id=app_id, id=announcement, channel=key))
 
