@@ -72,7 +72,7 @@ class AppDelivery:
         self._read_to = ""
         self._more = True
         self._woken = asyncio.Event()
-        self._flights: set[asyncio.Task[None]] = set()
+        self._attempts: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._until = until
         self._expiry = self._loop.call_at(until, self._expire)
@@ -103,14 +103,14 @@ class AppDelivery:
         """End at once: the app is no longer ours. What is in flight may arrive, and another sends it again."""
         self._expiry.cancel()
         self._task.cancel()
-        for flight in self._flights:
-            flight.cancel()
+        for attempt in self._attempts:
+            attempt.cancel()
 
     async def close(self, seconds: float) -> None:
         """Begin nothing more, and wait for what is in flight, for no longer than `seconds`."""
         self._is_closing = True
-        if self._flights:
-            await asyncio.wait(self._flights, timeout=seconds)
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=seconds)
         self.cancel()
 
     def _expire(self) -> None:
@@ -133,7 +133,7 @@ class AppDelivery:
             self.cancel()
 
     async def _wait(self, *, can_read: bool) -> None:
-        """Until somebody wakes us, a flight ends or something is due."""
+        """Until somebody wakes us, an attempt ends or something is due."""
         now = self._loop.time()
         pauses = [each.queue.pause(now) for each in self._targets.values()]
         if self._shared.outcomes.is_full:
@@ -273,16 +273,16 @@ class AppDelivery:
                 batch = target.queue.next(now)
                 if batch is None:
                     break
-                flight = self._loop.create_task(self._fly(webhook_id, target.queue, batch))
-                self._flights.add(flight)
-                flight.add_done_callback(self._landed)
+                attempt = self._loop.create_task(self._attempt(webhook_id, target.queue, batch))
+                self._attempts.add(attempt)
+                attempt.add_done_callback(self._ended)
 
-    async def _fly(self, webhook_id: str, queue: TargetQueue, batch: Batch) -> None:
+    async def _attempt(self, webhook_id: str, queue: TargetQueue, batch: Batch) -> None:
         if await Attempt(self._shared, self.app_id, webhook_id, queue, batch).run():
             self._here.difference_update(batch.positions)
 
-    def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.discard(flight)
+    def _ended(self, attempt: asyncio.Task[None]) -> None:
+        self._attempts.discard(attempt)
         self._woken.set()
 
 

@@ -8,7 +8,7 @@ The rules, which `tests/unit/webhooks/delivery/test_target_queue.py` checks over
 - A batch that failed is due again after 1 s, 2 s, … 60 s, counted from the end of the attempt, and a last time
   just before its body would be too old (docs/protocol/webhooks.md#retries). A batch that is due goes before
   a new one.
-- At most `WIDTH` batches fly at once, and a single one while the target gives no answer: what hangs keeps
+- At most `WIDTH` batches are sent at once, and a single one while the target gives no answer: what hangs keeps
   little of what is shared.
 """
 
