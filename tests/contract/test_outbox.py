@@ -45,9 +45,9 @@ class Bench:
         self.redis: RedisSettings | None = None
         self._opened: list[Outbox] = []
 
-    def outbox(self) -> Outbox:
-        """As another process has it."""
-        bounds = {"waiting": WAITING, "dead_letters": LETTERS, "log_size": LINES}
+    def outbox(self, **others: int) -> Outbox:
+        """As another process has it, with bounds that are `others`."""
+        bounds = {"waiting": WAITING, "dead_letters": LETTERS, "log_size": LINES} | others
         if self.redis is None:
             made: Outbox = SqliteOutbox(Path(self.place), clock=time.time, **bounds)
         else:

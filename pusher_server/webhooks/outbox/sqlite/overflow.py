@@ -2,10 +2,10 @@
 
 import sqlite3
 
-from pusher_server.webhooks.outbox.overflow import shares
+from pusher_server.webhooks.outbox.overflow import Waiting, oldest_of_heaviest, shares
 
-#: Room is made when one in so many too many wait, and for all of them: to find out whose turn it is takes some
-#: 0.3 s with 100,000 entries.
+#: Room is made when one in so many too many wait, or bytes likewise, and for all: to find out whose turn it is
+#: takes some 0.3 s with 100,000 entries.
 TOLERANCE = 50
 
 #: What somebody has read already may be on its way: it goes last.
@@ -34,6 +34,43 @@ def to_give_up(db: sqlite3.Connection, app_id: str, excess: int) -> list[int]:
         more = [position for (position,) in rest if position not in chosen]
         found += more[: excess - len(found)]
     return sorted(found)
+
+
+def bytes_to_give_up(db: sqlite3.Connection, app_id: str, excess: int) -> list[int]:
+    """The positions of so many bytes, the oldest first. Raises sqlite3.Error."""
+    rows = db.execute(
+        f"SELECT webhook, kind, sum(size) FROM entries WHERE app = ? AND {_UNREAD} GROUP BY webhook, kind",
+        (app_id,),
+    ).fetchall()
+    names = {f"{webhook} {kind}": (webhook, kind) for webhook, kind, _ in rows}
+    weights = {f"{webhook} {kind}": size for webhook, kind, size in rows}
+    sizes: dict[int, int] = {}
+    for name, share in shares(weights, excess).items():
+        waiting = _waiting_of_kind(db, app_id, *names[name])
+        by_number = {each.number: each.weight for each in waiting}
+        sizes |= {number: by_number[number] for number in oldest_of_heaviest(waiting, share)}
+    left = excess - sum(sizes.values())
+    if left > 0:
+        rest = db.execute(
+            "SELECT position, size FROM entries WHERE app = ? ORDER BY position", (app_id,)
+        )
+        for position, size in rest:
+            if left <= 0:
+                break
+            if position not in sizes:
+                sizes[position] = size
+                left -= size
+    return sorted(sizes)
+
+
+def _waiting_of_kind(db: sqlite3.Connection, app_id: str, webhook: str, kind: str) -> list[Waiting]:
+    """The oldest first."""
+    rows = db.execute(
+        "SELECT position, channel, size FROM entries"
+        f" WHERE app = ? AND webhook = ? AND kind = ? AND {_UNREAD} ORDER BY position",
+        (app_id, webhook, kind),
+    )
+    return [Waiting(position, app_id, kind, channel, size) for position, channel, size in rows]
 
 
 def _of_kind(db: sqlite3.Connection, app_id: str, webhook: str, kind: str, share: int) -> list[int]:

@@ -7,6 +7,7 @@ ends nor keeps them. That clock begins anew with the machine: times that are to 
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 
@@ -35,13 +36,16 @@ _ENTRY = "id, webhook, channel, event, decided_at"
 class Bounds(Struct, frozen=True, kw_only=True):
     """The most that is kept: of an app entries that wait and dead letters, of a webhook attempts.
 
-    `crowded_out` is why an entry is a dead letter when too many waited.
+    `bytes` is the most of what waits, and apart from it of the dead letters. An entry is a dead letter for the
+    reason `crowded_out` when too many waited, for `crowded_out_bytes` when they took too much.
     """
 
     waiting: int
+    bytes: int
     dead: int
     log: int
     crowded_out: str
+    crowded_out_bytes: str
 
 
 class Tables:
@@ -274,16 +278,32 @@ class Tables:
         return True
 
     def _make_room(self, db: sqlite3.Connection, app_id: str) -> int:
-        """Give up entries when too many wait, as far as there is room among the dead letters; how many."""
-        row = db.execute("SELECT entries, dead FROM totals WHERE app = ?", (app_id,)).fetchone()
-        entries, dead = row or (0, 0)
-        excess = entries - self._bounds.waiting
-        if excess <= self._bounds.waiting // overflow.TOLERANCE:
-            return 0
-        stats = overflow.to_give_up(db, app_id, excess)
+        """Give up entries when too many or too large ones wait; how many."""
+        bounds, given_up = self._bounds, 0
+        excess = _totals(db, app_id).entries - bounds.waiting
+        if excess > bounds.waiting // overflow.TOLERANCE:
+            stats = overflow.to_give_up(db, app_id, excess)
+            given_up += self._give_up(db, app_id, stats, bounds.crowded_out)
+        excess = _totals(db, app_id).entries_bytes - bounds.bytes
+        if excess > bounds.bytes // overflow.TOLERANCE:
+            stats = overflow.bytes_to_give_up(db, app_id, excess)
+            given_up += self._give_up(db, app_id, stats, bounds.crowded_out_bytes)
+        return given_up
+
+    def _give_up(self, db: sqlite3.Connection, app_id: str, stats: list[int], reason: str) -> int:
+        """As far as there is room among the dead letters they are kept; how many go."""
         # What was tried in vain is worth more than what was not.
-        kept = max(0, self._bounds.dead - dead)
-        self._bury(db, app_id, stats[:kept], self._bounds.crowded_out, self._wall())
+        totals = _totals(db, app_id)
+        room = max(0, self._bounds.dead - totals.dead)
+        free = self._bounds.bytes - totals.dead_bytes
+        kept = 0
+        for number in stats[:room]:
+            query = "SELECT size FROM entries WHERE position = ?"
+            free -= db.execute(query, (number,)).fetchone()[0]
+            if free < 0:
+                break
+            kept += 1
+        self._bury(db, app_id, stats[:kept], reason, self._wall())
         self._remove(db, app_id, stats[kept:])
         return len(stats)
 
@@ -301,6 +321,18 @@ class Tables:
             " (SELECT number FROM dead WHERE app = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
             (app_id, self._bounds.dead),
         )
+        excess = _totals(db, app_id).dead_bytes - self._bounds.bytes
+        if excess > 0:
+            oldest = db.execute(
+                "SELECT number, size FROM dead WHERE app = ? ORDER BY number", (app_id,)
+            )
+            gone = []
+            for number, size in oldest:
+                gone.append((number,))
+                excess -= size
+                if excess <= 0:
+                    break
+            db.executemany("DELETE FROM dead WHERE number = ?", gone)
 
     def _remove(self, db: sqlite3.Connection, app_id: str, stats: list[int]) -> None:
         """From what waits; their ids are remembered for a while."""
@@ -314,6 +346,23 @@ class Tables:
             "DELETE FROM entries WHERE app = ? AND position = ?",
             [(app_id, number) for number in stats],
         )
+
+
+class _Totals(NamedTuple):
+    """What there is of an app; bytes as they are stored, without what indexes repeat."""
+
+    entries: int = 0
+    dead: int = 0
+    entries_bytes: int = 0
+    dead_bytes: int = 0
+
+
+def _totals(db: sqlite3.Connection, app_id: str) -> _Totals:
+    """Counted by triggers."""
+    row = db.execute(
+        f"SELECT {', '.join(_Totals._fields)} FROM totals WHERE app = ?", (app_id,)
+    ).fetchone()
+    return _Totals(*(row or ()))
 
 
 def _is_claimed(db: sqlite3.Connection, worker: str, app_id: str) -> bool:
