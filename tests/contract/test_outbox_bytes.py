@@ -3,14 +3,17 @@
 import json
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from pusher_server.webhooks.outbox.encoding import encode_entry
 from pusher_server.webhooks.outbox.interface import Decision, Entry, Outbox
 from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
-from tests.contract.test_outbox import Bench, bench, decided, waiting
+from tests.contract.test_outbox import Bench, bench, decided, made_bench, waiting
 
 __all__ = ["bench"]
 
@@ -188,3 +191,56 @@ async def test_the_sums_are_true_after_any_history(bench: Bench, seed: int) -> N
     waits, dead = await truth(outboxes[0])
     assert waits <= MOST * SLACK
     assert dead <= MOST
+
+
+# What earlier releases have written to Redis, which know of no sums; a file has triggers (`test_files.py`)
+
+
+async def append_as_before(outbox: RedisOutbox, number: int, size: int) -> None:
+    entry = Entry(f"early-{number}", "w", "c", "x" * size, 1.0)
+    fields = ("e", encode_entry(entry), "d", 1, "i", entry.id, "m", f"{entry.id} w")
+    await outbox._redis.ask("XADD", f"{outbox._base('1')}:waiting", "*", *fields)
+
+
+@pytest.fixture(params=["redis", "cluster"])
+async def shared(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RedisOutbox]:
+    async with made_bench(request.param, tmp_path) as bench:
+        outbox = opened(bench, waiting_bytes=50 * MOST)
+        assert isinstance(outbox, RedisOutbox)
+        yield outbox
+
+
+async def test_what_waits_in_redis_without_a_sum_is_added_up_once(shared: RedisOutbox) -> None:
+    """In steps, and deliveries go on meanwhile."""
+    for number in range(1_200):
+        await append_as_before(shared, number, 300)
+    assert await told(shared) == (0, 0)
+    for number in range(3):
+        await shared.append([decided(large("c"))])
+        said = (await told(shared))[0]
+        assert said < (await truth(shared))[0] or number == 2
+        page = await shared.pending("1", "", 2_000)
+        gone = [page[0], page[number], page[len(page) // 2], page[-2]]
+        await shared.finish("1", [each.position for each in gone])
+    assert await told(shared) == await truth(shared)
+
+
+async def test_a_sum_that_another_release_has_made_wrong_is_mended(shared: RedisOutbox) -> None:
+    """While one release replaces the other, both append, finish and bury."""
+    await shared.append([decided(*(large("c") for _ in range(10)))])
+    stream, dead = (f"{shared._base('1')}:{name}" for name in ("waiting", "dead"))
+    await append_as_before(shared, 1, 5_000)
+    await shared.append([decided(large("c"))])
+    assert await told(shared) == await truth(shared)
+    for _ in range(3):
+        (oldest, *_) = await shared._redis.ask("XRANGE", stream, "-", "+", "COUNT", 1)
+        await shared._redis.ask("XDEL", stream, oldest[0])
+        letter = [part for pair in oldest[1].items() for part in pair]
+        await shared._redis.ask("XADD", dead, "*", *letter, "at", 1, "reason", "no")
+    await shared.append([decided(large("c"))])
+    await shared.bury("1", [(await shared.pending("1", "", 1))[0].position], "no", 1.0)
+    assert await told(shared) == await truth(shared)
+    await shared._redis.ask("DEL", f"{shared._base('1')}:sums")
+    await shared.finish("1", [(await shared.pending("1", "", 1))[0].position])
+    await shared.append([decided(large("c"))])
+    assert (await told(shared))[0] == (await truth(shared))[0]
