@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from pusher_server.webhooks.outbox.encoding import encode_entry
-from pusher_server.webhooks.outbox.interface import Decision, Entry, Outbox
+from pusher_server.webhooks.outbox.encoding import encode_attempt, encode_entry
+from pusher_server.webhooks.outbox.interface import AttemptRecord, Decision, Entry, Outbox
 from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 from tests.contract.test_outbox import Bench, bench, decided, made_bench, waiting
@@ -193,6 +193,65 @@ async def test_the_sums_are_true_after_any_history(bench: Bench, seed: int) -> N
     assert dead <= MOST
 
 
+# The delivery log
+
+
+def line(webhook: str, number: int, size: int = 900) -> AttemptRecord:
+    return AttemptRecord(
+        at=float(number),
+        webhook=webhook,
+        url="https://example.com/hook",
+        ids=(f"id-{number}",),
+        events=("x" * size,),
+        number=1,
+        status=500,
+        took=0.1,
+        outcome="retry",
+        answer="no é",
+    )
+
+
+async def log_bytes(outbox: Outbox) -> tuple[int, int]:
+    """What it says there is of the app's log, and what there is."""
+    if isinstance(outbox, SqliteOutbox):
+
+        def add_up(db: Any) -> tuple[int, int]:
+            (said,) = db.execute("SELECT sum(bytes) FROM log_sizes WHERE app = '1'").fetchone()
+            rows = db.execute("SELECT attempt FROM attempts WHERE app = '1'")
+            return said, sum(len(attempt) for (attempt,) in rows)
+
+        return await outbox._thread.read(add_up)
+    assert isinstance(outbox, RedisOutbox)
+    base, found = outbox._base("1"), 0
+    said = await outbox._redis.ask("ZSCORE", f"{base}:logs:bytes", "")
+    for webhook in await outbox._redis.ask("SMEMBERS", f"{base}:logs"):
+        key = f"{base}:log:{webhook.decode()}"
+        found += sum(map(len, await outbox._redis.ask("LRANGE", key, 0, -1)))
+    return int(said), found
+
+
+async def test_the_log_of_an_app_is_bounded_in_bytes(bench: Bench) -> None:
+    """However many webhooks it has; those with the largest logs give."""
+    outbox = opened(bench, log_size=30, log_bytes=MOST)
+    await outbox.record("1", line("calm", 1, 50))
+    await outbox.record("2", line("w0", 1))
+    for number in range(60):
+        await outbox.record("1", line(f"w{number % 3}", 2 + number))
+        said, found = await log_bytes(outbox)
+        assert said == found <= MOST
+    assert await outbox.log("1", "calm") == [line("calm", 1, 50)]
+    assert await outbox.log("2") == [line("w0", 1)]
+    for webhook in range(3):
+        left = [each.at for each in await outbox.log("1", f"w{webhook}")]
+        assert 4 <= len(left) <= 7
+        assert left == [59.0 + webhook - 3 * number for number in range(len(left))], "the latest"
+    for number in range(100):
+        await outbox.record("1", line("short", number, 10))
+    assert len(await outbox.log("1", "short", 100)) == 30, "a number of each stays the other bound"
+    said, found = await log_bytes(outbox)
+    assert said == found
+
+
 # What earlier releases have written to Redis, which know of no sums; a file has triggers (`test_files.py`)
 
 
@@ -244,3 +303,26 @@ async def test_a_sum_that_another_release_has_made_wrong_is_mended(shared: Redis
     await shared.finish("1", [(await shared.pending("1", "", 1))[0].position])
     await shared.append([decided(large("c"))])
     assert (await told(shared))[0] == (await truth(shared))[0]
+
+
+async def test_a_log_in_redis_without_a_sum_is_added_up(shared: RedisOutbox) -> None:
+    """An earlier release has written it, and goes on to; logs that have expired are not counted for ever."""
+    base = shared._base("1")
+    for webhook in ("w", "gone"):
+        for number in range(5):
+            await shared._redis.ask(
+                "LPUSH", f"{base}:log:{webhook}", encode_attempt(line(webhook, number))
+            )
+        await shared._redis.ask("SADD", f"{base}:logs", webhook)
+        await shared.record("1", line(webhook, 9))
+    said, found = await log_bytes(shared)
+    assert said == found
+    await shared._redis.ask("DEL", f"{base}:log:gone")
+    shared._log_bytes = 5_000
+    for number in range(12):
+        await shared._redis.ask("LPUSH", f"{base}:log:w", encode_attempt(line("w", 10 + number)))
+        await shared.record("1", line("w", 10 + number))
+        await shared.record("1", line("other", number))
+    await shared.record("1", line("w", 30))
+    said, found = await log_bytes(shared)
+    assert said == found <= 5_000

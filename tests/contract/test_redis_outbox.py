@@ -232,6 +232,8 @@ async def test_apps_that_have_long_had_nothing_are_not_looked_at(
                 ":2}:sums",
                 ":1}:logs",
                 ":1}:log:w",
+                ":1}:logs:bytes",
+                ":1}:logs:lines",
             }
 
         await eventually(is_tidy)

@@ -16,6 +16,8 @@ logger = logging.getLogger("pusher_server.webhooks")
 #: Bytes of an app that may wait unless something else is set: 26,000 of the largest client events by default
 #: (10 kB), 100,000 of 2.6 kB.
 WAITING_BYTES = 268_435_456
+#: Bytes of the delivery log of an app, all its webhooks together: 200 lines of 60 webhooks with 1.4 kB each.
+LOG_BYTES = 16_777_216
 #: Seconds between two lines.
 _INTERVAL = 60.0
 

@@ -34,7 +34,7 @@ from pusher_server.webhooks.outbox.interface import (
     Pending,
     Presence,
 )
-from pusher_server.webhooks.outbox.overflow import WAITING_BYTES, Overflow
+from pusher_server.webhooks.outbox.overflow import LOG_BYTES, WAITING_BYTES, Overflow
 from pusher_server.webhooks.outbox.redis import scripts as redis_scripts
 from pusher_server.webhooks.outbox.redis.client import RedisClient
 from pusher_server.webhooks.outbox.undoing import subject_of
@@ -69,6 +69,7 @@ class RedisOutbox(Outbox):
         waiting_bytes: int = WAITING_BYTES,
         dead_letters: int = 1_000,
         log_size: int = 200,
+        log_bytes: int = LOG_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = RedisClient(settings, peer)
@@ -77,6 +78,7 @@ class RedisOutbox(Outbox):
         self._waiting_bytes = waiting_bytes
         self._dead_letters = dead_letters
         self._log_size = log_size
+        self._log_bytes = log_bytes
         self._crowding = Overflow(waiting, waiting_bytes, clock)
         #: Appends go one after the other: there are several connections.
         self._appending = asyncio.Lock()
@@ -191,7 +193,7 @@ class RedisOutbox(Outbox):
 
     async def record(self, app_id: str, attempt: AttemptRecord) -> None:
         """See `Outbox`."""
-        line, bounds = encode_attempt(attempt), (self._log_size, _LOG_KEPT)
+        line, bounds = encode_attempt(attempt), (self._log_size, _LOG_KEPT, self._log_bytes)
         await self._run("record", [self._base(app_id)], attempt.webhook, line, *bounds)
 
     async def log(self, app_id: str, webhook: str = "", limit: int = 50) -> list[AttemptRecord]:

@@ -24,7 +24,7 @@ from pusher_server.webhooks.outbox.interface import (
     Pending,
     Presence,
 )
-from pusher_server.webhooks.outbox.overflow import WAITING_BYTES, Overflow
+from pusher_server.webhooks.outbox.overflow import LOG_BYTES, WAITING_BYTES, Overflow
 from pusher_server.webhooks.outbox.sqlite.file import SqliteFile
 from pusher_server.webhooks.outbox.sqlite.tables import Bounds, Tables
 from pusher_server.webhooks.outbox.sqlite.thread import SqliteThread
@@ -41,7 +41,8 @@ class SqliteOutbox(Outbox):
     `clock` gives seconds of the epoch, `steady` those of a clock that only rises, the same for all processes.
     `waiting` and `dead_letters` are the most entries of an app that wait or are kept as dead: what is beyond
     goes, from waiting to dead (`overflow` says which) and from dead away, the oldest first. `waiting_bytes` is
-    the most bytes of either. `log_size` is lines of one webhook. `window` is in seconds.
+    the most bytes of either. `log_size` is lines of one webhook, `log_bytes` is of
+    all of an app. `window` is in seconds.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class SqliteOutbox(Outbox):
         waiting_bytes: int = WAITING_BYTES,
         dead_letters: int = 1_000,
         log_size: int = 200,
+        log_bytes: int = LOG_BYTES,
         window: float = WINDOW,
     ) -> None:
         self._crowding = Overflow(waiting, waiting_bytes, time.monotonic)
@@ -62,6 +64,7 @@ class SqliteOutbox(Outbox):
             bytes=waiting_bytes,
             dead=dead_letters,
             log=log_size,
+            log_bytes=log_bytes,
             crowded_out=self._crowding.reason,
             crowded_out_bytes=self._crowding.reason_bytes,
         )

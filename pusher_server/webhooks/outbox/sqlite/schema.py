@@ -93,8 +93,22 @@ _BYTES = (
     " entries_bytes = (SELECT coalesce(sum(size), 0) FROM entries WHERE entries.app = totals.app),"
     " dead_bytes = (SELECT coalesce(sum(size), 0) FROM dead WHERE dead.app = totals.app)",
 )
+_LOG_BYTES = (
+    # The bytes of each webhook's log, kept by triggers.
+    "CREATE TABLE log_sizes (app TEXT NOT NULL, webhook TEXT NOT NULL, bytes INTEGER NOT NULL,"
+    " PRIMARY KEY (app, webhook)) WITHOUT ROWID",
+    "CREATE TRIGGER attempt_comes AFTER INSERT ON attempts BEGIN"
+    " INSERT INTO log_sizes VALUES (new.app, new.webhook, length(new.attempt))"
+    " ON CONFLICT (app, webhook) DO UPDATE SET bytes = bytes + length(new.attempt); END",
+    "CREATE TRIGGER attempt_goes AFTER DELETE ON attempts BEGIN"
+    " UPDATE log_sizes SET bytes = bytes - length(old.attempt)"
+    " WHERE app = old.app AND webhook = old.webhook;"
+    " DELETE FROM log_sizes WHERE app = old.app AND webhook = old.webhook AND bytes <= 0; END",
+    "INSERT INTO log_sizes SELECT app, webhook, sum(length(attempt)) FROM attempts"
+    " GROUP BY app, webhook",
+)
 #: What releases have added, the earliest first, each under the name of something in it.
-_ADDED = (("left_out", _UNDOING), ("entries_by_kind_and_size", _BYTES))
+_ADDED = (("left_out", _UNDOING), ("entries_by_kind_and_size", _BYTES), ("log_sizes", _LOG_BYTES))
 
 
 def create(db: sqlite3.Connection) -> None:

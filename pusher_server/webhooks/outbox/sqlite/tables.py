@@ -34,16 +34,18 @@ _ENTRY = "id, webhook, channel, event, decided_at"
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """The most that is kept: of an app entries that wait and dead letters, of a webhook attempts.
+    """The most that is kept: of an app entries that wait and dead letters, of a webhook attempts (`log`).
 
-    `bytes` is the most of what waits, and apart from it of the dead letters. An entry is a dead letter for the
-    reason `crowded_out` when too many waited, for `crowded_out_bytes` when they took too much.
+    `bytes` is the most of what waits, and apart from it of the dead letters; `log_bytes` of an app's attempts.
+    An entry is a dead letter for the reason `crowded_out` when too many waited, for `crowded_out_bytes` when
+    they took too much.
     """
 
     waiting: int
     bytes: int
     dead: int
     log: int
+    log_bytes: int
     crowded_out: str
     crowded_out_bytes: str
 
@@ -161,7 +163,7 @@ class Tables:
         self._bury(db, app_id, [int(each) for each in positions], reason, at)
 
     def record(self, db: sqlite3.Connection, app_id: str, attempt: AttemptRecord) -> None:
-        """The oldest of the webhook beyond the bound goes."""
+        """Beyond the number the oldest of the webhook goes; beyond the bytes that of the largest log."""
         db.execute(
             "INSERT INTO attempts (app, webhook, attempt) VALUES (?, ?, ?)",
             (app_id, attempt.webhook, encode_attempt(attempt)),
@@ -171,6 +173,7 @@ class Tables:
             " WHERE app = ?1 AND webhook = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
             (app_id, attempt.webhook, self._bounds.log),
         )
+        overflow.cut_log(db, app_id, self._bounds.log_bytes)
 
     def log(
         self, db: sqlite3.Connection, app_id: str, webhook: str, limit: int

@@ -10,6 +10,8 @@
 --   base:sums         hash: the bytes that wait and are dead (`waiting`, `dead`), of how many entries that is the sum
 --                     (with :n), and while it is still added up, up to which position it is (with :upto)
 --   base:log:WEBHOOK  list of attempts, the newest first; base:logs has the webhooks
+--   base:logs:bytes   sorted set: of each webhook how many bytes of attempts, and under '' of all
+--   base:logs:lines   hash: of each webhook how many attempts these are
 --
 -- When more than a few wait, further ones are indexed (p in `waiting`, their place: WEBHOOK KIND, channel and user,
 -- each ended by a zero byte), so that what undoes one finds it, and so that it is known of what most wait:
