@@ -252,6 +252,24 @@ async def test_the_log_of_an_app_is_bounded_in_bytes(bench: Bench) -> None:
     assert said == found
 
 
+async def test_ids_of_what_was_delivered_are_bounded_in_number(bench: Bench) -> None:
+    """The latest are remembered: what is told twice is told soon."""
+    outbox = opened(bench, remembered=100)
+    entries = [large("c", size=70) for _ in range(500)]
+    for start in range(0, 500, 10):
+        await outbox.append([decided(*entries[start : start + 10])])
+        await outbox.finish("1", [each.position for each in await outbox.pending("1", "", 20)])
+    await outbox.append([decided(*entries[-100:], large("c", size=70, name="new"))])
+    assert await waiting(outbox) == ["new"]
+    if isinstance(outbox, RedisOutbox):
+        known = await outbox._redis.ask("ZCARD", f"{outbox._base('1')}:known")
+    else:
+        assert isinstance(outbox, SqliteOutbox)
+        query = "SELECT count(*) FROM known WHERE app = '1'"
+        (known,) = await outbox._thread.read(lambda db: db.execute(query).fetchone())
+    assert 100 <= known <= 112
+
+
 # What earlier releases have written to Redis, which know of no sums; a file has triggers (`test_files.py`)
 
 

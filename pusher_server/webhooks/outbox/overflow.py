@@ -18,6 +18,8 @@ logger = logging.getLogger("pusher_server.webhooks")
 WAITING_BYTES = 268_435_456
 #: Bytes of the delivery log of an app, all its webhooks together: 200 lines of 60 webhooks with 1.4 kB each.
 LOG_BYTES = 16_777_216
+#: Ids of an app that are remembered of what was delivered or given up, so that it is not kept twice.
+MOST_REMEMBERED = 100_000
 #: Seconds between two lines.
 _INTERVAL = 60.0
 

@@ -34,7 +34,12 @@ from pusher_server.webhooks.outbox.interface import (
     Pending,
     Presence,
 )
-from pusher_server.webhooks.outbox.overflow import LOG_BYTES, WAITING_BYTES, Overflow
+from pusher_server.webhooks.outbox.overflow import (
+    LOG_BYTES,
+    MOST_REMEMBERED,
+    WAITING_BYTES,
+    Overflow,
+)
 from pusher_server.webhooks.outbox.redis import scripts as redis_scripts
 from pusher_server.webhooks.outbox.redis.client import RedisClient
 from pusher_server.webhooks.outbox.undoing import subject_of
@@ -70,6 +75,7 @@ class RedisOutbox(Outbox):
         dead_letters: int = 1_000,
         log_size: int = 200,
         log_bytes: int = LOG_BYTES,
+        remembered: int = MOST_REMEMBERED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = RedisClient(settings, peer)
@@ -79,6 +85,7 @@ class RedisOutbox(Outbox):
         self._dead_letters = dead_letters
         self._log_size = log_size
         self._log_bytes = log_bytes
+        self._remembered = remembered
         self._crowding = Overflow(waiting, waiting_bytes, clock)
         #: Appends go one after the other: there are several connections.
         self._appending = asyncio.Lock()
@@ -244,12 +251,12 @@ class RedisOutbox(Outbox):
         """How many were crowded out, and how many need not be sent."""
         few = min(_FEW, self._waiting // 100)
         number = (REMEMBERED, self._waiting, self._dead_letters, self._crowding.reason, few)
-        bounds = (*number, self._waiting_bytes, self._crowding.reason_bytes)
+        size = (self._waiting_bytes, self._crowding.reason_bytes, self._remembered)
         told: list[Any] = []
         for each in entries:
             name = f"{each.id} {each.webhook}"
             told += (name, each.decided_at, encode_entry(each), _place(each))
-        crowded_out, undone = await self._run("append", [self._base(app_id)], *bounds, *told)
+        crowded_out, undone = await self._run("append", [self._base(app_id)], *number, *size, *told)
         if crowded_out:
             await self._run("note", [self._graves], app_id)
         return int(crowded_out), int(undone)

@@ -7,8 +7,6 @@ from pusher_server.webhooks.outbox.overflow import Waiting, oldest_of_heaviest, 
 #: Room is made when one in so many too many wait, or bytes likewise, and for all: to find out whose turn it is
 #: takes some 0.3 s with 100,000 entries.
 TOLERANCE = 50
-#: Lines of the delivery log that one more line may push out.
-_LINES_AT_ONCE = 20
 
 #: What somebody has read already may be on its way: it goes last.
 _UNREAD = (
@@ -84,22 +82,3 @@ def _of_kind(db: sqlite3.Connection, app_id: str, webhook: str, kind: str, share
         (app_id, webhook, kind, share),
     )
     return [position for (position,) in rows]
-
-
-def cut_log(db: sqlite3.Connection, app_id: str, most: int) -> None:
-    """Drop the oldest lines of the webhooks whose logs are the largest, until all have `most` bytes.
-
-    A few at a time, because a line costs a query: a bound that was lowered is reached within a few calls.
-    Raises sqlite3.Error.
-    """
-    for _ in range(_LINES_AT_ONCE):
-        (total,) = db.execute(
-            "SELECT sum(bytes) FROM log_sizes WHERE app = ?", (app_id,)
-        ).fetchone()
-        if (total or 0) <= most:
-            return
-        db.execute(
-            "DELETE FROM attempts WHERE number = (SELECT min(number) FROM attempts WHERE app = ?1 AND webhook ="
-            " (SELECT webhook FROM log_sizes WHERE app = ?1 ORDER BY bytes DESC LIMIT 1))",
-            (app_id,),
-        )

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from msgspec import Struct, structs
 
-from pusher_server.webhooks.outbox.encoding import decode_attempt, encode_attempt
 from pusher_server.webhooks.outbox.interface import (
     Appended,
     AttemptRecord,
@@ -22,7 +21,7 @@ from pusher_server.webhooks.outbox.interface import (
     Pending,
     Presence,
 )
-from pusher_server.webhooks.outbox.sqlite import overflow
+from pusher_server.webhooks.outbox.sqlite import attempts, overflow
 from pusher_server.webhooks.outbox.undoing import Subject, subject_of
 
 #: Seconds for which the id of an entry is remembered after it was delivered or given up.
@@ -37,6 +36,8 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """The most that is kept: of an app entries that wait and dead letters, of a webhook attempts (`log`).
 
     `bytes` is the most of what waits, and apart from it of the dead letters; `log_bytes` of an app's attempts.
+    `remembered` is the most ids of an app that need not be kept again.
+
     An entry is a dead letter for the reason `crowded_out` when too many waited, for `crowded_out_bytes` when
     they took too much.
     """
@@ -46,6 +47,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     dead: int
     log: int
     log_bytes: int
+    remembered: int
     crowded_out: str
     crowded_out_bytes: str
 
@@ -62,6 +64,8 @@ class Tables:
         self._bounds = bounds
         self._steady = steady
         self._wall = wall
+        #: By app, how many ids were remembered since they were last counted.
+        self._more_known: Counter[str] = Counter()
 
     def append(self, db: sqlite3.Connection, decisions: Sequence[Decision]) -> Appended:
         """Keep them."""
@@ -77,6 +81,8 @@ class Tables:
                     if entries:
                         undone[app_id] += entries
         crowded_out = {app_id: self._make_room(db, app_id) for app_id in left_out}
+        for app_id in left_out:
+            self._forget(db, app_id)
         return Appended({app_id: found for app_id, found in crowded_out.items() if found}, undone)
 
     def claim(self, db: sqlite3.Connection, worker: str, seconds: float) -> list[str]:
@@ -164,28 +170,13 @@ class Tables:
 
     def record(self, db: sqlite3.Connection, app_id: str, attempt: AttemptRecord) -> None:
         """Beyond the number the oldest of the webhook goes; beyond the bytes that of the largest log."""
-        db.execute(
-            "INSERT INTO attempts (app, webhook, attempt) VALUES (?, ?, ?)",
-            (app_id, attempt.webhook, encode_attempt(attempt)),
-        )
-        db.execute(
-            "DELETE FROM attempts WHERE app = ?1 AND webhook = ?2 AND number <= (SELECT number FROM attempts"
-            " WHERE app = ?1 AND webhook = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
-            (app_id, attempt.webhook, self._bounds.log),
-        )
-        overflow.cut_log(db, app_id, self._bounds.log_bytes)
+        attempts.record(db, app_id, attempt, self._bounds.log, self._bounds.log_bytes)
 
     def log(
         self, db: sqlite3.Connection, app_id: str, webhook: str, limit: int
     ) -> list[AttemptRecord]:
         """The newest first; what another release has written in its own way is left out."""
-        rows = db.execute(
-            "SELECT attempt FROM attempts WHERE app = ? AND ? IN ('', webhook)"
-            " ORDER BY number DESC LIMIT ?",
-            (app_id, webhook, limit),
-        )
-        found = (decode_attempt(data) for (data,) in rows)
-        return [each for each in found if each is not None]
+        return attempts.latest(db, app_id, webhook, limit)
 
     def dead(self, db: sqlite3.Connection, app_id: str, limit: int) -> list[Dead]:
         """The newest first."""
@@ -248,6 +239,7 @@ class Tables:
         if undone is not None and self._undo(db, app_id, entry, undone, after or 0):
             if subject.is_undoing:
                 db.execute("INSERT INTO known VALUES (?, ?, ?, ?)", (*known, self._steady()))
+                self._more_known[app_id] += 1
                 return 2
             self._insert(db, app_id, entry, subject)
             return 1
@@ -279,6 +271,20 @@ class Tables:
             return False
         self._remove(db, app_id, [row[0]])
         return True
+
+    def _forget(self, db: sqlite3.Connection, app_id: str) -> None:
+        """The ids that were remembered first, when there are too many; counted now and then."""
+        bound = self._bounds.remembered
+        if self._more_known[app_id] <= bound // overflow.TOLERANCE:
+            return
+        del self._more_known[app_id]
+        (known,) = db.execute("SELECT count(*) FROM known WHERE app = ?", (app_id,)).fetchone()
+        if known > bound:
+            db.execute(
+                "DELETE FROM known WHERE app = ?1 AND (id, webhook) IN"
+                " (SELECT id, webhook FROM known WHERE app = ?1 ORDER BY at LIMIT ?2)",
+                (app_id, known - bound),
+            )
 
     def _make_room(self, db: sqlite3.Connection, app_id: str) -> int:
         """Give up entries when too many or too large ones wait; how many."""
@@ -340,6 +346,7 @@ class Tables:
     def _remove(self, db: sqlite3.Connection, app_id: str, stats: list[int]) -> None:
         """From what waits; their ids are remembered for a while."""
         now = self._steady()
+        self._more_known[app_id] += len(stats)
         db.executemany(
             "INSERT OR REPLACE INTO known SELECT app, id, webhook, ? FROM entries"
             " WHERE app = ? AND position = ?",

@@ -1,11 +1,15 @@
 -- KEYS: base. ARGV: seconds for which delivered ones are remembered, most entries that wait, most dead letters,
 -- why one is crowded out, how many wait before they are indexed, most bytes that wait or are dead, why one is crowded out
--- for these, then of each entry its name, decided_at, JSON, place.
+-- for these, most that are remembered, then of each entry its name, decided_at, JSON, place.
 -- Answers how many were crowded out, and how many need not be sent.
 local base, at = KEYS[1], now()
 local most, few, most_bytes, undone = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6]), 0
 remember(base, at, ARGV[1])
 local waiting = redis.call('XLEN', base .. ':waiting')
+local too_many = redis.call('ZCARD', base .. ':known') - waiting - ARGV[8]
+if too_many > 0 then
+  redis.call('ZREMRANGEBYRANK', base .. ':known', 0, too_many - 1)
+end
 bytes_of(base, 'waiting')
 local sum = sum_of(base, 'waiting')
 local left_out = left_out_of(base, waiting)
@@ -42,7 +46,7 @@ local function undo(told)
 end
 
 local may_undo = next(left_out) ~= nil
-for argument = 8, #ARGV, 4 do
+for argument = 9, #ARGV, 4 do
   local name, decided_at, entry, place = unpack(ARGV, argument, argument + 3)
   if not redis.call('ZSCORE', base .. ':known', name) then
     local id = string.match(name, '^(.*) ')
@@ -77,7 +81,7 @@ if waiting <= most and sum.bytes <= most_bytes then
 end
 
 -- A bound that was lowered is reached within a few calls: each that goes takes 50 µs, in which Redis does nothing else.
-local steps = 1000 + 2 * (#ARGV - 7) / 4
+local steps = 1000 + 2 * (#ARGV - 8) / 4
 -- What was tried in vain is worth more than what was not: it is not pushed out.
 local letters, room, crowded_out = redis.call('XLEN', base .. ':dead'), bytes_of(base, 'dead'), 0
 local function give_up(weighed, reason)
