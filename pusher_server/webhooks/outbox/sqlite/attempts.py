@@ -1,4 +1,4 @@
-"""The delivery log in the file: the latest attempts of each webhook, and of an app no more than so many bytes."""
+"""The delivery log in the file: the latest attempts of each webhook, in bounds of their number and bytes."""
 
 import sqlite3
 
