@@ -193,6 +193,22 @@ async def test_the_sums_are_true_after_any_history(bench: Bench, seed: int) -> N
     assert dead <= MOST
 
 
+async def test_a_bound_that_was_lowered_is_reached_in_steps(bench: Bench) -> None:
+    """All of it at once would keep others from the outbox for long."""
+    outbox = opened(bench, waiting=20_000, waiting_bytes=100 * MOST)
+    for _ in range(14):
+        await outbox.append([decided(*(large("c", size=70) for _ in range(500)))])
+    small = opened(bench, waiting=20_000)
+    given_up = []
+    while (await truth(small))[0] > MOST * SLACK:
+        crowded_out = (await small.append([decided(large("c", size=70))])).crowded_out
+        given_up.append(crowded_out["1"])
+        assert await told(small) == await truth(small)
+    assert 2 <= len(given_up) <= 8
+    assert max(given_up) <= 5_002
+    assert len(await small.dead("1", 500)) <= 500
+
+
 # The delivery log
 
 

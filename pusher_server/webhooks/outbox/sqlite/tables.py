@@ -80,7 +80,8 @@ class Tables:
                     entries = self._put_news(db, app_id, entry, left_out[app_id])
                     if entries:
                         undone[app_id] += entries
-        crowded_out = {app_id: self._make_room(db, app_id) for app_id in left_out}
+        appended = sum(len(each.entries) for each in decisions)
+        crowded_out = {app_id: self._make_room(db, app_id, appended) for app_id in left_out}
         for app_id in left_out:
             self._forget(db, app_id)
         return Appended({app_id: found for app_id, found in crowded_out.items() if found}, undone)
@@ -286,16 +287,17 @@ class Tables:
                 (app_id, known - bound),
             )
 
-    def _make_room(self, db: sqlite3.Connection, app_id: str) -> int:
-        """Give up entries when too many or too large ones wait; how many."""
+    def _make_room(self, db: sqlite3.Connection, app_id: str, appended: int) -> int:
+        """Give up entries when too many or too large ones wait, after so many were appended; how many."""
+        most = overflow.AT_ONCE + 2 * appended
         bounds, given_up = self._bounds, 0
         excess = _totals(db, app_id).entries - bounds.waiting
         if excess > bounds.waiting // overflow.TOLERANCE:
-            stats = overflow.to_give_up(db, app_id, excess)
+            stats = overflow.to_give_up(db, app_id, min(excess, most))
             given_up += self._give_up(db, app_id, stats, bounds.crowded_out)
         excess = _totals(db, app_id).entries_bytes - bounds.bytes
         if excess > bounds.bytes // overflow.TOLERANCE:
-            stats = overflow.bytes_to_give_up(db, app_id, excess)
+            stats = overflow.bytes_to_give_up(db, app_id, excess)[:most]
             given_up += self._give_up(db, app_id, stats, bounds.crowded_out_bytes)
         return given_up
 
