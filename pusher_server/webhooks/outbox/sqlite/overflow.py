@@ -8,8 +8,8 @@ from pusher_server.webhooks.outbox.overflow import Waiting, oldest_of_heaviest, 
 #: takes 0.3 s with 100,000 entries.
 TOLERANCE = 50
 
-#: Entries that go at once, besides twice as many as came: a bound that was lowered is reached within a few calls,
-#: in each of which other processes wait for a second.
+#: Entries that go at once, besides twice as many as came: a bound that was lowered is reached within a few
+#: calls, in each of which other processes wait for a second.
 AT_ONCE = 5_000
 #: With the index that has all that is asked for. The planner would take one by which each event is read, which
 #: takes three to six times as long.

@@ -21,13 +21,11 @@ from pusher_server.webhooks.outbox.interface import (
     Pending,
     Presence,
 )
-from pusher_server.webhooks.outbox.sqlite import attempts, overflow
+from pusher_server.webhooks.outbox.sqlite import attempts, claims, overflow
 from pusher_server.webhooks.outbox.undoing import Subject, subject_of
 
 #: Seconds for which the id of an entry is remembered after it was delivered or given up.
 REMEMBERED = 600.0
-#: Seconds; no claim is taken for longer.
-_LONGEST_CLAIM = 60.0
 
 _ENTRY = "id, webhook, channel, event, decided_at"
 
@@ -72,7 +70,9 @@ class Tables:
         now = self._steady()
         db.execute("DELETE FROM known WHERE at < ? OR at > ?", (now - REMEMBERED, now))
         undone: Counter[str] = Counter()
-        left_out = {app_id: _left_out(db, app_id) for app_id in {each.app_id for each in decisions}}
+        left_out = {
+            app_id: claims.left_out(db, app_id) for app_id in {each.app_id for each in decisions}
+        }
         for decision in decisions:
             app_id = decision.app_id
             if self._is_news(db, decision):
@@ -88,26 +88,7 @@ class Tables:
 
     def claim(self, db: sqlite3.Connection, worker: str, seconds: float) -> list[str]:
         """Apps with waiting entries that are the worker's from now on."""
-        now = self._steady()
-        db.execute("DELETE FROM claims WHERE until <= ?", (now,))
-        db.execute(
-            "UPDATE claims SET until = ? WHERE until > ?", (now + seconds, now + _LONGEST_CLAIM)
-        )
-        # What a worker has left out means nothing once it may have lost the app.
-        db.execute(
-            "DELETE FROM left_out WHERE NOT EXISTS (SELECT 1 FROM claims"
-            " WHERE claims.app = left_out.app AND claims.worker = left_out.worker)"
-        )
-        db.execute(
-            "INSERT INTO claims SELECT app, ?, ? FROM totals WHERE entries > 0"
-            " ON CONFLICT (app) DO UPDATE SET until = excluded.until WHERE worker = excluded.worker",
-            (worker, now + seconds),
-        )
-        rows = db.execute(
-            "SELECT app FROM claims JOIN totals USING (app) WHERE worker = ? AND entries > 0",
-            (worker,),
-        )
-        return [app_id for (app_id,) in rows]
+        return claims.claim(db, worker, seconds, self._steady())
 
     def release(self, db: sqlite3.Connection, worker: str) -> None:
         """All that it has claimed."""
@@ -126,12 +107,7 @@ class Tables:
         self, db: sqlite3.Connection, worker: str, app_id: str, beyond: Mapping[str, str]
     ) -> None:
         """In the place of what was left out before; nothing if the app is another's."""
-        if _is_claimed(db, worker, app_id):
-            db.execute("DELETE FROM left_out WHERE app = ?", (app_id,))
-            db.executemany(
-                "INSERT INTO left_out VALUES (?, ?, ?, ?)",
-                [(app_id, each, worker, int(after or 0)) for each, after in beyond.items()],
-            )
+        claims.leave_out(db, worker, app_id, beyond)
 
     def take(
         self,
@@ -144,14 +120,8 @@ class Tables:
     ) -> list[Pending]:
         """In order; what is given is left out no longer."""
         found = self.pending(db, app_id, after, limit)
-        if _is_claimed(db, worker, app_id):
-            if len(found) < limit:
-                db.execute("DELETE FROM left_out WHERE app = ? AND webhook = ?", (app_id, webhook))
-            else:
-                db.execute(
-                    "UPDATE left_out SET position = max(position, ?) WHERE app = ? AND webhook = ?",
-                    (int(found[-1].position), app_id, webhook),
-                )
+        last = found[-1].position if len(found) == limit else None
+        claims.move_on(db, worker, app_id, webhook, last)
         return found
 
     def finish(self, db: sqlite3.Connection, app_id: str, positions: Sequence[str]) -> None:
@@ -375,17 +345,3 @@ def _totals(db: sqlite3.Connection, app_id: str) -> _Totals:
         f"SELECT {', '.join(_Totals._fields)} FROM totals WHERE app = ?", (app_id,)
     ).fetchone()
     return _Totals(*(row or ()))
-
-
-def _is_claimed(db: sqlite3.Connection, worker: str, app_id: str) -> bool:
-    row = db.execute("SELECT 1 FROM claims WHERE app = ? AND worker = ?", (app_id, worker))
-    return row.fetchone() is not None
-
-
-def _left_out(db: sqlite3.Connection, app_id: str) -> dict[str, int]:
-    """By webhook, the position beyond which nobody has read its entries."""
-    rows = db.execute(
-        "SELECT webhook, position FROM left_out JOIN claims USING (app, worker) WHERE app = ?",
-        (app_id,),
-    )
-    return dict(rows.fetchall())
