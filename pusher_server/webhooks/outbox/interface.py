@@ -119,8 +119,8 @@ class Outbox(Protocol):
 
         An entry whose id and webhook wait already, or were delivered lately, is not kept twice. What waits
         beyond what `leave_out` has named, and what undoes it, are not sent. When too many of an app wait, or
-        too much, those go first of which most waits: of a webhook and kind of event, then of a channel, then the
-        oldest (`overflow`).
+        too much, those go first of which most waits: of a webhook and kind of event, then of a channel, then
+        the oldest (`overflow`).
         """
 
     async def claim(self, worker: str, seconds: float) -> list[str]:

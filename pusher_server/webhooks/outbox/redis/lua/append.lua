@@ -4,13 +4,14 @@
 -- Answers how many were crowded out, and how many need not be sent.
 local base, at = KEYS[1], now()
 local most, few, most_bytes, undone = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6]), 0
+local appended = (#ARGV - 8) / 4
 remember(base, at, ARGV[1])
 local waiting = redis.call('XLEN', base .. ':waiting')
 local too_many = redis.call('ZCARD', base .. ':known') - waiting - ARGV[8]
 if too_many > 0 then
   redis.call('ZREMRANGEBYRANK', base .. ':known', 0, too_many - 1)
 end
-bytes_of(base, 'waiting')
+bytes_of(base, 'waiting', appended)
 local sum = sum_of(base, 'waiting')
 local left_out = left_out_of(base, waiting)
 
@@ -81,9 +82,9 @@ if waiting <= most and sum.bytes <= most_bytes then
 end
 
 -- A bound that was lowered is reached within a few calls: each that goes takes 50 µs, in which Redis does nothing else.
-local steps = 1000 + 2 * (#ARGV - 8) / 4
+local steps = 1000 + 2 * appended
 -- What was tried in vain is worth more than what was not: it is not pushed out.
-local letters, room, crowded_out = redis.call('XLEN', base .. ':dead'), bytes_of(base, 'dead'), 0
+local letters, room, crowded_out = redis.call('XLEN', base .. ':dead'), bytes_of(base, 'dead', appended), 0
 local function give_up(weighed, reason)
   local message = heaviest(base, left_out, weighed) or redis.call('XRANGE', base .. ':waiting', '-', '+', 'COUNT', 1)[1]
   local entry = fields_of(message)

@@ -8,7 +8,9 @@ for index = 5, #ARGV do
 end
 -- Bounds that were lowered are reached within a few calls.
 local letters, steps = redis.call('XLEN', base .. ':dead'), 1000 + #ARGV
-while letters > 0 and steps > 0 and (letters > tonumber(ARGV[3]) or bytes_of(base, 'dead') > tonumber(ARGV[4])) do
+bytes_of(base, 'dead', #ARGV)
+local sum = sum_of(base, 'dead')
+while letters > 0 and steps > 0 and (letters > tonumber(ARGV[3]) or sum.bytes > tonumber(ARGV[4])) do
   drop_letter(base, redis.call('XRANGE', base .. ':dead', '-', '+', 'COUNT', 1)[1])
   letters, steps = letters - 1, steps - 1
 end

@@ -83,9 +83,10 @@ local function count(base, name, id, size, sign)
   end
 end
 
--- The bytes of a stream. A release that does not know of them may have changed it: then they are added up anew, some
--- in each call, and until that is done the answer is less than the truth.
-local function bytes_of(base, name)
+-- The bytes of a stream. A release that does not know of them may have changed it: then they are added up anew, in each
+-- call (which adds so many `more`) a part that takes a few milliseconds, and until that is done the answer is less than
+-- the truth.
+local function bytes_of(base, name, more)
   local stream, sum = base .. ':' .. name, sum_of(base, name)
   local length = redis.call('XLEN', stream)
   if length == 0 then
@@ -95,12 +96,13 @@ local function bytes_of(base, name)
   end
   if sum.upto then
     local first = sum.upto == '' and '-' or '(' .. id_of(sum.upto)
-    local page = redis.call('XRANGE', stream, first, '+', 'COUNT', 500)
+    local step = 200 + 2 * more
+    local page = redis.call('XRANGE', stream, first, '+', 'COUNT', step)
     for _, message in ipairs(page) do
       sum.bytes, sum.count = sum.bytes + size_of(fields_of(message)), sum.count + 1
       sum.upto = position_of(message[1])
     end
-    if #page < 500 then
+    if #page < step then
       sum.upto = false
     end
   end
