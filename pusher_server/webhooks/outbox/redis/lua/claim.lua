@@ -32,7 +32,7 @@ for number, base in ipairs(KEYS) do
       end
       redis.call('DEL', base .. ':waiting', base .. ':beat', base .. ':left', base .. ':kinds', base .. ':index',
         base .. ':bytes')
-      redis.call('HDEL', base .. ':sums', 'waiting', 'waiting:n', 'waiting:upto')
+      redis.call('HDEL', base .. ':sums', 'waiting', 'waiting:n', 'waiting:upto', 'waiting:last')
       answer = -1
     end
   else

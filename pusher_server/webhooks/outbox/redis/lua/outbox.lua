@@ -8,7 +8,8 @@
 --   base:left         hash: by webhook the position beyond which the worker under '@' has read none of its entries
 --   base:dead         stream, as `waiting`, and at, reason
 --   base:sums         hash: the bytes that wait and are dead (`waiting`, `dead`), of how many entries that is the sum
---                     (with :n), and while it is still added up, up to which position it is (with :upto)
+--                     (with :n) and which was added last (:last), and while it is still added up, up to which
+--                     position it is (:upto)
 --   base:log:WEBHOOK  list of attempts, the newest first; base:logs has the webhooks
 --   base:logs:bytes   sorted set: of each webhook how many bytes of attempts, and under '' of all
 --   base:logs:lines   hash: of each webhook how many attempts these are
@@ -67,8 +68,8 @@ local sums = {}
 local function sum_of(base, name)
   local found = sums[name]
   if not found then
-    local told = redis.call('HMGET', base .. ':sums', name, name .. ':n', name .. ':upto')
-    found = {bytes = tonumber(told[1]) or 0, count = tonumber(told[2]) or 0, upto = told[3]}
+    local told = redis.call('HMGET', base .. ':sums', name, name .. ':n', name .. ':upto', name .. ':last')
+    found = {bytes = tonumber(told[1]) or 0, count = tonumber(told[2]) or 0, upto = told[3], last = told[4] or ''}
     sums[name] = found
   end
   return found
@@ -81,17 +82,29 @@ local function count(base, name, id, size, sign)
     sum.bytes = sum.bytes + sign * size
     sum.count = sum.count + sign
   end
+  if sign > 0 then
+    sum.last = position_of(id)
+  end
 end
 
--- The bytes of a stream. A release that does not know of them may have changed it: then they are added up anew, in each
+-- Whether a release that does not know of sums has added or taken out any.
+local function is_changed(stream, sum, length)
+  if sum.count ~= length then
+    return true
+  end
+  local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  return position_of(newest[1]) > sum.last
+end
+
+-- The bytes of a stream; to be asked before any is added. A release that does not know of them may have changed it: then they are added up anew, in each
 -- call (which adds so many `more`) a part that takes a few milliseconds, and until that is done the answer is less than
 -- the truth.
 local function bytes_of(base, name, more)
   local stream, sum = base .. ':' .. name, sum_of(base, name)
   local length = redis.call('XLEN', stream)
   if length == 0 then
-    sum.bytes, sum.count, sum.upto = 0, 0, false
-  elseif not sum.upto and sum.count ~= length then
+    sum.bytes, sum.count, sum.upto, sum.last = 0, 0, false, ''
+  elseif not sum.upto and is_changed(stream, sum, length) then
     sum.bytes, sum.count, sum.upto = 0, 0, ''
   end
   if sum.upto then
@@ -100,7 +113,7 @@ local function bytes_of(base, name, more)
     local page = redis.call('XRANGE', stream, first, '+', 'COUNT', step)
     for _, message in ipairs(page) do
       sum.bytes, sum.count = sum.bytes + size_of(fields_of(message)), sum.count + 1
-      sum.upto = position_of(message[1])
+      sum.upto, sum.last = position_of(message[1]), position_of(message[1])
     end
     if #page < step then
       sum.upto = false
@@ -112,9 +125,10 @@ end
 local function keep_sums(base)
   for name, sum in pairs(sums) do
     if sum.count == 0 and not sum.upto then
-      redis.call('HDEL', base .. ':sums', name, name .. ':n', name .. ':upto')
+      redis.call('HDEL', base .. ':sums', name, name .. ':n', name .. ':upto', name .. ':last')
     else
-      redis.call('HSET', base .. ':sums', name, string.format('%.0f', sum.bytes), name .. ':n', sum.count)
+      redis.call('HSET', base .. ':sums', name, string.format('%.0f', sum.bytes), name .. ':n', sum.count,
+        name .. ':last', sum.last)
       if sum.upto then
         redis.call('HSET', base .. ':sums', name .. ':upto', sum.upto)
       else

@@ -3,6 +3,7 @@ local base, wanted, resent = KEYS[1], {}, 0
 for index = 2, #ARGV do
   wanted[ARGV[index]] = true
 end
+bytes_of(base, 'waiting', 0)
 for _, message in ipairs(redis.call('XRANGE', base .. ':dead', '-', '+')) do
   local entry = fields_of(message)
   if ARGV[1] == 'all' or wanted[entry.i] then
