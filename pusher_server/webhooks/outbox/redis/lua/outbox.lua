@@ -8,7 +8,7 @@
 --   base:left         hash: by webhook the position beyond which the worker under '@' has read none of its entries
 --   base:dead         stream, as `waiting`, and at, reason
 --   base:sums         hash: the bytes that wait and are dead (`waiting`, `dead`), of how many entries that is the sum
---                     (with :n) and which was added last (:last), and while it is still added up, up to which
+--                     (with :n) and the id of the last one (:last), and while it is still added up, up to which
 --                     position it is (:upto)
 --   base:log:WEBHOOK  list of attempts, the newest first; base:logs has the webhooks
 --   base:logs:bytes   sorted set: of each webhook how many bytes of attempts, and under '' of all
@@ -83,17 +83,16 @@ local function count(base, name, id, size, sign)
     sum.count = sum.count + sign
   end
   if sign > 0 then
-    sum.last = position_of(id)
+    sum.last = id
   end
 end
 
 -- Whether a release that does not know of sums has added or taken out any.
 local function is_changed(stream, sum, length)
-  if sum.count ~= length then
+  if sum.count ~= length or sum.last == '' then
     return true
   end
-  local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
-  return position_of(newest[1]) > sum.last
+  return #redis.call('XRANGE', stream, '(' .. sum.last, '+', 'COUNT', 1) > 0
 end
 
 -- The bytes of a stream; to be asked before any is added. A release that does not know of them may have changed it: then they are added up anew, in each
@@ -113,7 +112,7 @@ local function bytes_of(base, name, more)
     local page = redis.call('XRANGE', stream, first, '+', 'COUNT', step)
     for _, message in ipairs(page) do
       sum.bytes, sum.count = sum.bytes + size_of(fields_of(message)), sum.count + 1
-      sum.upto, sum.last = position_of(message[1]), position_of(message[1])
+      sum.upto, sum.last = position_of(message[1]), message[1]
     end
     if #page < step then
       sum.upto = false
