@@ -21,7 +21,7 @@ from pusher_server.webhooks.delivery.attempt import (
     why_unwanted,
 )
 from pusher_server.webhooks.delivery.outcomes import MOST_OWED
-from pusher_server.webhooks.delivery.target_queue import Batch, Pace, TargetQueue
+from pusher_server.webhooks.delivery.target_queue import Batch, Pace, TargetQueue, room_of
 from pusher_server.webhooks.outbox.interface import OutboxUnavailable, Pending
 
 logger = logging.getLogger("pusher_server.webhooks")
@@ -174,12 +174,13 @@ class AppDelivery:
         shared = self._shared
         # Looked up, not searched for: an app in a database may have any number of webhooks.
         webhooks = webhooks_of(app)
+        room = room_of(len(webhooks))
         for webhook_id, target in self._targets.items():
             webhook = webhooks.get(webhook_id)
             if webhook is not None and webhook.batch:
-                target.queue.configure(shared.batch_events, shared.batch_window)
+                target.queue.configure(shared.batch_events, shared.batch_window, room)
             else:
-                target.queue.configure(1, 0.0)
+                target.queue.configure(1, 0.0, room)
 
     async def _read_on(self, app: App | None) -> None:
         self._more = False  # before reading: what is appended meanwhile sets it again
