@@ -49,6 +49,7 @@ class Backlog:
         "_call_soon",
         "_dropped",
         "_finished",
+        "_later",
         "_rest",
         "_scheduled",
         "_steps",
@@ -65,9 +66,11 @@ class Backlog:
     ) -> None:
         self._steps = steps
         self._begun = begun
-        #: Input, and where the part of it begins that no steps have begun on.
+        #: Input, and where the part of it begins that no steps have begun on; then what came since. A TLS layer
+        #: hands over thousands of tiny pieces in a turn, and each must cost its own bytes only.
         self._rest = rest
         self._at = 0
+        self._later = bytearray()
         self._call_soon = call_soon
         self._blocked = blocked
         self._finished = finished
@@ -77,7 +80,7 @@ class Backlog:
 
     def add(self, data: bytes) -> None:
         """Input that came although reading was paused: what a TLS layer had already decrypted."""
-        self._rest, self._at = self.rest + data, 0
+        self._later += data
         self.go_on()
 
     def go_on(self) -> None:
@@ -89,17 +92,18 @@ class Backlog:
     @property
     def rest(self) -> bytes:
         """The input that no steps have begun on."""
-        return self._rest[self._at :]
+        return self._rest[self._at :] + self._later
 
     @property
     def rest_bytes(self) -> int:
         """How much that is."""
-        return len(self._rest) - self._at
+        return len(self._rest) - self._at + len(self._later)
 
     def drop(self) -> None:
         """Forget what is left: it no longer has a meaning."""
         self._begun = None
         self._rest, self._at = b"", 0
+        self._later.clear()
         self._dropped = True
 
     def _turn(self) -> None:
@@ -108,6 +112,9 @@ class Backlog:
             return
         if self._begun is None:
             if self._at >= len(self._rest):
+                self._rest, self._at = bytes(self._later), 0
+                self._later.clear()
+            if not self._rest:
                 self._finished()
                 return
             piece = self._rest[self._at : self._at + BYTES]

@@ -200,6 +200,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     outbox: str = ""
     waiting: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
+    waiting_bytes: Annotated[int, Meta(ge=1_048_576, le=1_099_511_627_776)] = 268_435_456
     dead_letters: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
     log_size: Annotated[int, Meta(ge=1, le=100_000)] = 200
     timeout: Annotated[float, Meta(gt=0, le=60)] = 10.0

@@ -77,7 +77,8 @@ class ApiApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"the API serves http, not {scope['type']}")
-        connection: Connection | None = scope.get("state", {}).get(_SEAM)
+        # Taken out, because it refers to the scope.
+        connection: Connection | None = scope.get("state", {}).pop(_SEAM, None)
         head = _head(scope)
         body = RequestBody(receive, head.length)
         try:

@@ -4,7 +4,7 @@ The hub is the only truth about its own connections (ARCHITECTURE.md#invariants)
 nothing reachable from a connection's `write` may change the hub, and no step of the fan-out waits. Read:
 
 - `hub`         the verbs; each returns what changed on this node
-- `app_state`       the connections, channels and users of one app, and the app's current value
+- `app_state`   the connections, channels and users of one app, and the app's current value
 - `channel`     the subscribers of one channel, the pending ones, and the frames that they are owed
 - `batch`       frames on their way to subscribers: joins, exceptions, rounds
 - `fanout`      the one way out: one flush per loop turn, in chunks, round robin

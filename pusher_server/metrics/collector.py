@@ -67,7 +67,7 @@ class Collector(Collecting):
         self._webhook_latency = webhook_latency
         self._max_connections = max_connections
         self._clock = clock
-        self._hindrances = tuple(not_ready)
+        self._not_ready = tuple(not_ready)
         self._problems = tuple(problems)
         self.counting = Counting()
 
@@ -92,7 +92,7 @@ class Collector(Collecting):
         return State(
             starting=self._node.starting,
             draining=self._node.draining,
-            not_ready=_first(self._hindrances),
+            not_ready=_first(self._not_ready),
             problem=_first(self._problems),
             lag=self._lag.recent,
             connections=sum(self._node.hub.connection_counts().values()),

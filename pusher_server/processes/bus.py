@@ -59,28 +59,32 @@ async def _serve(spec: BusSpec, end: socket.socket) -> None:
     say_once_that_no_file_is_left(loop)
     bus = Bus(lease=spec.lease, undo_window=spec.undo_window, is_first=spec.is_first)
     # uvloop closes a Unix listener that nobody refers to, when garbage is next collected.
-    serving = await loop.create_unix_server(bus.peer, sock=socket.socket(fileno=spec.listener))
+    serving = [await loop.create_unix_server(bus.peer, sock=socket.socket(fileno=spec.listener))]
     channel = await ControlChannel.hold(end, on_word, on_end)
     channel.say(READY)
     channel.beat(spec.lease)
-    looking = loop.create_task(_keep_file(bus, spec))
+    looking = loop.create_task(_keep_file(bus, spec, serving))
     await told.wait()
     looking.cancel()
     if abandoned.is_set():
         await _see_off(bus, spec)
-    serving.close()
+    for each in serving:
+        each.close()
 
 
-async def _keep_file(bus: Bus, spec: BusSpec) -> None:
-    """Let replaced workers find the bus, whatever becomes of its file. Until cancelled."""
+async def _keep_file(bus: Bus, spec: BusSpec, serving: list[asyncio.Server]) -> None:
+    """Let replaced workers find the bus, whatever becomes of its file. Until cancelled.
+
+    `serving` has the inherited listener, and gets the latest one that was made here.
+    """
     watch = BusFileWatch(spec.path, spec.private_directory)
-    server: asyncio.Server | None = None
     while True:
         made = watch.look()
         if made is not None:
-            if server is not None:
-                server.close()
-            server = await asyncio.get_running_loop().create_unix_server(bus.peer, sock=made)
+            for earlier in serving[1:]:
+                earlier.close()
+            loop = asyncio.get_running_loop()
+            serving[1:] = [await loop.create_unix_server(bus.peer, sock=made)]
         await asyncio.sleep(LOOK)
 
 

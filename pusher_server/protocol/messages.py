@@ -138,7 +138,7 @@ def _fields(decoder: msgspec.json.Decoder[T], data: Raw | UnsetType) -> T:
     try:
         raw = bytes(data)
         inside = escaped(text.read(_string, raw)) if raw[:1] == b'"' else raw
-        return text.decode(decoder, inside)
+        return text.decode_values(decoder, inside)
     except MalformedText:
         raise invalid_message() from None
 

@@ -6,7 +6,9 @@ every browser of a channel with 1007, so a whole message or body goes through `d
 """
 
 import json
+import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, TypeVar
@@ -48,21 +50,39 @@ def decode(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
     A lone surrogate comes out as it was written: in a `str` as one, in a `Raw` as its escape.
     Raises MalformedText, NotUtf8, TooDeep.
     """
-    document = read(decoder, text)
+    return _shallow(read(decoder, text), text)
+
+
+def decode_values(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    """`decode` for a struct whose fields may be any value, but no `Raw`: cheaper with lone surrogates.
+
+    Integers may have another value. Raises MalformedText, NotUtf8, TooDeep.
+    """
+    return _shallow(read(decoder, text, _read_values), text)
+
+
+def _shallow(document: T, text: bytes) -> T:
     if len(text) > SHALLOW:
         check_depth(text)
     return document
 
 
-def read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
-    """`decode` for whoever calls `check_depth` then, and knows which part of the text is one string."""
+def read(
+    decoder: msgspec.json.Decoder[T],
+    text: bytes,
+    otherwise: Callable[[msgspec.json.Decoder[T], bytes, Exception], T] | None = None,
+) -> T:
+    """`decode` for a caller that uses `check_depth` then, and knows which part of the text is one string.
+
+    `otherwise` reads what msgspec has refused.
+    """
     try:
         text.decode()
         return decoder.decode(text)
     except UnicodeDecodeError as error:
         raise NotUtf8(str(error)) from None
     except _UNREADABLE as error:
-        return _read_veiled(decoder, text, error)
+        return (otherwise or _read_veiled)(decoder, text, error)
 
 
 def _read_veiled(decoder: msgspec.json.Decoder[T], text: bytes, refusal: Exception) -> T:
@@ -74,6 +94,31 @@ def _read_veiled(decoder: msgspec.json.Decoder[T], text: bytes, refusal: Excepti
         return veil.lift(decoder.decode(veil.copy))
     except _UNREADABLE as error:
         raise _malformed(error) from None
+
+
+def _read_values(decoder: msgspec.json.Decoder[T], text: bytes, refusal: Exception) -> T:
+    """The same by the standard library, which reads lone surrogates itself; an integer is one, whichever."""
+    try:
+        value = json.loads(
+            text, parse_constant=_refuse, parse_float=_finite, parse_int=_some_integer
+        )
+        return msgspec.convert(value, decoder.type)
+    except (ValueError, RecursionError):
+        raise _malformed(refusal) from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(number: str) -> float:
+    if math.isinf(value := float(number)):
+        raise ValueError("a number is out of range")
+    return value
+
+
+def _some_integer(number: str) -> int:
+    return 0  # nobody asks for its value, and thousands of digits would take their time
 
 
 def string_bytes(value: msgspec.Raw | msgspec.UnsetType) -> int:

@@ -58,19 +58,22 @@ class BoundedProtocol(PacedProtocol):
 
     def _feed(self, data: bytes) -> bytes:
         """Parse; what has to be parsed again, after an upgrade that we do not take."""
+        rest = None
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
+            # Served below: an error that happens here would keep this one, and through its traceback us.
             rest = data[upgrade.args[0] :]
-            if self._declines:
-                head = self._without_offer()
-                return head and head + rest
-            self._upgrade(rest + self.unserved())
         except httptools.HttpParserError:
             self.refuse(b"400 Bad Request", b"Invalid HTTP request received.\n")
-        else:
+            return b""
+        if rest is None:
             if self._header_bytes > self._guard.settings.header_bytes:
                 self.refuse(*HEAD_TOO_LARGE)
+        elif self._declines:
+            return head + rest if (head := self._without_offer()) else b""
+        else:
+            self._upgrade(rest + self.unserved())
         return b""
 
     def _upgrade(self, early: bytes) -> None:

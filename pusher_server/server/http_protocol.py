@@ -13,6 +13,7 @@ version is pinned, and `tests/edge/test_uvicorn_contract.py` holds each of them.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from pusher_server.clients.request import ClientRequest, joined
@@ -78,7 +79,7 @@ class HttpProtocol(BoundedProtocol):
         self._expect_within(self._guard.settings.header_timeout)
         self._reserve.came(self)
         if self._visit is None:  # else before the TLS handshake
-            self.accepted(None if self.client is None else self.client[0])
+            self.accepted(self.peer)
         if self._visit is not None and self._visit.refusal is not None:
             self._expect_within(_REFUSED_SECONDS)
 
@@ -101,6 +102,10 @@ class HttpProtocol(BoundedProtocol):
         self._reserve.silent.pop(self, None)
         self._guard.gone(self)
         super().connection_lost(exc)
+
+    def let_go(self) -> None:
+        super().let_go()
+        self._exchange = None
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -198,10 +203,9 @@ class HttpProtocol(BoundedProtocol):
 
     def _check_address(self, entrance: Entrance) -> None:
         """Refuse what comes from an address that has too many connections."""
-        peer = None if self.client is None else self.client[0]
         if self._visit is None:
             forwarded_for = joined(self.headers, b"x-forwarded-for")
-            self._visit = entrance.first_request(peer, forwarded_for)
+            self._visit = entrance.first_request(self.peer, forwarded_for)
         refusal = self._visit.refusal
         if refusal is not None:
             self._edge.node.emit(RequestRefused(app_id="", reason=refusal.reason))
@@ -296,17 +300,16 @@ class HttpProtocol(BoundedProtocol):
         if self.flow.write_paused or (self.cycle is not None and not self.cycle.response_complete):
             self.refuse(b"400 Bad Request", b"An upgrade must not be pipelined.\n")
             return
-        peer = None if self.client is None else self.client[0]
         # The headers of others than trusted proxies mean nothing and are not looked for.
-        trusted = self._proxies.trusts(peer)
+        trusted = self._proxies.trusts(self.peer)
         forwarded_for = joined(self.headers, b"x-forwarded-for") if trusted else None
         if trusted and self._entrance is not None:
-            self._visit = self._entrance.websocket(peer, forwarded_for)
+            self._visit = self._entrance.websocket(self.peer, forwarded_for)
         upgrade = ClientRequest(
             self.scope["method"],
             self.url.decode("latin-1"),
             self.headers,
-            peer,
+            self.peer,
             trusted,
             forwarded_for,
             None if self._visit is None else self._visit.rejection,
@@ -318,23 +321,32 @@ class HttpProtocol(BoundedProtocol):
             self.transport.close()
             return
         secure = self.scheme == "https" or (
-            trusted and self._proxies.is_secure(peer, joined(self.headers, b"x-forwarded-proto"))
+            trusted
+            and self._proxies.is_secure(self.peer, joined(self.headers, b"x-forwarded-proto"))
         )
         self.connections.discard(self)
         self._guard.idle.pop(self, None)
         connection = WebSocketConnection(
             self._edge,
             self.transport,
-            self._proxies.client(peer, forwarded_for),
-            self.connections.discard if self._visit is None else self._ended,
+            self._proxies.client(self.peer, forwarded_for),
+            self._on_end(),
         )
         self.connections.add(connection)  # type: ignore[arg-type]  # as above; it only calls shutdown()
         self.transport.set_protocol(connection)
         connection.open(upgrade, greeting, secure=secure)
         if early:
             connection.data_received(early, is_late=True)
+        self.let_go()
 
-    def _ended(self, connection: WebSocketConnection) -> None:
-        """The WebSocket is gone, and no longer counts for its address."""
-        self.connections.discard(connection)
-        self.left()
+    def _on_end(self) -> Callable[[WebSocketConnection], None]:
+        """What happens when the WebSocket is gone; it does not keep this object."""
+        connections, entrance, visit = self.connections, self._entrance, self._visit
+        if entrance is None or visit is None:
+            return connections.discard
+
+        def ended(connection: WebSocketConnection) -> None:
+            connections.discard(connection)
+            entrance.leave(visit)
+
+        return ended

@@ -62,6 +62,14 @@ class PacedFlow(FlowControl):
                 self._transport.resume_reading()
             self._resumed()
 
+    def forget(self) -> None:
+        """The connection is none of HTTP's any more, so nobody is told that reading goes on."""
+        self._resumed = _tell_nobody
+
+
+def _tell_nobody() -> None:
+    pass
+
 
 class PacedProtocol(PacedInput, HttpToolsProtocol):
     """One HTTP connection. `feed` gives a piece of it to the parser."""
@@ -72,6 +80,8 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         PacedInput.__init__(self)
         HttpToolsProtocol.__init__(self, **uvicorn)
         self._pieces = RequestPieces()
+        #: The other end's address; none of a Unix socket.
+        self.peer: str | None = None
         #: What is being cut into pieces, and where the next one begins.
         self._input = b""
         self._at = 0
@@ -84,6 +94,7 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         self.flow = PacedFlow(transport, self.pipeline, self._go_on)
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
+        self.peer = None if self.client is None else self.client[0]
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         if self.scheme == "https":
             self.layered()
@@ -136,6 +147,13 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         self._at = len(self._input)
         self.forget_rest()
         super().connection_lost(exc)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """End what refers back to it. Else it stays until a garbage collection, which then has much to do."""
+        self._unset_keepalive_if_required()
+        self.flow.forget()
+        self.parser = None  # type: ignore[assignment]  # as uvicorn's own
 
     def _steps(self, data: bytes) -> Iterator[int]:
         self._input, self._at = data, 0

@@ -83,7 +83,7 @@ class Intake:
         self._current = current
         self._apps = apps
         self._outbox = outbox
-        self._numbers = stats
+        self._stats = stats
         self._event_prefix = event_prefix
         self._event_numbers = count(1)
         self._wall = wall
@@ -146,7 +146,7 @@ class Intake:
             logger.error("%d webhook events were not kept and are lost", len(self._waiting))
 
     def _put(self, waiting: Decision | _Undecided) -> None:
-        self._numbers.of(waiting.app_id)  # its counters begin at 0 before anything can be lost
+        self._stats.of(waiting.app_id)  # its counters begin at 0 before anything can be lost
         self._last += 1
         if isinstance(waiting, Decision):
             waiting = self._undone(waiting)
@@ -174,7 +174,7 @@ class Intake:
             and _webhooks(before) == _webhooks(decision)
         ):
             self._take_out(number)
-            stats = self._numbers.of(decision.app_id)
+            stats = self._stats.of(decision.app_id)
             stats.undone += len(before.entries)
             if is_undoing:
                 stats.undone += len(decision.entries)
@@ -216,7 +216,7 @@ class Intake:
             gone = self._take_out(number)
             entries = len(gone.entries) if isinstance(gone, Decision) else 1
             if gone is not None:
-                self._numbers.of(gone.app_id).dropped_in_memory += entries
+                self._stats.of(gone.app_id).dropped_in_memory += entries
             dropped += entries
         self._release()
         counted = self._log_limit.due("dropped", asyncio.get_running_loop().time(), dropped)
@@ -297,9 +297,9 @@ class Intake:
 
     def _count(self, appended: Appended) -> None:
         for app_id, entries in appended.crowded_out.items():
-            self._numbers.of(app_id).crowded_out += entries
+            self._stats.of(app_id).crowded_out += entries
         for app_id, entries in appended.undone.items():
-            self._numbers.of(app_id).undone += entries
+            self._stats.of(app_id).undone += entries
 
     def _release(self) -> None:
         """Tell those whose events are all kept."""

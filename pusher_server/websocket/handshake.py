@@ -71,4 +71,6 @@ def _refusal(upgrade: ClientRequest) -> bytes:
         response = protocol.accept(Request(upgrade.target, headers))
         if response.status_code == 101:  # it forgives a version or key that we do not
             response = protocol.reject(400, "Missing or invalid Sec-WebSocket headers.\n")
+        if protocol.handshake_exc is not None:  # its traceback keeps every frame that led here
+            protocol.handshake_exc.__traceback__ = None
     return response.serialize()

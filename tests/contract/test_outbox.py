@@ -45,9 +45,9 @@ class Bench:
         self.redis: RedisSettings | None = None
         self._opened: list[Outbox] = []
 
-    def outbox(self) -> Outbox:
-        """As another process has it."""
-        bounds = {"waiting": WAITING, "dead_letters": LETTERS, "log_size": LINES}
+    def outbox(self, **others: int) -> Outbox:
+        """As another process has it, with bounds that are `others`."""
+        bounds = {"waiting": WAITING, "dead_letters": LETTERS, "log_size": LINES} | others
         if self.redis is None:
             made: Outbox = SqliteOutbox(Path(self.place), clock=time.time, **bounds)
         else:
@@ -64,7 +64,7 @@ KINDS = ("sqlite", "redis", "sentinel", "cluster")
 
 
 @asynccontextmanager
-async def _bench(kind: str, folder: Path) -> AsyncIterator[Bench]:
+async def made_bench(kind: str, folder: Path) -> AsyncIterator[Bench]:
     bench = Bench(kind, folder)
     if kind != "sqlite":
         redis = await asyncio.to_thread(running_redis, kind)
@@ -75,7 +75,7 @@ async def _bench(kind: str, folder: Path) -> AsyncIterator[Bench]:
 
 @pytest.fixture(params=KINDS)
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with _bench(request.param, tmp_path) as made:
+    async with made_bench(request.param, tmp_path) as made:
         yield made
 
 
@@ -253,7 +253,7 @@ def came(number: int, *, held: bool = True, only_if_believed: bool = False) -> D
 
 async def test_what_owners_believe_is_remembered_with_the_entries(tmp_path: Path) -> None:
     """In a file, where nothing else outlives a crash of all processes."""
-    async with _bench("sqlite", tmp_path) as bench:
+    async with made_bench("sqlite", tmp_path) as bench:
         outbox = bench.outbox()
         await outbox.append([came(1), came(2), Decision("1", (), Presence("1", "c"), held=True)])
         assert await waiting(outbox) == ids(1), "it came back: nobody is told twice"
@@ -267,7 +267,7 @@ async def test_what_owners_believe_is_remembered_with_the_entries(tmp_path: Path
 
 
 async def test_a_leave_that_nobody_can_believe_is_dropped_in_redis(tmp_path: Path) -> None:
-    async with _bench("redis", tmp_path) as bench:
+    async with made_bench("redis", tmp_path) as bench:
         outbox = bench.outbox()
         await outbox.append([came(1), came(2, held=False, only_if_believed=True)])
         assert await waiting(outbox) == ids(1)
@@ -312,7 +312,7 @@ async def test_nothing_that_was_appended_is_lost_with_killed_processes(
     kind: str, tmp_path: Path
 ) -> None:
     """Two of them write to the same place; what they said to have appended is there, in their order."""
-    async with _bench(kind, tmp_path) as bench:
+    async with made_bench(kind, tmp_path) as bench:
         programs = [_appending(bench, name) for name in ("a", "b")]
         said: dict[str, int] = {}
         for name, program in zip("ab", programs, strict=True):
@@ -339,7 +339,7 @@ async def test_nothing_that_was_appended_is_lost_with_killed_processes(
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 async def test_nothing_is_lost_or_doubled_while_others_append(kind: str, tmp_path: Path) -> None:
     """Two processes append, this one delivers; at the end they are killed, and what they said was delivered."""
-    async with _bench(kind, tmp_path) as bench:
+    async with made_bench(kind, tmp_path) as bench:
         programs = [_appending(bench, name) for name in ("a", "b")]
         outbox = bench.outbox()
         delivered: list[str] = []

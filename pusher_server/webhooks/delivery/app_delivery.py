@@ -21,7 +21,7 @@ from pusher_server.webhooks.delivery.attempt import (
     why_unwanted,
 )
 from pusher_server.webhooks.delivery.outcomes import MOST_OWED
-from pusher_server.webhooks.delivery.target_queue import Batch, Pace, TargetQueue
+from pusher_server.webhooks.delivery.target_queue import Batch, Pace, TargetQueue, room_of
 from pusher_server.webhooks.outbox.interface import PAUSE, OutboxUnavailable, Pending
 
 logger = logging.getLogger("pusher_server.webhooks")
@@ -70,7 +70,7 @@ class AppDelivery:
         self._read_to = ""
         self._more = True
         self._woken = asyncio.Event()
-        self._flights: set[asyncio.Task[None]] = set()
+        self._attempts: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._until = until
         self._expiry = self._loop.call_at(until, self._expire)
@@ -101,14 +101,14 @@ class AppDelivery:
         """End at once: the app is no longer ours. What is in flight may arrive, and another sends it again."""
         self._expiry.cancel()
         self._task.cancel()
-        for flight in self._flights:
-            flight.cancel()
+        for attempt in self._attempts:
+            attempt.cancel()
 
     async def close(self, seconds: float) -> None:
         """Begin nothing more, and wait for what is in flight, for no longer than `seconds`."""
         self._is_closing = True
-        if self._flights:
-            await asyncio.wait(self._flights, timeout=seconds)
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=seconds)
         self.cancel()
 
     def _expire(self) -> None:
@@ -128,7 +128,7 @@ class AppDelivery:
             self.cancel()
 
     async def _wait(self, *, can_read: bool) -> None:
-        """Until somebody wakes us, a flight ends or something is due."""
+        """Until somebody wakes us, an attempt ends or something is due."""
         now = self._loop.time()
         pauses = [each.queue.pause(now) for each in self._targets.values()]
         if self._shared.outcomes.is_full:
@@ -169,12 +169,13 @@ class AppDelivery:
         shared = self._shared
         # Looked up, not searched for: an app in a database may have any number of webhooks.
         webhooks = webhooks_of(app)
+        room = room_of(len(webhooks))
         for webhook_id, target in self._targets.items():
             webhook = webhooks.get(webhook_id)
             if webhook is not None and webhook.batch:
-                target.queue.configure(shared.batch_events, shared.batch_window)
+                target.queue.configure(shared.batch_events, shared.batch_window, room)
             else:
-                target.queue.configure(1, 0.0)
+                target.queue.configure(1, 0.0, room)
 
     async def _read_on(self, app: App | None) -> None:
         self._more = False  # before reading: what is appended meanwhile sets it again
@@ -268,16 +269,16 @@ class AppDelivery:
                 batch = target.queue.next(now)
                 if batch is None:
                     break
-                flight = self._loop.create_task(self._fly(webhook_id, target.queue, batch))
-                self._flights.add(flight)
-                flight.add_done_callback(self._landed)
+                attempt = self._loop.create_task(self._attempt(webhook_id, target.queue, batch))
+                self._attempts.add(attempt)
+                attempt.add_done_callback(self._ended)
 
-    async def _fly(self, webhook_id: str, queue: TargetQueue, batch: Batch) -> None:
+    async def _attempt(self, webhook_id: str, queue: TargetQueue, batch: Batch) -> None:
         if await Attempt(self._shared, self.app_id, webhook_id, queue, batch).run():
             self._here.difference_update(batch.positions)
 
-    def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.discard(flight)
+    def _ended(self, attempt: asyncio.Task[None]) -> None:
+        self._attempts.discard(attempt)
         self._woken.set()
 
 

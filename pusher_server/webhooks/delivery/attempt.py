@@ -84,7 +84,7 @@ class Attempt:
         self._app_id = app_id
         self._webhook_id = webhook_id
         self._queue = queue
-        self._parcel = batch
+        self._batch = batch
         self._clock = asyncio.get_running_loop().time
 
     async def run(self) -> bool:
@@ -94,15 +94,15 @@ class Attempt:
                 return await self._attempt()
         except ClusterUnavailable as error:
             logger.debug("app %s cannot be looked up: %s", self._app_id, error)
-            self._queue.postpone(self._parcel, self._clock() + PAUSE)
+            self._queue.postpone(self._batch, self._clock() + PAUSE)
             return False
         except Exception:  # ours; the batch must neither be lost nor block its channels for ever
             logger.exception("an attempt to deliver a webhook failed", extra={"app": self._app_id})
-            self._queue.postpone(self._parcel, self._clock() + _AFTER_FAULT)
+            self._queue.postpone(self._batch, self._clock() + _AFTER_FAULT)
             return False
 
     async def _attempt(self) -> bool:
-        shared, batch = self._shared, self._parcel
+        shared, batch = self._shared, self._batch
         app = await shared.apps.by_id(self._app_id)
         webhook = webhook_of(app, self._webhook_id)
         if app is None or webhook is None:
@@ -125,14 +125,14 @@ class Attempt:
 
         Receivers compare it with their own, so the right time is what counts.
         """
-        batch = self._parcel
+        batch = self._batch
         if batch.body is None or abs(wall - now - batch.wall_offset) > _CLOCK_WAS_SET:
             batch.body = signed_body(app, [each.entry for each in batch.pendings], wall)
             batch.wall_offset = wall - now
         return batch.body
 
     def _conclude(self, webhook: Webhook, answer: Answer, at: float) -> bool:
-        shared, batch, now = self._shared, self._parcel, self._clock()
+        shared, batch, now = self._shared, self._batch, self._clock()
         stats = shared.stats.of(self._app_id)
         stats.attempts += 1
         if answer.is_success:
@@ -156,20 +156,20 @@ class Attempt:
     def _is_tried_again(self, webhook: Webhook, answer: Answer, now: float) -> bool:
         """What fails may go well later, for a while; what is denied stays so."""
         if answer.is_denied:
-            self._queue.drop(self._parcel, now)
+            self._queue.drop(self._batch, now)
             return False
         self._shared.log.failed(self._app_id, webhook, answer.reason)
-        return self._queue.failed(self._parcel, now, silent=answer.status == 0)
+        return self._queue.failed(self._batch, now, silent=answer.status == 0)
 
     def _line(self, webhook: Webhook, answer: Answer, at: float, outcome: str) -> AttemptRecord:
-        entries = [each.entry for each in self._parcel.pendings]
+        entries = [each.entry for each in self._batch.pendings]
         return AttemptRecord(
             at=at,
             webhook=webhook.id,
             url=webhook.shown_url,
             ids=tuple(entry.id for entry in entries),
             events=tuple(entry.event for entry in entries),
-            number=self._parcel.attempts,
+            number=self._batch.attempts,
             status=answer.status,
             took=answer.took,
             outcome=outcome,
@@ -177,15 +177,15 @@ class Attempt:
         )
 
     def _bury(self, webhook: Webhook, reason: str) -> None:
-        shared, positions = self._shared, self._parcel.positions
+        shared, positions = self._shared, self._batch.positions
         shared.stats.of(self._app_id).dead += len(positions)
         shared.outcomes.bury(self._app_id, positions, reason, shared.wall())
         shared.log.buried(self._app_id, webhook, len(positions), reason)
 
     def _drop(self, why: str) -> None:
         """Nobody wants it any more."""
-        positions = self._parcel.positions
-        self._queue.drop(self._parcel, self._clock())
+        positions = self._batch.positions
+        self._queue.drop(self._batch, self._clock())
         self._shared.outcomes.finish(self._app_id, positions)
         self._shared.stats.of(self._app_id).unwanted += len(positions)
         self._shared.log.unwanted(self._app_id, self._webhook_id, len(positions), why)

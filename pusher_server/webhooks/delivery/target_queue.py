@@ -8,7 +8,7 @@ The rules, which `tests/unit/webhooks/delivery/test_target_queue.py` checks over
 - A batch that failed is due again after 1 s, 2 s, … 60 s, counted from the end of the attempt, and a last time
   just before its body would be too old (docs/protocol/webhooks.md#retries). A batch that is due goes before
   a new one.
-- At most `WIDTH` batches fly at once, and a single one while the target gives no answer: what hangs keeps
+- At most `WIDTH` batches are sent at once, and a single one while the target gives no answer: what hangs keeps
   little of what is shared.
 """
 
@@ -28,10 +28,18 @@ from pusher_server.webhooks.outbox.undoing import Subject, subject_of
 WIDTH = 4
 #: Batches that were tried and are to be tried again, of one webhook.
 MOST_OPEN = 256
-#: Bytes of events that are kept here; what is beyond stays in the outbox until there is room.
-ROOM = 2_097_152
+#: Bytes of events that are kept here of one webhook, and of all of an app; what is beyond stays in the outbox
+#: until there is room.
+ROOM, ROOM_OF_APP = 2_097_152, 16_777_216
+#: Bytes that each of very many webhooks has: each time there is room again, a page is read for it.
+LEAST_ROOM = 16_384
 #: What an entry takes besides its event.
 _OVERHEAD = 1_024
+
+
+def room_of(webhooks: int) -> int:
+    """Bytes for each webhook of an app that has so many."""
+    return min(ROOM, max(LEAST_ROOM, ROOM_OF_APP // max(1, webhooks)))
 
 
 class Pace(NamedTuple):
@@ -99,7 +107,7 @@ class _Waiting(NamedTuple):
 
 
 class TargetQueue:
-    """An event per request until `configure` says otherwise."""
+    """An event per request, and room as for a single webhook, until `configure` says otherwise."""
 
     def __init__(self, pace: Pace = Pace()) -> None:  # noqa: B008 - it cannot change
         self._pace = pace
@@ -121,18 +129,21 @@ class TargetQueue:
         self._flying = 0
         #: When it is due, a number against ties, the batch.
         self._again: list[tuple[float, int, Batch]] = []
-        self._room = ROOM
+        #: Bytes that there may be, and how many more.
+        self._whole = self._room = room_of(1)
         #: The last attempt got no answer at all.
         self._is_silent = False
 
     @property
     def has_room(self) -> bool:
         """Whether it is worth reading more for it."""
-        return self._room >= ROOM / 2
+        return self._room >= self._whole / 2
 
-    def configure(self, batch_events: int, batch_window: float) -> None:
-        """How many events the next batches may hold, and for how many seconds they are gathered."""
+    def configure(self, batch_events: int, batch_window: float, room: int) -> None:
+        """How many events the next batches may hold, for how many seconds they are gathered; bytes in all."""
         self._batch_events, self._batch_window = batch_events, batch_window
+        self._room += room - self._whole
+        self._whole = room
 
     def put(self, pending: Pending, now: float, *, may_have_been_sent: bool = False) -> bool:
         """One more entry, later than all before; False when there is no room.

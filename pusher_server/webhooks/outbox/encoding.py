@@ -14,6 +14,10 @@ from pusher_server.webhooks.outbox.interface import AttemptRecord, Entry
 VERSION = 1
 #: Characters of an event that the delivery log keeps whole, and of each of its values if it is longer.
 _WHOLE_EVENT, _CUT_TEXT = 1_000, 200
+#: Characters of one line's events; further ones are left out. And of its URL, which is a tenant's own words.
+_EVENTS_OF_LINE, _URL = 10_000, 500
+#: In the place of what was left out.
+_ELLIPSIS = "…"
 
 T = TypeVar("T")
 
@@ -44,9 +48,17 @@ def decode_entry(data: bytes) -> Entry | None:
 
 
 def encode_attempt(attempt: AttemptRecord) -> bytes:
-    """Read by `decode_attempt`. Long events are cut: the log is for people."""
-    events = tuple(map(shortened, attempt.events))
-    return msgspec.json.encode({"v": VERSION, **structs.asdict(attempt), "events": events})
+    """Read by `decode_attempt`. Long events are cut, and many of them: the log is for people."""
+    events, left = [], _EVENTS_OF_LINE
+    for event in map(shortened, attempt.events):
+        left -= len(event)
+        if left < 0:
+            events.append(_ELLIPSIS)
+            break
+        events.append(event)
+    url = attempt.url if len(attempt.url) <= _URL else attempt.url[:_URL] + _ELLIPSIS
+    line = {"v": VERSION, **structs.asdict(attempt), "url": url, "events": events}
+    return msgspec.json.encode(line)
 
 
 def decode_attempt(data: bytes) -> AttemptRecord | None:
@@ -67,7 +79,7 @@ def shortened(event: str) -> str:
 
 def _cut(value: object) -> object:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return value if len(text) <= _CUT_TEXT else text[:_CUT_TEXT] + "…"
+    return value if len(text) <= _CUT_TEXT else text[:_CUT_TEXT] + _ELLIPSIS
 
 
 def _decode(data: bytes, kind: type[T]) -> T | None:

@@ -121,9 +121,9 @@ class Outbox(Protocol):
         """Keep what was decided, in this order. When it returns, a crash loses none of it.
 
         An entry whose id and webhook wait already, or were delivered lately, is not kept twice. What waits
-        beyond what `leave_out` has named, and what undoes it, are not sent. When too many of an app wait, those
-        go first of which most wait: of a webhook and kind of event, then of a channel, then the oldest
-        (`overflow`).
+        beyond what `leave_out` has named, and what undoes it, are not sent. When too many of an app wait, or
+        too much, those go first of which most waits: of a webhook and kind of event, then of a channel, then
+        the oldest (`overflow`).
         """
 
     async def claim(self, worker: str, seconds: float) -> list[str]:
@@ -157,10 +157,10 @@ class Outbox(Protocol):
         """They were delivered, or are no longer wanted."""
 
     async def bury(self, app_id: str, positions: Sequence[str], reason: str, at: float) -> None:
-        """They were given up: dead letters from here on."""
+        """They were given up: dead letters from here on; the oldest beyond the bounds go."""
 
     async def record(self, app_id: str, attempt: AttemptRecord) -> None:
-        """One more line of the delivery log; the oldest beyond the bound goes."""
+        """One more line of the delivery log; the oldest beyond the bounds go."""
 
     async def log(self, app_id: str, webhook: str = "", limit: int = 50) -> list[AttemptRecord]:
         """The latest attempts, the newest first, of one webhook or of all."""

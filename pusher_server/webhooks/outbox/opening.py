@@ -120,6 +120,7 @@ def _on_redis(redis: RedisSettings, settings: WebhookSettings) -> Outbox:
         redis,
         peer_of(redis),
         waiting=settings.waiting,
+        waiting_bytes=settings.waiting_bytes,
         dead_letters=settings.dead_letters,
         log_size=settings.log_size,
     )
@@ -130,6 +131,7 @@ def _in_file(path: Path, settings: WebhookSettings) -> Outbox:
         path,
         clock=time.time,
         waiting=settings.waiting,
+        waiting_bytes=settings.waiting_bytes,
         dead_letters=settings.dead_letters,
         log_size=settings.log_size,
     )

@@ -3,8 +3,8 @@
 Those go first of which most wait, so that one channel, kind of event or app cannot push out the others: of the
 heaviest app, there of the heaviest kind, there of the heaviest channels, and of these the oldest. Nobody
 has to give anything as long as another one has more. Each place where events wait follows this rule: memory
-here, the outboxes in SQL (`sqlite_crowding`) and in Lua (`outbox.lua`), where a kind is one webhook's, and each
-app has a bound of its own.
+here, the outboxes in SQL (`sqlite/overflow`) and in Lua (`outbox.lua`), where a kind is one webhook's, and each
+app has bounds of its own: on their number, where each weighs the same, and on their bytes.
 """
 
 import logging
@@ -14,6 +14,14 @@ from typing import NamedTuple
 from pusher_server.log_rate_limit import LogRateLimit
 
 logger = logging.getLogger("pusher_server.webhooks")
+
+#: Bytes of an app that may wait unless something else is set: 26,000 of the largest client events by default
+#: (10 kB), 100,000 of 2.6 kB.
+WAITING_BYTES = 268_435_456
+#: Bytes of the delivery log of an app, all its webhooks together: 200 lines of 60 webhooks with 1.4 kB each.
+LOG_BYTES = 16_777_216
+#: Ids of an app that are remembered of what was delivered or given up, so that it is not kept twice.
+MOST_REMEMBERED = 100_000
 
 
 class Waiting(NamedTuple):
@@ -27,11 +35,12 @@ class Waiting(NamedTuple):
 
 
 class Overflow:
-    """`waiting` is the most that may wait of an app. `clock` gives seconds that only rise."""
+    """`waiting` events of `waiting_bytes` may wait of an app. `clock` gives seconds that only rise."""
 
-    def __init__(self, waiting: int, clock: Callable[[], float]) -> None:
+    def __init__(self, waiting: int, waiting_bytes: int, clock: Callable[[], float]) -> None:
         #: Of the dead letters.
         self.reason = f"more than {waiting} events waited"
+        self.reason_bytes = f"events of more than {waiting_bytes} bytes waited"
         self._clock = clock
         self._limit = LogRateLimit()
 
@@ -40,10 +49,11 @@ class Overflow:
         events = self._limit.due("given up", self._clock(), sum(crowded_out.values()))
         if events:
             logger.error(
-                "webhook events were given up untried: %s of an app (%d of those of which most waited)."
-                " Its targets take less than happens: `pusher-server webhooks log` says which; webhooks.waiting"
-                " lets more wait",
+                "webhook events were given up untried: of an app, %s, or %s (%d of those of which most waited)."
+                " Its targets take less than happens: `pusher-server webhooks log` says which;"
+                " webhooks.waiting and webhooks.waiting_bytes let more wait",
                 self.reason,
+                self.reason_bytes,
                 events,
                 extra={"apps": ", ".join(crowded_out)},
             )
@@ -87,11 +97,11 @@ def to_drop(waiting: Iterable[Waiting], excess: int) -> list[int]:
         kinds = by_app[app_id]
         by_kind = {kind: sum(each.weight for each in found) for kind, found in kinds.items()}
         for kind, of_kind in shares(by_kind, of_app).items():
-            dropped += _oldest_of_heaviest(kinds[kind], of_kind)
+            dropped += oldest_of_heaviest(kinds[kind], of_kind)
     return dropped
 
 
-def _oldest_of_heaviest(waiting: list[Waiting], excess: int) -> list[int]:
+def oldest_of_heaviest(waiting: list[Waiting], excess: int) -> list[int]:
     """Of one kind: each channel gives the oldest that its share holds, then the oldest of all what is due."""
     weights: dict[str, int] = {}
     for each in waiting:

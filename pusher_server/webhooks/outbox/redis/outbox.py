@@ -34,7 +34,12 @@ from pusher_server.webhooks.outbox.interface import (
     Pending,
     Presence,
 )
-from pusher_server.webhooks.outbox.overflow import Overflow
+from pusher_server.webhooks.outbox.overflow import (
+    LOG_BYTES,
+    MOST_REMEMBERED,
+    WAITING_BYTES,
+    Overflow,
+)
 from pusher_server.webhooks.outbox.redis import scripts as redis_scripts
 from pusher_server.webhooks.outbox.redis.client import RedisClient
 from pusher_server.webhooks.outbox.undoing import subject_of
@@ -55,7 +60,7 @@ _FEW = 1_000
 
 
 class RedisOutbox(Outbox):
-    """`waiting`, `dead_letters` and `log_size` as in `SqliteOutbox`; `peer` is what operators call this Redis.
+    """All bounds as in `SqliteOutbox`; `peer` is what operators call this Redis.
 
     Connects when it is needed. `clock` gives seconds that only rise.
     """
@@ -66,16 +71,22 @@ class RedisOutbox(Outbox):
         peer: str,
         *,
         waiting: int = 100_000,
+        waiting_bytes: int = WAITING_BYTES,
         dead_letters: int = 1_000,
         log_size: int = 200,
+        log_bytes: int = LOG_BYTES,
+        remembered: int = MOST_REMEMBERED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = RedisClient(settings, peer)
         self._scripts = redis_scripts.load()
         self._waiting = waiting
+        self._waiting_bytes = waiting_bytes
         self._dead_letters = dead_letters
         self._log_size = log_size
-        self._crowding = Overflow(waiting, clock)
+        self._log_bytes = log_bytes
+        self._remembered = remembered
+        self._crowding = Overflow(waiting, waiting_bytes, clock)
         #: Appends go one after the other: there are several connections.
         self._appending = asyncio.Lock()
         #: Of apps that another worker has: the sign of life that it gave last, and since when we know it.
@@ -184,12 +195,12 @@ class RedisOutbox(Outbox):
     async def bury(self, app_id: str, positions: Sequence[str], reason: str, at: float) -> None:
         """See `Outbox`."""
         await self._run("note", [self._graves], app_id)
-        ids = map(_stream_id, positions)
-        await self._run("bury", [self._base(app_id)], at, reason, self._dead_letters, *ids)
+        bounds, ids = (self._dead_letters, self._waiting_bytes), map(_stream_id, positions)
+        await self._run("bury", [self._base(app_id)], at, reason, *bounds, *ids)
 
     async def record(self, app_id: str, attempt: AttemptRecord) -> None:
         """See `Outbox`."""
-        line, bounds = encode_attempt(attempt), (self._log_size, _LOG_KEPT)
+        line, bounds = encode_attempt(attempt), (self._log_size, _LOG_KEPT, self._log_bytes)
         await self._run("record", [self._base(app_id)], attempt.webhook, line, *bounds)
 
     async def log(self, app_id: str, webhook: str = "", limit: int = 50) -> list[AttemptRecord]:
@@ -239,12 +250,13 @@ class RedisOutbox(Outbox):
     async def _append(self, app_id: str, entries: Sequence[Entry]) -> tuple[int, int]:
         """How many were crowded out, and how many need not be sent."""
         few = min(_FEW, self._waiting // 100)
-        bounds = (REMEMBERED, self._waiting, self._dead_letters, self._crowding.reason, few)
+        number = (REMEMBERED, self._waiting, self._dead_letters, self._crowding.reason, few)
+        size = (self._waiting_bytes, self._crowding.reason_bytes, self._remembered)
         told: list[Any] = []
         for each in entries:
             name = f"{each.id} {each.webhook}"
             told += (name, each.decided_at, encode_entry(each), _place(each))
-        crowded_out, undone = await self._run("append", [self._base(app_id)], *bounds, *told)
+        crowded_out, undone = await self._run("append", [self._base(app_id)], *number, *size, *told)
         if crowded_out:
             await self._run("note", [self._graves], app_id)
         return int(crowded_out), int(undone)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pusher_server.webhooks.outbox.interface import OutboxUnavailable
+from pusher_server.webhooks.outbox.sqlite.schema import bring_up, create
 
 logger = logging.getLogger("pusher_server.webhooks")
 
@@ -31,53 +32,6 @@ _BUSY = 5.0
 _CHECKED = 67_108_864
 #: Bytes of the write-ahead log that are kept for the next time.
 _WAL_KEPT = 67_108_864
-
-_TABLES = """
-CREATE TABLE entries (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
-    channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL,
-    kind TEXT NOT NULL, user TEXT NOT NULL, UNIQUE (app, id, webhook)
-);
-CREATE INDEX entries_of_app ON entries (app, position);
-CREATE INDEX entries_by_kind ON entries (app, webhook, kind, channel, user, position);
--- Entries of a webhook beyond the position are nowhere but here, as long as the app is the worker's.
-CREATE TABLE left_out (
-    app TEXT NOT NULL, webhook TEXT NOT NULL, worker TEXT NOT NULL, position INTEGER NOT NULL,
-    PRIMARY KEY (app, webhook)
-) WITHOUT ROWID;
-CREATE TABLE known (
-    app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (app, id, webhook)
-) WITHOUT ROWID;
-CREATE INDEX known_since ON known (at);
-CREATE TABLE dead (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, id TEXT NOT NULL, webhook TEXT NOT NULL,
-    channel TEXT NOT NULL, event TEXT NOT NULL, decided_at REAL NOT NULL, at REAL NOT NULL, reason TEXT NOT NULL
-);
-CREATE INDEX dead_of_app ON dead (app, number);
-CREATE TABLE attempts (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, webhook TEXT NOT NULL,
-    attempt BLOB NOT NULL
-);
-CREATE INDEX attempts_at_webhook ON attempts (app, webhook, number);
-CREATE TABLE claims (app TEXT PRIMARY KEY, worker TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE believed (
-    app TEXT NOT NULL, channel TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (app, channel, user)
-) WITHOUT ROWID;
--- How many of each, kept by triggers: counting a hundred thousand takes too long.
-CREATE TABLE totals (app TEXT PRIMARY KEY, entries INTEGER NOT NULL, dead INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TRIGGER entry_comes AFTER INSERT ON entries BEGIN
-    INSERT INTO totals VALUES (new.app, 1, 0) ON CONFLICT (app) DO UPDATE SET entries = entries + 1;
-END;
-CREATE TRIGGER entry_goes AFTER DELETE ON entries BEGIN
-    UPDATE totals SET entries = entries - 1 WHERE app = old.app;
-END;
-CREATE TRIGGER dead_comes AFTER INSERT ON dead BEGIN
-    INSERT INTO totals VALUES (new.app, 0, 1) ON CONFLICT (app) DO UPDATE SET dead = dead + 1;
-END;
-CREATE TRIGGER dead_goes AFTER DELETE ON dead BEGIN
-    UPDATE totals SET dead = dead - 1 WHERE app = old.app;
-END;
-"""
 
 
 class SqliteFile:
@@ -168,6 +122,7 @@ class SqliteFile:
                 is_ready = self._is_outbox(db)
                 if is_ready and self._found() == identity:
                     self._check(db)
+                    bring_up(db)
                     db.execute("PRAGMA synchronous = FULL")
                     db.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
                     self._identity = identity
@@ -217,12 +172,15 @@ class SqliteFile:
             return found
         with closing(sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute("BEGIN IMMEDIATE")
+            create(db)
             # Later than all positions of an earlier file: somebody may have read that one up to its end.
-            first = f"INSERT INTO sqlite_sequence VALUES ('entries', {int(self._clock() * 1_000)});"
-            db.executescript(
-                f"BEGIN IMMEDIATE; {_TABLES} {first}"
-                f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+            db.execute(
+                "INSERT INTO sqlite_sequence VALUES ('entries', ?)", (int(self._clock() * 1_000),)
             )
+            db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
+            db.execute("COMMIT")
         found = self._opened()
         if found is None:
             raise OutboxUnavailable(f"webhooks.outbox: {self.path} stays empty; name another file")

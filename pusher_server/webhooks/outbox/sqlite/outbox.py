@@ -24,7 +24,12 @@ from pusher_server.webhooks.outbox.interface import (
     Pending,
     Presence,
 )
-from pusher_server.webhooks.outbox.overflow import Overflow
+from pusher_server.webhooks.outbox.overflow import (
+    LOG_BYTES,
+    MOST_REMEMBERED,
+    WAITING_BYTES,
+    Overflow,
+)
 from pusher_server.webhooks.outbox.sqlite.file import SqliteFile
 from pusher_server.webhooks.outbox.sqlite.tables import Bounds, Tables
 from pusher_server.webhooks.outbox.sqlite.thread import SqliteThread
@@ -40,8 +45,9 @@ class SqliteOutbox(Outbox):
 
     `clock` gives seconds of the epoch, `steady` those of a clock that only rises, the same for all processes.
     `waiting` and `dead_letters` are the most entries of an app that wait or are kept as dead: what is beyond
-    goes, from waiting to dead (`overflow` says which) and from dead away, the oldest first. `log_size` is lines
-    of one webhook. `window` is in seconds.
+    goes, from waiting to dead (`overflow` says which) and from dead away, the oldest first. `waiting_bytes` is
+    the most bytes of either. `log_size` is lines of one webhook, `log_bytes` is of
+    all of an app. `remembered` is ids of an app, of what was delivered or given up. `window` is in seconds.
     """
 
     def __init__(
@@ -51,13 +57,23 @@ class SqliteOutbox(Outbox):
         clock: Callable[[], float],
         steady: Callable[[], float] = time.monotonic,
         waiting: int = 100_000,
+        waiting_bytes: int = WAITING_BYTES,
         dead_letters: int = 1_000,
         log_size: int = 200,
+        log_bytes: int = LOG_BYTES,
+        remembered: int = MOST_REMEMBERED,
         window: float = WINDOW,
     ) -> None:
-        self._crowding = Overflow(waiting, time.monotonic)
+        self._crowding = Overflow(waiting, waiting_bytes, time.monotonic)
         bounds = Bounds(
-            waiting=waiting, dead=dead_letters, log=log_size, crowded_out=self._crowding.reason
+            waiting=waiting,
+            bytes=waiting_bytes,
+            dead=dead_letters,
+            log=log_size,
+            log_bytes=log_bytes,
+            remembered=remembered,
+            crowded_out=self._crowding.reason,
+            crowded_out_bytes=self._crowding.reason_bytes,
         )
         self._tables = Tables(bounds, steady, clock)
         self._file = SqliteFile(path, clock)

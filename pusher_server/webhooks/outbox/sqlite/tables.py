@@ -7,10 +7,10 @@ ends nor keeps them. That clock begins anew with the machine: times that are to 
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 
-from pusher_server.webhooks.outbox.encoding import decode_attempt, encode_attempt
 from pusher_server.webhooks.outbox.interface import (
     Appended,
     AttemptRecord,
@@ -21,27 +21,33 @@ from pusher_server.webhooks.outbox.interface import (
     Pending,
     Presence,
 )
-from pusher_server.webhooks.outbox.sqlite import overflow
+from pusher_server.webhooks.outbox.sqlite import attempts, claims, overflow
 from pusher_server.webhooks.outbox.undoing import Subject, subject_of
 
 #: Seconds for which the id of an entry is remembered after it was delivered or given up.
 REMEMBERED = 600.0
-#: Seconds; no claim is taken for longer.
-_LONGEST_CLAIM = 60.0
 
 _ENTRY = "id, webhook, channel, event, decided_at"
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """The most that is kept: of an app entries that wait and dead letters, of a webhook attempts.
+    """The most that is kept: of an app entries that wait and dead letters, of a webhook attempts (`log`).
 
-    `crowded_out` is why an entry is a dead letter when too many waited.
+    `bytes` is the most of what waits, and apart from it of the dead letters; `log_bytes` of an app's attempts.
+    `remembered` is the most ids of an app that need not be kept again.
+
+    An entry is a dead letter for the reason `crowded_out` when too many waited, for `crowded_out_bytes` when
+    they took too much.
     """
 
     waiting: int
+    bytes: int
     dead: int
     log: int
+    log_bytes: int
+    remembered: int
     crowded_out: str
+    crowded_out_bytes: str
 
 
 class Tables:
@@ -56,13 +62,17 @@ class Tables:
         self._bounds = bounds
         self._steady = steady
         self._wall = wall
+        #: By app, how many ids were remembered since they were last counted.
+        self._more_known: Counter[str] = Counter()
 
     def append(self, db: sqlite3.Connection, decisions: Sequence[Decision]) -> Appended:
         """Keep them."""
         now = self._steady()
         db.execute("DELETE FROM known WHERE at < ? OR at > ?", (now - REMEMBERED, now))
         undone: Counter[str] = Counter()
-        left_out = {app_id: _left_out(db, app_id) for app_id in {each.app_id for each in decisions}}
+        left_out = {
+            app_id: claims.left_out(db, app_id) for app_id in {each.app_id for each in decisions}
+        }
         for decision in decisions:
             app_id = decision.app_id
             if self._is_news(db, decision):
@@ -70,31 +80,15 @@ class Tables:
                     entries = self._put_news(db, app_id, entry, left_out[app_id])
                     if entries:
                         undone[app_id] += entries
-        crowded_out = {app_id: self._make_room(db, app_id) for app_id in left_out}
+        appended = sum(len(each.entries) for each in decisions)
+        crowded_out = {app_id: self._make_room(db, app_id, appended) for app_id in left_out}
+        for app_id in left_out:
+            self._forget(db, app_id)
         return Appended({app_id: found for app_id, found in crowded_out.items() if found}, undone)
 
     def claim(self, db: sqlite3.Connection, worker: str, seconds: float) -> list[str]:
         """Apps with waiting entries that are the worker's from now on."""
-        now = self._steady()
-        db.execute("DELETE FROM claims WHERE until <= ?", (now,))
-        db.execute(
-            "UPDATE claims SET until = ? WHERE until > ?", (now + seconds, now + _LONGEST_CLAIM)
-        )
-        # What a worker has left out means nothing once it may have lost the app.
-        db.execute(
-            "DELETE FROM left_out WHERE NOT EXISTS (SELECT 1 FROM claims"
-            " WHERE claims.app = left_out.app AND claims.worker = left_out.worker)"
-        )
-        db.execute(
-            "INSERT INTO claims SELECT app, ?, ? FROM totals WHERE entries > 0"
-            " ON CONFLICT (app) DO UPDATE SET until = excluded.until WHERE worker = excluded.worker",
-            (worker, now + seconds),
-        )
-        rows = db.execute(
-            "SELECT app FROM claims JOIN totals USING (app) WHERE worker = ? AND entries > 0",
-            (worker,),
-        )
-        return [app_id for (app_id,) in rows]
+        return claims.claim(db, worker, seconds, self._steady())
 
     def release(self, db: sqlite3.Connection, worker: str) -> None:
         """All that it has claimed."""
@@ -113,12 +107,7 @@ class Tables:
         self, db: sqlite3.Connection, worker: str, app_id: str, beyond: Mapping[str, str]
     ) -> None:
         """In the place of what was left out before; nothing if the app is another's."""
-        if _is_claimed(db, worker, app_id):
-            db.execute("DELETE FROM left_out WHERE app = ?", (app_id,))
-            db.executemany(
-                "INSERT INTO left_out VALUES (?, ?, ?, ?)",
-                [(app_id, each, worker, int(after or 0)) for each, after in beyond.items()],
-            )
+        claims.leave_out(db, worker, app_id, beyond)
 
     def take(
         self,
@@ -131,14 +120,8 @@ class Tables:
     ) -> list[Pending]:
         """In order; what is given is left out no longer."""
         found = self.pending(db, app_id, after, limit)
-        if _is_claimed(db, worker, app_id):
-            if len(found) < limit:
-                db.execute("DELETE FROM left_out WHERE app = ? AND webhook = ?", (app_id, webhook))
-            else:
-                db.execute(
-                    "UPDATE left_out SET position = max(position, ?) WHERE app = ? AND webhook = ?",
-                    (int(found[-1].position), app_id, webhook),
-                )
+        last = found[-1].position if len(found) == limit else None
+        claims.move_on(db, worker, app_id, webhook, last)
         return found
 
     def finish(self, db: sqlite3.Connection, app_id: str, positions: Sequence[str]) -> None:
@@ -157,28 +140,14 @@ class Tables:
         self._bury(db, app_id, [int(each) for each in positions], reason, at)
 
     def record(self, db: sqlite3.Connection, app_id: str, attempt: AttemptRecord) -> None:
-        """The oldest of the webhook beyond the bound goes."""
-        db.execute(
-            "INSERT INTO attempts (app, webhook, attempt) VALUES (?, ?, ?)",
-            (app_id, attempt.webhook, encode_attempt(attempt)),
-        )
-        db.execute(
-            "DELETE FROM attempts WHERE app = ?1 AND webhook = ?2 AND number <= (SELECT number FROM attempts"
-            " WHERE app = ?1 AND webhook = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
-            (app_id, attempt.webhook, self._bounds.log),
-        )
+        """Beyond the number the oldest of the webhook goes; beyond the bytes that of the largest log."""
+        attempts.record(db, app_id, attempt, self._bounds.log, self._bounds.log_bytes)
 
     def log(
         self, db: sqlite3.Connection, app_id: str, webhook: str, limit: int
     ) -> list[AttemptRecord]:
         """The newest first; what another release has written in its own way is left out."""
-        rows = db.execute(
-            "SELECT attempt FROM attempts WHERE app = ? AND ? IN ('', webhook)"
-            " ORDER BY number DESC LIMIT ?",
-            (app_id, webhook, limit),
-        )
-        found = (decode_attempt(data) for (data,) in rows)
-        return [each for each in found if each is not None]
+        return attempts.latest(db, app_id, webhook, limit)
 
     def dead(self, db: sqlite3.Connection, app_id: str, limit: int) -> list[Dead]:
         """The newest first."""
@@ -241,6 +210,7 @@ class Tables:
         if undone is not None and self._undo(db, app_id, entry, undone, after or 0):
             if subject.is_undoing:
                 db.execute("INSERT INTO known VALUES (?, ?, ?, ?)", (*known, self._steady()))
+                self._more_known[app_id] += 1
                 return 2
             self._insert(db, app_id, entry, subject)
             return 1
@@ -273,17 +243,50 @@ class Tables:
         self._remove(db, app_id, [row[0]])
         return True
 
-    def _make_room(self, db: sqlite3.Connection, app_id: str) -> int:
-        """Give up entries when too many wait, as far as there is room among the dead letters; how many."""
-        row = db.execute("SELECT entries, dead FROM totals WHERE app = ?", (app_id,)).fetchone()
-        entries, dead = row or (0, 0)
-        excess = entries - self._bounds.waiting
-        if excess <= self._bounds.waiting // overflow.TOLERANCE:
-            return 0
-        positions = overflow.to_give_up(db, app_id, excess)
+    def _forget(self, db: sqlite3.Connection, app_id: str) -> None:
+        """The ids that were remembered first, when there are too many; counted now and then."""
+        bound = self._bounds.remembered
+        if self._more_known[app_id] <= bound // overflow.TOLERANCE:
+            return
+        del self._more_known[app_id]
+        (known,) = db.execute("SELECT count(*) FROM known WHERE app = ?", (app_id,)).fetchone()
+        if known > bound:
+            db.execute(
+                "DELETE FROM known WHERE app = ?1 AND (id, webhook) IN"
+                " (SELECT id, webhook FROM known WHERE app = ?1 ORDER BY at LIMIT ?2)",
+                (app_id, known - bound),
+            )
+
+    def _make_room(self, db: sqlite3.Connection, app_id: str, appended: int) -> int:
+        """Give up entries when too many or too large ones wait, after so many were appended; how many."""
+        most = overflow.AT_ONCE + 2 * appended
+        bounds, given_up = self._bounds, 0
+        excess = _totals(db, app_id).entries - bounds.waiting
+        if excess > bounds.waiting // overflow.TOLERANCE:
+            positions = overflow.to_give_up(db, app_id, min(excess, most))
+            given_up += self._give_up(db, app_id, positions, bounds.crowded_out)
+        excess = _totals(db, app_id).entries_bytes - bounds.bytes
+        if excess > bounds.bytes // overflow.TOLERANCE:
+            positions = overflow.bytes_to_give_up(db, app_id, excess)[:most]
+            given_up += self._give_up(db, app_id, positions, bounds.crowded_out_bytes)
+        return given_up
+
+    def _give_up(
+        self, db: sqlite3.Connection, app_id: str, positions: list[int], reason: str
+    ) -> int:
+        """As far as there is room among the dead letters they are kept; how many go."""
         # What was tried in vain is worth more than what was not.
-        kept = max(0, self._bounds.dead - dead)
-        self._bury(db, app_id, positions[:kept], self._bounds.crowded_out, self._wall())
+        totals = _totals(db, app_id)
+        room = max(0, self._bounds.dead - totals.dead)
+        free = self._bounds.bytes - totals.dead_bytes
+        kept = 0
+        for position in positions[:room]:
+            query = "SELECT size FROM entries WHERE position = ?"
+            free -= db.execute(query, (position,)).fetchone()[0]
+            if free < 0:
+                break
+            kept += 1
+        self._bury(db, app_id, positions[:kept], reason, self._wall())
         self._remove(db, app_id, positions[kept:])
         return len(positions)
 
@@ -301,10 +304,23 @@ class Tables:
             " (SELECT number FROM dead WHERE app = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
             (app_id, self._bounds.dead),
         )
+        excess = _totals(db, app_id).dead_bytes - self._bounds.bytes
+        if excess > 0:
+            oldest = db.execute(
+                "SELECT number, size FROM dead WHERE app = ? ORDER BY number", (app_id,)
+            )
+            gone = []
+            for number, size in oldest:
+                gone.append((number,))
+                excess -= size
+                if excess <= 0:
+                    break
+            db.executemany("DELETE FROM dead WHERE number = ?", gone)
 
     def _remove(self, db: sqlite3.Connection, app_id: str, positions: list[int]) -> None:
         """From what waits; their ids are remembered for a while."""
         now = self._steady()
+        self._more_known[app_id] += len(positions)
         db.executemany(
             "INSERT OR REPLACE INTO known SELECT app, id, webhook, ? FROM entries"
             " WHERE app = ? AND position = ?",
@@ -316,15 +332,18 @@ class Tables:
         )
 
 
-def _is_claimed(db: sqlite3.Connection, worker: str, app_id: str) -> bool:
-    row = db.execute("SELECT 1 FROM claims WHERE app = ? AND worker = ?", (app_id, worker))
-    return row.fetchone() is not None
+class _Totals(NamedTuple):
+    """What there is of an app; bytes as they are stored, without what indexes repeat."""
+
+    entries: int = 0
+    dead: int = 0
+    entries_bytes: int = 0
+    dead_bytes: int = 0
 
 
-def _left_out(db: sqlite3.Connection, app_id: str) -> dict[str, int]:
-    """By webhook, the position beyond which nobody has read its entries."""
-    rows = db.execute(
-        "SELECT webhook, position FROM left_out JOIN claims USING (app, worker) WHERE app = ?",
-        (app_id,),
-    )
-    return dict(rows.fetchall())
+def _totals(db: sqlite3.Connection, app_id: str) -> _Totals:
+    """Counted by triggers."""
+    row = db.execute(
+        f"SELECT {', '.join(_Totals._fields)} FROM totals WHERE app = ?", (app_id,)
+    ).fetchone()
+    return _Totals(*(row or ()))

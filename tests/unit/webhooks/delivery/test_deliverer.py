@@ -172,6 +172,30 @@ def test_what_did_not_fit_is_read_when_there_is_room() -> None:
     simulate(play)
 
 
+def test_what_is_read_of_one_app_is_bounded_however_many_webhooks_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(target_queue, "ROOM_OF_APP", 110_000)  # of a hundred entries
+    monkeypatch.setattr(target_queue, "LEAST_ROOM", 1)
+
+    async def play() -> None:
+        app = an_app("1", *(hook(f"h{number}") for number in range(20)))
+        world = World(app)
+        is_up = False
+        world.targets.behaviour = lambda post: (200, 0.0) if is_up else (0, 10.0)
+        deliverer = world.deliverer()
+        expected = await world.append(app, *(f"c{number}" for number in range(50)))
+        for _ in range(50):
+            await asyncio.sleep(0.5)
+            assert len(deliverer._deliveries["1"]._here) <= 100 + 20
+        is_up = True
+        await world.drained()
+        for webhook in app.webhooks:
+            assert sorted(world.targets.accepted_ids(webhook.url)) == sorted(expected)
+
+    simulate(play)
+
+
 def test_another_process_takes_over_when_a_claim_has_run_out() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))

@@ -8,12 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pusher_server.webhooks.delivery.target_queue import (
+    LEAST_ROOM,
     MOST_OPEN,
     ROOM,
+    ROOM_OF_APP,
     WIDTH,
     Batch,
     Pace,
     TargetQueue,
+    room_of,
 )
 from pusher_server.webhooks.outbox.interface import Entry, Pending
 
@@ -127,7 +130,7 @@ def test_what_is_due_goes_before_what_is_new() -> None:
 
 def test_batches_gather_for_a_while_or_until_they_are_full() -> None:
     queue = TargetQueue()
-    queue.configure(3, 0.05)
+    queue.configure(3, 0.05, ROOM)
     queue.put(pending(0, "a"), 1.0)
     queue.put(pending(1, "b"), 1.03)
     assert queue.next(1.04) is None
@@ -141,7 +144,7 @@ def test_batches_gather_for_a_while_or_until_they_are_full() -> None:
 
 def test_a_batch_keeps_the_order_of_offering_across_channels() -> None:
     queue = TargetQueue()
-    queue.configure(10, 0.0)
+    queue.configure(10, 0.0, ROOM)
     for number, channel in enumerate("abab"):
         queue.put(pending(number, channel), 0.0)
     assert ids(queue.next(0.0)) == ["e0", "e1", "e2", "e3"]
@@ -149,7 +152,7 @@ def test_a_batch_keeps_the_order_of_offering_across_channels() -> None:
 
 def test_what_waited_behind_a_batch_need_not_be_gathered_again() -> None:
     queue = TargetQueue()
-    queue.configure(10, 0.05)
+    queue.configure(10, 0.05, ROOM)
     queue.put(pending(0), 0.0)
     batch = attempt(queue, 0.05)
     queue.put(pending(1), 0.06)
@@ -168,6 +171,32 @@ def test_no_more_than_there_is_room_for() -> None:
     for _ in range(3):
         queue.done(attempt(queue, 0.0), 0.0)
     assert queue.has_room
+
+
+def test_room_that_becomes_less_is_given_back_before_more_is_taken() -> None:
+    """As when the app gets more webhooks; one entry finds a place in any."""
+    queue = TargetQueue()
+    large = "x" * (ROOM // 4)
+    assert [queue.put(pending(number, f"c{number}", large), 0.0) for number in range(3)] == [
+        True
+    ] * 3
+    queue.configure(1, 0.0, ROOM // 4)
+    for _ in range(3):
+        assert not queue.put(pending(9, "c9", large), 0.0)
+        assert not queue.has_room
+        queue.done(attempt(queue, 0.0), 0.0)
+    assert queue.has_room
+    assert queue.put(pending(9, "c9", large), 0.0)
+    assert not queue.put(pending(10, "c10", large), 0.0)
+    queue.configure(1, 0.0, ROOM)
+    assert queue.put(pending(10, "c10", large), 0.0)
+
+
+def test_all_webhooks_of_an_app_share_its_room() -> None:
+    assert room_of(0) == room_of(1) == room_of(8) == ROOM
+    for number in range(1, ROOM_OF_APP // LEAST_ROOM + 1):
+        assert number * room_of(number) <= ROOM_OF_APP
+    assert room_of(1_000_000) == LEAST_ROOM, "of very many each has room for a few"
 
 
 def told(number: int, kind: str, channel: str = "a", user: str = "") -> Pending:
@@ -285,7 +314,7 @@ def test_in_every_history_channels_keep_their_order_and_nothing_is_lost_or_doubl
 ) -> None:
     """What leaves for good, whatever became of it before, is what was offered, channel by channel."""
     queue = TargetQueue()
-    queue.configure(batch, 0.05 if batch > 1 else 0.0)
+    queue.configure(batch, 0.05 if batch > 1 else 0.0, ROOM)
     now, number = 0.0, 0
     offered: dict[str, list[str]] = defaultdict(list)
     over: dict[str, list[str]] = defaultdict(list)

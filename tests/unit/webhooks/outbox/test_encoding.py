@@ -57,6 +57,20 @@ def test_more_names_are_no_obstacle_and_another_version_is() -> None:
         assert decode_attempt(damaged) is None
 
 
+def test_a_line_of_the_log_has_a_bound() -> None:
+    """Whatever a batch holds, and whatever a tenant has called the target."""
+    event = json.dumps({"name": "client_event", "data": "é" * 800}, ensure_ascii=False)
+    many = replace(ATTEMPT, events=(event,) * 1_000, url="https://example.com/" + "x" * 100_000)
+    line = encode_attempt(many)
+    assert len(line) < 25_000
+    found = decode_attempt(line)
+    assert found is not None
+    assert set(found.events[:-1]) == {event}
+    assert len(found.events) > 10
+    assert found.events[-1] == "…"
+    assert found.url == many.url[:500] + "…"
+
+
 def test_long_events_are_cut_in_the_log_only() -> None:
     event = json.dumps({"name": "client_event", "data": "x" * 5_000, "count": 3})
     long = replace(ENTRY, event=event)

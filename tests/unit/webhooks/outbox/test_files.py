@@ -21,6 +21,7 @@ from pusher_server.webhooks.outbox.interface import (
 )
 from pusher_server.webhooks.outbox.opening import FileOpening
 from pusher_server.webhooks.outbox.sqlite import file as sqlite_file
+from pusher_server.webhooks.outbox.sqlite import schema
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
 DECIDED = [Decision("1", (Entry("id", "w", "c", "{}", 1.0),))]
@@ -68,6 +69,77 @@ async def test_a_broken_file_is_kept_aside_and_a_new_one_begun(
     assert [each.getMessage().partition(" is broken")[0] for each in caplog.records] == [
         f"webhooks.outbox: {path}"
     ]
+
+
+COLUMNS = "app, id, webhook, channel, event, decided_at"
+INSERT = f"INSERT INTO entries ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
+
+
+def make_earlier(path: Path, additions: int) -> None:
+    """A file as an early release has made it, with so many of what was added later."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(schema._TABLES)
+        for _, statements in schema._ADDED[:additions]:
+            db.executescript(";".join(statements))
+        db.execute(f"PRAGMA application_id = {sqlite_file._APPLICATION}")
+        db.execute(f"PRAGMA user_version = {sqlite_file.VERSION}")
+        db.commit()
+
+
+def sums(db: sqlite3.Connection) -> tuple[int, int]:
+    """The bytes that wait and are dead, as they are kept."""
+    found = db.execute("SELECT entries_bytes, dead_bytes FROM totals WHERE app = '1'").fetchone()
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("additions", range(len(schema._ADDED)))
+async def test_a_file_of_an_earlier_release_is_brought_up_and_can_be_used_by_both(
+    tmp_path: Path, additions: int
+) -> None:
+    path = tmp_path / "outbox"
+    make_earlier(path, additions)
+    with closing(sqlite3.connect(path)) as db:
+        occupied = '{"name":"channel_occupied","channel":"c"}'
+        db.execute(INSERT, ("1", "early", "w", "c", occupied, 1.0))
+        letter = ("1", "tot é", "w", "c", "{}", 1.0, 2.0, "no")
+        db.execute(
+            f"INSERT INTO dead ({COLUMNS}, at, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", letter
+        )
+        db.execute("INSERT INTO claims VALUES ('1', 'killed', ?)", (time.time() + 10,))
+        db.execute("INSERT INTO known VALUES ('1', 'x', 'w', ?)", (time.time(),))
+        db.commit()
+        vacated = Entry("late", "w", "c", '{"name":"channel_vacated","channel":"c"}', 2.0)
+        now = 500.0
+        async with opened(path, steady=lambda: now) as outbox:
+            assert await waiting(outbox) == ["early"]
+            early = len("early") + 2 + len(occupied)
+            assert sums(db) == (early, len("tot é".encode()) + 4)
+            await outbox.append([Decision("1", (vacated,))])
+            db.execute(INSERT, ("1", "of both", "w", "c", "{}", 1.0))
+            db.commit()
+            both = early + len("late") + 2 + len(vacated.event) + len("of both") + 4
+            assert sums(db)[0] == both, "an earlier release counts, too"
+            assert await waiting(outbox) == ["early", "late", "of both"]
+            assert await outbox.claim("w", 10) == []
+            now += 10
+            assert await outbox.claim("w", 10) == ["1"]
+            db.execute("DELETE FROM entries WHERE id = 'early'")
+            db.commit()
+            assert sums(db)[0] == both - early
+
+
+async def test_whose_turn_it_is_to_go_is_found_without_reading_events(tmp_path: Path) -> None:
+    """They are the most of the file."""
+    path = tmp_path / "outbox"
+    async with opened(path) as outbox:
+        await outbox.append(DECIDED)
+    with closing(sqlite3.connect(path)) as db:
+        steps = db.execute(
+            "EXPLAIN SELECT webhook, kind, channel, position, sum(size) FROM entries"
+            " WHERE app = '1' AND webhook = 'w' AND kind = 'k'"
+        ).fetchall()
+    assert "Function" not in {step[1] for step in steps}, "nothing computes a length"
 
 
 async def test_a_file_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:

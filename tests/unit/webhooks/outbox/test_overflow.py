@@ -14,7 +14,7 @@ def test_it_is_said_once_a_minute_with_all_that_was_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now = 100.0
-    crowding = Overflow(20, lambda: now)
+    crowding = Overflow(20, 3_000, lambda: now)
     with caplog.at_level(logging.ERROR):
         crowding.note({})
         assert not caplog.records
@@ -25,8 +25,13 @@ def test_it_is_said_once_a_minute_with_all_that_was_counted(
         now += 1
         crowding.note({"1": 1})
     first, second = (each.getMessage() for each in caplog.records)
-    assert "more than 20 events waited of an app (4 of those of which most waited)" in first
-    assert "webhooks.waiting" in first, "what helps is said, too"
+    assert (
+        "of an app, more than 20 events waited, or events of more than 3000 bytes waited (4 of"
+        in first
+    )
+    assert "webhooks.waiting and webhooks.waiting_bytes let more wait" in first, (
+        "what helps is said, too"
+    )
     assert "(11 of those of which most waited)" in second
     assert caplog.records[0].__dict__["apps"] == "1, 2"
 

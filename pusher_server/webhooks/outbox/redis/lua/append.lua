@@ -1,10 +1,18 @@
 -- KEYS: base. ARGV: seconds for which delivered ones are remembered, most entries that wait, most dead letters,
--- why one is crowded out, how many wait before they are indexed, then of each entry its name, decided_at, JSON, place.
+-- why one is crowded out, how many wait before they are indexed, most bytes that wait or are dead, why one is crowded out
+-- for these, most that are remembered, then of each entry its name, decided_at, JSON, place.
 -- Answers how many were crowded out, and how many need not be sent.
 local base, at = KEYS[1], now()
-local most, few, undone = tonumber(ARGV[2]), tonumber(ARGV[5]), 0
+local most, few, most_bytes, undone = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6]), 0
+local appended = (#ARGV - 8) / 4
 remember(base, at, ARGV[1])
 local waiting = redis.call('XLEN', base .. ':waiting')
+local too_many = redis.call('ZCARD', base .. ':known') - waiting - ARGV[8]
+if too_many > 0 then
+  redis.call('ZREMRANGEBYRANK', base .. ':known', 0, too_many - 1)
+end
+bytes_of(base, 'waiting', appended)
+local sum = sum_of(base, 'waiting')
 local left_out = left_out_of(base, waiting)
 
 -- What of this kind need not be told once the entry follows (`undoing.py`).
@@ -39,7 +47,7 @@ local function undo(told)
 end
 
 local may_undo = next(left_out) ~= nil
-for argument = 6, #ARGV, 4 do
+for argument = 9, #ARGV, 4 do
   local name, decided_at, entry, place = unpack(ARGV, argument, argument + 3)
   if not redis.call('ZSCORE', base .. ':known', name) then
     local id = string.match(name, '^(.*) ')
@@ -48,30 +56,51 @@ for argument = 6, #ARGV, 4 do
       redis.call('ZADD', base .. ':known', at, name)
     else
       redis.call('ZADD', base .. ':known', '+inf', name)
-      if waiting < few then
-        redis.call('XADD', base .. ':waiting', '*', 'e', entry, 'd', decided_at, 'i', id, 'm', name)
-      else
-        index(base, place, redis.call('XADD', base .. ':waiting', '*', 'e', entry, 'd', decided_at, 'i', id,
-          'm', name, 'p', place), at)
+      local fields, size = {'e', entry, 'd', decided_at, 'i', id, 'm', name}, #entry + #id + #name
+      local weighs = (sum.bytes + size) * 100 > most_bytes
+      local indexed = waiting >= few or weighs
+      if indexed then
+        size = size + #place
+        fields[9], fields[10] = 'p', place
+      end
+      if weighs then
+        fields[11], fields[12] = 's', size
+      end
+      local position = redis.call('XADD', base .. ':waiting', '*', unpack(fields))
+      count(base, 'waiting', position, size, 1)
+      if indexed then
+        index(base, place, position, at, weighs and size)
       end
       waiting = waiting + 1
     end
   end
 end
 
--- A bound that was lowered is reached within a few calls: each that goes takes 50 µs, in which Redis does nothing else.
-local excess = math.min(waiting - most, 1000 + 2 * (#ARGV - 5) / 4)
-if excess <= 0 then
+if waiting <= most and sum.bytes <= most_bytes then
+  keep_sums(base)
   return {0, undone}
 end
+
+-- A bound that was lowered is reached within a few calls: each that goes takes 50 µs, in which Redis does nothing else.
+local steps = 1000 + 2 * appended
 -- What was tried in vain is worth more than what was not: it is not pushed out.
-local room = math.max(0, ARGV[3] - redis.call('XLEN', base .. ':dead'))
-for count = 1, excess do
-  local message = heaviest(base, left_out) or redis.call('XRANGE', base .. ':waiting', '-', '+', 'COUNT', 1)[1]
-  if count <= room then
-    bury(base, message, at, ARGV[4])
+local letters, room, crowded_out = redis.call('XLEN', base .. ':dead'), bytes_of(base, 'dead', appended), 0
+local function give_up(weighed, reason)
+  local message = heaviest(base, left_out, weighed) or redis.call('XRANGE', base .. ':waiting', '-', '+', 'COUNT', 1)[1]
+  local entry = fields_of(message)
+  if letters < tonumber(ARGV[3]) and room + letter_size(entry) <= most_bytes then
+    letters, room = letters + 1, room + letter_size(entry)
+    bury(base, message, at, reason)
   else
-    remove(base, message, fields_of(message), at)
+    remove(base, message, entry, at)
   end
+  waiting, crowded_out = waiting - 1, crowded_out + 1
 end
-return {excess, undone}
+while waiting > most and crowded_out < steps do
+  give_up(false, ARGV[4])
+end
+while waiting > 0 and sum.bytes > most_bytes and crowded_out < steps do
+  give_up(true, ARGV[7])
+end
+keep_sums(base)
+return {crowded_out, undone}

@@ -28,9 +28,11 @@ for number, base in ipairs(KEYS) do
     remember(base, now(), ARGV[3])
     if redis.call('EXISTS', base .. ':known') == 0 then
       for _, group in ipairs(redis.call('ZRANGE', base .. ':kinds', 0, -1)) do
-        redis.call('DEL', base .. ':channels:' .. group, base .. ':ages:' .. group)
+        redis.call('DEL', base .. ':channels:' .. group, base .. ':ages:' .. group, base .. ':bytes:' .. group)
       end
-      redis.call('DEL', base .. ':waiting', base .. ':beat', base .. ':left', base .. ':kinds', base .. ':index')
+      redis.call('DEL', base .. ':waiting', base .. ':beat', base .. ':left', base .. ':kinds', base .. ':index',
+        base .. ':bytes')
+      redis.call('HDEL', base .. ':sums', 'waiting', 'waiting:n', 'waiting:upto', 'waiting:last')
       answer = -1
     end
   else

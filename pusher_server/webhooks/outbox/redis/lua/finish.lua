@@ -6,3 +6,4 @@ for _, position in ipairs(ARGV) do
     remove(base, message, fields_of(message), at)
   end
 end
+keep_sums(base)

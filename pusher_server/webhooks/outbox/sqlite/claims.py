@@ -1,0 +1,67 @@
+"""Which worker delivers an app, and what it has left out so far, in SQL. Functions raise sqlite3.Error."""
+
+import sqlite3
+from collections.abc import Mapping
+
+#: Seconds; no claim is taken for longer.
+_LONGEST = 60.0
+
+
+def claim(db: sqlite3.Connection, worker: str, seconds: float, now: float) -> list[str]:
+    """Apps with waiting entries that are the worker's from now on; `now` is of a clock that only rises."""
+    db.execute("DELETE FROM claims WHERE until <= ?", (now,))
+    db.execute("UPDATE claims SET until = ? WHERE until > ?", (now + seconds, now + _LONGEST))
+    # What a worker has left out means nothing once it may have lost the app.
+    db.execute(
+        "DELETE FROM left_out WHERE NOT EXISTS (SELECT 1 FROM claims"
+        " WHERE claims.app = left_out.app AND claims.worker = left_out.worker)"
+    )
+    db.execute(
+        "INSERT INTO claims SELECT app, ?, ? FROM totals WHERE entries > 0"
+        " ON CONFLICT (app) DO UPDATE SET until = excluded.until WHERE worker = excluded.worker",
+        (worker, now + seconds),
+    )
+    rows = db.execute(
+        "SELECT app FROM claims JOIN totals USING (app) WHERE worker = ? AND entries > 0",
+        (worker,),
+    )
+    return [app_id for (app_id,) in rows]
+
+
+def leave_out(db: sqlite3.Connection, worker: str, app_id: str, beyond: Mapping[str, str]) -> None:
+    """By webhook a position, in the place of what was left out before; nothing if the app is another's."""
+    if _is_claimed(db, worker, app_id):
+        db.execute("DELETE FROM left_out WHERE app = ?", (app_id,))
+        db.executemany(
+            "INSERT INTO left_out VALUES (?, ?, ?, ?)",
+            [(app_id, each, worker, int(after or 0)) for each, after in beyond.items()],
+        )
+
+
+def move_on(
+    db: sqlite3.Connection, worker: str, app_id: str, webhook: str, position: str | None
+) -> None:
+    """The worker has read up to the position, or (None) everything; nothing if the app is another's."""
+    if not _is_claimed(db, worker, app_id):
+        return
+    if position is None:
+        db.execute("DELETE FROM left_out WHERE app = ? AND webhook = ?", (app_id, webhook))
+    else:
+        db.execute(
+            "UPDATE left_out SET position = max(position, ?) WHERE app = ? AND webhook = ?",
+            (int(position), app_id, webhook),
+        )
+
+
+def left_out(db: sqlite3.Connection, app_id: str) -> dict[str, int]:
+    """By webhook, the position beyond which nobody has read its entries."""
+    rows = db.execute(
+        "SELECT webhook, position FROM left_out JOIN claims USING (app, worker) WHERE app = ?",
+        (app_id,),
+    )
+    return dict(rows.fetchall())
+
+
+def _is_claimed(db: sqlite3.Connection, worker: str, app_id: str) -> bool:
+    row = db.execute("SELECT 1 FROM claims WHERE app = ? AND worker = ?", (app_id, worker))
+    return row.fetchone() is not None
