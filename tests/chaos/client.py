@@ -16,7 +16,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.plan import ClientPlan
 from tests.chaos.view import View
 from tests.chaos.world import KEY, SECRET, Address, Timing, user_channel
-from tests.conformance.signing import channel_auth, user_auth
+from tests.support.signing import channel_auth, user_auth
 
 PATH = f"/app/{KEY}?protocol=7&client=js&version=8.6.0&flash=false"
 #: A node that does not answer the handshake is not asked for longer.

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from tests.edge.wire import CLOSE, PING, PONG, TEXT, frame
+from tests.support.wire import CLOSE, PING, PONG, TEXT, frame
 
 __all__ = ["CLOSE", "PING", "PONG", "TEXT", "FrameBuffer", "frame", "handshake"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.chaos.link_proxy import LinkProxy, Mode
 from tests.chaos.setups import Fault, Setup
-from tests.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
+from tests.support.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
 
 NODES = 3
 

@@ -13,9 +13,9 @@ import httpx
 from tests.conformance.api import Api, accepted
 from tests.conformance.client import Client, Frame, connected
 from tests.conformance.target import Credentials, Target
-from tests.contract.conditions import eventually
-from tests.edge.wire import until
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
+from tests.support.waiting import eventually
+from tests.support.wire import until
 
 LEASE = 1.5
 UNDO_WINDOW = 0.5

@@ -20,9 +20,9 @@ from pusher_server.interfaces import (
     members_topic,
     users_topic,
 )
-from tests.contract.conditions import eventually
 from tests.contract.stores import LEASE, UNDO_WINDOW, Ear, MemoryBench
-from tests.fakes import FakeListener
+from tests.support.fakes import FakeListener
+from tests.support.waiting import eventually
 
 TOPIC = members_topic("1", "presence-x")
 CHANNEL = channel_topic("1", "news")

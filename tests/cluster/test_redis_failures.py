@@ -26,9 +26,9 @@ from tests.cluster.servers import (
 )
 from tests.cluster.severable import SeverableLink
 from tests.conformance.client import Client, connected, opened, unique
-from tests.contract.conditions import eventually
-from tests.redis_servers import RedisServer
-from tests.redis_topologies import ClusterRedis, SentinelRedis
+from tests.support.redis_servers import RedisServer
+from tests.support.redis_topologies import ClusterRedis, SentinelRedis
+from tests.support.waiting import eventually
 
 
 async def expect_degraded_service(node: Node, http: httpx.AsyncClient, local: Client) -> None:

@@ -24,7 +24,7 @@ from tests.cluster.servers import (
 )
 from tests.conformance.api import Api
 from tests.conformance.client import connected, eventually, opened, unique
-from tests.redis_servers import RedisServer, until
+from tests.support.redis_servers import RedisServer, until
 
 COUNT = "pusher_internal:subscription_count"
 

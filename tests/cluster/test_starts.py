@@ -23,11 +23,11 @@ from websockets.exceptions import InvalidHandshake, InvalidMessage
 from tests.cluster.servers import PATIENCE, Node, clients_of, nodes_at, settings
 from tests.conformance.api import Api
 from tests.conformance.client import Client, connected, unique
-from tests.edge.team import is_running, processes_of
-from tests.edge.wire import until
-from tests.redis_servers import RedisServer
-from tests.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis
-from tests.serving import free_port
+from tests.support.redis_servers import RedisServer
+from tests.support.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis
+from tests.support.serving import free_port
+from tests.support.team import is_running, processes_of
+from tests.support.wire import until
 
 STARTS = int(os.environ.get("TEST_STARTS", "2"))
 #: Subscribers that come at once, and events that each of them must get.

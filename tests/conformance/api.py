@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from tests.conformance.signing import request_signature, signed_query, unsigned_query
 from tests.conformance.target import Credentials, Target
+from tests.support.signing import request_signature, signed_query, unsigned_query
 
 
 class Api:

@@ -18,8 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
-from tests.conformance.signing import channel_auth, user_auth
 from tests.conformance.target import Credentials, Target
+from tests.support.signing import channel_auth, user_auth
 
 QUERY = "protocol=7&client=js&version=8.6.0&flash=false"
 #: How long anything may take that should come at once.

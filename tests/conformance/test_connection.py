@@ -15,7 +15,7 @@ from tests.conformance.target import (
     Credentials,
     Target,
 )
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 #: Silence after which a connection must have been called dead, and one sweep more.
 LIVENESS_ROUND = QUICK_ACTIVITY_TIMEOUT + PONG_TIMEOUT + 1.0

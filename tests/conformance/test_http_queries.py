@@ -7,8 +7,8 @@ import pytest
 
 from tests.conformance.api import Api
 from tests.conformance.client import answers, connected, unique
-from tests.conformance.signing import signed_query
 from tests.conformance.target import Target
+from tests.support.signing import signed_query
 
 
 async def test_H7_info_on_mixed_channels(target: Target, api: Api) -> None:

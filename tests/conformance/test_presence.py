@@ -8,8 +8,8 @@ import pytest
 from tests.conformance.api import Api
 from tests.conformance.client import connected, unique
 from tests.conformance.raw_socket import TEXT, raw_connected
-from tests.conformance.signing import channel_auth
 from tests.conformance.target import Target
+from tests.support.signing import channel_auth
 
 ADDED = "pusher_internal:member_added"
 REMOVED = "pusher_internal:member_removed"

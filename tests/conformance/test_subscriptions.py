@@ -9,8 +9,8 @@ import pytest
 
 from tests.conformance.api import Api
 from tests.conformance.client import Client, Frame, answers, connected, unique
-from tests.conformance.signing import channel_auth, user_auth
 from tests.conformance.target import Target
+from tests.support.signing import channel_auth, user_auth
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden_vectors.json").read_text("utf-8"))
 ACCEPTED = GOLDEN["private"] + GOLDEN["presence"]

@@ -18,11 +18,11 @@ from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.roster import SharedRoster
 from pusher_server.cluster.sharding import Shards
 from pusher_server.interfaces import Topic, Transition
-from tests.contract.conditions import eventually
 from tests.contract.stores import Bench, RedisBench, past_its_beginning, running_redis
 from tests.contract.unix_bench import UnixBench, unix
-from tests.fakes import FakeListener
-from tests.redis_topologies import SingleRedis
+from tests.support.fakes import FakeListener
+from tests.support.redis_topologies import SingleRedis
+from tests.support.waiting import eventually
 
 LEASE = 10.0
 UNDO_WINDOW = 3.0

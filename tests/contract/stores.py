@@ -32,9 +32,9 @@ from pusher_server.cluster.redis.topology import redis_links
 from pusher_server.cluster.wire import Transitioned, decode_transition
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
-from tests.contract.conditions import eventually
 from tests.contract.unix_bench import UnixBench, unix
-from tests.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
+from tests.support.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
+from tests.support.waiting import eventually
 
 R = TypeVar("R")
 

@@ -21,9 +21,9 @@ from pusher_server.interfaces import (
     Topic,
     channel_topic,
 )
-from tests.contract.conditions import eventually
 from tests.contract.nodes import Made, on_redis, on_unix
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
+from tests.support.waiting import eventually
 
 TOPIC = channel_topic("1", "cache-x")
 #: A time to live in Redis passes really: short enough to wait for, long enough for a busy machine.

@@ -7,8 +7,8 @@ import pytest
 
 from pusher_server.cluster.local import LocalCensus
 from pusher_server.interfaces import Census
-from tests.contract.conditions import eventually
 from tests.contract.nodes import PARAMETERS, SHARED, Made, Nodes
+from tests.support.waiting import eventually
 
 
 class Bench:

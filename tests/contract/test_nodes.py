@@ -17,9 +17,9 @@ from pusher_server.interfaces import (
     Topic,
     channel_topic,
 )
-from tests.contract.conditions import eventually
 from tests.contract.nodes import LEASE, PARAMETERS, UNDO_WINDOW, Nodes, Peer
-from tests.fakes import FakeListener
+from tests.support.fakes import FakeListener
+from tests.support.waiting import eventually
 
 CHANNEL = channel_topic("1", "a")
 MEMBERS: Topic = ("1", "members", "presence-x")

@@ -28,8 +28,8 @@ from pusher_server.webhooks.outbox.interface import (
 )
 from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
-from tests.contract.conditions import eventually
 from tests.contract.stores import running_redis
+from tests.support.waiting import eventually
 
 WAITING, LETTERS, LINES = 20, 5, 4
 _numbers = count(1)

@@ -12,7 +12,7 @@ from pusher_server.app import App, AppKey, AppLimits
 from pusher_server.interfaces import Action, RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.limits.shared import SharedRateLimiter
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 APP = App(
     id="1",

@@ -13,9 +13,9 @@ import pytest
 
 from pusher_server.cluster.local import LocalRoster
 from pusher_server.interfaces import Roster, RosterFull, Topic, Transition, Version
-from tests.contract.conditions import eventually
 from tests.contract.nodes import SHARED, UNDO_WINDOW, Made
-from tests.fakes import FakeClock, FakeListener
+from tests.support.fakes import FakeClock, FakeListener
+from tests.support.waiting import eventually
 
 TOPIC: Topic = ("1", "members", "presence-x")
 OTHER: Topic = ("1", "members", "presence-y")

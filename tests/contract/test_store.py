@@ -35,7 +35,6 @@ from pusher_server.cluster.commands import (
 from pusher_server.cluster.memory.announcements import AT_ONCE
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
-from tests.contract.conditions import eventually
 from tests.contract.stores import (
     BENCHES,
     LEASE,
@@ -44,6 +43,7 @@ from tests.contract.stores import (
     Ear,
     past_its_beginning,
 )
+from tests.support.waiting import eventually
 
 A = "members:1:presence-a"
 B = "members:1:presence-b"

@@ -30,7 +30,6 @@ from pusher_server.cluster.commands import (
 )
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
-from tests.contract.conditions import eventually
 from tests.contract.stores import (
     LEASE,
     Bench,
@@ -39,6 +38,7 @@ from tests.contract.stores import (
     RedisBench,
     running_redis,
 )
+from tests.support.waiting import eventually
 
 ADDRESSES = ["members:1:a", "channels:1:"]
 KEYS = [f"k{number}" for number in range(6)]

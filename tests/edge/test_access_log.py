@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, app
-from tests.edge.wire import Address
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, app
+from tests.support.serving import RunningServer
+from tests.support.wire import Address
 
 EVENTS = f"/apps/{APP_ID}/events"
 BODY = b'{"name":"e","channel":"c","data":"{}"}'

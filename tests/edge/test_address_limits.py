@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app, serving
-from tests.edge.processes import (
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, app, serving
+from tests.support.processes import (
     TlsServer,
     UnixServer,
     by_tls,
     tls_settings,
     write_certificate,
 )
-from tests.edge.wire import QUERY, Address, Wire
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
+from tests.support.wire import QUERY, Address, Wire
 
 TARGET = f"/app/{KEY}{QUERY}"
 

@@ -13,9 +13,9 @@ import pytest
 
 from pusher_server.cluster.unix.link import UnixLink
 from pusher_server.errors import ClusterUnavailable
-from tests.edge.team import Team, running
 from tests.edge.test_bus import Heard
-from tests.edge.wire import until
+from tests.support.team import Team, running
+from tests.support.wire import until
 
 PATIENCE = 20.0
 

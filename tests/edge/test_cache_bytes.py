@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, app
-from tests.edge.team import Team, running
 from tests.edge.test_operations import APP, operated, operations_of, scrape
-from tests.edge.wire import Address, until
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, app
+from tests.support.team import Team, running
+from tests.support.wire import Address, until
 
 LIMITED = app(limits={"cache_bytes": 1_000_000})
 #: One event each, with a fiftieth of the limit.

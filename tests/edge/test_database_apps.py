@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.app_tables import KINDS, AppTable, made
-from tests.databases import PASSWORD, PostgresServer
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, SECRET
-from tests.edge.processes import reload, rewrite
-from tests.edge.wire import QUERY, Address, Wire
-from tests.redis_servers import RedisServer
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.app_tables import KINDS, AppTable, made
+from tests.support.databases import PASSWORD, PostgresServer
+from tests.support.inprocess import APP_ID, KEY, SECRET
+from tests.support.processes import reload, rewrite
+from tests.support.redis_servers import RedisServer
+from tests.support.serving import RunningServer
+from tests.support.wire import QUERY, Address, Wire
 
 #: Within which a change has taken effect, and no test waits longer.
 SECONDS = 5.0

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import wire
-from tests.edge.inprocess import KEY, app, serving
-from tests.edge.processes import TlsServer, by_tls, tls_settings, write_certificate
-from tests.edge.wire import BINARY, CLOSE, CONTINUATION, QUERY, TEXT, Address, frame
-from tests.serving import RunningServer
+from tests.support import wire
+from tests.support.inprocess import KEY, app, serving
+from tests.support.processes import TlsServer, by_tls, tls_settings, write_certificate
+from tests.support.serving import RunningServer
+from tests.support.wire import BINARY, CLOSE, CONTINUATION, QUERY, TEXT, Address, frame
 
 #: Well below the 5 s that a client has for a closing handshake, well above what a loaded machine takes.
 SOON = 3.0

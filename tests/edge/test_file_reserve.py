@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.processes import TlsServer, by_tls, tls_settings, write_certificate
-from tests.edge.wire import QUERY, Address, Wire
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, app
+from tests.support.processes import TlsServer, by_tls, tls_settings, write_certificate
+from tests.support.serving import RunningServer
+from tests.support.wire import QUERY, Address, Wire
 
 HARD_LIMIT = 128
 IDLE = 100

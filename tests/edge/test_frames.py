@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pusher_server.websocket.framing import FrameReader
-from tests.edge import wire
 from tests.edge.conftest import Bystander
-from tests.edge.inprocess import KEY, Inside, app, serving
-from tests.edge.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, QUERY, TEXT, Address, frame
+from tests.support import wire
+from tests.support.inprocess import KEY, Inside, app, serving
+from tests.support.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, QUERY, TEXT, Address, frame
 
 PING_MESSAGE = b'{"event":"pusher:ping","data":{}}'
 

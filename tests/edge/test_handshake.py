@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from tests.edge import signed, wire
 from tests.edge.conftest import Bystander
-from tests.edge.inprocess import KEY
-from tests.edge.wire import QUERY, Address
+from tests.support import signed, wire
+from tests.support.inprocess import KEY
+from tests.support.wire import QUERY, Address
 
 APP = f"/app/{KEY}{QUERY}"
 

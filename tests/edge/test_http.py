@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pusher_server.server.paced_protocol import PARSED_AHEAD
-from tests.edge import signed, wire
 from tests.edge.conftest import Bystander
-from tests.edge.inprocess import APP_ID, KEY, serving
-from tests.edge.wire import Address
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, serving
+from tests.support.wire import Address
 
 EVENTS = f"/apps/{APP_ID}/events"
 

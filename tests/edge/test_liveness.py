@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pusher_server.clients.heartbeat import INTERVAL
-from tests.conformance.signing import channel_auth, user_auth
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, SECRET, Inside, app, serving
-from tests.edge.wire import PING, PONG, QUERY, Wire, frame
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, SECRET, Inside, app, serving
+from tests.support.signing import channel_auth, user_auth
+from tests.support.wire import PING, PONG, QUERY, Wire, frame
 
 ACTIVITY, PONG_TIMEOUT = 60, 30.0
 

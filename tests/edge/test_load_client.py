@@ -19,7 +19,7 @@ from benchmarks.load.cluster_cases import DEATH, THERE, Case
 from benchmarks.load.formations import LEASE, Formation
 from benchmarks.load.measuring import faults, run_client
 from tests.edge.tampering_proxy import VICTIM, Tampering, TamperingProxy
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 SETTINGS = {
     "log": {"level": "warning"},

@@ -15,11 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pusher_server.metrics.listener import Listener
 from pusher_server.metrics.operations import OperationsAnswer
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, app
 from tests.edge.test_start_failures import one_line, start
-from tests.edge.wire import Address, Answer, Wire, until
-from tests.serving import RunningServer, free_port
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, app
+from tests.support.serving import RunningServer, free_port
+from tests.support.wire import Address, Answer, Wire, until
 
 APP = (("app", APP_ID),)
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

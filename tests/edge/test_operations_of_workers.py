@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import wire
-from tests.edge.inprocess import APP_ID, KEY
-from tests.edge.team import Team, running
 from tests.edge.test_operations import ask, operations_of, publish, scrape
-from tests.edge.wire import Address, until
+from tests.support import wire
+from tests.support.inprocess import APP_ID, KEY
+from tests.support.team import Team, running
+from tests.support.wire import Address, until
 
 PATIENCE = 20.0
 APP = (("app", APP_ID),)

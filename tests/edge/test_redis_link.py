@@ -26,10 +26,10 @@ from pusher_server.cluster.redis.topology import redis_links
 from pusher_server.config.redis import RedisAddress, RedisSettings, parse_url
 from pusher_server.errors import ClusterUnavailable, ConfigError
 from pusher_server.resolving import Resolver
-from tests.contract.conditions import eventually
 from tests.contract.stores import Ear
-from tests.redis_servers import RedisServer
-from tests.serving import free_port
+from tests.support.redis_servers import RedisServer
+from tests.support.serving import free_port
+from tests.support.waiting import eventually
 
 SECRET = "s3cr3t-in-no-message"
 A = "channel:1:a"

@@ -12,11 +12,11 @@ from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.redis.topology import STORES, redis_links
 from pusher_server.config.redis import RedisSettings
 from pusher_server.errors import ClusterUnavailable
-from tests.contract.conditions import eventually
 from tests.contract.stores import Ear
-from tests.redis_servers import RedisServer
-from tests.redis_topologies import ClusterRedis, SentinelRedis
-from tests.serving import free_port
+from tests.support.redis_servers import RedisServer
+from tests.support.redis_topologies import ClusterRedis, SentinelRedis
+from tests.support.serving import free_port
+from tests.support.waiting import eventually
 
 A = "members:1:presence-a"
 #: Seconds for a failover, as slow as a busy machine makes it.

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.signing import channel_auth
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, SECRET, app, serving
-from tests.edge.wire import QUERY, Address, Wire
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, SECRET, app, serving
+from tests.support.serving import RunningServer
+from tests.support.signing import channel_auth
+from tests.support.wire import QUERY, Address, Wire
 
 #: What a client that does not read takes all the same: little.
 NARROW = {"limit": 4_096, "receive_buffer": 4_096}

@@ -15,14 +15,14 @@ import pytest
 
 from pusher_server.cluster.commands import Count, Enter, Track
 from pusher_server.cluster.unix.link import UnixLink
-from tests.contract.conditions import eventually
-from tests.edge import wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.processes import by_tls, tls_settings, write_certificate, write_text
-from tests.edge.team import Team, clients, is_running, processes_of, running, sockets_of
 from tests.edge.test_bus import Heard
 from tests.edge.test_start_failures import one_line, start
-from tests.edge.wire import Address, until
+from tests.support import wire
+from tests.support.inprocess import KEY, app
+from tests.support.processes import by_tls, tls_settings, write_certificate, write_text
+from tests.support.team import Team, clients, is_running, processes_of, running, sockets_of
+from tests.support.waiting import eventually
+from tests.support.wire import Address, until
 
 ROOM = "members:1:presence-x"
 #: Waiting for a process that starts, on a busy machine.

@@ -13,9 +13,9 @@ import pytest
 import trustme
 import uvloop
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, app, serving
-from tests.edge.processes import (
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, app, serving
+from tests.support.processes import (
     TlsServer,
     by_tls,
     reload,
@@ -23,7 +23,7 @@ from tests.edge.processes import (
     tls_settings,
     write_certificate,
 )
-from tests.edge.wire import QUERY, Address
+from tests.support.wire import QUERY, Address
 
 
 @pytest.fixture(scope="module")

@@ -21,10 +21,10 @@ from pusher_server.server.http_protocol import HttpProtocol
 from pusher_server.server.paced_protocol import PARSED_AHEAD
 from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS
 from pusher_server.websocket import framing
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, serving
-from tests.edge.processes import by_tls, tls_settings, write_certificate
-from tests.edge.wire import CONTINUATION, PING, TEXT, frame
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, serving
+from tests.support.processes import by_tls, tls_settings, write_certificate
+from tests.support.wire import CONTINUATION, PING, TEXT, frame
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.processes import UnixServer
-from tests.edge.team import processes_of
-from tests.edge.wire import QUERY, Address, until
-from tests.serving import to_toml
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, app
+from tests.support.processes import UnixServer
+from tests.support.serving import to_toml
+from tests.support.team import processes_of
+from tests.support.wire import QUERY, Address, until
 
 
 @pytest.fixture

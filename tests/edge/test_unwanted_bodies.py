@@ -11,9 +11,9 @@ import pytest
 from pusher_server.app import App
 from pusher_server.server import request_guard
 from pusher_server.server.http_protocol import HttpProtocol
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, Inside, app, serving
-from tests.edge.wire import Address, Wire
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, Inside, app, serving
+from tests.support.wire import Address, Wire
 
 EVENTS = f"/apps/{APP_ID}/events"
 SMALL, LARGE = 65_536, 10_485_760

@@ -18,8 +18,8 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from tests.edge import wire
-from tests.edge.wire import PATIENCE, Address
+from tests.support import wire
+from tests.support.wire import PATIENCE, Address
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:

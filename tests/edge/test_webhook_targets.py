@@ -20,13 +20,13 @@ from pusher_server.webhooks.delivery import connecting
 from pusher_server.webhooks.delivery.sender import Sender
 from pusher_server.webhooks.delivery.sending import Answer
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
-from tests.app_tables import made
-from tests.contract.conditions import eventually
-from tests.edge.inprocess import APP_ID, KEY, SECRET
 from tests.edge.test_webhooks import connected, settings
-from tests.edge.wire import until
-from tests.serving import RunningServer
-from tests.webhook_target import WebhookTarget
+from tests.support.app_tables import made
+from tests.support.inprocess import APP_ID, KEY, SECRET
+from tests.support.serving import RunningServer
+from tests.support.waiting import eventually
+from tests.support.webhook_target import WebhookTarget
+from tests.support.wire import until
 
 METADATA = "169.254.169.254"
 

@@ -16,17 +16,17 @@ import pytest
 import trustme
 
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
-from tests.app_tables import made
-from tests.conformance.signing import channel_auth
-from tests.contract.conditions import eventually
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, SECRET, app
-from tests.edge.processes import reload, rewrite
-from tests.edge.team import Team, is_running, processes_of
-from tests.edge.wire import Address, Wire, until
-from tests.redis_servers import RedisServer
-from tests.serving import RunningServer
-from tests.webhook_target import Request, WebhookTarget, cutting, hanging, with_status
+from tests.support import signed, wire
+from tests.support.app_tables import made
+from tests.support.inprocess import APP_ID, KEY, SECRET, app
+from tests.support.processes import reload, rewrite
+from tests.support.redis_servers import RedisServer
+from tests.support.serving import RunningServer
+from tests.support.signing import channel_auth
+from tests.support.team import Team, is_running, processes_of
+from tests.support.waiting import eventually
+from tests.support.webhook_target import Request, WebhookTarget, cutting, hanging, with_status
+from tests.support.wire import Address, Wire, until
 
 #: Short, because leaves must be waited for.
 UNDO_WINDOW, LEASE = 0.2, 1.0

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.serving import free_port
+from tests.support.serving import free_port
 
 TOP = Path(__file__).resolve().parents[2]
 EXAMPLE = TOP / "examples" / "comments"

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.edge.inprocess import app
 from tests.fuzz.world import World
-from tests.serving import RunningServer
+from tests.support.inprocess import app
+from tests.support.serving import RunningServer
 
 #: So that requests captured years ago are still signed for now.
 AGES = 10**12

@@ -7,9 +7,9 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.edge import wire
 from tests.fuzz.strategies import client_frames, cut, mutated
 from tests.fuzz.world import World, last_words, many
+from tests.support import wire
 
 payloads = st.one_of(st.binary(max_size=200), st.sampled_from(client_frames), st.just(b"x" * 5_000))
 

@@ -9,11 +9,11 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conformance.signing import body_md5, request_signature
-from tests.edge import wire
-from tests.edge.inprocess import APP_ID, KEY, SECRET
 from tests.fuzz.strategies import CHANNELS, fields, json_texts, mutated
 from tests.fuzz.world import GOLDEN, World, many
+from tests.support import wire
+from tests.support.inprocess import APP_ID, KEY, SECRET
+from tests.support.signing import body_md5, request_signature
 
 POSTS = ["/events", "/batch_events", "/channels/c/events", "/users/1/terminate_connections"]
 GETS = ["/channels", "/channels/c", "/channels/presence-c", "/channels/presence-c/users",

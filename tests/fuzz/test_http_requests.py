@@ -7,10 +7,10 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.edge import wire
-from tests.edge.inprocess import KEY
 from tests.fuzz.strategies import cut, mutated
 from tests.fuzz.world import World, many
+from tests.support import wire
+from tests.support.inprocess import KEY
 
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n")
 BODY = b'{"name":"e","channel":"c","data":"{}"}'

@@ -8,11 +8,11 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conformance.signing import channel_auth, user_auth
-from tests.edge import wire
-from tests.edge.inprocess import KEY, SECRET
 from tests.fuzz.strategies import CHANNELS, client_frames, json_texts, messages, mutated
 from tests.fuzz.world import Line, World, checked, many
+from tests.support import wire
+from tests.support.inprocess import KEY, SECRET
+from tests.support.signing import channel_auth, user_auth
 
 LAST = b'{"event":"pusher:ping","data":{}}'
 

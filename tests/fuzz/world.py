@@ -11,10 +11,10 @@ from typing import Any
 
 from hypothesis import settings
 
-from tests.conformance.signing import channel_auth
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, SECRET
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, SECRET
+from tests.support.serving import RunningServer
+from tests.support.signing import channel_auth
 
 PATIENCE = 5.0
 #: An example takes about 2 ms, so there may be more of them than elsewhere.

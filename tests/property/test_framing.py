@@ -22,8 +22,8 @@ from pusher_server.websocket.framing import (
     PingFrame,
     PongFrame,
 )
-from tests import fakes
-from tests.fakes import client_frame
+from tests.support import fakes
+from tests.support.fakes import client_frame
 
 # What becomes complete, in order; a failure comes last.
 Outcome = list[tuple[Any, ...]]

@@ -12,7 +12,7 @@ from pusher_server.interfaces import (
     Version,
     channel_topic,
 )
-from tests.fakes import FakeClock, FakeListener
+from tests.support.fakes import FakeClock, FakeListener
 
 TOPIC: Topic = ("1", "members", "presence-x")
 

@@ -4,7 +4,7 @@ from pusher_server.app import App, AppKey
 from pusher_server.hub.hub import Joined, Left
 from pusher_server.protocol.channel_name import parse_channel_name
 from pusher_server.protocol.frames import text_frame
-from tests.fakes import FakeCallSoon
+from tests.support.fakes import FakeCallSoon
 from tests.unit.hub.house import APP, House, heard
 
 

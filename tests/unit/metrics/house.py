@@ -6,7 +6,7 @@ from pusher_server.metrics.collector import Collector, LinkReading, WebhookReadi
 from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.reading import Distribution, Reading, State
-from tests.unit.node.world import World
+from tests.support.node import World
 
 
 class Counted:

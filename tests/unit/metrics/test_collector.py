@@ -7,8 +7,8 @@ from pusher_server.metrics import catalogue
 from pusher_server.metrics.collector import LinkReading, WebhookReading
 from pusher_server.metrics.reading import Reading
 from pusher_server.protocol.errors import SubscriptionRefused
+from tests.support.node import World
 from tests.unit.metrics.house import Counted
-from tests.unit.node.world import World
 
 
 @pytest.fixture

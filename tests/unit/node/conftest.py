@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.node.world import World
+from tests.support.node import World
 
 
 @pytest.fixture

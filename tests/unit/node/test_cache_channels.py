@@ -11,8 +11,8 @@ import pytest
 from pusher_server.app import AppLimits
 from pusher_server.node.subscriptions import MISS_INTERVAL
 from pusher_server.signals import CacheMissed
-from tests.fakes import FakeConnection
-from tests.unit.node.world import World, events
+from tests.support.fakes import FakeConnection
+from tests.support.node import World, events
 
 NAME = "cache-x"
 

@@ -7,8 +7,8 @@ import pytest
 
 from pusher_server.node.counts import CROWD, INTERVAL
 from pusher_server.signals import SubscriptionCountChanged
-from tests.fakes import FakeConnection
-from tests.unit.node.world import World, events
+from tests.support.fakes import FakeConnection
+from tests.support.node import World, events
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pusher_server.cluster.local import LocalCensus
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import Topic, channels_topic
 from pusher_server.node.inspection import Inspection
-from tests.unit.node.world import World
+from tests.support.node import World
 
 
 async def channels(inspection: Inspection, app: App, prefix: str = "") -> dict[str, int]:

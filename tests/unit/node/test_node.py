@@ -27,8 +27,8 @@ from pusher_server.signals import (
     Signal,
     SubscriptionRejected,
 )
-from tests.fakes import FakeConnection
-from tests.unit.node.world import KEY, SECRET, UNDO_WINDOW, World, events
+from tests.support.fakes import FakeConnection
+from tests.support.node import KEY, SECRET, UNDO_WINDOW, World, events
 
 
 def rejected(world: World, app: App | None = None) -> tuple[int, str]:

@@ -10,8 +10,8 @@ from pusher_server.interfaces import Transition, Version, members_topic
 from pusher_server.protocol.errors import SubscriptionRefused
 from pusher_server.protocol.messages import Subscribe
 from pusher_server.signals import ChannelOccupied, ChannelVacated, MemberAdded, MemberRemoved
-from tests.fakes import FakeConnection
-from tests.unit.node.world import UNDO_WINDOW, World, events, sign
+from tests.support.fakes import FakeConnection
+from tests.support.node import UNDO_WINDOW, World, events, sign
 
 TOPIC = members_topic("1", "presence-x")
 

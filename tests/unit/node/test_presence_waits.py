@@ -9,8 +9,8 @@ import pytest
 
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import members_topic
+from tests.support.node import World, events
 from tests.unit.node.test_presence import TOPIC, members
-from tests.unit.node.world import World, events
 
 
 async def test_two_users_may_wait_for_the_same_list(world: World) -> None:

@@ -9,8 +9,8 @@ from pusher_server.interfaces import EventMessage, channel_topic
 from pusher_server.protocol.errors import Code, MessageRejected
 from pusher_server.protocol.messages import ClientEvent
 from pusher_server.signals import ClientEventSent, EventPublished
-from tests.fakes import FakeConnection
-from tests.unit.node.world import World, events
+from tests.support.fakes import FakeConnection
+from tests.support.node import World, events
 
 OFF = "To send client events, you must enable this feature in the Settings page of your dashboard."
 KIND = "Client event rejected - only supported on private and presence channels"

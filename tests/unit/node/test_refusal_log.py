@@ -7,7 +7,7 @@ import pytest
 from pusher_server.line_pace import INTERVAL
 from pusher_server.node.refusal_log import RefusalLog
 from pusher_server.protocol.errors import SubscriptionRefused
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 DIGEST = "0" * 64
 

@@ -11,8 +11,8 @@ from pusher_server.interfaces import channel_topic, channels_topic
 from pusher_server.protocol.errors import MessageRejected, SubscriptionRefused
 from pusher_server.protocol.messages import Subscribe
 from pusher_server.signals import ChannelOccupied, ChannelVacated
-from tests.fakes import FakeConnection
-from tests.unit.node.world import UNDO_WINDOW, World, events, sign
+from tests.support.fakes import FakeConnection
+from tests.support.node import UNDO_WINDOW, World, events, sign
 
 
 async def refused(

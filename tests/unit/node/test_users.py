@@ -13,7 +13,7 @@ from pusher_server.protocol.errors import (
     SubscriptionRefused,
 )
 from pusher_server.protocol.messages import SignIn
-from tests.unit.node.world import UNDO_WINDOW, World, events
+from tests.support.node import UNDO_WINDOW, World, events
 
 TERMINATED = (Code.UNAUTHORIZED, "You got disconnected by the app.")
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.fakes import FakeConnection
-from tests.unit.node.world import World, events
+from tests.support.fakes import FakeConnection
+from tests.support.node import World, events
 
 
 @pytest.fixture

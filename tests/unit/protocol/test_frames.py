@@ -3,8 +3,8 @@
 import pytest
 
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
-from tests import fakes
-from tests.fakes import ServerFrame, server_frames
+from tests.support import fakes
+from tests.support.fakes import ServerFrame, server_frames
 
 
 @pytest.mark.parametrize(

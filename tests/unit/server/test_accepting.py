@@ -11,7 +11,7 @@ import uvloop
 
 from pusher_server.server.accepting import Acceptor
 from pusher_server.server.file_reserve import FileReserve
-from tests.edge.wire import until
+from tests.support.wire import until
 
 
 class Greeting(asyncio.Protocol):

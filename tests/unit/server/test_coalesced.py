@@ -3,7 +3,7 @@
 import asyncio
 
 from pusher_server.server.coalesced import Coalesced
-from tests.edge.wire import until
+from tests.support.wire import until
 
 
 async def test_a_flood_is_two_calls_and_the_last_wish_is_served() -> None:

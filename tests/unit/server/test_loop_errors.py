@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from pusher_server.server.loop_errors import say_once_that_no_file_is_left
-from tests.edge.wire import until
+from tests.support.wire import until
 
 
 async def test_asyncios_own_accepting_is_one_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,9 +10,9 @@ from pusher_server.signals import ConnectionClosed
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.edge import WebSocketEdge
 from pusher_server.websocket.handshake import Upgrade
-from tests import fakes
-from tests.fakes import FakeTransport, ServerFrame, client_frame, server_frames
-from tests.unit.node.world import KEY, World
+from tests.support import fakes
+from tests.support.fakes import FakeTransport, ServerFrame, client_frame, server_frames
+from tests.support.node import KEY, World
 
 SUCCESS = "pusher_internal:subscription_succeeded"
 GREETING = b"HTTP/1.1 101 X\r\n\r\n"

@@ -9,9 +9,9 @@ from msgspec import structs
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.signals import SubscriptionRejected
 from pusher_server.turns import SUBSCRIPTION_UNITS, UNITS
-from tests import fakes
-from tests.fakes import client_frame
-from tests.unit.node.world import World
+from tests.support import fakes
+from tests.support.fakes import client_frame
+from tests.support.node import World
 from tests.unit.websocket.house import SUCCESS, House, message
 
 

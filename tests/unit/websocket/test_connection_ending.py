@@ -4,10 +4,10 @@ import pytest
 from msgspec import structs
 
 from pusher_server.signals import ConnectionRefused
-from tests import fakes
-from tests.contract.conditions import eventually
-from tests.fakes import client_frame
-from tests.unit.node.world import World
+from tests.support import fakes
+from tests.support.fakes import client_frame
+from tests.support.node import World
+from tests.support.waiting import eventually
 from tests.unit.websocket.house import SUCCESS, House, message
 
 

@@ -7,10 +7,10 @@ import pytest
 from pusher_server.app import App
 from pusher_server.apps.static import StaticApps
 from pusher_server.interfaces import AppProvider
-from tests import fakes
-from tests.contract.conditions import eventually
-from tests.fakes import client_frame
-from tests.unit.node.world import Gate
+from tests.support import fakes
+from tests.support.fakes import client_frame
+from tests.support.node import Gate
+from tests.support.waiting import eventually
 from tests.unit.websocket.house import GREETING, SUCCESS, House, message
 
 

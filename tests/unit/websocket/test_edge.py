@@ -7,7 +7,7 @@ import pytest
 from pusher_server.protocol.errors import ConnectionRejected
 from pusher_server.websocket.edge import origin_allowed
 from pusher_server.websocket.handshake import Upgrade
-from tests.unit.node.world import KEY, World
+from tests.support.node import KEY, World
 from tests.unit.websocket.house import House
 
 

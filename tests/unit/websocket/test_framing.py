@@ -15,8 +15,8 @@ from pusher_server.websocket.framing import (
     PingFrame,
     PongFrame,
 )
-from tests import fakes
-from tests.fakes import client_frame
+from tests.support import fakes
+from tests.support.fakes import client_frame
 
 HELLO = client_frame(fakes.TEXT, b"hello")
 

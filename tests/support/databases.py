@@ -14,9 +14,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from tests.serving import free_port
+from tests.support.serving import free_port
 
 #: Seconds within which a server must accept connections, or must have ended.
 DEADLINE = 30.0
@@ -184,7 +184,7 @@ class MariaServer(DatabaseServer):
         ]
 
 
-def _unprivileged(directory: Path) -> dict[str, object]:
+def _unprivileged(directory: Path) -> dict[str, Any]:
     """How a process is started that must not be root's."""
     if os.geteuid() != 0:
         return {"cwd": directory}

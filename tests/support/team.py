@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.edge import wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.wire import Address, Wire, until
-from tests.serving import RunningServer
+from tests.support import wire
+from tests.support.inprocess import KEY, app
+from tests.support.serving import RunningServer
+from tests.support.wire import Address, Wire, until
 
 
 class Team(RunningServer):

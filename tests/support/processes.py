@@ -8,8 +8,8 @@ from pathlib import Path
 
 import trustme
 
-from tests.edge.wire import PATIENCE, Address, until
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
+from tests.support.wire import PATIENCE, Address, until
 
 
 class TlsServer(RunningServer):

@@ -23,7 +23,7 @@ from pusher_server.protocol.channel_name import parse_channel_name, user_channel
 from pusher_server.protocol.messages import ClientEvent, SignIn, Subscribe, Unsubscribe
 from pusher_server.protocol.text import string_literal
 from pusher_server.signals import ConnectionClosed, ConnectionOpened, Settled, Signal
-from tests.fakes import FakeCallSoon, FakeClock, FakeConnection
+from tests.support.fakes import FakeCallSoon, FakeClock, FakeConnection
 
 KEY, SECRET = "key", "secret"
 UNDO_WINDOW = 3.0

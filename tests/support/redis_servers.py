@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import hiredis
 
-from tests.serving import free_port
+from tests.support.serving import free_port
 
 #: Seconds for a server to do what it was told.
 PATIENCE = 60.0
