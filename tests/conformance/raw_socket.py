@@ -7,8 +7,9 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.conformance.client import PATIENCE, QUERY, Frame
+from tests.conformance.client import QUERY, Frame
 from tests.conformance.target import Credentials, Target
+from tests.support.waiting import PATIENCE
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 

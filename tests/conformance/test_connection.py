@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.conformance.api import Api
-from tests.conformance.client import PATIENCE, Client, connected, eventually, opened, unique
+from tests.conformance.client import Client, connected, opened, unique
 from tests.conformance.raw_socket import PING, PONG, TEXT, RawSocket, raw_connected
 from tests.conformance.target import (
     PONG_TIMEOUT,
@@ -16,6 +16,7 @@ from tests.conformance.target import (
     Target,
 )
 from tests.support.serving import RunningServer
+from tests.support.waiting import PATIENCE, eventually
 
 #: Silence after which a connection must have been called dead, and one sweep more.
 LIVENESS_ROUND = QUICK_ACTIVITY_TIMEOUT + PONG_TIMEOUT + 1.0

@@ -11,6 +11,7 @@ from pusher_server.websocket.framing import FrameReader
 from tests.edge.conftest import Bystander
 from tests.support import wire
 from tests.support.inprocess import KEY, Inside, app, serving
+from tests.support.waiting import eventually
 from tests.support.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, QUERY, TEXT, Address, frame
 
 PING_MESSAGE = b'{"event":"pusher:ping","data":{}}'
@@ -162,7 +163,7 @@ async def test_a_close_is_echoed_and_ends_it(
 
 async def gone(inside: Inside) -> None:
     """The server has noticed that nobody but the watcher is there."""
-    await wire.until(lambda: len(inside.edge.connections) == 1)
+    await eventually(lambda: len(inside.edge.connections) == 1)
 
 
 @pytest.mark.parametrize("way", ["cut", "half-close", "end in the middle of a frame"])

@@ -14,6 +14,7 @@ from pusher_server.clients.heartbeat import INTERVAL
 from tests.support import signed, wire
 from tests.support.inprocess import KEY, SECRET, Inside, app, serving
 from tests.support.signing import channel_auth, user_auth
+from tests.support.waiting import eventually
 from tests.support.wire import PING, PONG, QUERY, Wire, frame
 
 ACTIVITY, PONG_TIMEOUT = 60, 30.0
@@ -169,5 +170,5 @@ async def test_who_does_not_answer_our_close_is_cut(tmp_path: Path) -> None:
         await client.send(wire.message("pusher:ping", data={}))
         assert len(clock.inside.edge.connections) == 1
         await clock.pass_by(8)
-        await wire.until(lambda: not clock.inside.edge.connections)
+        await eventually(lambda: not clock.inside.edge.connections)
         await client.expect_end()

@@ -15,7 +15,8 @@ import pytest
 from tests.support import signed, wire
 from tests.support.inprocess import KEY, app
 from tests.support.serving import RunningServer
-from tests.support.wire import PATIENCE, Address
+from tests.support.waiting import PATIENCE
+from tests.support.wire import Address
 
 FULL = ">/dev/full 2>/dev/full"
 

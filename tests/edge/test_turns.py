@@ -24,6 +24,7 @@ from pusher_server.websocket import framing
 from tests.support import signed, wire
 from tests.support.inprocess import APP_ID, KEY, serving
 from tests.support.processes import by_tls, tls_settings, write_certificate
+from tests.support.waiting import eventually
 from tests.support.wire import CONTINUATION, PING, TEXT, frame
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
@@ -337,7 +338,7 @@ def test_a_client_that_goes_in_the_middle_leaves_nothing(loop: Loop, tmp_path: P
             async with wire.connected(inside.address, KEY) as client:
                 client.writer.write(frame(PING, b"p") * 50_000)
                 await client.frame()
-            await wire.until(lambda: not inside.uvicorn.server_state.connections)
+            await eventually(lambda: not inside.uvicorn.server_state.connections)
             assert not inside.edge.connections
             async with wire.connected(inside.address, KEY) as client:
                 await client.expect_alive()

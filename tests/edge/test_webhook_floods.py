@@ -16,7 +16,7 @@ from tests.support.redis_servers import RedisServer
 from tests.support.serving import RunningServer
 from tests.support.waiting import eventually
 from tests.support.webhook_target import WebhookTarget, hanging, with_status
-from tests.support.wire import Wire, until
+from tests.support.wire import Wire
 
 #: Half as many events again as may wait.
 PAIRS, WAITING = 9_000, 12_000
@@ -65,7 +65,7 @@ async def test_a_flood_of_comings_and_goings_costs_nobody_an_event(
         given["webhooks"]["waiting"] = WAITING
         given["cluster"] |= store
         async with RunningServer(tmp_path, given) as server, connected(server) as victim:
-            await until(lambda: "/metrics" in server.log)
+            await eventually(lambda: "/metrics" in server.log)
             await victim.join("early")
             await target.heard(1)
             async with connected(server) as stranger:

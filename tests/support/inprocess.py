@@ -21,7 +21,8 @@ from pusher_server.server.listening import listen
 from pusher_server.server.request_guard import RequestGuard
 from pusher_server.websocket.edge import WebSocketEdge
 from tests.support.serving import to_toml
-from tests.support.wire import PATIENCE, Address
+from tests.support.waiting import PATIENCE
+from tests.support.wire import Address
 
 APP_ID, KEY, SECRET = "3", "278d425bdf160c739803", "7ad3773142a6692b25b8"
 

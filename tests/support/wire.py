@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,11 @@ from typing import Any
 
 from websockets.speedups import apply_mask
 
+from tests.support.waiting import PATIENCE
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 QUERY = "?protocol=7&client=js&version=8.6.0&flash=false"
-#: How long anything may take that should come at once.
-PATIENCE = 5.0
 _NONCE = base64.b64encode(bytes(16)).decode()
 
 
@@ -117,13 +117,6 @@ def request(
     lines = [f"{name}: {value}" for name, value in fields.items()]
     head = "\r\n".join([f"{method} {target} HTTP/{version}", *lines, "", ""])
     return head.encode("latin-1") + body
-
-
-async def until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Look again and again until it holds: for what a server does and tells nobody."""
-    async with asyncio.timeout(patience):
-        while not condition():  # noqa: ASYNC110 (the other side may be another process)
-            await asyncio.sleep(0.01)
 
 
 class Wire:
