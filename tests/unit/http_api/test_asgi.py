@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pusher_server.app import App, AppKey
-from tests.unit.http_api.backend import KEY, SECRET, Backend, app_with
+from tests.unit.http_api.backend import APP, KEY, SECRET, Backend, app_with
 
 EVENT = b'{"name":"e","channel":"a","data":"x"}'
 
@@ -157,7 +157,8 @@ async def test_options_of_an_unsigned_path(path: str, cors: bool) -> None:
 async def test_keys_of_nobody_and_of_others() -> None:
     """401 and 400, also when the app of the path does not exist."""
     backend = Backend()
-    backend.node.apps.apps.append(App(id="9", keys=(AppKey(key="other", secret="s"),)))
+    other = App(id="9", keys=(AppKey(key="other", secret="s"),))
+    backend.fixture.apps.replace([APP, other])
     for path in ("/apps/3/events", "/apps/77/events"):
         response = await backend.send("POST", f"{path}?auth_key=nobody", content=EVENT)
         assert (response.status_code, response.text) == (401, "Unknown auth_key\n")
@@ -179,7 +180,7 @@ async def test_disabled_app() -> None:
 async def test_app_store_away() -> None:
     """503 and not 401: it is not the backend's fault."""
     backend = Backend()
-    backend.node.apps.available = False
+    backend.fixture.apps.gate.is_away = True
     response = await backend.post("/events", EVENT)
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 

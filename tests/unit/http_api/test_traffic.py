@@ -11,7 +11,7 @@ EVENT = {"name": "e", "channel": "a", "data": "x"}
 def refusals(backend: Backend) -> list[tuple[str, str]]:
     return [
         (each.app_id, each.reason)
-        for each in backend.node.signals
+        for each in backend.fixture.signals
         if isinstance(each, RequestRefused)
     ]
 
@@ -60,7 +60,7 @@ async def test_a_disabled_app() -> None:
 
 async def test_what_exceeds_a_rate() -> None:
     backend = Backend()
-    backend.node.limiter.wait = 1.0
+    backend.limiter.wait = 1.0
     assert (await backend.get("/channels")).status_code == 429
     assert (await backend.post("/events", EVENT)).status_code == 429
     assert refusals(backend) == [("3", "rate_read"), ("3", "rate_publish")]

@@ -6,13 +6,13 @@ from pusher_server.metrics.collector import Collector, LinkReading, WebhookReadi
 from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.reading import Distribution, Reading, State
-from tests.support.node import World
+from tests.support.node import NodeFixture
 
 
 class Counted:
     """`links` and `webhooks` are what the cluster's and the apps' are said to be."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: NodeFixture) -> None:
         self.world = world
         self.links: list[LinkReading] = []
         self.webhooks: list[WebhookReading] = []

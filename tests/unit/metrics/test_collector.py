@@ -7,16 +7,16 @@ from pusher_server.metrics import catalogue
 from pusher_server.metrics.collector import LinkReading, WebhookReading
 from pusher_server.metrics.reading import Reading
 from pusher_server.protocol.errors import SubscriptionRefused
-from tests.support.node import World
+from tests.support.node import NodeFixture
 from tests.unit.metrics.house import Counted
 
 
 @pytest.fixture
-def counted(world: World) -> Counted:
+def counted(world: NodeFixture) -> Counted:
     return Counted(world)
 
 
-async def test_gauges_follow_the_hub(world: World, counted: Counted) -> None:
+async def test_gauges_follow_the_hub(world: NodeFixture, counted: Counted) -> None:
     first = await world.subscriber("a")
     second = await world.subscriber("a")
     await world.join(second, "b")
@@ -33,7 +33,7 @@ async def test_gauges_follow_the_hub(world: World, counted: Counted) -> None:
     assert counted.value(catalogue.CONNECTIONS_CLOSED, "1") == 2
 
 
-async def test_a_broadcast_counts_by_its_recipients(world: World, counted: Counted) -> None:
+async def test_a_broadcast_counts_by_its_recipients(world: NodeFixture, counted: Counted) -> None:
     """What the clients got is what was counted, in messages and in bytes; the excluded one got nothing."""
     clients = [await world.subscriber("a") for _ in range(3)]
     world.loop.run()
@@ -51,14 +51,16 @@ async def test_a_broadcast_counts_by_its_recipients(world: World, counted: Count
 
 
 async def test_a_publication_to_nobody_is_a_publication_and_no_delivery(
-    world: World, counted: Counted
+    world: NodeFixture, counted: Counted
 ) -> None:
     world.publish("empty")
     assert counted.value(catalogue.PUBLISHES, "1") == 1
     assert counted.value(catalogue.DELIVERIES, "1") == 0
 
 
-async def test_refused_subscriptions_are_counted_by_reason(world: World, counted: Counted) -> None:
+async def test_refused_subscriptions_are_counted_by_reason(
+    world: NodeFixture, counted: Counted
+) -> None:
     client = world.connect()
     for kind in ("AuthError", "AuthError", "LimitReached"):
         world.node.rejected(client, SubscriptionRefused("private-x", "no", kind=kind))
@@ -66,13 +68,13 @@ async def test_refused_subscriptions_are_counted_by_reason(world: World, counted
     assert counted.value(catalogue.SUBSCRIPTIONS_REFUSED, "1", "limit") == 1
 
 
-def test_evictions_are_told_by_app(world: World, counted: Counted) -> None:
+def test_evictions_are_told_by_app(world: NodeFixture, counted: Counted) -> None:
     counted.evicted = {"1": 3, "2": 5}
     assert counted.value(catalogue.CACHE_EVICTIONS, "1") == 3
     assert counted.value(catalogue.CACHE_EVICTIONS, "2") == 5
 
 
-def test_links_are_told_with_their_names(world: World, counted: Counted) -> None:
+def test_links_are_told_with_their_names(world: NodeFixture, counted: Counted) -> None:
     counted.links = [
         LinkReading(
             peer="redis", up=True, opened=2, renewal_age=0.4, commands=7, pushes=5, dropped=3,
@@ -87,7 +89,7 @@ def test_links_are_told_with_their_names(world: World, counted: Counted) -> None
     assert msgspec.json.decode(msgspec.json.encode(read), type=Reading).numbers == read.numbers
 
 
-def test_webhooks_are_told_by_app(world: World, counted: Counted) -> None:
+def test_webhooks_are_told_by_app(world: NodeFixture, counted: Counted) -> None:
     """The age of the oldest is that of the moment, so it grows while nobody delivers."""
     counted.webhooks = [
         WebhookReading(
@@ -130,7 +132,7 @@ def test_webhooks_are_told_by_app(world: World, counted: Counted) -> None:
     assert found.counts[:2] == [0, 1]
 
 
-def test_the_process_is_there_with_its_own_numbers(world: World, counted: Counted) -> None:
+def test_the_process_is_there_with_its_own_numbers(world: NodeFixture, counted: Counted) -> None:
     assert counted.value(catalogue.MEMORY, "1") > 2**20
     assert counted.value(catalogue.CPU, "1") > 0
     assert counted.value(catalogue.OPEN_FILES, "1") > 2
@@ -138,7 +140,7 @@ def test_the_process_is_there_with_its_own_numbers(world: World, counted: Counte
 
 
 def test_a_late_loop_is_in_the_histogram_and_lately_in_the_state(
-    world: World, counted: Counted
+    world: NodeFixture, counted: Counted
 ) -> None:
     """Four ticks in time, one that comes 0.7 s late; ten seconds later it is no news any more."""
     for seconds in (0.25, 0.25, 0.95, 0.25, 0.25):
@@ -156,7 +158,7 @@ def test_a_late_loop_is_in_the_histogram_and_lately_in_the_state(
     assert counted.gathering.read().state.lag == pytest.approx(0)
 
 
-def test_state_says_what_hinders_and_what_is_wrong(world: World, counted: Counted) -> None:
+def test_state_says_what_hinders_and_what_is_wrong(world: NodeFixture, counted: Counted) -> None:
     assert counted.gathering.read().state.not_ready is None
     counted.not_ready, counted.problem = "no apps yet", "redis: away"
     world.node.draining = True

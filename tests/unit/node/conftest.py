@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.support.node import World
+from tests.support.node import NodeFixture
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> NodeFixture:
+    return NodeFixture()

@@ -12,7 +12,7 @@ from pusher_server.app import AppLimits
 from pusher_server.node.subscriptions import MISS_INTERVAL
 from pusher_server.signals import CacheMissed
 from tests.support.fakes import FakeConnection
-from tests.support.node import World, events
+from tests.support.node import NodeFixture, events
 
 NAME = "cache-x"
 
@@ -24,13 +24,13 @@ def data(client: FakeConnection) -> list[Any]:
     return ["miss" if each["event"] == "pusher:cache_miss" else each["data"] for each in rest]
 
 
-async def joined(world: World, channel: str = NAME) -> FakeConnection:
+async def joined(world: NodeFixture, channel: str = NAME) -> FakeConnection:
     client = world.connect()
     await world.join(client, channel)
     return client
 
 
-async def test_an_empty_channel_is_a_miss_and_then_live(world: World) -> None:
+async def test_an_empty_channel_is_a_miss_and_then_live(world: NodeFixture) -> None:
     client = await joined(world)
     world.publish(NAME, data="1")
     world.flush()
@@ -38,14 +38,14 @@ async def test_an_empty_channel_is_a_miss_and_then_live(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", [NAME, "private-cache-x", "private-encrypted-cache-x"])
-async def test_the_last_event_follows_the_success(world: World, name: str) -> None:
+async def test_the_last_event_follows_the_success(world: NodeFixture, name: str) -> None:
     for number in "12":
         world.publish(name, data=number)
     world.flush()
     assert data(await joined(world, name)) == [2]
 
 
-async def test_the_cached_event_is_the_live_one_byte_for_byte(world: World) -> None:
+async def test_the_cached_event_is_the_live_one_byte_for_byte(world: NodeFixture) -> None:
     live = await world.subscriber(NAME)
     world.publish(NAME, data={"a": 1})
     world.flush()
@@ -53,7 +53,7 @@ async def test_the_cached_event_is_the_live_one_byte_for_byte(world: World) -> N
     assert late.payloads[-1] == live.payloads[-1]
 
 
-async def test_the_last_event_comes_after_a_presence_list(world: World) -> None:
+async def test_the_last_event_comes_after_a_presence_list(world: NodeFixture) -> None:
     name = "presence-cache-x"
     world.publish(name, data="1")
     client = world.connect()
@@ -62,7 +62,7 @@ async def test_the_last_event_comes_after_a_presence_list(world: World) -> None:
 
 
 async def test_an_apps_cache_has_its_bytes_and_the_oldest_are_a_miss() -> None:
-    world = World(limits={"cache_bytes": 10_000})
+    world = NodeFixture(limits={"cache_bytes": 10_000})
     names = [f"cache-{number}" for number in range(20)]
     for name in names:
         world.publish(name, data="x" * 1_000)
@@ -77,7 +77,7 @@ async def test_an_apps_cache_has_its_bytes_and_the_oldest_are_a_miss() -> None:
 
 
 async def test_an_event_is_remembered_for_the_apps_time() -> None:
-    world = World(cache_ttl=10)
+    world = NodeFixture(cache_ttl=10)
     world.publish(NAME, data="1")
     world.wait(9.9)
     assert data(await joined(world)) == [1]
@@ -85,12 +85,12 @@ async def test_an_event_is_remembered_for_the_apps_time() -> None:
     assert data(await joined(world)) == ["miss"]
 
 
-async def test_other_channels_remember_nothing(world: World) -> None:
+async def test_other_channels_remember_nothing(world: NodeFixture) -> None:
     world.publish("private-x")
     assert data(await joined(world, "private-x")) == []
 
 
-async def test_client_events_and_our_own_are_not_remembered(world: World) -> None:
+async def test_client_events_and_our_own_are_not_remembered(world: NodeFixture) -> None:
     name = "presence-cache-x"
     first = world.connect()
     await world.enter(first, "a", channel=name)
@@ -101,7 +101,7 @@ async def test_client_events_and_our_own_are_not_remembered(world: World) -> Non
     assert data(late) == ["miss"]
 
 
-async def test_an_excluded_sender_still_finds_its_event_in_the_cache(world: World) -> None:
+async def test_an_excluded_sender_still_finds_its_event_in_the_cache(world: NodeFixture) -> None:
     """The exclusion affects only the live send."""
     sender = await world.subscriber(NAME)
     world.publish(NAME, data="1", socket_id=sender.socket_id)
@@ -111,7 +111,7 @@ async def test_an_excluded_sender_still_finds_its_event_in_the_cache(world: Worl
     assert data(sender) == [1]
 
 
-async def test_a_second_subscribe_gets_the_last_event_again(world: World) -> None:
+async def test_a_second_subscribe_gets_the_last_event_again(world: NodeFixture) -> None:
     client = await world.subscriber(NAME)
     world.publish(NAME, data="1")
     await world.join(client, NAME)
@@ -120,7 +120,7 @@ async def test_a_second_subscribe_gets_the_last_event_again(world: World) -> Non
 
 @pytest.mark.parametrize("before", [True, False])
 async def test_an_event_published_while_the_cache_is_asked_comes_once(
-    world: World, before: bool
+    world: NodeFixture, before: bool
 ) -> None:
     """The answer is older than what was published meanwhile: both come, each once."""
     if before:
@@ -140,7 +140,7 @@ async def test_an_event_published_while_the_cache_is_asked_comes_once(
 
 @pytest.mark.parametrize("flush", [True, False])
 async def test_an_event_that_is_in_the_cache_and_on_its_way_comes_once(
-    world: World, flush: bool
+    world: NodeFixture, flush: bool
 ) -> None:
     """Published while the bus was being joined: the cache has it, and it was held back, too."""
     world.publish(NAME, data="1")
@@ -157,7 +157,7 @@ async def test_an_event_that_is_in_the_cache_and_on_its_way_comes_once(
     assert data(client) == [2, 3]
 
 
-async def test_an_event_that_one_is_excluded_from_comes_from_the_cache(world: World) -> None:
+async def test_an_event_that_one_is_excluded_from_comes_from_the_cache(world: NodeFixture) -> None:
     world.broker.subscribing.close()
     client = world.connect()
     joining = asyncio.create_task(world.join(client, NAME))
@@ -168,13 +168,13 @@ async def test_an_event_that_one_is_excluded_from_comes_from_the_cache(world: Wo
     assert data(client) == [1]
 
 
-async def test_without_the_store_there_is_neither_event_nor_miss(world: World) -> None:
+async def test_without_the_store_there_is_neither_event_nor_miss(world: NodeFixture) -> None:
     world.broker.caching.is_away = True
     assert data(await joined(world)) == []
     assert world.told(CacheMissed) == []
 
 
-async def test_who_leaves_while_the_cache_is_asked_is_told_nothing(world: World) -> None:
+async def test_who_leaves_while_the_cache_is_asked_is_told_nothing(world: NodeFixture) -> None:
     world.broker.caching.close()
     client = world.connect()
     joining = asyncio.create_task(world.join(client, NAME))
@@ -186,7 +186,7 @@ async def test_who_leaves_while_the_cache_is_asked_is_told_nothing(world: World)
 
 
 async def test_a_second_subscribe_whose_channel_is_left_meanwhile_is_not_confirmed(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     client = await world.subscriber(NAME)
     world.broker.caching.close()
@@ -198,7 +198,7 @@ async def test_a_second_subscribe_whose_channel_is_left_meanwhile_is_not_confirm
     assert client.take() == []
 
 
-async def test_a_miss_is_told_to_observers_once_in_ten_seconds(world: World) -> None:
+async def test_a_miss_is_told_to_observers_once_in_ten_seconds(world: NodeFixture) -> None:
     missed = CacheMissed(app_id="1", channel=NAME)
     await joined(world)
     await joined(world)

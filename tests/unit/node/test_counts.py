@@ -8,12 +8,12 @@ import pytest
 from pusher_server.node.counts import CROWD, INTERVAL
 from pusher_server.signals import SubscriptionCountChanged
 from tests.support.fakes import FakeConnection
-from tests.support.node import World, events
+from tests.support.node import NodeFixture, events
 
 
 @pytest.fixture
-def world() -> World:
-    return World(subscription_count=True)
+def world() -> NodeFixture:
+    return NodeFixture(subscription_count=True)
 
 
 def counts(client: FakeConnection) -> list[int]:
@@ -25,7 +25,7 @@ def counts(client: FakeConnection) -> list[int]:
     ]
 
 
-async def crowd(world: World, size: int, channel: str = "a") -> list[FakeConnection]:
+async def crowd(world: NodeFixture, size: int, channel: str = "a") -> list[FakeConnection]:
     """That many subscribers, nothing unread, no interval running."""
     clients = [await world.subscriber(channel) for _ in range(size)]
     world.wait(INTERVAL)
@@ -36,7 +36,7 @@ async def crowd(world: World, size: int, channel: str = "a") -> list[FakeConnect
     return clients
 
 
-async def test_every_subscriber_learns_of_every_change(world: World) -> None:
+async def test_every_subscriber_learns_of_every_change(world: NodeFixture) -> None:
     first, second = world.connect(), world.connect()
     await world.join(first, "a")
     assert counts(first) == [1]
@@ -52,13 +52,13 @@ async def test_every_subscriber_learns_of_every_change(world: World) -> None:
     ] == [1, 2, 1]
 
 
-async def test_the_success_comes_before_the_count(world: World) -> None:
+async def test_the_success_comes_before_the_count(world: NodeFixture) -> None:
     client = world.connect()
     await world.join(client, "private-cache-x")
     assert events(client.take()) == ["subscription_succeeded", "cache_miss", "subscription_count"]
 
 
-async def test_dropped_connections_count_too(world: World) -> None:
+async def test_dropped_connections_count_too(world: NodeFixture) -> None:
     first, second = await world.subscriber("a"), await world.subscriber("a")
     first.take()
     world.drop(second)
@@ -66,7 +66,7 @@ async def test_dropped_connections_count_too(world: World) -> None:
     assert counts(first) == [1]
 
 
-async def test_presence_and_user_channels_have_none(world: World) -> None:
+async def test_presence_and_user_channels_have_none(world: NodeFixture) -> None:
     client = await world.user("5")
     await world.enter(client, "a")
     await world.join(client, "#server-to-user-5")
@@ -75,19 +75,19 @@ async def test_presence_and_user_channels_have_none(world: World) -> None:
 
 
 async def test_the_switch_is_the_apps() -> None:
-    world = World()
+    world = NodeFixture()
     client = world.connect()
     await world.join(client, "a")
     assert events(client.take()) == ["subscription_succeeded"]
 
 
-async def test_up_to_a_hundred_every_change_is_told(world: World) -> None:
+async def test_up_to_a_hundred_every_change_is_told(world: NodeFixture) -> None:
     first, *_ = await crowd(world, CROWD - 1)
     await world.subscriber("a")
     assert counts(first) == [CROWD]
 
 
-async def test_a_crowd_is_told_at_most_every_five_seconds(world: World) -> None:
+async def test_a_crowd_is_told_at_most_every_five_seconds(world: NodeFixture) -> None:
     first, *rest = await crowd(world, CROWD + 2)
     for _ in range(3):
         await world.subscriber("a")
@@ -103,7 +103,7 @@ async def test_a_crowd_is_told_at_most_every_five_seconds(world: World) -> None:
     assert len(world.told(SubscriptionCountChanged)) == 3
 
 
-async def test_without_change_a_crowd_is_left_alone(world: World) -> None:
+async def test_without_change_a_crowd_is_left_alone(world: NodeFixture) -> None:
     first, *_ = await crowd(world, CROWD + 1)
     await world.subscriber("a")
     assert counts(first) == [CROWD + 2]
@@ -111,7 +111,7 @@ async def test_without_change_a_crowd_is_left_alone(world: World) -> None:
     assert counts(first) == []
 
 
-async def test_crowds_have_intervals_of_their_own(world: World) -> None:
+async def test_crowds_have_intervals_of_their_own(world: NodeFixture) -> None:
     first, *_ = await crowd(world, CROWD + 1, "a")
     other, *_ = await crowd(world, CROWD + 1, "b")
     await world.subscriber("a")
@@ -119,7 +119,7 @@ async def test_crowds_have_intervals_of_their_own(world: World) -> None:
     assert (counts(first), counts(other)) == ([CROWD + 2], [CROWD + 2])
 
 
-async def test_a_crowd_that_has_shrunk_is_not_told_the_same_twice(world: World) -> None:
+async def test_a_crowd_that_has_shrunk_is_not_told_the_same_twice(world: NodeFixture) -> None:
     first, *rest = await crowd(world, CROWD + 3)
     world.unsubscribe(rest[0], "a")  # told, and the interval begins
     world.unsubscribe(rest[1], "a")  # has to wait
@@ -129,7 +129,9 @@ async def test_a_crowd_that_has_shrunk_is_not_told_the_same_twice(world: World) 
     assert counts(first) == []
 
 
-async def test_a_change_that_waits_is_not_told_after_the_channel_has_ended(world: World) -> None:
+async def test_a_change_that_waits_is_not_told_after_the_channel_has_ended(
+    world: NodeFixture,
+) -> None:
     """Nor to a new channel of the same name."""
     clients = await crowd(world, CROWD + 2)
     for _ in range(2):

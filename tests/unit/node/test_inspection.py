@@ -10,7 +10,7 @@ from pusher_server.cluster.local import LocalCensus
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import Topic, channels_topic
 from pusher_server.node.inspection import Inspection
-from tests.support.node import World
+from tests.support.node import NodeFixture
 
 
 async def channels(inspection: Inspection, app: App, prefix: str = "") -> dict[str, int]:
@@ -24,7 +24,7 @@ async def members(inspection: Inspection, app: App, name: str) -> list[tuple[str
     return [member async for page in inspection.members(app, name) for member in page]
 
 
-async def test_an_app_that_nobody_uses(world: World) -> None:
+async def test_an_app_that_nobody_uses(world: NodeFixture) -> None:
     inspection = world.node.inspection
     assert await channels(inspection, world.app) == {}
     assert await inspection.subscription_counts(world.app, ["a"]) == {"a": 0}
@@ -34,7 +34,7 @@ async def test_an_app_that_nobody_uses(world: World) -> None:
     assert await inspection.connections(world.app) == 0
 
 
-async def test_occupied_channels_with_their_subscriptions(world: World) -> None:
+async def test_occupied_channels_with_their_subscriptions(world: NodeFixture) -> None:
     await world.subscriber("a")
     client = await world.subscriber("a")
     await world.join(client, "presence-x", '{"user_id":"1"}')
@@ -50,7 +50,7 @@ async def test_occupied_channels_with_their_subscriptions(world: World) -> None:
     assert await inspection.connections(world.app) == 2
 
 
-async def test_users_are_counted_once(world: World) -> None:
+async def test_users_are_counted_once(world: NodeFixture) -> None:
     for user_id in ("b", "a", "b"):
         await world.insider(user_id, {"n": user_id})
     inspection = world.node.inspection
@@ -61,7 +61,7 @@ async def test_users_are_counted_once(world: World) -> None:
     ]
 
 
-async def test_the_last_event_of_a_cache_channel(world: World) -> None:
+async def test_the_last_event_of_a_cache_channel(world: NodeFixture) -> None:
     world.publish("cache-x", data="1")
     world.clock.advance(100)
     cached = await world.node.inspection.cached(world.app, "cache-x")
@@ -69,7 +69,7 @@ async def test_the_last_event_of_a_cache_channel(world: World) -> None:
     assert (cached.data, cached.ttl) == (b'"1"', 1_700)
 
 
-async def test_what_others_hold_is_added_to_what_is_here(world: World) -> None:
+async def test_what_others_hold_is_added_to_what_is_here(world: NodeFixture) -> None:
     """The roster's word for this node is not used: the hub knows better."""
 
     class SharedRoster(type(world.roster)):  # type: ignore[misc]
@@ -95,7 +95,7 @@ async def test_what_others_hold_is_added_to_what_is_here(world: World) -> None:
     assert await inspection.subscription_counts(world.app, ["a", "c"]) == {"a": 8, "c": 0}
 
 
-async def test_a_roster_that_is_away_is_an_error(world: World) -> None:
+async def test_a_roster_that_is_away_is_an_error(world: NodeFixture) -> None:
     world.roster.asking.is_away = True
     with pytest.raises(ClusterUnavailable):
         await world.node.inspection.subscription_counts(world.app, ["a"])

@@ -28,31 +28,31 @@ from pusher_server.signals import (
     SubscriptionRejected,
 )
 from tests.support.fakes import FakeConnection
-from tests.support.node import KEY, SECRET, UNDO_WINDOW, World, events
+from tests.support.node import KEY, SECRET, UNDO_WINDOW, NodeFixture, events
 
 
-def rejected(world: World, app: App | None = None) -> tuple[int, str]:
+def rejected(world: NodeFixture, app: App | None = None) -> tuple[int, str]:
     with pytest.raises(ConnectionRejected) as caught:
         world.node.admit(app or world.app)
     return caught.value.code, caught.value.message
 
 
-def test_an_app_with_room_admits(world: World) -> None:
+def test_an_app_with_room_admits(world: NodeFixture) -> None:
     world.node.admit(world.app)
 
 
-def test_a_node_that_is_about_to_end_admits_nobody(world: World) -> None:
+def test_a_node_that_is_about_to_end_admits_nobody(world: NodeFixture) -> None:
     world.node.draining = True
     assert rejected(world)[0] == Code.OVER_CAPACITY
 
 
 def test_an_app_that_is_switched_off_admits_nobody() -> None:
-    assert rejected(World(enabled=False)) == (Code.APP_DISABLED, "Application disabled")
+    assert rejected(NodeFixture(enabled=False)) == (Code.APP_DISABLED, "Application disabled")
 
 
 @pytest.mark.parametrize("code", [4004, 4100])
 def test_an_app_that_is_full_admits_nobody(code: int) -> None:
-    world = World(limits={"connections": 2}, over_quota_code=code)
+    world = NodeFixture(limits={"connections": 2}, over_quota_code=code)
     first = world.connect()
     world.node.admit(world.app)
     world.connect()
@@ -61,7 +61,7 @@ def test_an_app_that_is_full_admits_nobody(code: int) -> None:
     world.node.admit(world.app)
 
 
-def test_connections_are_told_to_observers(world: World) -> None:
+def test_connections_are_told_to_observers(world: NodeFixture) -> None:
     client = world.connect()
     world.node.close(client, 4200, settle=True)
     assert world.signals == [
@@ -70,7 +70,7 @@ def test_connections_are_told_to_observers(world: World) -> None:
     ]
 
 
-async def test_closing_settles_or_not(world: World) -> None:
+async def test_closing_settles_or_not(world: NodeFixture) -> None:
     gone, sent_away = await world.subscriber("a"), await world.subscriber("a")
     world.publish("a")
     world.node.close(gone, 1006, settle=False)
@@ -80,7 +80,7 @@ async def test_closing_settles_or_not(world: World) -> None:
 
 
 def test_an_observer_that_fails_hurts_nobody(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: NodeFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(signal: Signal) -> None:
         raise RuntimeError("broken")
@@ -94,7 +94,7 @@ def test_an_observer_that_fails_hurts_nobody(
     assert [record.message for record in caplog.records] == ["an observer failed"]
 
 
-def test_an_observer_may_ask_for_some_kinds_only(world: World) -> None:
+def test_an_observer_may_ask_for_some_kinds_only(world: NodeFixture) -> None:
     """Whoever hears everything still does, whether it came before or after."""
     some: list[Signal] = []
     later: list[Signal] = []
@@ -107,7 +107,7 @@ def test_an_observer_may_ask_for_some_kinds_only(world: World) -> None:
     assert world.signals == later
 
 
-def test_a_refusal_is_told_to_observers(world: World) -> None:
+def test_a_refusal_is_told_to_observers(world: NodeFixture) -> None:
     client = world.connect()
     world.node.rejected(client, SubscriptionRefused("private-x", "no"))
     assert world.told() == [
@@ -121,7 +121,7 @@ def test_a_refusal_is_told_to_observers(world: World) -> None:
     ]
 
 
-async def test_a_changed_app_counts_from_the_next_action_on(world: World) -> None:
+async def test_a_changed_app_counts_from_the_next_action_on(world: NodeFixture) -> None:
     client = await world.subscriber("private-x")
     assert world.node.change_app("1", structs.replace(world.app, client_events="off")) == []
     with pytest.raises(MessageRejected):
@@ -132,14 +132,14 @@ async def test_a_changed_app_counts_from_the_next_action_on(world: World) -> Non
     assert "private-x" in client.subscriptions
 
 
-def test_an_app_that_is_gone_sends_its_clients_away(world: World) -> None:
+def test_an_app_that_is_gone_sends_its_clients_away(world: NodeFixture) -> None:
     client = world.connect()
     assert world.node.change_app("1", None) == [
         (client, Code.UNKNOWN_APP, "Application was removed")
     ]
 
 
-def test_an_app_that_is_switched_off_sends_its_clients_away(world: World) -> None:
+def test_an_app_that_is_switched_off_sends_its_clients_away(world: NodeFixture) -> None:
     client = world.connect()
     changed = structs.replace(world.app, enabled=False)
     assert world.node.change_app("1", changed) == [
@@ -148,7 +148,7 @@ def test_an_app_that_is_switched_off_sends_its_clients_away(world: World) -> Non
     assert rejected(world, changed)[0] == Code.APP_DISABLED
 
 
-def test_a_key_that_is_gone_sends_away_who_came_with_it(world: World) -> None:
+def test_a_key_that_is_gone_sends_away_who_came_with_it(world: NodeFixture) -> None:
     old, new = world.connect(), world.connect()
     new.app_key = "new"
     keys = (AppKey(key="new", secret="s"),)
@@ -168,7 +168,7 @@ WITHOUT_THE_OLD_SECRET = {
 
 @pytest.mark.parametrize("keys", WITHOUT_THE_OLD_SECRET.values(), ids=WITHOUT_THE_OLD_SECRET.keys())
 async def test_a_secret_that_is_gone_ends_what_it_signed(
-    world: World, keys: tuple[AppKey, ...]
+    world: NodeFixture, keys: tuple[AppKey, ...]
 ) -> None:
     """Whoever came with another key, too; they may come back with a proof that holds."""
     private, presence, user = [await world.subscriber("private-x") for _ in range(3)]
@@ -188,7 +188,7 @@ async def test_a_secret_that_is_gone_ends_what_it_signed(
     ]
 
 
-async def test_who_waits_to_be_let_in_is_ended_like_others(world: World) -> None:
+async def test_who_waits_to_be_let_in_is_ended_like_others(world: NodeFixture) -> None:
     client = world.connect()
     client.app_key = "new"
     world.broker.subscribing.close()
@@ -201,7 +201,7 @@ async def test_who_waits_to_be_let_in_is_ended_like_others(world: World) -> None
     await joining
 
 
-async def test_a_proof_that_was_renewed_with_another_key_stays(world: World) -> None:
+async def test_a_proof_that_was_renewed_with_another_key_stays(world: NodeFixture) -> None:
     """A second subscribe and a second sign-in count by the secret that signed them last."""
     client = await world.user("2")
     await world.join(client, "private-x")
@@ -220,12 +220,12 @@ def signed_by(pair: AppKey, client: FakeConnection, text: str) -> str:
     return f"{pair.key}:{sign(pair.secret, f'{client.socket_id}:{text}'.encode())}"
 
 
-def test_a_changed_app_that_nobody_uses_closes_nobody(world: World) -> None:
+def test_a_changed_app_that_nobody_uses_closes_nobody(world: NodeFixture) -> None:
     assert world.node.change_app("9", world.app) == []
     assert world.node.change_app("9", None) == []
 
 
-def test_signals_of_an_app_that_has_no_space_here_are_emitted(world: World) -> None:
+def test_signals_of_an_app_that_has_no_space_here_are_emitted(world: NodeFixture) -> None:
     """A key that another node's death released may settle on a node that never saw the app."""
     world.node.on_announced(channels_topic("9"), "a", held=False, announcement="1")
     world.node.on_announced(members_topic("9", "presence-x"), "u", held=False, announcement="2")
@@ -239,7 +239,7 @@ def test_signals_of_an_app_that_has_no_space_here_are_emitted(world: World) -> N
     ]
 
 
-async def test_apps_do_not_meet(world: World) -> None:
+async def test_apps_do_not_meet(world: NodeFixture) -> None:
     other = App(id="2", keys=(AppKey(key="key", secret="secret"),))
     here = await world.subscriber("a")
     there = world.connect(other)
@@ -251,7 +251,7 @@ async def test_apps_do_not_meet(world: World) -> None:
     assert [each.app_id for each in world.told(ChannelOccupied)] == ["1", "2"]
 
 
-async def test_a_tick_tells_what_had_to_wait(world: World) -> None:
+async def test_a_tick_tells_what_had_to_wait(world: NodeFixture) -> None:
     await world.subscriber("cache-x")
     world.wait(UNDO_WINDOW)
     world.wait(UNDO_WINDOW)

@@ -11,7 +11,7 @@ from pusher_server.protocol.errors import SubscriptionRefused
 from pusher_server.protocol.messages import Subscribe
 from pusher_server.signals import ChannelOccupied, ChannelVacated, MemberAdded, MemberRemoved
 from tests.support.fakes import FakeConnection
-from tests.support.node import UNDO_WINDOW, World, events, sign
+from tests.support.node import UNDO_WINDOW, NodeFixture, events, sign
 
 TOPIC = members_topic("1", "presence-x")
 
@@ -25,7 +25,9 @@ def members(message: dict[str, Any]) -> dict[str, Any]:
     return presence["hash"]  # type: ignore[no-any-return]
 
 
-async def refusal(world: World, client: FakeConnection, data: str | None) -> SubscriptionRefused:
+async def refusal(
+    world: NodeFixture, client: FakeConnection, data: str | None
+) -> SubscriptionRefused:
     with pytest.raises(SubscriptionRefused) as caught:
         await world.join(client, "presence-x", data)
     assert client.take() == []
@@ -33,7 +35,7 @@ async def refusal(world: World, client: FakeConnection, data: str | None) -> Sub
     return caught.value
 
 
-async def test_the_first_connection_of_a_user_is_told_to_the_others(world: World) -> None:
+async def test_the_first_connection_of_a_user_is_told_to_the_others(world: NodeFixture) -> None:
     first = world.connect()
     await world.enter(first, "a", {"name": "A"})
     assert members(first.take()[0]) == {"a": {"name": "A"}}
@@ -54,7 +56,7 @@ async def test_the_first_connection_of_a_user_is_told_to_the_others(world: World
     ]
 
 
-async def test_further_connections_of_a_user_are_told_to_nobody(world: World) -> None:
+async def test_further_connections_of_a_user_are_told_to_nobody(world: NodeFixture) -> None:
     first, other = await world.insider("a"), await world.insider("b")
     first.take()
     signals = len(world.told())
@@ -67,7 +69,9 @@ async def test_further_connections_of_a_user_are_told_to_nobody(world: World) ->
     assert len(world.told()) == signals
 
 
-async def test_the_last_one_of_a_user_is_told_at_once_and_to_webhooks_later(world: World) -> None:
+async def test_the_last_one_of_a_user_is_told_at_once_and_to_webhooks_later(
+    world: NodeFixture,
+) -> None:
     tabs = [await world.insider("a"), await world.insider("a")]
     other = await world.insider("b")
     world.drop(tabs[0])
@@ -87,7 +91,7 @@ async def test_the_last_one_of_a_user_is_told_at_once_and_to_webhooks_later(worl
     ]
 
 
-async def test_a_reload_is_seen_by_clients_and_not_by_webhooks(world: World) -> None:
+async def test_a_reload_is_seen_by_clients_and_not_by_webhooks(world: NodeFixture) -> None:
     tab, other = await world.insider("a"), await world.insider("b")
     tab.take()
     world.drop(tab)
@@ -101,7 +105,9 @@ async def test_a_reload_is_seen_by_clients_and_not_by_webhooks(world: World) -> 
     ]
 
 
-async def test_the_last_one_of_all_leaves_the_members_before_the_channel(world: World) -> None:
+async def test_the_last_one_of_all_leaves_the_members_before_the_channel(
+    world: NodeFixture,
+) -> None:
     client = await world.insider("a")
     world.drop(client)
     world.wait(UNDO_WINDOW)
@@ -112,7 +118,7 @@ async def test_the_last_one_of_all_leaves_the_members_before_the_channel(world: 
     assert world.roster.followed == []
 
 
-async def test_a_number_and_its_text_are_one_user(world: World) -> None:
+async def test_a_number_and_its_text_are_one_user(world: NodeFixture) -> None:
     first = await world.insider(10)
     second = world.connect()
     await world.enter(second, "10")
@@ -121,7 +127,7 @@ async def test_a_number_and_its_text_are_one_user(world: World) -> None:
 
 
 @pytest.mark.parametrize("info", [True, [], 0, "", {"a": 1.5}, "text"])
-async def test_any_info_is_kept_as_it_is(world: World, info: Any) -> None:
+async def test_any_info_is_kept_as_it_is(world: NodeFixture, info: Any) -> None:
     other = await world.insider("b")
     client = world.connect()
     await world.enter(client, "a", info)
@@ -129,7 +135,9 @@ async def test_any_info_is_kept_as_it_is(world: World, info: Any) -> None:
     assert other.take()[0]["data"] == {"user_id": "a", "user_info": info}
 
 
-async def test_absent_info_is_null_in_the_list_and_left_out_of_member_added(world: World) -> None:
+async def test_absent_info_is_null_in_the_list_and_left_out_of_member_added(
+    world: NodeFixture,
+) -> None:
     other = await world.insider("b")
     client = world.connect()
     await world.enter(client, "a")
@@ -142,14 +150,14 @@ async def test_absent_info_is_null_in_the_list_and_left_out_of_member_added(worl
     ["not json", "[]", "{}", '{"user_id":null}', '{"user_id":""}', '{"user_id":1.0}', '"a"'],
 )
 async def test_data_that_names_nobody_is_refused_though_it_is_signed(
-    world: World, data: str
+    world: NodeFixture, data: str
 ) -> None:
     refused = await refusal(world, world.connect(), data)
     assert (refused.kind, refused.status) == ("InvalidData", 400)
     assert world.told() == []
 
 
-async def test_later_info_of_the_same_user_wins_and_is_told_to_nobody(world: World) -> None:
+async def test_later_info_of_the_same_user_wins_and_is_told_to_nobody(world: NodeFixture) -> None:
     first = await world.insider("a", {"v": 1})
     second = world.connect()
     await world.enter(second, "a", {"v": 2})
@@ -161,25 +169,25 @@ async def test_later_info_of_the_same_user_wins_and_is_told_to_nobody(world: Wor
     assert members(third.take()[0]) == {"a": {"v": 2}, "b": None}
 
 
-async def test_without_channel_data_the_sign_in_says_who_it_is(world: World) -> None:
+async def test_without_channel_data_the_sign_in_says_who_it_is(world: NodeFixture) -> None:
     client = await world.user("u", user_info={"n": 1})
     await world.join(client, "presence-x")
     assert members(client.take()[0]) == {"u": {"n": 1}}
 
 
-async def test_channel_data_goes_before_the_sign_in(world: World) -> None:
+async def test_channel_data_goes_before_the_sign_in(world: NodeFixture) -> None:
     client = await world.user("u", user_info={"n": 1})
     await world.enter(client, "other")
     assert members(client.take()[0]) == {"other": None}
 
 
-async def test_with_neither_there_is_nobody_to_be(world: World) -> None:
+async def test_with_neither_there_is_nobody_to_be(world: NodeFixture) -> None:
     refused = await refusal(world, world.connect(), None)
     assert (refused.kind, refused.status) == ("InvalidData", 400)
 
 
 async def test_a_full_channel_takes_only_users_that_are_in_it() -> None:
-    world = World(limits={"presence_members": 2})
+    world = NodeFixture(limits={"presence_members": 2})
     first, _ = await world.insider("a"), await world.insider("b")
     refused = await refusal(world, world.connect(), '{"user_id":"c"}')
     assert (refused.kind, refused.status) == ("LimitReached", 4100)
@@ -190,7 +198,7 @@ async def test_a_full_channel_takes_only_users_that_are_in_it() -> None:
 
 
 async def test_the_size_of_a_members_data_is_limited() -> None:
-    world = World(limits={"presence_member_bytes": 40})
+    world = NodeFixture(limits={"presence_member_bytes": 40})
     data = '{"user_id":"1","user_info":"%s"}'
     room = 40 - len(data % "")
     await world.join(world.connect(), "presence-x", data % ("x" * room))
@@ -200,19 +208,19 @@ async def test_the_size_of_a_members_data_is_limited() -> None:
 
 
 async def test_the_size_of_signed_in_info_is_limited_too() -> None:
-    world = World(limits={"presence_member_bytes": 10})
+    world = NodeFixture(limits={"presence_member_bytes": 10})
     client = await world.user("u", user_info="x" * 9)
     assert (await refusal(world, client, None)).status == 4301
 
 
 async def test_the_length_of_a_user_id_is_limited() -> None:
-    world = World(limits={"user_id_length": 3})
+    world = NodeFixture(limits={"user_id_length": 3})
     await world.enter(world.connect(), "abc")
     refused = await refusal(world, world.connect(), '{"user_id":"abcd"}')
     assert (refused.kind, refused.status) == ("LimitReached", 4301)
 
 
-async def test_a_second_subscribe_as_another_user_is_refused(world: World) -> None:
+async def test_a_second_subscribe_as_another_user_is_refused(world: NodeFixture) -> None:
     client, other = await world.insider("a"), await world.insider("b")
     client.take()
     data = '{"user_id":"c"}'
@@ -225,7 +233,7 @@ async def test_a_second_subscribe_as_another_user_is_refused(world: World) -> No
 
 
 async def test_members_elsewhere_are_told_to_clients_and_to_no_observer_here(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     client = await world.insider("a")
     signals = len(world.told())
@@ -252,7 +260,7 @@ async def test_members_elsewhere_are_told_to_clients_and_to_no_observer_here(
     assert len(world.told()) == signals
 
 
-async def test_a_proof_covers_the_data_exactly_as_it_stands(world: World) -> None:
+async def test_a_proof_covers_the_data_exactly_as_it_stands(world: NodeFixture) -> None:
     client = world.connect()
     data = json.dumps({"user_id": "a"})
     auth = sign(client, "presence-x", data)
@@ -263,7 +271,9 @@ async def test_a_proof_covers_the_data_exactly_as_it_stands(world: World) -> Non
     assert caught.value.kind == "AuthError"
 
 
-async def test_info_with_a_lone_surrogate_joins_as_a_replacement_character(world: World) -> None:
+async def test_info_with_a_lone_surrogate_joins_as_a_replacement_character(
+    world: NodeFixture,
+) -> None:
     """Somebody's cut emoji must not make the list unreadable for everybody else."""
     witness = await world.insider("1")
     joiner = world.connect()
@@ -275,7 +285,7 @@ async def test_info_with_a_lone_surrogate_joins_as_a_replacement_character(world
     assert added["data"] == {"user_id": "2", "user_info": info}
 
 
-async def test_a_user_id_with_a_lone_surrogate_is_refused_by_name(world: World) -> None:
+async def test_a_user_id_with_a_lone_surrogate_is_refused_by_name(world: NodeFixture) -> None:
     with pytest.raises(SubscriptionRefused) as caught:
         await world.enter(world.connect(), "a\ud83d")
     assert (caught.value.kind, caught.value.status) == ("InvalidData", 400)

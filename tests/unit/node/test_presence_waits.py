@@ -9,11 +9,11 @@ import pytest
 
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import members_topic
-from tests.support.node import World, events
+from tests.support.node import NodeFixture, events
 from tests.unit.node.test_presence import TOPIC, members
 
 
-async def test_two_users_may_wait_for_the_same_list(world: World) -> None:
+async def test_two_users_may_wait_for_the_same_list(world: NodeFixture) -> None:
     world.roster.asking.close()
     clients = [world.connect(), world.connect()]
     joining = [
@@ -33,7 +33,7 @@ async def test_two_users_may_wait_for_the_same_list(world: World) -> None:
     ] == [{"a", "b", "c"}] * 2
 
 
-async def test_who_waits_learns_of_others_from_its_list_only(world: World) -> None:
+async def test_who_waits_learns_of_others_from_its_list_only(world: NodeFixture) -> None:
     """Joined while this one waited: in the list, and no `member_added` besides.
 
     docs/decisions.md#members-from-the-replica
@@ -50,7 +50,7 @@ async def test_who_waits_learns_of_others_from_its_list_only(world: World) -> No
         assert [members(each) for each in client.take()] == [{"a": None, "b": None}]
 
 
-async def test_two_connections_of_a_user_may_join_at_the_same_time(world: World) -> None:
+async def test_two_connections_of_a_user_may_join_at_the_same_time(world: NodeFixture) -> None:
     other = await world.insider("b")
     world.roster.tracking.close()
     tabs = [world.connect(), world.connect()]
@@ -66,7 +66,7 @@ async def test_two_connections_of_a_user_may_join_at_the_same_time(world: World)
 @pytest.mark.parametrize("how", ["unsubscribe", "close"])
 @pytest.mark.parametrize("where", ["bus", "snapshot", "track"])
 async def test_who_leaves_while_joining_is_a_member_of_nothing(
-    world: World, where: str, how: str
+    world: NodeFixture, where: str, how: str
 ) -> None:
     """Wherever it waits: what it asks for after it has left would never be taken back."""
     gate = {
@@ -89,7 +89,9 @@ async def test_who_leaves_while_joining_is_a_member_of_nothing(
     assert world.roster.followed == []
 
 
-async def test_a_waiting_tab_keeps_its_user_in_when_the_first_one_leaves(world: World) -> None:
+async def test_a_waiting_tab_keeps_its_user_in_when_the_first_one_leaves(
+    world: NodeFixture,
+) -> None:
     name = "presence-cache-x"
     first, second, other = world.connect(), world.connect(), world.connect()
     await world.enter(first, "a", channel=name)
@@ -107,7 +109,7 @@ async def test_a_waiting_tab_keeps_its_user_in_when_the_first_one_leaves(world: 
 
 
 async def test_a_join_without_the_roster_is_a_passing_fault_and_leaves_no_trace(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     world.roster.asking.is_away = True
     client = world.connect()
@@ -120,7 +122,7 @@ async def test_a_join_without_the_roster_is_a_passing_fault_and_leaves_no_trace(
 
 
 async def test_transitions_of_a_channel_that_nobody_here_follows_reach_nobody(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     world.roster.declare(members_topic("1", "presence-y"), "a", b"")
     world.roster.asking.close()

@@ -10,14 +10,14 @@ from pusher_server.protocol.errors import Code, MessageRejected
 from pusher_server.protocol.messages import ClientEvent
 from pusher_server.signals import ClientEventSent, EventPublished
 from tests.support.fakes import FakeConnection
-from tests.support.node import World, events
+from tests.support.node import NodeFixture, events
 
 OFF = "To send client events, you must enable this feature in the Settings page of your dashboard."
 KIND = "Client event rejected - only supported on private and presence channels"
 
 
 def rejection(
-    world: World, client: FakeConnection, channel: str, data: Any = None
+    world: NodeFixture, client: FakeConnection, channel: str, data: Any = None
 ) -> tuple[Any, ...]:
     """Code, message and channel of the error that a client event earns."""
     sent = len(world.broker.published)
@@ -28,7 +28,7 @@ def rejection(
     return caught.value.code, caught.value.message, caught.value.channel
 
 
-async def test_an_event_reaches_every_subscriber_as_it_was_given(world: World) -> None:
+async def test_an_event_reaches_every_subscriber_as_it_was_given(world: NodeFixture) -> None:
     clients = [await world.subscriber("my-channel") for _ in range(2)]
     other = await world.subscriber("other")
     world.publish("my-channel", data={"message": "hello"})
@@ -40,7 +40,9 @@ async def test_an_event_reaches_every_subscriber_as_it_was_given(world: World) -
     assert other.take() == []
 
 
-async def test_an_event_is_told_to_the_other_nodes_and_to_observers_once(world: World) -> None:
+async def test_an_event_is_told_to_the_other_nodes_and_to_observers_once(
+    world: NodeFixture,
+) -> None:
     client, _ = await world.subscriber("a"), await world.subscriber("a")
     world.publish("a", "b", socket_id=client.socket_id)
     assert [
@@ -59,26 +61,26 @@ async def test_an_event_is_told_to_the_other_nodes_and_to_observers_once(world: 
     ]
 
 
-async def test_every_event_has_a_number_of_its_own(world: World) -> None:
+async def test_every_event_has_a_number_of_its_own(world: NodeFixture) -> None:
     world.publish("a", "b")
     world.publish("a")
     numbers = [message.event_id for _, message in world.broker.published]
     assert len(set(numbers)) == 3
 
 
-async def test_the_socket_that_caused_an_event_is_left_out(world: World) -> None:
+async def test_the_socket_that_caused_an_event_is_left_out(world: NodeFixture) -> None:
     sender, other = await world.subscriber("a"), await world.subscriber("a")
     world.publish("a", socket_id=sender.socket_id)
     world.flush()
     assert (sender.take(), events(other.take())) == ([], ["event"])
 
 
-async def test_publishing_for_an_app_that_nobody_uses_is_no_error(world: World) -> None:
+async def test_publishing_for_an_app_that_nobody_uses_is_no_error(world: NodeFixture) -> None:
     world.publish("a")
     assert len(world.broker.published) == 1
 
 
-async def test_an_event_from_another_node_is_delivered_here(world: World) -> None:
+async def test_an_event_from_another_node_is_delivered_here(world: NodeFixture) -> None:
     sender, other = await world.subscriber("a"), await world.subscriber("a")
     message = EventMessage(payload=b'{"event":"x"}', event_id=9, except_socket=sender.socket_id)
     world.node.on_message(channel_topic("1", "a"), message)
@@ -88,7 +90,7 @@ async def test_an_event_from_another_node_is_delivered_here(world: World) -> Non
     assert world.broker.published == []
 
 
-async def test_e1_a_client_event_goes_to_the_others(world: World) -> None:
+async def test_e1_a_client_event_goes_to_the_others(world: NodeFixture) -> None:
     sender, other = await world.subscriber("private-x"), await world.subscriber("private-x")
     world.client_event(sender, "private-x", {"on": True})
     assert sender.take() == []
@@ -108,7 +110,7 @@ async def test_e1_a_client_event_goes_to_the_others(world: World) -> None:
     assert [message.except_socket for _, message in world.broker.published] == [sender.socket_id]
 
 
-async def test_e2_on_a_presence_channel_it_names_its_sender(world: World) -> None:
+async def test_e2_on_a_presence_channel_it_names_its_sender(world: NodeFixture) -> None:
     sender, tab, other = [await world.insider(each) for each in (10, 10, "b")]
     sender.take()
     tab.take()
@@ -127,7 +129,7 @@ async def test_e2_on_a_presence_channel_it_names_its_sender(world: World) -> Non
     assert signal.user_id == "10"
 
 
-async def test_e2_encrypted_channels_relay_like_private_ones(world: World) -> None:
+async def test_e2_encrypted_channels_relay_like_private_ones(world: NodeFixture) -> None:
     name = "private-encrypted-x"
     sender, other = await world.subscriber(name), await world.subscriber(name)
     world.client_event(sender, name)
@@ -135,19 +137,19 @@ async def test_e2_encrypted_channels_relay_like_private_ones(world: World) -> No
 
 
 async def test_e4_switched_off_for_the_app() -> None:
-    world = World(client_events="off")
+    world = NodeFixture(client_events="off")
     sender = await world.subscriber("private-x")
     assert rejection(world, sender, "private-x") == (None, OFF, "private-x")
 
 
 @pytest.mark.parametrize("channel", ["my-channel", "cache-x", "#server-to-user-5"])
-async def test_e4_not_on_public_channels(world: World, channel: str) -> None:
+async def test_e4_not_on_public_channels(world: NodeFixture, channel: str) -> None:
     sender = world.connect()
     assert rejection(world, sender, channel) == (None, KIND, channel)
 
 
 async def test_e4_on_public_channels_where_the_app_allows_it() -> None:
-    world = World(client_events_on_public_channels=True)
+    world = NodeFixture(client_events_on_public_channels=True)
     sender, other = await world.subscriber("a"), await world.subscriber("a")
     world.client_event(sender, "a")
     assert events(other.take()) == ["client-x"]
@@ -155,7 +157,7 @@ async def test_e4_on_public_channels_where_the_app_allows_it() -> None:
     assert rejection_of_user_channel(world, user) == KIND
 
 
-def rejection_of_user_channel(world: World, user: FakeConnection) -> str:
+def rejection_of_user_channel(world: NodeFixture, user: FakeConnection) -> str:
     """Never over `#server-to-user-`, whatever the switches (docs/protocol/client-events.md#relay)."""
     with pytest.raises(MessageRejected) as caught:
         world.client_event(user, "#server-to-user-5")
@@ -163,12 +165,12 @@ def rejection_of_user_channel(world: World, user: FakeConnection) -> str:
 
 
 @pytest.mark.parametrize("channel", ["a b", "#x", ""])
-async def test_e4_not_to_what_is_no_channel(world: World, channel: str) -> None:
+async def test_e4_not_to_what_is_no_channel(world: NodeFixture, channel: str) -> None:
     code, _, named = rejection(world, world.connect(), channel)
     assert (code, named) == (None, None)
 
 
-async def test_e4_only_for_subscribers(world: World) -> None:
+async def test_e4_only_for_subscribers(world: NodeFixture) -> None:
     await world.subscriber("private-x")
     assert rejection(world, world.connect(), "private-x") == (
         Code.UNAUTHORIZED,
@@ -178,13 +180,13 @@ async def test_e4_only_for_subscribers(world: World) -> None:
 
 
 async def test_e4_for_anybody_where_the_app_allows_it() -> None:
-    world = World(client_events="all")
+    world = NodeFixture(client_events="all")
     other = await world.subscriber("private-x")
     world.client_event(world.connect(), "private-x")
     assert events(other.take()) == ["client-x"]
 
 
-async def test_e5_the_rate_is_the_connections(world: World) -> None:
+async def test_e5_the_rate_is_the_connections(world: NodeFixture) -> None:
     sender = await world.subscriber("private-x")
     sender.allowance = 0
     code, message, channel = rejection(world, sender, "private-x")
@@ -192,7 +194,7 @@ async def test_e5_the_rate_is_the_connections(world: World) -> None:
     assert "10 client events per second" in message
 
 
-async def test_e5_a_refused_event_costs_nothing_of_the_rate(world: World) -> None:
+async def test_e5_a_refused_event_costs_nothing_of_the_rate(world: NodeFixture) -> None:
     sender = world.connect()
     sender.allowance = 1
     rejection(world, sender, "private-x")
@@ -200,7 +202,7 @@ async def test_e5_a_refused_event_costs_nothing_of_the_rate(world: World) -> Non
 
 
 async def test_e6_the_size_is_that_of_the_text_that_is_relayed() -> None:
-    world = World(limits={"event_data_bytes": 10})
+    world = NodeFixture(limits={"event_data_bytes": 10})
     sender = await world.subscriber("private-x")
     world.client_event(sender, "private-x", "x" * 10)
     world.client_event(sender, "private-x", "é" * 5)
@@ -213,7 +215,7 @@ async def test_e6_the_size_is_that_of_the_text_that_is_relayed() -> None:
 
 
 async def test_the_length_of_the_name_is_limited() -> None:
-    world = World(limits={"event_name_length": 8})
+    world = NodeFixture(limits={"event_name_length": 8})
     sender = await world.subscriber("private-x")
     publishing = world.node.publishing
     publishing.client_event(sender, ClientEvent("client-y", "private-x", b'"null"'))
@@ -225,7 +227,7 @@ async def test_the_length_of_the_name_is_limited() -> None:
 @pytest.mark.parametrize(
     ("data", "relayed"), [(None, "null"), (1, "1"), ("s", "s"), ([1.5], "[1.5]")]
 )
-async def test_e7_data_is_relayed_as_text(world: World, data: Any, relayed: str) -> None:
+async def test_e7_data_is_relayed_as_text(world: NodeFixture, data: Any, relayed: str) -> None:
     sender, _ = await world.subscriber("private-x"), await world.subscriber("private-x")
     world.client_event(sender, "private-x", data)
     (signal,) = world.told(ClientEventSent)

@@ -12,11 +12,11 @@ from pusher_server.protocol.errors import MessageRejected, SubscriptionRefused
 from pusher_server.protocol.messages import Subscribe
 from pusher_server.signals import ChannelOccupied, ChannelVacated
 from tests.support.fakes import FakeConnection
-from tests.support.node import UNDO_WINDOW, World, events, sign
+from tests.support.node import UNDO_WINDOW, NodeFixture, events, sign
 
 
 async def refused(
-    world: World, connection: FakeConnection, message: Subscribe
+    world: NodeFixture, connection: FakeConnection, message: Subscribe
 ) -> SubscriptionRefused:
     with pytest.raises(SubscriptionRefused) as caught:
         await world.node.subscriptions.subscribe(connection, message)
@@ -24,7 +24,7 @@ async def refused(
     return caught.value
 
 
-async def test_a_public_channel_takes_anybody(world: World) -> None:
+async def test_a_public_channel_takes_anybody(world: NodeFixture) -> None:
     client = world.connect()
     await world.node.subscriptions.subscribe(client, Subscribe("my-channel"))
     assert client.payloads == [
@@ -36,7 +36,7 @@ async def test_a_public_channel_takes_anybody(world: World) -> None:
 @pytest.mark.parametrize(
     "channel", ["private-x", "private-encrypted-x", "private-cache-x", "private-encrypted-cache-x"]
 )
-async def test_a_private_channel_takes_who_has_a_proof(world: World, channel: str) -> None:
+async def test_a_private_channel_takes_who_has_a_proof(world: NodeFixture, channel: str) -> None:
     client = world.connect()
     await world.join(client, channel)
     assert events(client.take())[0] == "subscription_succeeded"
@@ -44,14 +44,14 @@ async def test_a_private_channel_takes_who_has_a_proof(world: World, channel: st
 
 
 async def test_channel_data_of_a_private_channel_is_signed_and_otherwise_ignored(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     client = world.connect()
     await world.join(client, "private-x", "anything")
     assert events(client.take()) == ["subscription_succeeded"]
 
 
-async def test_a_wrong_proof_is_refused_and_nothing_remains(world: World) -> None:
+async def test_a_wrong_proof_is_refused_and_nothing_remains(world: NodeFixture) -> None:
     client = world.connect()
     refusal = await refused(world, client, Subscribe("private-x", "key:" + "0" * 64))
     assert (refusal.channel, refusal.kind, refusal.status) == ("private-x", "AuthError", 401)
@@ -61,13 +61,13 @@ async def test_a_wrong_proof_is_refused_and_nothing_remains(world: World) -> Non
 
 
 @pytest.mark.parametrize("channel", ["a b", "", "#x", "x" * 201])
-async def test_a_name_outside_the_grammar_is_refused(world: World, channel: str) -> None:
+async def test_a_name_outside_the_grammar_is_refused(world: NodeFixture, channel: str) -> None:
     refusal = await refused(world, world.connect(), Subscribe(channel))
     assert (refusal.channel, refusal.kind, refusal.status) == (channel, "InvalidChannel", 400)
 
 
 async def test_the_grammar_is_the_apps() -> None:
-    world = World(limits={"channel_name_length": 5}, lenient_channel_names=True)
+    world = NodeFixture(limits={"channel_name_length": 5}, lenient_channel_names=True)
     client = world.connect()
     await world.join(client, "a:b/c")
     assert events(client.take()) == ["subscription_succeeded"]
@@ -75,7 +75,7 @@ async def test_the_grammar_is_the_apps() -> None:
 
 
 async def test_a_connection_has_so_many_subscriptions_and_no_more() -> None:
-    world = World(limits={"subscriptions_per_connection": 2})
+    world = NodeFixture(limits={"subscriptions_per_connection": 2})
     client = world.connect()
     await world.join(client, "a")
     await world.join(client, "b")
@@ -88,7 +88,7 @@ async def test_a_connection_has_so_many_subscriptions_and_no_more() -> None:
     assert set(client.subscriptions) == {"a", "c"}
 
 
-async def test_the_first_subscriber_occupies_and_the_last_one_vacates(world: World) -> None:
+async def test_the_first_subscriber_occupies_and_the_last_one_vacates(world: NodeFixture) -> None:
     first, second = world.connect(), world.connect()
     await world.join(first, "a")
     await world.join(second, "a")
@@ -104,7 +104,7 @@ async def test_the_first_subscriber_occupies_and_the_last_one_vacates(world: Wor
     ]
 
 
-async def test_a_reload_within_the_undo_window_is_told_to_nobody(world: World) -> None:
+async def test_a_reload_within_the_undo_window_is_told_to_nobody(world: NodeFixture) -> None:
     await world.join(client := world.connect(), "a")
     world.drop(client)
     world.wait(UNDO_WINDOW / 2)
@@ -113,7 +113,7 @@ async def test_a_reload_within_the_undo_window_is_told_to_nobody(world: World) -
     assert world.told() == [ChannelOccupied(app_id="1", channel="a")]
 
 
-async def test_who_is_gone_gets_nothing_and_the_rest_goes_on(world: World) -> None:
+async def test_who_is_gone_gets_nothing_and_the_rest_goes_on(world: NodeFixture) -> None:
     client, other = await world.subscriber("a"), await world.subscriber("a")
     world.publish("a", data="1")
     world.unsubscribe(client, "a")
@@ -123,7 +123,7 @@ async def test_who_is_gone_gets_nothing_and_the_rest_goes_on(world: World) -> No
     assert [each["data"] for each in other.take()] == [1, 2]
 
 
-async def test_an_unsubscribe_of_nothing_is_silent(world: World) -> None:
+async def test_an_unsubscribe_of_nothing_is_silent(world: NodeFixture) -> None:
     """Echo's leave() unsubscribes four names, most of which were never subscribed."""
     client = world.connect()
     world.unsubscribe(client, "a")
@@ -131,7 +131,7 @@ async def test_an_unsubscribe_of_nothing_is_silent(world: World) -> None:
 
 
 async def test_strict_complains_about_an_unsubscribe_of_nothing() -> None:
-    world = World(strict=True)
+    world = NodeFixture(strict=True)
     with pytest.raises(MessageRejected) as caught:
         world.unsubscribe(world.connect(), "a")
     assert (caught.value.code, caught.value.channel) == (None, "a")
@@ -140,7 +140,7 @@ async def test_strict_complains_about_an_unsubscribe_of_nothing() -> None:
     )
 
 
-async def test_a_second_subscribe_is_confirmed_and_changes_nothing(world: World) -> None:
+async def test_a_second_subscribe_is_confirmed_and_changes_nothing(world: NodeFixture) -> None:
     world.change(subscription_count=True)
     client, other = world.connect(), await world.subscriber("a")
     await world.join(client, "a")
@@ -156,21 +156,21 @@ async def test_a_second_subscribe_is_confirmed_and_changes_nothing(world: World)
     assert events(client.take()) == ["event"]
 
 
-async def test_a_second_success_does_not_overtake_events_of_its_channel(world: World) -> None:
+async def test_a_second_success_does_not_overtake_events_of_its_channel(world: NodeFixture) -> None:
     client = await world.subscriber("a")
     world.publish("a")
     await world.node.subscriptions.subscribe(client, Subscribe("a"))
     assert events(client.take()) == ["event", "subscription_succeeded"]
 
 
-async def test_a_second_subscribe_needs_its_proof_again(world: World) -> None:
+async def test_a_second_subscribe_needs_its_proof_again(world: NodeFixture) -> None:
     client = await world.subscriber("private-x")
     await refused(world, client, Subscribe("private-x", "key:wrong"))
     assert "private-x" in client.subscriptions
 
 
 async def test_strict_refuses_a_second_subscribe_as_pusher_does() -> None:
-    world = World(strict=True)
+    world = NodeFixture(strict=True)
     client = await world.subscriber("private-x")
     with pytest.raises(MessageRejected) as caught:
         await world.join(client, "private-x")
@@ -181,7 +181,7 @@ async def test_strict_refuses_a_second_subscribe_as_pusher_does() -> None:
     assert client.take() == []
 
 
-async def test_the_bus_is_listened_to_while_somebody_is_here(world: World) -> None:
+async def test_the_bus_is_listened_to_while_somebody_is_here(world: NodeFixture) -> None:
     topic = channel_topic("1", "a")
     first, second = world.connect(), world.connect()
     await world.join(first, "a")
@@ -193,7 +193,7 @@ async def test_the_bus_is_listened_to_while_somebody_is_here(world: World) -> No
     assert world.broker.subscribed == []
 
 
-async def test_without_the_bus_public_and_private_channels_work_here(world: World) -> None:
+async def test_without_the_bus_public_and_private_channels_work_here(world: NodeFixture) -> None:
     world.broker.subscribing.is_away = True
     client = world.connect()
     await world.join(client, "private-x")
@@ -205,7 +205,9 @@ async def test_without_the_bus_public_and_private_channels_work_here(world: Worl
     assert world.broker.subscribed == [channel_topic("1", "private-x")]
 
 
-async def test_without_the_bus_a_presence_join_waits_for_the_roster_alone(world: World) -> None:
+async def test_without_the_bus_a_presence_join_waits_for_the_roster_alone(
+    world: NodeFixture,
+) -> None:
     world.broker.subscribing.is_away = True
     world.roster.asking.close()
     client = world.connect()
@@ -218,7 +220,7 @@ async def test_without_the_bus_a_presence_join_waits_for_the_roster_alone(world:
 
 
 async def test_events_that_come_while_the_bus_is_being_joined_follow_the_success(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     world.broker.subscribing.close()
     client = world.connect()
@@ -234,7 +236,7 @@ async def test_events_that_come_while_the_bus_is_being_joined_follow_the_success
 
 @pytest.mark.parametrize("how", ["unsubscribe", "close"])
 async def test_who_leaves_while_the_bus_is_being_joined_is_told_nothing(
-    world: World, how: str
+    world: NodeFixture, how: str
 ) -> None:
     world.broker.subscribing.close()
     client = world.connect()
@@ -252,7 +254,9 @@ async def test_who_leaves_while_the_bus_is_being_joined_is_told_nothing(
 
 
 @pytest.mark.parametrize("closed", [False, True])
-async def test_a_wait_that_is_cancelled_leaves_nothing_behind(world: World, closed: bool) -> None:
+async def test_a_wait_that_is_cancelled_leaves_nothing_behind(
+    world: NodeFixture, closed: bool
+) -> None:
     world.broker.subscribing.close()
     client = world.connect()
     joining = asyncio.create_task(

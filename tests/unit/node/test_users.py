@@ -13,12 +13,12 @@ from pusher_server.protocol.errors import (
     SubscriptionRefused,
 )
 from pusher_server.protocol.messages import SignIn
-from tests.support.node import UNDO_WINDOW, World, events
+from tests.support.node import UNDO_WINDOW, NodeFixture, events
 
 TERMINATED = (Code.UNAUTHORIZED, "You got disconnected by the app.")
 
 
-async def test_u1_a_sign_in_is_confirmed_with_the_signed_text(world: World) -> None:
+async def test_u1_a_sign_in_is_confirmed_with_the_signed_text(world: NodeFixture) -> None:
     client = world.connect()
     await world.sign_in(client, "12345", x=1)
     (message,) = client.take()
@@ -30,7 +30,7 @@ async def test_u1_a_sign_in_is_confirmed_with_the_signed_text(world: World) -> N
 
 
 @pytest.mark.parametrize("auth", ["", "key", "key:wrong", "other:wrong"])
-async def test_a_wrong_proof_ends_the_connection(world: World, auth: str) -> None:
+async def test_a_wrong_proof_ends_the_connection(world: NodeFixture, auth: str) -> None:
     client = world.connect()
     with pytest.raises(ConnectionRejected) as caught:
         await world.node.users.sign_in(client, SignIn(auth, '{"id":"1"}'))
@@ -39,13 +39,13 @@ async def test_a_wrong_proof_ends_the_connection(world: World, auth: str) -> Non
     assert not client.is_authorized
 
 
-async def test_a_user_without_an_id_ends_the_connection(world: World) -> None:
+async def test_a_user_without_an_id_ends_the_connection(world: NodeFixture) -> None:
     with pytest.raises(ConnectionRejected) as caught:
         await world.sign_in(world.connect(), None)
     assert caught.value.message == 'The returned user data must contain the "id" field.'
 
 
-async def test_u2_ones_own_channel_and_no_other(world: World) -> None:
+async def test_u2_ones_own_channel_and_no_other(world: NodeFixture) -> None:
     client = await world.user("5")
     await world.join(client, "#server-to-user-5")
     assert events(client.take()) == ["subscription_succeeded"]
@@ -58,7 +58,7 @@ async def test_u2_ones_own_channel_and_no_other(world: World) -> None:
         assert (caught.value.kind, caught.value.status) == ("AuthError", 401)
 
 
-async def test_u3_an_event_to_a_user_reaches_all_connections_once(world: World) -> None:
+async def test_u3_an_event_to_a_user_reaches_all_connections_once(world: NodeFixture) -> None:
     plain, subscribed = await world.user("5"), await world.user("5")
     await world.join(subscribed, "#server-to-user-5")
     subscribed.take()
@@ -72,7 +72,7 @@ async def test_u3_an_event_to_a_user_reaches_all_connections_once(world: World) 
     assert stranger.take() == []
 
 
-async def test_u3_unsubscribing_from_ones_own_channel_changes_nothing(world: World) -> None:
+async def test_u3_unsubscribing_from_ones_own_channel_changes_nothing(world: NodeFixture) -> None:
     client = await world.user("5")
     world.unsubscribe(client, "#server-to-user-5")
     world.publish_to_user("5")
@@ -80,7 +80,7 @@ async def test_u3_unsubscribing_from_ones_own_channel_changes_nothing(world: Wor
     assert events(client.take()) == ["event"]
 
 
-async def test_a_users_channel_is_no_occupied_one(world: World) -> None:
+async def test_a_users_channel_is_no_occupied_one(world: NodeFixture) -> None:
     client = await world.user("5")
     assert not [page async for page in world.node.inspection.channels(world.app)]
     world.drop(client)
@@ -91,7 +91,7 @@ async def test_a_users_channel_is_no_occupied_one(world: World) -> None:
 
 
 async def test_u3_an_event_that_comes_during_the_sign_in_follows_its_success(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     """pusher-js drops user events that come before `signin_success`."""
     world.broker.subscribing.close()
@@ -106,7 +106,7 @@ async def test_u3_an_event_that_comes_during_the_sign_in_follows_its_success(
     assert events(client.take()) == ["signin_success", "event"]
 
 
-async def test_who_is_gone_during_the_sign_in_is_told_nothing(world: World) -> None:
+async def test_who_is_gone_during_the_sign_in_is_told_nothing(world: NodeFixture) -> None:
     world.broker.subscribing.close()
     client = world.connect()
     signing = asyncio.create_task(world.sign_in(client, "5", watchlist=["a"]))
@@ -119,7 +119,7 @@ async def test_who_is_gone_during_the_sign_in_is_told_nothing(world: World) -> N
     assert world.node.hub.app_state(world.app).users.connections("5") == []
 
 
-async def test_without_the_bus_a_sign_in_succeeds_here(world: World) -> None:
+async def test_without_the_bus_a_sign_in_succeeds_here(world: NodeFixture) -> None:
     world.broker.subscribing.is_away = True
     client = world.connect()
     await world.sign_in(client, "5")
@@ -128,7 +128,7 @@ async def test_without_the_bus_a_sign_in_succeeds_here(world: World) -> None:
     assert events(client.take()) == ["signin_success", "event"]
 
 
-async def test_u4b_a_number_is_a_user_by_its_text(world: World) -> None:
+async def test_u4b_a_number_is_a_user_by_its_text(world: NodeFixture) -> None:
     client = world.connect()
     await world.sign_in(client, 5)
     assert client.take()[0]["data"] == {"user_data": '{"id":"5"}'}
@@ -137,7 +137,7 @@ async def test_u4b_a_number_is_a_user_by_its_text(world: World) -> None:
     assert events(client.take()) == ["event"]
 
 
-async def test_u5_a_second_sign_in_as_another_user_keeps_the_first(world: World) -> None:
+async def test_u5_a_second_sign_in_as_another_user_keeps_the_first(world: NodeFixture) -> None:
     client = await world.user("5")
     with pytest.raises(MessageRejected) as caught:
         await world.sign_in(client, "6")
@@ -149,7 +149,7 @@ async def test_u5_a_second_sign_in_as_another_user_keeps_the_first(world: World)
     assert events(client.take()) == ["event"]
 
 
-async def test_u5_a_second_sign_in_as_the_same_user_replaces_the_data(world: World) -> None:
+async def test_u5_a_second_sign_in_as_the_same_user_replaces_the_data(world: NodeFixture) -> None:
     client = await world.user("5", user_info=1)
     await world.sign_in(client, "5", user_info=2)
     assert events(client.take()) == ["signin_success"]
@@ -162,7 +162,7 @@ async def test_u5_a_second_sign_in_as_the_same_user_replaces_the_data(world: Wor
     assert await world.roster.count(users_topic("1")) == 0
 
 
-async def test_u4_terminate_closes_every_connection_of_the_user(world: World) -> None:
+async def test_u4_terminate_closes_every_connection_of_the_user(world: NodeFixture) -> None:
     tabs, other = [await world.user("5"), await world.user("5")], await world.user("6")
     member = await world.insider("5")
     world.node.users.terminate(world.app, "5")
@@ -172,33 +172,33 @@ async def test_u4_terminate_closes_every_connection_of_the_user(world: World) ->
 
 
 async def test_u4_terminate_closes_members_too_where_the_app_says_so() -> None:
-    world = World(terminate_presence_members=True)
+    world = NodeFixture(terminate_presence_members=True)
     member, other, user = await world.insider("5"), await world.insider("6"), await world.user("5")
     world.node.users.terminate(world.app, "5")
     assert (member.closed, user.closed, other.closed) == (TERMINATED, TERMINATED, None)
 
 
-async def test_terminating_nobody_is_no_error(world: World) -> None:
+async def test_terminating_nobody_is_no_error(world: NodeFixture) -> None:
     world.node.users.terminate(world.app, "5")
     client = world.connect()
     world.node.users.terminate(world.app, "5")
     assert client.closed is None
 
 
-async def test_another_node_may_terminate(world: World) -> None:
+async def test_another_node_may_terminate(world: NodeFixture) -> None:
     client = await world.user("5")
     world.node.on_message(CONTROL, TerminateMessage(app_id="1", user_id="5"))
     assert client.closed == TERMINATED
     assert world.broker.published == []
 
 
-async def test_the_channel_of_a_user_is_on_the_bus(world: World) -> None:
+async def test_the_channel_of_a_user_is_on_the_bus(world: NodeFixture) -> None:
     await world.user("5")
     await world.user("5")
     assert world.broker.subscribed == [channel_topic("1", "#server-to-user-5")]
 
 
-async def test_a_user_id_with_a_lone_surrogate_is_refused_by_name(world: World) -> None:
+async def test_a_user_id_with_a_lone_surrogate_is_refused_by_name(world: NodeFixture) -> None:
     client = world.connect()
     with pytest.raises(ConnectionRejected) as caught:
         await world.sign_in(client, "a\ud83d")
@@ -208,7 +208,7 @@ async def test_a_user_id_with_a_lone_surrogate_is_refused_by_name(world: World) 
 
 
 async def test_user_info_with_a_lone_surrogate_joins_as_a_replacement_character(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     """The signed text is confirmed as it was; others read U+FFFD."""
     client = world.connect()

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from tests.support.fakes import FakeConnection
-from tests.support.node import World, events
+from tests.support.node import NodeFixture, events
 
 
 @pytest.fixture
-def world() -> World:
-    return World(watchlist=True, limits={"watchlist": 3})
+def world() -> NodeFixture:
+    return NodeFixture(watchlist=True, limits={"watchlist": 3})
 
 
 def item(name: str, *users: str) -> dict[str, object]:
@@ -25,7 +25,7 @@ def told(client: FakeConnection) -> list[object]:
     return message["data"]["events"]  # type: ignore[no-any-return]
 
 
-async def test_the_present_state_follows_the_sign_in(world: World) -> None:
+async def test_the_present_state_follows_the_sign_in(world: NodeFixture) -> None:
     await world.user("a")
     client = world.connect()
     await world.sign_in(client, "me", watchlist=["b", "a", "c"])
@@ -34,13 +34,13 @@ async def test_the_present_state_follows_the_sign_in(world: World) -> None:
     assert state["data"]["events"] == [item("online", "a"), item("offline", "b", "c")]
 
 
-async def test_what_is_empty_is_left_out(world: World) -> None:
+async def test_what_is_empty_is_left_out(world: NodeFixture) -> None:
     client = world.connect()
     await world.sign_in(client, "me", watchlist=["b"])
     assert client.take()[1]["data"]["events"] == [item("offline", "b")]
 
 
-async def test_u7_the_first_one_online_and_the_last_one_offline(world: World) -> None:
+async def test_u7_the_first_one_online_and_the_last_one_offline(world: NodeFixture) -> None:
     watcher, stranger = await world.user("me", watchlist=["a"]), await world.user("you")
     tabs = [await world.user("a"), await world.user("a")]
     assert told(watcher) == [item("online", "a")]
@@ -51,7 +51,7 @@ async def test_u7_the_first_one_online_and_the_last_one_offline(world: World) ->
     assert stranger.take() == []
 
 
-async def test_u6_a_list_that_is_too_long_is_cut_with_an_error(world: World) -> None:
+async def test_u6_a_list_that_is_too_long_is_cut_with_an_error(world: NodeFixture) -> None:
     client = world.connect()
     await world.sign_in(client, "me", watchlist=list("abcd"))
     success, error, state = client.take()
@@ -68,19 +68,19 @@ async def test_u6_a_list_that_is_too_long_is_cut_with_an_error(world: World) -> 
 
 
 async def test_a_limit_of_0_is_none() -> None:
-    world = World(watchlist=True, limits={"watchlist": 0})
+    world = NodeFixture(watchlist=True, limits={"watchlist": 0})
     client = world.connect()
     await world.sign_in(client, "me", watchlist=[str(i) for i in range(500)])
     assert events(client.take()) == ["signin_success", "watchlist_events"]
 
 
-async def test_who_watches_nobody_is_told_nothing(world: World) -> None:
+async def test_who_watches_nobody_is_told_nothing(world: NodeFixture) -> None:
     client = world.connect()
     await world.sign_in(client, "me")
     assert events(client.take()) == ["signin_success"]
 
 
-async def test_a_new_list_replaces_the_old_one(world: World) -> None:
+async def test_a_new_list_replaces_the_old_one(world: NodeFixture) -> None:
     client = await world.user("me", watchlist=["a"])
     await world.sign_in(client, "me", watchlist=["b"])
     client.take()
@@ -90,14 +90,14 @@ async def test_a_new_list_replaces_the_old_one(world: World) -> None:
     assert told(client) == [item("online", "b")]
 
 
-async def test_without_the_roster_the_list_is_not_watched(world: World) -> None:
+async def test_without_the_roster_the_list_is_not_watched(world: NodeFixture) -> None:
     world.roster.asking.is_away = True
     client = world.connect()
     await world.sign_in(client, "me", watchlist=["a"])
     assert events(client.take()) == ["signin_success"]
 
 
-async def test_a_watcher_that_is_gone_is_forgotten(world: World) -> None:
+async def test_a_watcher_that_is_gone_is_forgotten(world: NodeFixture) -> None:
     client = await world.user("me", watchlist=["a", "b", "c", "d"])
     world.drop(client)
     app_state = world.node.hub.app_state(world.app)
@@ -105,7 +105,7 @@ async def test_a_watcher_that_is_gone_is_forgotten(world: World) -> None:
 
 
 async def test_a_watcher_is_forgotten_though_the_switch_has_been_turned_off(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     client = await world.user("me", watchlist=["a"])
     world.change(watchlist=False)
@@ -115,7 +115,7 @@ async def test_a_watcher_is_forgotten_though_the_switch_has_been_turned_off(
 
 
 async def test_who_is_gone_while_its_list_is_looked_up_watches_nobody(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     world.roster.asking.close()
     client = world.connect()
@@ -130,7 +130,7 @@ async def test_who_is_gone_while_its_list_is_looked_up_watches_nobody(
 
 
 async def test_what_changes_while_the_list_is_looked_up_is_not_missed(
-    world: World,
+    world: NodeFixture,
 ) -> None:
     """The answer is older than the change: whoever is told `offline` last would be wrong."""
     world.roster.asking.close()
@@ -145,14 +145,16 @@ async def test_what_changes_while_the_list_is_looked_up_is_not_missed(
 
 
 async def test_the_switch_is_the_apps() -> None:
-    world = World()
+    world = NodeFixture()
     client = world.connect()
     await world.sign_in(client, "me", watchlist=["a"])
     await world.user("a")
     assert events(client.take()) == ["signin_success"]
 
 
-async def test_an_id_with_a_lone_surrogate_is_left_out_and_the_client_is_told(world: World) -> None:
+async def test_an_id_with_a_lone_surrogate_is_left_out_and_the_client_is_told(
+    world: NodeFixture,
+) -> None:
     await world.user("b")
     client = world.connect()
     await world.sign_in(client, "a", watchlist=["cut \ud83d", "b"])

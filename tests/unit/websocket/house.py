@@ -12,7 +12,7 @@ from pusher_server.websocket.edge import WebSocketEdge
 from pusher_server.websocket.handshake import Upgrade
 from tests.support import fakes
 from tests.support.fakes import FakeTransport, ServerFrame, client_frame, server_frames
-from tests.support.node import KEY, World
+from tests.support.node import KEY, NodeFixture
 
 SUCCESS = "pusher_internal:subscription_succeeded"
 GREETING = b"HTTP/1.1 101 X\r\n\r\n"
@@ -21,8 +21,8 @@ GREETING = b"HTTP/1.1 101 X\r\n\r\n"
 class House:
     """A world with its edge; `settings` are those of `[websocket]`."""
 
-    def __init__(self, world: World | None = None, **settings: Any) -> None:
-        self.world = world or World()
+    def __init__(self, world: NodeFixture | None = None, **settings: Any) -> None:
+        self.world = world or NodeFixture()
         self._random = count(1)
         self.app_state = self.world.node.hub.app_state(self.world.app)
         self.edge = WebSocketEdge(

@@ -11,7 +11,7 @@ from pusher_server.signals import SubscriptionRejected
 from pusher_server.turns import SUBSCRIPTION_UNITS, UNITS
 from tests.support import fakes
 from tests.support.fakes import client_frame
-from tests.support.node import World
+from tests.support.node import NodeFixture
 from tests.unit.websocket.house import SUCCESS, House, message
 
 
@@ -50,7 +50,7 @@ async def test_subscribing_and_leaving(house: House) -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 async def test_a_refusal_does_not_overtake_events_of_its_channel(strict: bool) -> None:
-    house = House(World())
+    house = House(NodeFixture())
     client = await house.client("/app/key?protocol=7").established()
     client.subscribe("a")
     await client.read()
@@ -73,7 +73,7 @@ async def test_an_error_of_a_channel_does_not_overtake_its_events(house: House) 
 
 
 async def test_the_rate_of_client_events_is_the_sessions() -> None:
-    house = House(World(limits={"client_events_per_second": 2}, client_events="all"))
+    house = House(NodeFixture(limits={"client_events_per_second": 2}, client_events="all"))
     client = await house.client().established()
     client.feed(*(message("client-x", {}, channel="private-x") for _ in range(3)))
     ((code, _),) = await client.told()
@@ -248,7 +248,7 @@ async def test_a_flood_ends_with_its_connection(house: House) -> None:
 
 async def test_answers_that_nobody_reads_do_not_pile_up_within_a_turn() -> None:
     """The cap holds at once; the sweep would come too late."""
-    house = House(World(), write_buffer_bytes=1_000)
+    house = House(NodeFixture(), write_buffer_bytes=1_000)
     client = await house.client().established()
     client.connection.pause_writing()
     client.feed(*[client_frame(fakes.PING, b"x" * 100) for _ in range(50)])
@@ -267,7 +267,9 @@ async def test_a_goodbye_within_a_flood_is_the_end_of_it(house: House) -> None:
 
 async def test_subscriptions_above_the_pace_wait_and_none_is_refused() -> None:
     """Beyond the burst the client is not read until the pace is kept; what it has sent is served then."""
-    house = House(World(limits={"subscriptions_per_connection": 10}), subscriptions_per_second=10)
+    house = House(
+        NodeFixture(limits={"subscriptions_per_connection": 10}), subscriptions_per_second=10
+    )
     client = await house.client().established()
     for i in range(9):
         client.subscribe(f"a{i}")
@@ -286,7 +288,9 @@ async def test_subscriptions_above_the_pace_wait_and_none_is_refused() -> None:
 
 async def test_who_waits_for_the_pace_is_read_again_though_the_app_has_changed() -> None:
     """A smaller burst makes the wait longer than it was when it began."""
-    house = House(World(limits={"subscriptions_per_connection": 40}), subscriptions_per_second=20)
+    house = House(
+        NodeFixture(limits={"subscriptions_per_connection": 40}), subscriptions_per_second=20
+    )
     client = await house.client().established()
     for i in range(41):
         client.subscribe(f"a{i % 40}")
@@ -304,7 +308,9 @@ async def test_who_waits_for_the_pace_is_read_again_though_the_app_has_changed()
 
 
 async def test_a_client_that_waits_for_the_pace_is_not_taken_for_dead() -> None:
-    house = House(World(limits={"subscriptions_per_connection": 1}), subscriptions_per_second=1)
+    house = House(
+        NodeFixture(limits={"subscriptions_per_connection": 1}), subscriptions_per_second=1
+    )
     client = await house.client().established()
     for _ in range(200):
         client.subscribe("a")

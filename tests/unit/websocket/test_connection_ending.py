@@ -6,7 +6,7 @@ from msgspec import structs
 from pusher_server.signals import ConnectionRefused
 from tests.support import fakes
 from tests.support.fakes import client_frame
-from tests.support.node import World
+from tests.support.node import NodeFixture
 from tests.support.waiting import eventually
 from tests.unit.websocket.house import SUCCESS, House, message
 
@@ -121,7 +121,7 @@ async def test_aborting_cuts(house: House) -> None:
 
 @pytest.mark.parametrize(("kind", "ping"), [("frame", ("ping", b"")), ("event", "pusher:ping")])
 async def test_silence_is_answered_with_a_ping_and_then_4201(kind: str, ping: object) -> None:
-    house = House(World(activity_timeout=10, ping=kind), pong_timeout=5.0)
+    house = House(NodeFixture(activity_timeout=10, ping=kind), pong_timeout=5.0)
     client = await house.client().established()
     house.wait(9)
     assert await client.told() == []
@@ -132,7 +132,7 @@ async def test_silence_is_answered_with_a_ping_and_then_4201(kind: str, ping: ob
 
 
 async def test_a_pong_keeps_it_alive() -> None:
-    house = House(World(activity_timeout=10), pong_timeout=5.0)
+    house = House(NodeFixture(activity_timeout=10), pong_timeout=5.0)
     client = await house.client().established()
     for _ in range(5):
         house.wait(11.5)
@@ -144,7 +144,7 @@ async def test_a_pong_keeps_it_alive() -> None:
 async def test_pings_come_after_every_activity_timeout_whatever_a_pong_may_take(
     activity: int, pong: float
 ) -> None:
-    house = House(World(activity_timeout=activity), pong_timeout=pong)
+    house = House(NodeFixture(activity_timeout=activity), pong_timeout=pong)
     client = await house.client().established()
     pings, seconds = 0, 60 * activity
     for _ in range(seconds * 2):
@@ -157,7 +157,7 @@ async def test_pings_come_after_every_activity_timeout_whatever_a_pong_may_take(
 
 
 async def test_several_pings_without_an_answer_end_with_the_first_ones_deadline() -> None:
-    house = House(World(activity_timeout=3), pong_timeout=10.0)
+    house = House(NodeFixture(activity_timeout=3), pong_timeout=10.0)
     client = await house.client().established()
     house.wait(12.75)
     assert set(await client.told()) == {("ping", b"")}
@@ -167,7 +167,7 @@ async def test_several_pings_without_an_answer_end_with_the_first_ones_deadline(
 
 
 async def test_who_must_authorize_and_does_not() -> None:
-    house = House(World(authorization_timeout=5))
+    house = House(NodeFixture(authorization_timeout=5))
     client = await house.client().established()
     house.wait(7)
     text = "Connection not authorized within timeout"
@@ -175,7 +175,7 @@ async def test_who_must_authorize_and_does_not() -> None:
 
 
 async def test_who_does_is_left_alone() -> None:
-    house = House(World(authorization_timeout=5))
+    house = House(NodeFixture(authorization_timeout=5))
     client = await house.client().established()
     client.connection.authorized()
     house.wait(20)
@@ -190,7 +190,7 @@ async def test_after_the_end_nothing_is_asked_of_the_session(house: House) -> No
 
 
 async def test_a_changed_activity_timeout_counts() -> None:
-    house = House(World(activity_timeout=10))
+    house = House(NodeFixture(activity_timeout=10))
     client = await house.client().established()
     house.world.node.change_app("1", structs.replace(house.world.app, activity_timeout=40))
     house.wait(30)

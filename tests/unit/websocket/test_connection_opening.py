@@ -4,29 +4,11 @@ import asyncio
 
 import pytest
 
-from pusher_server.app import App
-from pusher_server.apps.static import StaticApps
-from pusher_server.interfaces import AppProvider
 from tests.support import fakes
 from tests.support.fakes import client_frame
-from tests.support.node import Gate
+from tests.support.node import GatedApps
 from tests.support.waiting import eventually
 from tests.unit.websocket.house import GREETING, SUCCESS, House, message
-
-
-class GatedApps(AppProvider):
-    """An app store that may take its time."""
-
-    def __init__(self, apps: StaticApps) -> None:
-        self._apps = apps
-        self.gate = Gate()
-
-    async def by_key(self, key: str) -> App | None:
-        await self.gate.passed()
-        return await self._apps.by_key(key)
-
-    async def by_id(self, app_id: str) -> App | None:
-        return await self._apps.by_id(app_id)
 
 
 @pytest.fixture
@@ -35,10 +17,8 @@ def house() -> House:
 
 
 def slow_store(house: House) -> GatedApps:
-    apps = GatedApps(StaticApps([house.world.app]))
-    apps.gate.close()
-    house.world.node.apps = apps
-    return apps
+    house.world.apps.gate.close()
+    return house.world.apps
 
 
 async def test_the_first_frame_goes_with_the_greeting(house: House) -> None:

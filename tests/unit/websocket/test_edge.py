@@ -7,7 +7,7 @@ import pytest
 from pusher_server.protocol.errors import ConnectionRejected
 from pusher_server.websocket.edge import origin_allowed
 from pusher_server.websocket.handshake import Upgrade
-from tests.support.node import KEY, World
+from tests.support.node import KEY, NodeFixture
 from tests.unit.websocket.house import House
 
 
@@ -81,26 +81,26 @@ def test_other_versions_are_refused(version: str, code: int) -> None:
 
 
 def test_strict_asks_for_a_version() -> None:
-    house = House(World(strict=True))
+    house = House(NodeFixture(strict=True))
     assert refused(house) == 4008
     admitted(house, "/app/key?protocol=7")
 
 
 def test_an_app_may_ask_for_tls() -> None:
-    house = House(World(tls_only=True))
+    house = House(NodeFixture(tls_only=True))
     assert refused(house) == 4000
     admitted(house, secure=True)
 
 
 def test_an_origin_may_be_asked_for() -> None:
-    house = House(World(allowed_origins=("example.com",)))
+    house = House(NodeFixture(allowed_origins=("example.com",)))
     admitted(house, origin="https://example.com")
     assert refused(house, origin="https://evil.com") == 4009
     assert refused(house) == 4009
 
 
 def test_the_node_has_its_say() -> None:
-    assert refused(House(World(enabled=False))) == 4003
+    assert refused(House(NodeFixture(enabled=False))) == 4003
 
 
 async def test_a_process_takes_so_many_connections_and_no_more() -> None:
