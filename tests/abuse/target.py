@@ -7,7 +7,7 @@ import struct
 from contextlib import suppress
 
 from tests.abuse.flood import AUTH_TOKEN, KEY, OWN_CHANNEL, SECRET, Flood
-from tests.chaos.frames import FrameBuffer
+from tests.support.frames import FrameBuffer
 from tests.support.signing import channel_auth
 from tests.support.wire import QUERY, text, upgrade
 

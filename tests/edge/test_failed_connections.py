@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import wire
+from tests.support.frames import BINARY, CLOSE, CONTINUATION, TEXT
 from tests.support.inprocess import KEY, app, serving
 from tests.support.processes import TlsServer, by_tls, tls_settings, write_certificate
 from tests.support.serving import RunningServer
 from tests.support.waiting import PATIENCE
-from tests.support.wire import BINARY, CLOSE, CONTINUATION, QUERY, TEXT, Address, frame
+from tests.support.wire import QUERY, Address, frame
 
 #: Well below the 5 s that a client has for a closing handshake, well above what a loaded machine takes.
 SOON = 3.0

@@ -10,9 +10,10 @@ import pytest
 from pusher_server.websocket.framing import FrameReader
 from tests.edge.conftest import Bystander
 from tests.support import wire
+from tests.support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from tests.support.inprocess import KEY, Inside, app, serving
 from tests.support.waiting import eventually
-from tests.support.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, QUERY, TEXT, Address, frame
+from tests.support.wire import QUERY, Address, frame
 
 PING_MESSAGE = b'{"event":"pusher:ping","data":{}}'
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from pusher_server.clients.heartbeat import INTERVAL
 from tests.support import signed, wire
+from tests.support.frames import PING, PONG
 from tests.support.inprocess import KEY, SECRET, Inside, app, serving
 from tests.support.signing import channel_auth, user_auth
 from tests.support.waiting import eventually
-from tests.support.wire import PING, PONG, QUERY, Wire, frame
+from tests.support.wire import QUERY, Wire, frame
 
 ACTIVITY, PONG_TIMEOUT = 60, 30.0
 

@@ -14,6 +14,7 @@ import trustme
 import uvloop
 
 from tests.support import signed, wire
+from tests.support.frames import BINARY
 from tests.support.inprocess import APP_ID, KEY, app, serving
 from tests.support.processes import (
     TlsServer,
@@ -85,7 +86,7 @@ async def test_refusals_and_violations_end_the_connection(secure: Address) -> No
         await client.handshake("/app/unknown")
         await client.expect_refusal(4001)
     async with wire.connected(secure, KEY) as client:
-        await client.send(wire.frame(wire.BINARY, b"x"))
+        await client.send(wire.frame(BINARY, b"x"))
         await client.expect_close(1003)
         await client.expect_end()
     async with wire.opened(secure) as client:

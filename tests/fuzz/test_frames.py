@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.fuzz.strategies import client_frames, cut, mutated
 from tests.fuzz.world import World, last_words, many
 from tests.support import wire
+from tests.support.frames import CLOSE, PING
 
 payloads = st.one_of(st.binary(max_size=200), st.sampled_from(client_frames), st.just(b"x" * 5_000))
 
@@ -23,11 +24,11 @@ frames = st.builds(
     reserved=st.sampled_from([0] * 9 + [1, 2, 4, 7]),
 )
 closes = st.builds(
-    lambda code, reason: wire.frame(wire.CLOSE, struct.pack("!H", code) + reason),
+    lambda code, reason: wire.frame(CLOSE, struct.pack("!H", code) + reason),
     st.integers(0, 65_535),
     st.binary(max_size=123),
 )
-good = [wire.text(payload) for payload in client_frames] + [wire.frame(wire.PING, b"x")]
+good = [wire.text(payload) for payload in client_frames] + [wire.frame(PING, b"x")]
 streams = st.lists(
     st.one_of(frames, closes, st.sampled_from(good), mutated(good), st.binary(max_size=20)),
     max_size=8,

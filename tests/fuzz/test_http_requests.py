@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.fuzz.strategies import cut, mutated
 from tests.fuzz.world import World, many
 from tests.support import wire
+from tests.support.frames import TEXT
 from tests.support.inprocess import KEY
 
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n")
@@ -124,7 +125,7 @@ def test_any_upgrade(world: World, target: str, query: str, headers: dict[str, s
         assert status < 500, head
         if status == 101:
             opcode, payload = line.frame()
-            assert opcode == wire.TEXT
+            assert opcode == TEXT
             assert (b"connection_established" in payload) or (b'"code":400' in payload), payload
     finally:
         line.close()

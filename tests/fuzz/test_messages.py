@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.fuzz.strategies import CHANNELS, client_frames, json_texts, messages, mutated
 from tests.fuzz.world import Line, World, checked, many
 from tests.support import wire
+from tests.support.frames import CLOSE, TEXT
 from tests.support.inprocess import KEY, SECRET
 from tests.support.signing import channel_auth, user_auth
 
@@ -22,11 +23,11 @@ def heard(line: Line) -> list[object]:
     words: list[object] = []
     while True:
         opcode, payload = line.frame()
-        if opcode == wire.CLOSE:
+        if opcode == CLOSE:
             line.finish()
             line.to_the_end()
             return [*words, int.from_bytes(payload[:2])]
-        assert opcode == wire.TEXT
+        assert opcode == TEXT
         message = checked(payload)
         if message["event"] == "pusher:pong":
             return words

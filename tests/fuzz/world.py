@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import settings
 
 from tests.support import signed, wire
+from tests.support.frames import CLOSE, PING, PONG, TEXT
 from tests.support.inprocess import KEY, SECRET
 from tests.support.serving import RunningServer
 from tests.support.signing import channel_auth
@@ -152,10 +153,10 @@ class World:
     def _next_to_witness(self) -> tuple[str, str]:
         """Event and data of the witness's next message, which any client can read."""
         opcode, payload = self.witness.frame()
-        if opcode == wire.PING:
-            self.witness.send(wire.frame(wire.PONG, payload))
+        if opcode == PING:
+            self.witness.send(wire.frame(PONG, payload))
             return self._next_to_witness()
-        assert opcode == wire.TEXT, (opcode, payload)
+        assert opcode == TEXT, (opcode, payload)
         message = checked(payload)
         return message["event"], message["data"]
 
@@ -172,13 +173,13 @@ def last_words(line: Line) -> list[dict[str, Any] | int | None]:
     while line.received or line.more():
         opcode, payload = line.frame()
         assert not words or isinstance(words[-1], dict), "a frame after the close"
-        if opcode == wire.CLOSE:
+        if opcode == CLOSE:
             words.append(struct.unpack("!H", payload[:2])[0] if payload else None)
             payload[2:].decode()
-        elif opcode == wire.PONG:
+        elif opcode == PONG:
             assert len(payload) <= 125
         else:
-            assert opcode == wire.TEXT, (opcode, payload)
+            assert opcode == TEXT, (opcode, payload)
             words.append(checked(payload))
     return words
 

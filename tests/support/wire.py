@@ -17,11 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from websockets.speedups import apply_mask
-
+from tests.support.frames import CLOSE, TEXT, client_frame
 from tests.support.waiting import PATIENCE
-
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 QUERY = "?protocol=7&client=js&version=8.6.0&flash=false"
 _NONCE = base64.b64encode(bytes(16)).decode()
@@ -55,19 +52,8 @@ def frame(
     opcode: int, payload: bytes = b"", *, final: bool = True, masked: bool = True, reserved: int = 0
 ) -> bytes:
     """One WebSocket frame from a client, broken on request; `reserved` is 0…7."""
-    length = len(payload)
-    mask_bit = 0x80 if masked else 0
-    head = bytes([(0x80 if final else 0) | reserved << 4 | opcode])
-    if length < 126:
-        head += bytes([mask_bit | length])
-    elif length < 65_536:
-        head += bytes([mask_bit | 126]) + struct.pack("!H", length)
-    else:
-        head += bytes([mask_bit | 127]) + struct.pack("!Q", length)
-    if not masked:
-        return head + payload
-    mask = os.urandom(4)
-    return head + mask + apply_mask(payload, mask)
+    mask = os.urandom(4) if masked else None
+    return client_frame(opcode, payload, fin=final, mask=mask, reserved=reserved)
 
 
 def text(payload: str | bytes) -> bytes:

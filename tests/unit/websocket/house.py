@@ -10,8 +10,8 @@ from pusher_server.signals import ConnectionClosed
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.edge import WebSocketEdge
 from pusher_server.websocket.handshake import Upgrade
-from tests.support import fakes
-from tests.support.fakes import FakeTransport, ServerFrame, client_frame, server_frames
+from tests.support.fakes import FakeTransport
+from tests.support.frames import CLOSE, PING, TEXT, ServerFrame, client_frame, server_frames
 from tests.support.node import KEY, NodeFixture
 
 SUCCESS = "pusher_internal:subscription_succeeded"
@@ -107,15 +107,15 @@ class Client:
 
 def message(event: str, data: Any = None, **fields: Any) -> bytes:
     body = {"event": event, **fields} if data is None else {"event": event, "data": data, **fields}
-    return client_frame(fakes.TEXT, json.dumps(body).encode())
+    return client_frame(TEXT, json.dumps(body).encode())
 
 
 def _readable(frame: ServerFrame) -> Any:
-    if frame.opcode == fakes.CLOSE:
+    if frame.opcode == CLOSE:
         code = int.from_bytes(frame.payload[:2]) if frame.payload else None
         return ("close", code)
-    if frame.opcode != fakes.TEXT:
-        return ("ping" if frame.opcode == fakes.PING else "pong", frame.payload)
+    if frame.opcode != TEXT:
+        return ("ping" if frame.opcode == PING else "pong", frame.payload)
     body = json.loads(frame.payload)
     if body["event"] == "pusher:error":
         return (body["data"]["code"], body["data"]["message"])

@@ -9,8 +9,7 @@ from msgspec import structs
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.signals import SubscriptionRejected
 from pusher_server.turns import SUBSCRIPTION_UNITS, UNITS
-from tests.support import fakes
-from tests.support.fakes import client_frame
+from tests.support.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame, server_frames
 from tests.support.node import NodeFixture
 from tests.unit.websocket.house import SUCCESS, House, message
 
@@ -22,19 +21,19 @@ def house() -> House:
 
 async def test_pings_of_both_kinds_are_answered(house: House) -> None:
     client = await house.client().established()
-    client.feed(client_frame(fakes.PING, b"x" * 125), message("pusher:ping", {}))
+    client.feed(client_frame(PING, b"x" * 125), message("pusher:ping", {}))
     assert await client.told() == [("pong", b"x" * 125), "pusher:pong"]
 
 
 async def test_pongs_and_unknown_events_are_ignored(house: House) -> None:
     client = await house.client().established()
-    client.feed(client_frame(fakes.PONG), message("pusher:pong", {}), message("x", {}))
+    client.feed(client_frame(PONG), message("pusher:pong", {}), message("x", {}))
     assert await client.told() == []
 
 
 async def test_what_is_no_message_is_answered_and_the_rest_is_read(house: House) -> None:
     client = await house.client().established()
-    client.feed(client_frame(fakes.TEXT, b"[]"), message("pusher:ping"))
+    client.feed(client_frame(TEXT, b"[]"), message("pusher:ping"))
     assert await client.told() == [(4200, "Invalid message format"), "pusher:pong"]
 
 
@@ -126,7 +125,7 @@ async def test_other_messages_overtake_and_its_own_channels_wait(house: House) -
     client.subscribe("b")
     client.say("client-x", {}, channel="b")
     client.say("client-x", {}, channel="a")
-    client.feed(message("pusher:ping"), client_frame(fakes.PING))
+    client.feed(message("pusher:ping"), client_frame(PING))
     first, (code, text), *rest = await client.told()
     assert (first, code) == ("pusher:subscription_error", None)
     assert "only supported on private" in text
@@ -189,9 +188,9 @@ async def test_who_goes_while_waiting_leaves_nothing(house: House) -> None:
 async def test_a_flood_leaves_the_rest_for_later_turns(house: House) -> None:
     """One client's messages are served some at a time, in order, and it is not read meanwhile."""
     client = await house.client().established()
-    client.feed(*[client_frame(fakes.PING, b"%d" % i) for i in range(200)])
+    client.feed(*[client_frame(PING, b"%d" % i) for i in range(200)])
     assert not client.transport.reading
-    at_once = [frame.payload for frame in fakes.server_frames(client.transport.take())]
+    at_once = [frame.payload for frame in server_frames(client.transport.take())]
     assert 0 < len(at_once) < 100
     later = [frame.payload for frame in await client.read()]
     while not client.transport.reading:
@@ -202,9 +201,9 @@ async def test_a_flood_leaves_the_rest_for_later_turns(house: House) -> None:
 async def test_frames_that_complete_nothing_count_as_well(house: House) -> None:
     """Empty fragments, thousands in one chunk: a turn serves a bounded number of them, and reads no more."""
     flooder, other = await house.client().established(), await house.client().established()
-    empty = client_frame(fakes.CONTINUATION, b"", fin=False)
-    whole = client_frame(fakes.CONTINUATION, b"}")
-    flooder.feed(client_frame(fakes.TEXT, b'{"event":"pusher:ping"', fin=False), empty * 500, whole)
+    empty = client_frame(CONTINUATION, b"", fin=False)
+    whole = client_frame(CONTINUATION, b"}")
+    flooder.feed(client_frame(TEXT, b'{"event":"pusher:ping"', fin=False), empty * 500, whole)
     assert not flooder.transport.reading
     await asyncio.sleep(0)
     other.say("pusher:ping")
@@ -229,7 +228,7 @@ async def test_subscriptions_take_more_of_a_turn_than_pings(house: House) -> Non
 async def test_a_large_chunk_is_served_in_portions(house: House) -> None:
     """uvloop would read on in the same turn, up to 8 MB."""
     client = await house.client().established()
-    client.feed(*[client_frame(fakes.TEXT, b'{"event":"x","data":"%b"}' % (b"y" * 60_000))] * 4)
+    client.feed(*[client_frame(TEXT, b'{"event":"x","data":"%b"}' % (b"y" * 60_000))] * 4)
     assert not client.transport.reading
     client.feed(message("pusher:ping"))  # a TLS layer had that already
     for _ in range(10):
@@ -240,7 +239,7 @@ async def test_a_large_chunk_is_served_in_portions(house: House) -> None:
 
 async def test_a_flood_ends_with_its_connection(house: House) -> None:
     client = await house.client().established()
-    client.feed(*[client_frame(fakes.PING, b"x") for _ in range(200)])
+    client.feed(*[client_frame(PING, b"x") for _ in range(200)])
     client.transport.take()
     client.lose()
     assert await client.told() == []
@@ -251,7 +250,7 @@ async def test_answers_that_nobody_reads_do_not_pile_up_within_a_turn() -> None:
     house = House(NodeFixture(), write_buffer_bytes=1_000)
     client = await house.client().established()
     client.connection.pause_writing()
-    client.feed(*[client_frame(fakes.PING, b"x" * 100) for _ in range(50)])
+    client.feed(*[client_frame(PING, b"x" * 100) for _ in range(50)])
     assert client.transport.is_aborted
     assert house.app_state.traffic.slow_consumers_dropped == 1
 
@@ -259,8 +258,8 @@ async def test_answers_that_nobody_reads_do_not_pile_up_within_a_turn() -> None:
 async def test_a_goodbye_within_a_flood_is_the_end_of_it(house: House) -> None:
     """A transport that is closing is neither paused nor resumed: uvloop's would raise."""
     client = await house.client().established()
-    goodbye = client_frame(fakes.CLOSE, (1000).to_bytes(2))
-    client.feed(*[client_frame(fakes.PING)] * (UNITS - 1), goodbye)
+    goodbye = client_frame(CLOSE, (1000).to_bytes(2))
+    client.feed(*[client_frame(PING)] * (UNITS - 1), goodbye)
     assert (client.transport.is_closed, client.transport.reading) == (True, True)
     assert await client.told() == [("pong", b"")] * (UNITS - 1) + [("close", 1000)]
 

@@ -4,8 +4,7 @@ import pytest
 from msgspec import structs
 
 from pusher_server.signals import ConnectionRefused
-from tests.support import fakes
-from tests.support.fakes import client_frame
+from tests.support.frames import BINARY, CLOSE, PONG, TEXT, client_frame
 from tests.support.node import NodeFixture
 from tests.support.waiting import eventually
 from tests.unit.websocket.house import SUCCESS, House, message
@@ -39,7 +38,7 @@ async def test_closing_changes_nothing_inside_the_call(house: House) -> None:
 
 async def test_a_clients_close_is_answered_with_its_code(house: House) -> None:
     client = await house.client().established()
-    client.feed(client_frame(fakes.CLOSE, b"\x03\xe9bye"), message("pusher:ping"))
+    client.feed(client_frame(CLOSE, b"\x03\xe9bye"), message("pusher:ping"))
     assert await client.told() == [("close", 1001)]
     assert client.transport.is_closed
     client.lose()
@@ -48,7 +47,7 @@ async def test_a_clients_close_is_answered_with_its_code(house: House) -> None:
 
 async def test_a_clients_close_without_a_code(house: House) -> None:
     client = await house.client().established()
-    client.feed(client_frame(fakes.CLOSE))
+    client.feed(client_frame(CLOSE))
     assert await client.told() == [("close", None)]
     assert house.closed() == [1005]
 
@@ -59,7 +58,7 @@ async def test_after_our_close_the_clients_answer_ends_it(house: House, has_halv
     client.connection.close(4200, "bye")
     await client.read()
     assert client.transport.is_half_closed is has_halves
-    client.feed(message("pusher:ping"), client_frame(fakes.CLOSE, b"\x10\x68"))
+    client.feed(message("pusher:ping"), client_frame(CLOSE, b"\x10\x68"))
     assert await client.read() == []
     assert client.transport.is_closed
     assert not client.transport.is_aborted
@@ -78,10 +77,10 @@ async def test_who_does_not_answer_our_close_is_cut(house: House) -> None:
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
-        (client_frame(fakes.BINARY, b"x"), 1003),
-        (client_frame(fakes.TEXT, b"\xff"), 1007),
-        (client_frame(fakes.TEXT, b"{}", mask=None), 1002),
-        (client_frame(fakes.TEXT, b"x" * 131_073), 1009),
+        (client_frame(BINARY, b"x"), 1003),
+        (client_frame(TEXT, b"\xff"), 1007),
+        (client_frame(TEXT, b"{}", mask=None), 1002),
+        (client_frame(TEXT, b"x" * 131_073), 1009),
     ],
 )
 async def test_a_broken_frame_ends_it_after_what_came_before(
@@ -137,7 +136,7 @@ async def test_a_pong_keeps_it_alive() -> None:
     for _ in range(5):
         house.wait(11.5)
         assert await client.told() == [("ping", b"")]
-        client.feed(client_frame(fakes.PONG))
+        client.feed(client_frame(PONG))
 
 
 @pytest.mark.parametrize(("activity", "pong"), [(3, 10.0), (20, 30.0), (10, 5.0)])
@@ -152,7 +151,7 @@ async def test_pings_come_after_every_activity_timeout_whatever_a_pong_may_take(
         for said in await client.told():
             assert said == ("ping", b"")
             pings += 1
-            client.feed(client_frame(fakes.PONG))
+            client.feed(client_frame(PONG))
     assert seconds / (activity + 1) - 1 <= pings <= seconds / activity
 
 
@@ -320,10 +319,10 @@ async def test_after_a_broken_frame_nothing_is_read_for_its_meaning(
 ) -> None:
     """TCP's half ends at once. TLS has none: it ends once nothing comes any more."""
     client = await house.client(has_halves=has_halves).established()
-    client.feed(client_frame(fakes.BINARY, b"x"))
+    client.feed(client_frame(BINARY, b"x"))
     assert await client.told() == [("close", 1003)]
     assert client.transport.is_half_closed is has_halves
-    client.feed(client_frame(fakes.CLOSE, b"\x03\xeb"), message("pusher:ping"))
+    client.feed(client_frame(CLOSE, b"\x03\xeb"), message("pusher:ping"))
     assert await client.told() == []
     assert not client.transport.is_closed
     if not has_halves:
@@ -350,7 +349,7 @@ async def test_a_close_between_fragments_is_no_fault(
     house: House, payload: bytes, code: int | None
 ) -> None:
     client = await house.client().established()
-    client.feed(client_frame(fakes.TEXT, b'{"ev', fin=False), client_frame(fakes.CLOSE, payload))
+    client.feed(client_frame(TEXT, b'{"ev', fin=False), client_frame(CLOSE, payload))
     assert await client.told() == [("close", code)]
     assert house.closed() == [code or 1005]
     assert not house.world.told(ConnectionRefused)
@@ -360,7 +359,7 @@ async def test_nonsense_after_our_close_ends_it_and_counts_as_nothing_more(house
     client = await house.client(has_halves=False).established()
     client.connection.close(4200, "bye")
     await client.told()
-    client.feed(client_frame(fakes.BINARY, b"x"))
+    client.feed(client_frame(BINARY, b"x"))
     assert client.transport.is_closed
     assert not house.world.told(ConnectionRefused)
 

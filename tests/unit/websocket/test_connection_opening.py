@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support import fakes
-from tests.support.fakes import client_frame
+from tests.support.frames import TEXT, client_frame
 from tests.support.node import GatedApps
 from tests.support.waiting import eventually
 from tests.unit.websocket.house import GREETING, SUCCESS, House, message
@@ -47,7 +46,7 @@ async def test_a_refusal_is_said_in_a_frame_and_in_the_close(
     assert (said, close) == (code, ("close", code))
     assert message_
     assert house.closed() == []
-    client.feed(client_frame(fakes.TEXT, b"{}"))
+    client.feed(client_frame(TEXT, b"{}"))
     assert await client.told() == []
 
 
