@@ -79,9 +79,15 @@ async def crash_until_it_waits(team: Team, name: str) -> int:
 async def test_clients_are_spread_over_the_workers(team: Team) -> None:
     """By the kernel, which throws a die for each: of 100, none has fewer than 25."""
     pids = team.processes()
-    before = {name: sockets_of(pid) for name, pid in pids.items()}
+
+    def sockets() -> dict[str, int]:
+        return {name: sockets_of(pid) for name, pid in pids.items()}
+
     async with clients(team.address, 100):
-        took = {name: sockets_of(pid) - before[name] for name, pid in pids.items()}
+        during = sockets()
+    # Compared with afterwards: before, the last question whether it is ready may not have been closed yet.
+    await eventually(lambda: sum(during.values()) - sum(sockets().values()) == 100)
+    took = {name: during[name] - count for name, count in sockets().items()}
     assert took["bus"] == 0
     assert took["worker 1"] + took["worker 2"] == 100
     assert min(took["worker 1"], took["worker 2"]) >= 25
