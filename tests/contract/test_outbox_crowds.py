@@ -9,9 +9,17 @@ import pytest
 from msgspec.structs import replace
 
 from pusher_server.webhooks.outbox.interface import Appended, Decision, Entry, Outbox
-from tests.contract.test_outbox import LETTERS, WAITING, Bench, bench, decided, outbox, waiting
+from tests.contract.test_outbox import (
+    LETTERS,
+    WAITING,
+    OutboxHarness,
+    decided,
+    harness,
+    outbox,
+    waiting,
+)
 
-__all__ = ["bench", "outbox"]
+__all__ = ["harness", "outbox"]
 
 _numbers = iter(range(1, 1_000_000))
 
@@ -114,13 +122,13 @@ async def test_once_everything_was_read_nothing_is_undone(outbox: Outbox) -> Non
 
 
 async def test_what_a_worker_has_left_out_counts_for_its_own_claim(
-    bench: Bench, outbox: Outbox
+    harness: OutboxHarness, outbox: Outbox
 ) -> None:
     """Another worker reads from the beginning; and whoever has no claim says nothing about it."""
     await leave_out_all(outbox)
     await outbox.append([decided(event("channel_occupied", "a"))])
     await outbox.release("one")
-    other = bench.outbox()
+    other = harness.outbox()
     assert await other.claim("two", 30) == ["1"]
     last = (await outbox.pending("1", "", 10))[-1].position
     await outbox.leave_out("one", "1", {"w": ""})
@@ -312,10 +320,10 @@ async def test_in_a_file_a_clock_that_began_anew_with_the_machine_holds_nothing(
     await after.close()
 
 
-async def redis_bench(tmp_path: Path) -> Bench:
+async def redis_harness(tmp_path: Path) -> OutboxHarness:
     from tests.contract.stores import running_redis
 
-    made = Bench("redis", tmp_path)
+    made = OutboxHarness("redis", tmp_path)
     redis = await asyncio.to_thread(running_redis, "redis")
     made.redis = replace(redis.settings, prefix=f"clocks-{next(_numbers)}")
     return made
@@ -326,7 +334,7 @@ async def test_in_redis_its_time_holds_and_ends_no_claim(tmp_path: Path, jump: f
     """As if somebody had set the time of its machine: what expires does so early or late."""
     from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 
-    made = await redis_bench(tmp_path)
+    made = await redis_harness(tmp_path)
     assert made.redis is not None
     clocks = Clock(50.0), Clock(90_000.0)
     one, two = (RedisOutbox(made.redis, "Redis", waiting=WAITING, clock=clock) for clock in clocks)
@@ -363,7 +371,7 @@ async def test_in_redis_claims_of_an_earlier_release_are_kept_until_they_expire(
 ) -> None:
     from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 
-    made = await redis_bench(tmp_path)
+    made = await redis_harness(tmp_path)
     assert made.redis is not None
     clock = Clock(0.0)
     outbox = RedisOutbox(made.redis, "Redis", clock=clock)
@@ -384,7 +392,7 @@ async def test_in_redis_names_from_a_later_time_are_forgotten_in_time(tmp_path: 
     """Its time was set back a day: they would be kept a day longer."""
     from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 
-    made = await redis_bench(tmp_path)
+    made = await redis_harness(tmp_path)
     assert made.redis is not None
     outbox = RedisOutbox(made.redis, "Redis")
     await outbox.append([decided(event("client_event", "c"))])

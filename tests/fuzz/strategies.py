@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz.world import GOLDEN
+from tests.fuzz.fuzzed_server import GOLDEN
 from tests.support.inprocess import KEY
 
 CHANNELS = [

@@ -7,8 +7,8 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fuzz.fuzzed_server import FuzzedServer, last_words, many
 from tests.fuzz.strategies import client_frames, cut, mutated
-from tests.fuzz.world import World, last_words, many
 from tests.support import wire
 from tests.support.frames import CLOSE, PING
 
@@ -37,7 +37,7 @@ streams = st.lists(
 
 @many
 @given(segments=cut(streams))
-def test_any_bytes_after_the_upgrade(world: World, segments: list[bytes]) -> None:
+def test_any_bytes_after_the_upgrade(world: FuzzedServer, segments: list[bytes]) -> None:
     """In any segments; the client then ends its side."""
     line = world.line()
     try:
@@ -53,7 +53,7 @@ def test_any_bytes_after_the_upgrade(world: World, segments: list[bytes]) -> Non
 
 @many
 @given(segments=cut(st.binary(max_size=300)))
-def test_any_bytes_that_are_hardly_frames(world: World, segments: list[bytes]) -> None:
+def test_any_bytes_that_are_hardly_frames(world: FuzzedServer, segments: list[bytes]) -> None:
     """Not even nearly."""
     line = world.line()
     try:

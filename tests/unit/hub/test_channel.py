@@ -5,15 +5,15 @@ import pytest
 from pusher_server.hub.batch import JOIN_BYTES, join
 from pusher_server.hub.channel import HELD_BYTES, Channel
 from pusher_server.protocol.channel_name import parse_channel_name
-from tests.unit.hub.house import House, heard
+from tests.unit.hub.hub_fixture import HubFixture, heard
 
 
 @pytest.fixture
-def house() -> House:
-    return House(chunk=2)
+def house() -> HubFixture:
+    return HubFixture(chunk=2)
 
 
-def test_nothing_is_written_before_the_flush(house: House) -> None:
+def test_nothing_is_written_before_the_flush(house: HubFixture) -> None:
     (client,) = house.crowd(1)
     house.deliver("a")
     assert heard(client) == ""
@@ -21,7 +21,7 @@ def test_nothing_is_written_before_the_flush(house: House) -> None:
     assert heard(client) == "a"
 
 
-def test_what_gathers_in_one_turn_is_one_write(house: House) -> None:
+def test_what_gathers_in_one_turn_is_one_write(house: HubFixture) -> None:
     (client,) = house.crowd(1)
     for payload in "abc":
         house.deliver(payload)
@@ -30,7 +30,7 @@ def test_what_gathers_in_one_turn_is_one_write(house: House) -> None:
     assert len(client.writes) == 1
 
 
-def test_an_excluded_sender_gets_the_rest_of_the_batch(house: House) -> None:
+def test_an_excluded_sender_gets_the_rest_of_the_batch(house: HubFixture) -> None:
     sender, other = house.crowd(2)
     for payload, skip in (("a", None), ("b", "1.0"), ("c", None), ("d", "1.0")):
         house.deliver(payload, skip=skip)
@@ -39,7 +39,7 @@ def test_an_excluded_sender_gets_the_rest_of_the_batch(house: House) -> None:
     assert len(sender.writes) == len(other.writes) == 1
 
 
-def test_an_exclusion_of_somebody_who_is_not_subscribed_excludes_nobody(house: House) -> None:
+def test_an_exclusion_of_somebody_who_is_not_subscribed_excludes_nobody(house: HubFixture) -> None:
     (client,) = house.crowd(1)
     house.client("9.9")
     house.deliver("a", skip="9.9")
@@ -48,7 +48,7 @@ def test_an_exclusion_of_somebody_who_is_not_subscribed_excludes_nobody(house: H
     assert heard(client) == "a b"
 
 
-def test_a_pending_subscription_gets_nothing_until_its_opening(house: House) -> None:
+def test_a_pending_subscription_gets_nothing_until_its_opening(house: HubFixture) -> None:
     client = house.client("1.1")
     subscription = house.pend(client)
     house.deliver("a")
@@ -62,7 +62,7 @@ def test_a_pending_subscription_gets_nothing_until_its_opening(house: House) -> 
     assert len(client.writes) == 1
 
 
-def test_what_is_not_to_be_held_never_reaches_a_pending_subscription(house: House) -> None:
+def test_what_is_not_to_be_held_never_reaches_a_pending_subscription(house: HubFixture) -> None:
     (other,) = house.crowd(1)
     client = house.client("1.1")
     subscription = house.pend(client)
@@ -73,14 +73,14 @@ def test_what_is_not_to_be_held_never_reaches_a_pending_subscription(house: Hous
     assert (heard(client), heard(other)) == ("ok", "added")
 
 
-def test_held_frames_know_their_event(house: House) -> None:
+def test_held_frames_know_their_event(house: HubFixture) -> None:
     subscription = house.pend(house.client("1.1"))
     house.hub.deliver(house.app_state, "c", b"a", event_id=7)
     house.hub.deliver(house.app_state, "c", b"b", event_id=8)
     assert [event_id for event_id, _ in subscription.held] == [7, 8]
 
 
-def test_who_waits_for_too_much_is_sent_away_and_holds_nothing_more(house: House) -> None:
+def test_who_waits_for_too_much_is_sent_away_and_holds_nothing_more(house: HubFixture) -> None:
     """What other nodes keep us waiting for must not be filled by a busy channel."""
     client, other = house.client("1.1"), house.client("1.2")
     waiting = house.pend(client)
@@ -100,7 +100,7 @@ def test_who_waits_for_too_much_is_sent_away_and_holds_nothing_more(house: House
     assert len(other.payloads) == 21
 
 
-def test_a_pending_sender_is_excluded_too(house: House) -> None:
+def test_a_pending_sender_is_excluded_too(house: HubFixture) -> None:
     client = house.client("1.1")
     subscription = house.pend(client)
     house.deliver("a", skip="1.1")
@@ -109,7 +109,7 @@ def test_a_pending_sender_is_excluded_too(house: House) -> None:
     assert heard(client) == "ok"
 
 
-def test_who_joins_gets_only_what_comes_after(house: House) -> None:
+def test_who_joins_gets_only_what_comes_after(house: HubFixture) -> None:
     (first,) = house.crowd(1)
     house.deliver("a")
     late = house.client("1.1")
@@ -119,7 +119,7 @@ def test_who_joins_gets_only_what_comes_after(house: House) -> None:
     assert (heard(first), heard(late)) == ("a b", "ok b")
 
 
-def test_held_frames_are_not_sent_a_second_time(house: House) -> None:
+def test_held_frames_are_not_sent_a_second_time(house: HubFixture) -> None:
     (first,) = house.crowd(1)
     late = house.client("1.1")
     subscription = house.pend(late)
@@ -130,7 +130,7 @@ def test_held_frames_are_not_sent_a_second_time(house: House) -> None:
     assert (heard(first), heard(late)) == ("a b", "ok a b")
 
 
-def test_who_leaves_first_gets_what_is_owed(house: House) -> None:
+def test_who_leaves_first_gets_what_is_owed(house: HubFixture) -> None:
     leaver, other = house.crowd(2)
     house.deliver("a")
     house.hub.leave(leaver.subscriptions["c"])
@@ -139,7 +139,7 @@ def test_who_leaves_first_gets_what_is_owed(house: House) -> None:
     assert (heard(leaver), heard(other)) == ("a", "a b")
 
 
-def test_who_is_gone_gets_nothing_more(house: House) -> None:
+def test_who_is_gone_gets_nothing_more(house: HubFixture) -> None:
     leaver, other = house.crowd(2)
     house.deliver("a")
     house.hub.leave(leaver.subscriptions["c"], settle=False)
@@ -147,7 +147,7 @@ def test_who_is_gone_gets_nothing_more(house: House) -> None:
     assert (heard(leaver), heard(other)) == ("", "a")
 
 
-def test_who_leaves_and_comes_back_is_a_new_subscription(house: House) -> None:
+def test_who_leaves_and_comes_back_is_a_new_subscription(house: HubFixture) -> None:
     client, _ = house.crowd(2)
     house.deliver("a")
     house.hub.leave(client.subscriptions["c"])
@@ -158,7 +158,7 @@ def test_who_leaves_and_comes_back_is_a_new_subscription(house: House) -> None:
     assert heard(client) == "a ok c"
 
 
-def test_leaving_while_pending_writes_nothing(house: House) -> None:
+def test_leaving_while_pending_writes_nothing(house: HubFixture) -> None:
     client = house.client("1.1")
     subscription = house.pend(client)
     house.deliver("a")
@@ -169,7 +169,7 @@ def test_leaving_while_pending_writes_nothing(house: House) -> None:
     assert not subscription.active
 
 
-def test_a_large_channel_is_served_in_chunks(house: House) -> None:
+def test_a_large_channel_is_served_in_chunks(house: HubFixture) -> None:
     clients = house.crowd(5)
     house.deliver("a")
     served = []
@@ -178,7 +178,7 @@ def test_a_large_channel_is_served_in_chunks(house: House) -> None:
     assert served == [2, 4, 5]
 
 
-def test_frames_queued_during_a_job_start_after_it(house: House) -> None:
+def test_frames_queued_during_a_job_start_after_it(house: HubFixture) -> None:
     clients = house.crowd(3)
     house.deliver("a")
     house.loop.turn()
@@ -187,7 +187,7 @@ def test_frames_queued_during_a_job_start_after_it(house: House) -> None:
     assert [heard(client) for client in clients] == ["a b"] * 3
 
 
-def test_a_job_serves_those_who_were_there_when_it_was_made(house: House) -> None:
+def test_a_job_serves_those_who_were_there_when_it_was_made(house: HubFixture) -> None:
     clients = house.crowd(3)
     house.deliver("a")
     house.loop.turn()
@@ -199,7 +199,7 @@ def test_a_job_serves_those_who_were_there_when_it_was_made(house: House) -> Non
     assert [heard(client) for client in clients] == ["a"] * 3
 
 
-def test_leaving_before_ones_turn_in_a_job(house: House) -> None:
+def test_leaving_before_ones_turn_in_a_job(house: HubFixture) -> None:
     clients = house.crowd(5)
     house.deliver("a")
     house.loop.turn()
@@ -212,7 +212,7 @@ def test_leaving_before_ones_turn_in_a_job(house: House) -> None:
     assert [heard(client) for client in clients] == ["a b", "a b", "a b", "a b", ""]
 
 
-def test_an_exclusion_holds_in_a_job_and_for_who_settles(house: House) -> None:
+def test_an_exclusion_holds_in_a_job_and_for_who_settles(house: HubFixture) -> None:
     clients = house.crowd(5)
     house.deliver("a", skip="1.4")
     house.deliver("b", skip="1.3")
@@ -224,7 +224,7 @@ def test_an_exclusion_holds_in_a_job_and_for_who_settles(house: House) -> None:
     assert [heard(client) for client in clients] == ["a b c", "a b c", "a b c", "a c", "b"]
 
 
-def test_settling_writes_what_is_owed_once(house: House) -> None:
+def test_settling_writes_what_is_owed_once(house: HubFixture) -> None:
     clients = house.crowd(3)
     house.deliver("a")
     house.loop.turn()
@@ -238,7 +238,7 @@ def test_settling_writes_what_is_owed_once(house: House) -> None:
     assert [heard(client) for client in clients] == ["a b c"] * 3
 
 
-def test_a_pending_subscription_has_nothing_to_settle(house: House) -> None:
+def test_a_pending_subscription_has_nothing_to_settle(house: HubFixture) -> None:
     client = house.client("1.1")
     subscription = house.pend(client)
     house.deliver("a")
@@ -246,7 +246,7 @@ def test_a_pending_subscription_has_nothing_to_settle(house: House) -> None:
     assert heard(client) == ""
 
 
-def test_everybody_may_leave_in_the_middle_of_a_job(house: House) -> None:
+def test_everybody_may_leave_in_the_middle_of_a_job(house: HubFixture) -> None:
     clients = house.crowd(4)
     house.deliver("a")
     house.loop.turn()
@@ -257,7 +257,7 @@ def test_everybody_may_leave_in_the_middle_of_a_job(house: House) -> None:
     assert not house.app_state.channels
 
 
-def test_everybody_may_leave_before_the_flush(house: House) -> None:
+def test_everybody_may_leave_before_the_flush(house: HubFixture) -> None:
     (client,) = house.crowd(1)
     house.deliver("a")
     channel = client.subscriptions["c"].channel
@@ -267,7 +267,7 @@ def test_everybody_may_leave_before_the_flush(house: House) -> None:
     assert not channel.scheduled
 
 
-def test_only_pending_ones_make_no_work_for_the_flush(house: House) -> None:
+def test_only_pending_ones_make_no_work_for_the_flush(house: HubFixture) -> None:
     subscription = house.pend(house.client("1.1"))
     house.deliver("a")
     assert not subscription.channel.owes
@@ -284,8 +284,8 @@ def test_joined_writes_are_cut_between_frames_near_64_kb() -> None:
     assert join([]) == []
 
 
-def test_a_batch_of_several_pieces_reaches_everybody_in_order(house: House) -> None:
-    house = House()
+def test_a_batch_of_several_pieces_reaches_everybody_in_order(house: HubFixture) -> None:
+    house = HubFixture()
     clients = house.crowd(3)
     expected = []
     for letter in "abc":
@@ -296,7 +296,7 @@ def test_a_batch_of_several_pieces_reaches_everybody_in_order(house: House) -> N
     assert [len(client.writes) for client in clients] == [3] * 3
 
 
-def test_who_is_last_of_a_user_is_told_by_the_channel(house: House) -> None:
+def test_who_is_last_of_a_user_is_told_by_the_channel(house: HubFixture) -> None:
     clients = [house.client(f"1.{i}") for i in range(3)]
     name = "presence-x"
     first, second, other = (
@@ -317,7 +317,7 @@ def test_only_presence_channels_have_a_member_list() -> None:
 
 
 def test_frames_that_come_while_a_large_channel_is_served_join_the_writes_to_come(
-    house: House,
+    house: HubFixture,
 ) -> None:
     clients = house.crowd(5)
     house.deliver("a")
@@ -329,7 +329,7 @@ def test_frames_that_come_while_a_large_channel_is_served_join_the_writes_to_com
     assert [len(client.writes) for client in clients] == [2, 2, 1, 1, 1]
 
 
-def test_an_excluded_sender_is_left_out_of_what_joins(house: House) -> None:
+def test_an_excluded_sender_is_left_out_of_what_joins(house: HubFixture) -> None:
     clients = house.crowd(5)
     house.deliver("a", skip="1.3")
     house.loop.turn()
@@ -345,7 +345,7 @@ def test_an_excluded_sender_is_left_out_of_what_joins(house: House) -> None:
     ]
 
 
-def test_what_is_settled_between_two_rounds_is_not_written_again(house: House) -> None:
+def test_what_is_settled_between_two_rounds_is_not_written_again(house: HubFixture) -> None:
     clients = house.crowd(5)
     house.deliver("a")
     house.loop.turn()
@@ -359,7 +359,7 @@ def test_what_is_settled_between_two_rounds_is_not_written_again(house: House) -
     assert [heard(client) for client in clients] == ["a b c"] * 5
 
 
-def test_nothing_joins_for_somebody_who_has_joined_meanwhile(house: House) -> None:
+def test_nothing_joins_for_somebody_who_has_joined_meanwhile(house: HubFixture) -> None:
     clients = house.crowd(5)
     house.deliver("a")
     house.loop.turn()
@@ -371,7 +371,7 @@ def test_nothing_joins_for_somebody_who_has_joined_meanwhile(house: House) -> No
     assert heard(late) == "ok b"
 
 
-def test_a_job_ends_although_there_is_always_more(house: House) -> None:
+def test_a_job_ends_although_there_is_always_more(house: HubFixture) -> None:
     """It takes what one write holds; others queue up behind it, and nothing is kept for ever."""
     clients = house.crowd(3)
     for i in range(12):
@@ -384,7 +384,7 @@ def test_a_job_ends_although_there_is_always_more(house: House) -> None:
 
 
 @pytest.mark.parametrize("index", [0, 4])
-def test_a_redirected_write_counts_at_once(house: House, index: int) -> None:
+def test_a_redirected_write_counts_at_once(house: HubFixture, index: int) -> None:
     """A slow reader is found out inside a write; the job under way must not pass by what is kept for it."""
     clients = house.crowd(5)
     house.deliver("a")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.unit.hub.house import House, heard
+from tests.unit.hub.hub_fixture import HubFixture, heard
 
 
 def test_one_callback_serves_everything_that_gathers() -> None:
-    house = House()
+    house = HubFixture()
     house.crowd(2, "a")
     house.crowd(2, "b")
     for name in "abab":
@@ -17,7 +17,7 @@ def test_one_callback_serves_everything_that_gathers() -> None:
 
 
 def test_it_is_armed_again_after_it_has_come_to_rest() -> None:
-    house = House()
+    house = HubFixture()
     (client,) = house.crowd(1)
     for payload in "ab":
         house.deliver(payload)
@@ -27,7 +27,7 @@ def test_it_is_armed_again_after_it_has_come_to_rest() -> None:
 
 def test_a_small_channel_does_not_wait_for_a_large_one() -> None:
     """A channel goes to the end of the queue after each of its chunks."""
-    house = House(chunk=2)
+    house = HubFixture(chunk=2)
     large = house.crowd(7, "large")
     small = house.client("2.2")
     house.join(small, "small")
@@ -44,7 +44,7 @@ def test_a_small_channel_does_not_wait_for_a_large_one() -> None:
 
 
 def test_small_channels_share_one_turn() -> None:
-    house = House(chunk=3)
+    house = HubFixture(chunk=3)
     clients = [house.client(f"3.{i}") for i in range(4)]
     for i, client in enumerate(clients):
         house.join(client, f"c{i}")
@@ -57,7 +57,7 @@ def test_small_channels_share_one_turn() -> None:
 
 
 def test_a_channel_that_owes_nothing_costs_nothing() -> None:
-    house = House(chunk=1)
+    house = HubFixture(chunk=1)
     (client,) = house.crowd(1)
     house.deliver("a")
     house.hub.settle(client.subscriptions["c"])
@@ -68,7 +68,7 @@ def test_a_channel_that_owes_nothing_costs_nothing() -> None:
 
 def test_a_transport_that_raises_ends_nobody_elses_fan_out() -> None:
     """The loop reports the error; what comes next is served."""
-    house = House()
+    house = HubFixture()
     (broken,) = house.crowd(1, "a")
     (healthy,) = house.crowd(1, "b")
     broken.subscriptions["a"].channel.subscribers[broken.subscriptions["a"]] = _refuse
@@ -86,7 +86,7 @@ def _refuse(data: bytes) -> None:
 
 def test_latency_is_from_the_first_event_of_a_batch_to_its_last_write() -> None:
     """A small channel's batch takes a turn; a large one's as many as it has chunks."""
-    house = House(chunk=2)
+    house = HubFixture(chunk=2)
     house.crowd(1, "small")
     house.crowd(5, "large")
     house.seconds = 10.0
@@ -105,7 +105,7 @@ def test_latency_is_from_the_first_event_of_a_batch_to_its_last_write() -> None:
 
 def test_a_channel_that_never_comes_to_rest_tells_its_latency_all_the_same() -> None:
     """What is queued behind a running batch has waited since that one began, at the most."""
-    house = House(chunk=2)
+    house = HubFixture(chunk=2)
     house.crowd(4, "large")
     latency = house.hub.traffic.latency
     for second in range(20):
@@ -117,7 +117,7 @@ def test_a_channel_that_never_comes_to_rest_tells_its_latency_all_the_same() -> 
 
 
 def test_what_reaches_nobody_has_no_latency() -> None:
-    house = House()
+    house = HubFixture()
     (client,) = house.crowd(1, "a")
     house.deliver("x", "a")
     house.hub.close(client, settle=False)

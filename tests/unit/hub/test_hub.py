@@ -5,11 +5,11 @@ from pusher_server.hub.hub import Joined, Left
 from pusher_server.protocol.channel_name import parse_channel_name
 from pusher_server.protocol.frames import text_frame
 from tests.support.fakes import FakeCallSoon
-from tests.unit.hub.house import APP, House, heard
+from tests.unit.hub.hub_fixture import APP, HubFixture, heard
 
 
 def test_an_apps_space_is_made_once() -> None:
-    house = House()
+    house = HubFixture()
     other = App(id="2", keys=(AppKey(key="k", secret="s"),))
     assert house.hub.app_state(APP) is house.app_state
     assert house.hub.app_state(other) is not house.app_state
@@ -17,20 +17,20 @@ def test_an_apps_space_is_made_once() -> None:
 
 
 def test_an_app_that_comes_back_as_another_one_counts_as_it_is_now() -> None:
-    house = House()
+    house = HubFixture()
     again = App(id=APP.id, keys=(AppKey(key="new", secret="s"),))
     assert house.hub.app_state(again) is house.app_state
     assert house.app_state.app is again
 
 
 def test_an_open_connection_is_found_by_its_name() -> None:
-    house = House()
+    house = HubFixture()
     client = house.client("1.1")
     assert house.app_state.connections == {"1.1": client}
 
 
 def test_the_first_subscriber_makes_the_channel_and_the_last_one_ends_it() -> None:
-    house = House()
+    house = HubFixture()
     clients = [house.client("1.1"), house.client("1.2")]
     joined = [house.hub.subscribe(each, parse_channel_name("c")) for each in clients]
     assert joined == [
@@ -44,7 +44,7 @@ def test_the_first_subscriber_makes_the_channel_and_the_last_one_ends_it() -> No
 
 
 def test_closing_leaves_every_channel_and_writes_what_is_owed() -> None:
-    house = House()
+    house = HubFixture()
     client, other = house.crowd(2)
     house.join(client, "d")
     house.deliver("a")
@@ -59,7 +59,7 @@ def test_closing_leaves_every_channel_and_writes_what_is_owed() -> None:
 
 
 def test_closing_a_connection_that_is_gone_writes_nothing() -> None:
-    house = House()
+    house = HubFixture()
     (client,) = house.crowd(1)
     house.deliver("a")
     house.hub.close(client, settle=False)
@@ -68,14 +68,14 @@ def test_closing_a_connection_that_is_gone_writes_nothing() -> None:
 
 
 def test_closing_one_that_was_never_opened_is_nothing() -> None:
-    house = House()
+    house = HubFixture()
     client = house.client("1.1")
     assert house.hub.close(client, settle=True) == []
     assert house.hub.close(client, settle=True) == []
 
 
 def test_delivering_tells_how_many_are_owed() -> None:
-    house = House()
+    house = HubFixture()
     assert house.deliver("a") == 0
     assert not house.loop.callbacks
     house.crowd(2)
@@ -84,7 +84,7 @@ def test_delivering_tells_how_many_are_owed() -> None:
 
 
 def test_whom_an_event_came_from_is_not_among_its_recipients() -> None:
-    house = House()
+    house = HubFixture()
     house.crowd(2)
     house.client("3.3")
     assert house.deliver("a", skip="1.0") == 1
@@ -93,7 +93,7 @@ def test_whom_an_event_came_from_is_not_among_its_recipients() -> None:
 
 
 def test_a_pending_subscriber_is_skipped_and_counted_alike() -> None:
-    house = House()
+    house = HubFixture()
     house.crowd(1)
     house.pend(house.client("2.2"))
     assert house.deliver("a", skip="2.2") == 1
@@ -102,7 +102,7 @@ def test_a_pending_subscriber_is_skipped_and_counted_alike() -> None:
 
 
 def test_what_is_delivered_is_counted_for_those_who_get_it() -> None:
-    house = House()
+    house = HubFixture()
     traffic = house.app_state.traffic
     house.crowd(2)
     admitted, refused = (house.pend(house.client(each)) for each in ("2.1", "2.2"))
@@ -124,7 +124,7 @@ def test_a_payload_is_framed_once_for_all() -> None:
         framed.append(payload)
         return b"\x81" + bytes([len(payload)]) + payload
 
-    house = House()
+    house = HubFixture()
     house.hub = type(house.hub)(loop, encode=encode)
     house.app_state = house.hub.app_state(APP)
     house.crowd(3)

@@ -1,11 +1,11 @@
 """Who is signed in as whom, and who watches whom."""
 
 from pusher_server.hub.users import UserDirectory
-from tests.unit.hub.house import House
+from tests.unit.hub.hub_fixture import HubFixture
 
 
 def test_the_first_sign_in_and_the_last_sign_out_are_told_apart() -> None:
-    house, users = House(), UserDirectory()
+    house, users = HubFixture(), UserDirectory()
     first, second = house.client("1.1"), house.client("1.2")
     assert users.sign_in(first, "u")
     assert not users.sign_in(second, "u")
@@ -18,7 +18,7 @@ def test_the_first_sign_in_and_the_last_sign_out_are_told_apart() -> None:
 
 
 def test_signing_out_who_is_not_signed_in_ends_nothing() -> None:
-    house, users = House(), UserDirectory()
+    house, users = HubFixture(), UserDirectory()
     first, second = house.client("1.1"), house.client("1.2")
     assert not users.sign_out(first, "u")
     users.sign_in(first, "u")
@@ -27,7 +27,7 @@ def test_signing_out_who_is_not_signed_in_ends_nothing() -> None:
 
 
 def test_signing_in_twice_counts_once() -> None:
-    house, users = House(), UserDirectory()
+    house, users = HubFixture(), UserDirectory()
     client = house.client("1.1")
     users.sign_in(client, "u")
     users.sign_in(client, "u")
@@ -35,7 +35,7 @@ def test_signing_in_twice_counts_once() -> None:
 
 
 def test_watchers_are_found_by_the_user_they_watch() -> None:
-    house, users = House(), UserDirectory()
+    house, users = HubFixture(), UserDirectory()
     first, second = house.client("1.1"), house.client("1.2")
     users.watch(first, ["a", "b"])
     users.watch(second, ["a"])

@@ -8,7 +8,7 @@ from pusher_server.metrics.collector import LinkReading, WebhookReading
 from pusher_server.metrics.reading import Reading
 from pusher_server.protocol.errors import SubscriptionRefused
 from tests.support.node import NodeFixture
-from tests.unit.metrics.house import Counted
+from tests.unit.metrics.counted import Counted
 
 
 @pytest.fixture

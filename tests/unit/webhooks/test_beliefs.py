@@ -27,8 +27,17 @@ from pusher_server.webhooks.delivery.deliverer import Deliverer
 from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.intake import Intake
 from pusher_server.webhooks.outbox.interface import Appended, Decision, Outbox, OutboxUnavailable
+from tests.unit.webhooks.delivery_fixture import (
+    EPOCH,
+    Apps,
+    DeliveryFixture,
+    Post,
+    an_app,
+    hook,
+    randomly,
+    simulate,
+)
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
-from tests.unit.webhooks.world import EPOCH, Apps, Post, World, an_app, hook, randomly, simulate
 
 #: Seconds of a history.
 LONG = 100.0
@@ -81,7 +90,7 @@ def test_targets_believe_what_is_true(seed: int, monkeypatch: pytest.MonkeyPatch
 
     async def play() -> None:
         app = an_app("1", hook("batches", batch=True), hook("single"))
-        world = World(app, batch_events=chance.choice([1, 3, 100]))
+        world = DeliveryFixture(app, batch_events=chance.choice([1, 3, 100]))
         world.targets.behaviour = behave
         channels = [f"c{number}" for number in range(chance.choice([3, 30]))]
         state = dict.fromkeys(channels, False)

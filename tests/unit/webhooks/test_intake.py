@@ -20,8 +20,8 @@ from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.intake import Intake
 from pusher_server.webhooks.outbox.interface import Appended, Decision, Outbox, OutboxUnavailable
 from pusher_server.webhooks.outbox.undoing import subject_of
+from tests.unit.webhooks.delivery_fixture import EPOCH, Apps, an_app, hook, simulate
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
-from tests.unit.webhooks.world import EPOCH, Apps, an_app, hook, simulate
 
 APP, PLAIN = an_app("1", hook("a")), an_app("2")
 

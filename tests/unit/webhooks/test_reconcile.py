@@ -10,8 +10,8 @@ from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.intake import Intake
 from pusher_server.webhooks.outbox.interface import Appended, Decision, Presence
 from pusher_server.webhooks.reconcile import MARGIN, Reconciler
+from tests.unit.webhooks.delivery_fixture import Apps, an_app, hook, simulate
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
-from tests.unit.webhooks.world import Apps, an_app, hook, simulate
 
 LEASE, UNDO_WINDOW = 10.0, 3.0
 APP = an_app("1", hook("a"))

@@ -14,8 +14,8 @@ from pusher_server.webhooks import intake, runtime
 from pusher_server.webhooks.outbox.interface import Outbox, OutboxUnavailable, Presence
 from pusher_server.webhooks.runtime import DeliverySettings, Opening, Webhooks
 from tests.support.waiting import eventually
+from tests.unit.webhooks.delivery_fixture import Apps, an_app, hook
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
-from tests.unit.webhooks.world import Apps, an_app, hook
 
 TERMS = DeliverySettings(
     timeout=1.0, batch_events=10, batch_window=0.01, lease=0.0, undo_window=0.0

@@ -11,33 +11,33 @@ from pusher_server.signals import SubscriptionRejected
 from pusher_server.turns import SUBSCRIPTION_UNITS, UNITS
 from tests.support.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame, server_frames
 from tests.support.node import NodeFixture
-from tests.unit.websocket.house import SUCCESS, House, message
+from tests.unit.websocket.edge_fixture import SUCCESS, EdgeFixture, message
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def house() -> EdgeFixture:
+    return EdgeFixture()
 
 
-async def test_pings_of_both_kinds_are_answered(house: House) -> None:
+async def test_pings_of_both_kinds_are_answered(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.feed(client_frame(PING, b"x" * 125), message("pusher:ping", {}))
     assert await client.told() == [("pong", b"x" * 125), "pusher:pong"]
 
 
-async def test_pongs_and_unknown_events_are_ignored(house: House) -> None:
+async def test_pongs_and_unknown_events_are_ignored(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.feed(client_frame(PONG), message("pusher:pong", {}), message("x", {}))
     assert await client.told() == []
 
 
-async def test_what_is_no_message_is_answered_and_the_rest_is_read(house: House) -> None:
+async def test_what_is_no_message_is_answered_and_the_rest_is_read(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.feed(client_frame(TEXT, b"[]"), message("pusher:ping"))
     assert await client.told() == [(4200, "Invalid message format"), "pusher:pong"]
 
 
-async def test_subscribing_and_leaving(house: House) -> None:
+async def test_subscribing_and_leaving(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.subscribe("a")
     house.world.publish("a")
@@ -49,7 +49,7 @@ async def test_subscribing_and_leaving(house: House) -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 async def test_a_refusal_does_not_overtake_events_of_its_channel(strict: bool) -> None:
-    house = House(NodeFixture())
+    house = EdgeFixture(NodeFixture())
     client = await house.client("/app/key?protocol=7").established()
     client.subscribe("a")
     await client.read()
@@ -61,7 +61,7 @@ async def test_a_refusal_does_not_overtake_events_of_its_channel(strict: bool) -
     assert [type(each) for each in house.world.told(SubscriptionRejected)] == [SubscriptionRejected]
 
 
-async def test_an_error_of_a_channel_does_not_overtake_its_events(house: House) -> None:
+async def test_an_error_of_a_channel_does_not_overtake_its_events(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.subscribe("a")
     await client.read()
@@ -72,7 +72,7 @@ async def test_an_error_of_a_channel_does_not_overtake_its_events(house: House) 
 
 
 async def test_the_rate_of_client_events_is_the_sessions() -> None:
-    house = House(NodeFixture(limits={"client_events_per_second": 2}, client_events="all"))
+    house = EdgeFixture(NodeFixture(limits={"client_events_per_second": 2}, client_events="all"))
     client = await house.client().established()
     client.feed(*(message("client-x", {}, channel="private-x") for _ in range(3)))
     ((code, _),) = await client.told()
@@ -82,7 +82,7 @@ async def test_the_rate_of_client_events_is_the_sessions() -> None:
     assert await client.told() == []
 
 
-async def test_a_wrong_sign_in_ends_the_connection(house: House) -> None:
+async def test_a_wrong_sign_in_ends_the_connection(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.say("pusher:signin", {"auth": "key:x", "user_data": "{}"})
     assert await client.told() == [(4009, "Connection not authorized."), ("close", 4009)]
@@ -90,7 +90,7 @@ async def test_a_wrong_sign_in_ends_the_connection(house: House) -> None:
 
 
 async def test_what_goes_wrong_with_us_is_passing_and_logged(
-    house: House, caplog: pytest.LogCaptureFixture
+    house: EdgeFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = await house.client().established()
 
@@ -104,7 +104,7 @@ async def test_what_goes_wrong_with_us_is_passing_and_logged(
     assert caplog.records
 
 
-async def test_a_cluster_that_is_away_is_a_passing_fault(house: House) -> None:
+async def test_a_cluster_that_is_away_is_a_passing_fault(house: EdgeFixture) -> None:
     client = await house.client().established()
 
     async def away(*_: object) -> None:
@@ -115,7 +115,7 @@ async def test_a_cluster_that_is_away_is_a_passing_fault(house: House) -> None:
     assert await client.told() == [(4100, "Temporarily unavailable"), ("close", 4100)]
 
 
-async def test_other_messages_overtake_and_its_own_channels_wait(house: House) -> None:
+async def test_other_messages_overtake_and_its_own_channels_wait(house: EdgeFixture) -> None:
     gate = house.world.broker.subscribing
     client = await house.client().established()
     client.subscribe("a")
@@ -135,7 +135,7 @@ async def test_other_messages_overtake_and_its_own_channels_wait(house: House) -
     assert (success, code) == (SUCCESS, None)
 
 
-async def test_an_unsubscribe_overtakes(house: House) -> None:
+async def test_an_unsubscribe_overtakes(house: EdgeFixture) -> None:
     gate = house.world.broker.subscribing
     client = await house.client().established()
     gate.close()
@@ -147,7 +147,7 @@ async def test_an_unsubscribe_overtakes(house: House) -> None:
     assert client.connection.subscriptions == {}
 
 
-async def test_reading_stops_while_too_much_waits(house: House) -> None:
+async def test_reading_stops_while_too_much_waits(house: EdgeFixture) -> None:
     gate = house.world.broker.subscribing
     client = await house.client().established()
     gate.close()
@@ -163,7 +163,7 @@ async def test_reading_stops_while_too_much_waits(house: House) -> None:
 
 
 async def test_a_wait_that_is_too_long_ends_in_4100() -> None:
-    house = House(wait_timeout=0.01)
+    house = EdgeFixture(wait_timeout=0.01)
     client = await house.client().established()
     house.world.broker.subscribing.close()
     client.subscribe("a")
@@ -175,7 +175,7 @@ async def test_a_wait_that_is_too_long_ends_in_4100() -> None:
     assert client.connection.subscriptions == {}
 
 
-async def test_who_goes_while_waiting_leaves_nothing(house: House) -> None:
+async def test_who_goes_while_waiting_leaves_nothing(house: EdgeFixture) -> None:
     client = await house.client().established()
     house.world.broker.subscribing.close()
     client.subscribe("a")
@@ -185,7 +185,7 @@ async def test_who_goes_while_waiting_leaves_nothing(house: House) -> None:
     assert house.app_state.channels == {}
 
 
-async def test_a_flood_leaves_the_rest_for_later_turns(house: House) -> None:
+async def test_a_flood_leaves_the_rest_for_later_turns(house: EdgeFixture) -> None:
     """One client's messages are served some at a time, in order, and it is not read meanwhile."""
     client = await house.client().established()
     client.feed(*[client_frame(PING, b"%d" % i) for i in range(200)])
@@ -198,7 +198,7 @@ async def test_a_flood_leaves_the_rest_for_later_turns(house: House) -> None:
     assert at_once + later == [b"%d" % i for i in range(200)]
 
 
-async def test_frames_that_complete_nothing_count_as_well(house: House) -> None:
+async def test_frames_that_complete_nothing_count_as_well(house: EdgeFixture) -> None:
     """Empty fragments, thousands in one chunk: a turn serves a bounded number of them, and reads no more."""
     flooder, other = await house.client().established(), await house.client().established()
     empty = client_frame(CONTINUATION, b"", fin=False)
@@ -215,7 +215,7 @@ async def test_frames_that_complete_nothing_count_as_well(house: House) -> None:
     assert flooder.transport.reading
 
 
-async def test_subscriptions_take_more_of_a_turn_than_pings(house: House) -> None:
+async def test_subscriptions_take_more_of_a_turn_than_pings(house: EdgeFixture) -> None:
     """In a cluster each of them may be a question to a store."""
     client = await house.client().established()
     client.feed(*[message("pusher:subscribe", {"channel": f"c{i}"}) for i in range(UNITS)])
@@ -225,7 +225,7 @@ async def test_subscriptions_take_more_of_a_turn_than_pings(house: House) -> Non
     assert len(client.connection.subscriptions) == UNITS
 
 
-async def test_a_large_chunk_is_served_in_portions(house: House) -> None:
+async def test_a_large_chunk_is_served_in_portions(house: EdgeFixture) -> None:
     """uvloop would read on in the same turn, up to 8 MB."""
     client = await house.client().established()
     client.feed(*[client_frame(TEXT, b'{"event":"x","data":"%b"}' % (b"y" * 60_000))] * 4)
@@ -237,7 +237,7 @@ async def test_a_large_chunk_is_served_in_portions(house: House) -> None:
     assert await client.told() == ["pusher:pong"]
 
 
-async def test_a_flood_ends_with_its_connection(house: House) -> None:
+async def test_a_flood_ends_with_its_connection(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.feed(*[client_frame(PING, b"x") for _ in range(200)])
     client.transport.take()
@@ -247,7 +247,7 @@ async def test_a_flood_ends_with_its_connection(house: House) -> None:
 
 async def test_answers_that_nobody_reads_do_not_pile_up_within_a_turn() -> None:
     """The cap holds at once; the sweep would come too late."""
-    house = House(NodeFixture(), write_buffer_bytes=1_000)
+    house = EdgeFixture(NodeFixture(), write_buffer_bytes=1_000)
     client = await house.client().established()
     client.connection.pause_writing()
     client.feed(*[client_frame(PING, b"x" * 100) for _ in range(50)])
@@ -255,7 +255,7 @@ async def test_answers_that_nobody_reads_do_not_pile_up_within_a_turn() -> None:
     assert house.app_state.traffic.slow_consumers_dropped == 1
 
 
-async def test_a_goodbye_within_a_flood_is_the_end_of_it(house: House) -> None:
+async def test_a_goodbye_within_a_flood_is_the_end_of_it(house: EdgeFixture) -> None:
     """A transport that is closing is neither paused nor resumed: uvloop's would raise."""
     client = await house.client().established()
     goodbye = client_frame(CLOSE, (1000).to_bytes(2))
@@ -266,7 +266,7 @@ async def test_a_goodbye_within_a_flood_is_the_end_of_it(house: House) -> None:
 
 async def test_subscriptions_above_the_pace_wait_and_none_is_refused() -> None:
     """Beyond the burst the client is not read until the pace is kept; what it has sent is served then."""
-    house = House(
+    house = EdgeFixture(
         NodeFixture(limits={"subscriptions_per_connection": 10}), subscriptions_per_second=10
     )
     client = await house.client().established()
@@ -287,7 +287,7 @@ async def test_subscriptions_above_the_pace_wait_and_none_is_refused() -> None:
 
 async def test_who_waits_for_the_pace_is_read_again_though_the_app_has_changed() -> None:
     """A smaller burst makes the wait longer than it was when it began."""
-    house = House(
+    house = EdgeFixture(
         NodeFixture(limits={"subscriptions_per_connection": 40}), subscriptions_per_second=20
     )
     client = await house.client().established()
@@ -307,7 +307,7 @@ async def test_who_waits_for_the_pace_is_read_again_though_the_app_has_changed()
 
 
 async def test_a_client_that_waits_for_the_pace_is_not_taken_for_dead() -> None:
-    house = House(
+    house = EdgeFixture(
         NodeFixture(limits={"subscriptions_per_connection": 1}), subscriptions_per_second=1
     )
     client = await house.client().established()
@@ -319,7 +319,7 @@ async def test_a_client_that_waits_for_the_pace_is_not_taken_for_dead() -> None:
     assert await client.told() == []
 
 
-async def test_without_a_pace_all_subscriptions_are_served_at_once(house: House) -> None:
+async def test_without_a_pace_all_subscriptions_are_served_at_once(house: EdgeFixture) -> None:
     client = await house.client().established()
     for i in range(2_000):
         client.subscribe(f"a{i}")

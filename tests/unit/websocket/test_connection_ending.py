@@ -7,15 +7,15 @@ from pusher_server.signals import ConnectionRefused
 from tests.support.frames import BINARY, CLOSE, PONG, TEXT, client_frame
 from tests.support.node import NodeFixture
 from tests.support.waiting import eventually
-from tests.unit.websocket.house import SUCCESS, House, message
+from tests.unit.websocket.edge_fixture import SUCCESS, EdgeFixture, message
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def house() -> EdgeFixture:
+    return EdgeFixture()
 
 
-async def test_closing_writes_what_is_owed_then_error_and_close(house: House) -> None:
+async def test_closing_writes_what_is_owed_then_error_and_close(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.subscribe("a")
     await client.read()
@@ -26,7 +26,7 @@ async def test_closing_writes_what_is_owed_then_error_and_close(house: House) ->
     assert house.closed() == [4200]
 
 
-async def test_closing_changes_nothing_inside_the_call(house: House) -> None:
+async def test_closing_changes_nothing_inside_the_call(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.subscribe("a")
     client.connection.close(4200, "bye")
@@ -36,7 +36,7 @@ async def test_closing_changes_nothing_inside_the_call(house: House) -> None:
     assert client.connection.subscriptions == {}
 
 
-async def test_a_clients_close_is_answered_with_its_code(house: House) -> None:
+async def test_a_clients_close_is_answered_with_its_code(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.feed(client_frame(CLOSE, b"\x03\xe9bye"), message("pusher:ping"))
     assert await client.told() == [("close", 1001)]
@@ -45,7 +45,7 @@ async def test_a_clients_close_is_answered_with_its_code(house: House) -> None:
     assert house.closed() == [1001]
 
 
-async def test_a_clients_close_without_a_code(house: House) -> None:
+async def test_a_clients_close_without_a_code(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.feed(client_frame(CLOSE))
     assert await client.told() == [("close", None)]
@@ -53,7 +53,9 @@ async def test_a_clients_close_without_a_code(house: House) -> None:
 
 
 @pytest.mark.parametrize("has_halves", [True, False])
-async def test_after_our_close_the_clients_answer_ends_it(house: House, has_halves: bool) -> None:
+async def test_after_our_close_the_clients_answer_ends_it(
+    house: EdgeFixture, has_halves: bool
+) -> None:
     client = await house.client(has_halves=has_halves).established()
     client.connection.close(4200, "bye")
     await client.read()
@@ -64,7 +66,7 @@ async def test_after_our_close_the_clients_answer_ends_it(house: House, has_halv
     assert not client.transport.is_aborted
 
 
-async def test_who_does_not_answer_our_close_is_cut(house: House) -> None:
+async def test_who_does_not_answer_our_close_is_cut(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.connection.close(4200, "bye")
     await client.read()
@@ -84,7 +86,7 @@ async def test_who_does_not_answer_our_close_is_cut(house: House) -> None:
     ],
 )
 async def test_a_broken_frame_ends_it_after_what_came_before(
-    house: House, frame: bytes, code: int
+    house: EdgeFixture, frame: bytes, code: int
 ) -> None:
     client = await house.client().established()
     client.feed(message("pusher:ping"), frame, message("pusher:ping"))
@@ -94,7 +96,7 @@ async def test_a_broken_frame_ends_it_after_what_came_before(
     assert house.closed() == [code]
 
 
-async def test_a_dropped_transport_is_1006(house: House) -> None:
+async def test_a_dropped_transport_is_1006(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.connection.eof_received()
     client.lose()
@@ -106,13 +108,13 @@ async def test_a_dropped_transport_is_1006(house: House) -> None:
     assert await client.read() == []
 
 
-async def test_uvicorns_last_word_is_4200(house: House) -> None:
+async def test_uvicorns_last_word_is_4200(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.connection.shutdown()
     assert (await client.told())[-1] == ("close", 4200)
 
 
-async def test_aborting_cuts(house: House) -> None:
+async def test_aborting_cuts(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.connection.abort()
     assert client.transport.is_aborted
@@ -120,7 +122,7 @@ async def test_aborting_cuts(house: House) -> None:
 
 @pytest.mark.parametrize(("kind", "ping"), [("frame", ("ping", b"")), ("event", "pusher:ping")])
 async def test_silence_is_answered_with_a_ping_and_then_4201(kind: str, ping: object) -> None:
-    house = House(NodeFixture(activity_timeout=10, ping=kind), pong_timeout=5.0)
+    house = EdgeFixture(NodeFixture(activity_timeout=10, ping=kind), pong_timeout=5.0)
     client = await house.client().established()
     house.wait(9)
     assert await client.told() == []
@@ -131,7 +133,7 @@ async def test_silence_is_answered_with_a_ping_and_then_4201(kind: str, ping: ob
 
 
 async def test_a_pong_keeps_it_alive() -> None:
-    house = House(NodeFixture(activity_timeout=10), pong_timeout=5.0)
+    house = EdgeFixture(NodeFixture(activity_timeout=10), pong_timeout=5.0)
     client = await house.client().established()
     for _ in range(5):
         house.wait(11.5)
@@ -143,7 +145,7 @@ async def test_a_pong_keeps_it_alive() -> None:
 async def test_pings_come_after_every_activity_timeout_whatever_a_pong_may_take(
     activity: int, pong: float
 ) -> None:
-    house = House(NodeFixture(activity_timeout=activity), pong_timeout=pong)
+    house = EdgeFixture(NodeFixture(activity_timeout=activity), pong_timeout=pong)
     client = await house.client().established()
     pings, seconds = 0, 60 * activity
     for _ in range(seconds * 2):
@@ -156,7 +158,7 @@ async def test_pings_come_after_every_activity_timeout_whatever_a_pong_may_take(
 
 
 async def test_several_pings_without_an_answer_end_with_the_first_ones_deadline() -> None:
-    house = House(NodeFixture(activity_timeout=3), pong_timeout=10.0)
+    house = EdgeFixture(NodeFixture(activity_timeout=3), pong_timeout=10.0)
     client = await house.client().established()
     house.wait(12.75)
     assert set(await client.told()) == {("ping", b"")}
@@ -166,7 +168,7 @@ async def test_several_pings_without_an_answer_end_with_the_first_ones_deadline(
 
 
 async def test_who_must_authorize_and_does_not() -> None:
-    house = House(NodeFixture(authorization_timeout=5))
+    house = EdgeFixture(NodeFixture(authorization_timeout=5))
     client = await house.client().established()
     house.wait(7)
     text = "Connection not authorized within timeout"
@@ -174,14 +176,14 @@ async def test_who_must_authorize_and_does_not() -> None:
 
 
 async def test_who_does_is_left_alone() -> None:
-    house = House(NodeFixture(authorization_timeout=5))
+    house = EdgeFixture(NodeFixture(authorization_timeout=5))
     client = await house.client().established()
     client.connection.authorized()
     house.wait(20)
     assert await client.told() == []
 
 
-async def test_after_the_end_nothing_is_asked_of_the_session(house: House) -> None:
+async def test_after_the_end_nothing_is_asked_of_the_session(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.lose()
     client.connection.authorized()
@@ -189,7 +191,7 @@ async def test_after_the_end_nothing_is_asked_of_the_session(house: House) -> No
 
 
 async def test_a_changed_activity_timeout_counts() -> None:
-    house = House(NodeFixture(activity_timeout=10))
+    house = EdgeFixture(NodeFixture(activity_timeout=10))
     client = await house.client().established()
     house.world.node.change_app("1", structs.replace(house.world.app, activity_timeout=40))
     house.wait(30)
@@ -197,7 +199,7 @@ async def test_a_changed_activity_timeout_counts() -> None:
 
 
 async def test_a_buffer_over_the_cap_is_cut() -> None:
-    house = House(write_buffer_bytes=1_000)
+    house = EdgeFixture(write_buffer_bytes=1_000)
     client = await house.client().established()
     client.transport.buffered = 500
     client.connection.pause_writing()
@@ -210,7 +212,7 @@ async def test_a_buffer_over_the_cap_is_cut() -> None:
 
 
 async def test_one_that_takes_nothing_is_cut() -> None:
-    house = House(stall_timeout=2.0)
+    house = EdgeFixture(stall_timeout=2.0)
     client = await house.client().established()
     client.transport.buffered = 500
     client.connection.pause_writing()
@@ -221,7 +223,7 @@ async def test_one_that_takes_nothing_is_cut() -> None:
 
 
 async def test_one_that_has_caught_up_is_left_alone() -> None:
-    house = House(stall_timeout=2.0)
+    house = EdgeFixture(stall_timeout=2.0)
     client = await house.client().established()
     client.transport.buffered = 500
     client.connection.pause_writing()
@@ -232,7 +234,7 @@ async def test_one_that_has_caught_up_is_left_alone() -> None:
     assert not client.transport.is_aborted
 
 
-async def test_what_a_slow_reader_is_owed_is_kept_and_comes_in_order(house: House) -> None:
+async def test_what_a_slow_reader_is_owed_is_kept_and_comes_in_order(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.subscribe("a")
     await client.read()
@@ -249,7 +251,7 @@ async def test_what_a_slow_reader_is_owed_is_kept_and_comes_in_order(house: Hous
     assert await client.told() == ["event"]
 
 
-async def test_a_reader_may_become_slow_again_while_it_catches_up(house: House) -> None:
+async def test_a_reader_may_become_slow_again_while_it_catches_up(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.subscribe("a")
     await client.read()
@@ -268,7 +270,7 @@ async def test_a_reader_may_become_slow_again_while_it_catches_up(house: House) 
 
 
 async def test_what_is_kept_counts_as_buffered() -> None:
-    house = House(write_buffer_bytes=1_000)
+    house = EdgeFixture(write_buffer_bytes=1_000)
     client = await house.client().established()
     client.subscribe("a")
     await client.read()
@@ -283,7 +285,7 @@ async def test_what_is_kept_counts_as_buffered() -> None:
     assert client.transport.is_aborted
 
 
-async def test_who_is_sent_away_while_it_is_slow_gets_everything_first(house: House) -> None:
+async def test_who_is_sent_away_while_it_is_slow_gets_everything_first(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.subscribe("a")
     await client.read()
@@ -298,14 +300,14 @@ async def test_who_is_sent_away_while_it_is_slow_gets_everything_first(house: Ho
     assert client.transport.is_aborted
 
 
-async def test_a_deadline_that_meets_a_close_changes_nothing(house: House) -> None:
+async def test_a_deadline_that_meets_a_close_changes_nothing(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.connection.close(4200, "bye")
     house.wait(200)
     assert await client.told() == [(4200, "bye"), ("close", 4200)]
 
 
-async def test_a_close_that_the_end_overtakes_says_nothing(house: House) -> None:
+async def test_a_close_that_the_end_overtakes_says_nothing(house: EdgeFixture) -> None:
     client = await house.client().established()
     client.connection.close(4200, "bye")
     client.lose()
@@ -315,7 +317,7 @@ async def test_a_close_that_the_end_overtakes_says_nothing(house: House) -> None
 
 @pytest.mark.parametrize("has_halves", [True, False])
 async def test_after_a_broken_frame_nothing_is_read_for_its_meaning(
-    house: House, has_halves: bool
+    house: EdgeFixture, has_halves: bool
 ) -> None:
     """TCP's half ends at once. TLS has none: it ends once nothing comes any more."""
     client = await house.client(has_halves=has_halves).established()
@@ -330,7 +332,7 @@ async def test_after_a_broken_frame_nothing_is_read_for_its_meaning(
     assert not client.transport.is_aborted
 
 
-async def test_who_is_failed_while_nothing_is_read_is_read_again(house: House) -> None:
+async def test_who_is_failed_while_nothing_is_read_is_read_again(house: EdgeFixture) -> None:
     """Else its end, and what it still sends, would meet a reset."""
     house.world.broker.subscribing.close()
     client = await house.client().established()
@@ -346,7 +348,7 @@ async def test_who_is_failed_while_nothing_is_read_is_read_again(house: House) -
     ("payload", "code"), [(b"", None), (b"\x03\xe8", 1000), (b"\x13\x87", 4999)]
 )
 async def test_a_close_between_fragments_is_no_fault(
-    house: House, payload: bytes, code: int | None
+    house: EdgeFixture, payload: bytes, code: int | None
 ) -> None:
     client = await house.client().established()
     client.feed(client_frame(TEXT, b'{"ev', fin=False), client_frame(CLOSE, payload))
@@ -355,7 +357,9 @@ async def test_a_close_between_fragments_is_no_fault(
     assert not house.world.told(ConnectionRefused)
 
 
-async def test_nonsense_after_our_close_ends_it_and_counts_as_nothing_more(house: House) -> None:
+async def test_nonsense_after_our_close_ends_it_and_counts_as_nothing_more(
+    house: EdgeFixture,
+) -> None:
     client = await house.client(has_halves=False).established()
     client.connection.close(4200, "bye")
     await client.told()
@@ -365,7 +369,7 @@ async def test_nonsense_after_our_close_ends_it_and_counts_as_nothing_more(house
 
 
 async def test_a_client_that_has_reset_the_connection_meanwhile(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    house: EdgeFixture, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """asyncio then raises for the end of our half: nobody is left to be told, and nothing is said of it."""
     client = await house.client().established()

@@ -7,20 +7,20 @@ import pytest
 from tests.support.frames import TEXT, client_frame
 from tests.support.node import GatedApps
 from tests.support.waiting import eventually
-from tests.unit.websocket.house import GREETING, SUCCESS, House, message
+from tests.unit.websocket.edge_fixture import GREETING, SUCCESS, EdgeFixture, message
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def house() -> EdgeFixture:
+    return EdgeFixture()
 
 
-def slow_store(house: House) -> GatedApps:
+def slow_store(house: EdgeFixture) -> GatedApps:
     house.world.apps.gate.close()
     return house.world.apps
 
 
-async def test_the_first_frame_goes_with_the_greeting(house: House) -> None:
+async def test_the_first_frame_goes_with_the_greeting(house: EdgeFixture) -> None:
     client = house.client()
     data = client.transport.take()
     assert data == GREETING + (
@@ -30,7 +30,7 @@ async def test_the_first_frame_goes_with_the_greeting(house: House) -> None:
     assert house.app_state.connections == {"0.1": client.connection}
 
 
-async def test_a_socket_id_that_is_taken_is_not_given_again(house: House) -> None:
+async def test_a_socket_id_that_is_taken_is_not_given_again(house: EdgeFixture) -> None:
     first = await house.client().established()
     house._random = iter([1, 5])  # type: ignore[assignment]
     second = await house.client().established()
@@ -39,7 +39,7 @@ async def test_a_socket_id_that_is_taken_is_not_given_again(house: House) -> Non
 
 @pytest.mark.parametrize(("target", "code"), [("/app/x", 4001), ("/nowhere", 4005)])
 async def test_a_refusal_is_said_in_a_frame_and_in_the_close(
-    house: House, target: str, code: int
+    house: EdgeFixture, target: str, code: int
 ) -> None:
     client = house.client(target)
     (said, message_), close = await client.told()
@@ -50,7 +50,7 @@ async def test_a_refusal_is_said_in_a_frame_and_in_the_close(
     assert await client.told() == []
 
 
-async def test_early_bytes_wait_for_a_slow_app_store(house: House) -> None:
+async def test_early_bytes_wait_for_a_slow_app_store(house: EdgeFixture) -> None:
     apps = slow_store(house)
     client = house.client()
     assert client.transport.take() == GREETING, "the client need not wait for its upgrade"
@@ -61,7 +61,7 @@ async def test_early_bytes_wait_for_a_slow_app_store(house: House) -> None:
     assert await client.told() == ["pusher:connection_established", SUCCESS, SUCCESS]
 
 
-async def test_early_bytes_are_read_before_later_ones(house: House) -> None:
+async def test_early_bytes_are_read_before_later_ones(house: EdgeFixture) -> None:
     """However the loop orders its callbacks: half a frame early, the rest right behind."""
     apps = slow_store(house)
     client = house.client()
@@ -74,14 +74,14 @@ async def test_early_bytes_are_read_before_later_ones(house: House) -> None:
     assert await client.told() == ["pusher:connection_established", "pusher:pong", SUCCESS]
 
 
-async def test_too_many_early_bytes_are_refused(house: House) -> None:
+async def test_too_many_early_bytes_are_refused(house: EdgeFixture) -> None:
     slow_store(house)
     client = house.client()
     client.feed(b"x" * 65_537)
     assert await client.told() == [("close", 1009)]
 
 
-async def test_a_client_that_goes_before_it_is_established(house: House) -> None:
+async def test_a_client_that_goes_before_it_is_established(house: EdgeFixture) -> None:
     apps = slow_store(house)
     client = house.client()
     await apps.gate.reached()
@@ -93,7 +93,7 @@ async def test_a_client_that_goes_before_it_is_established(house: House) -> None
     assert house.closed() == []
 
 
-async def test_a_store_that_is_away_is_a_passing_fault(house: House) -> None:
+async def test_a_store_that_is_away_is_a_passing_fault(house: EdgeFixture) -> None:
     apps = slow_store(house)
     apps.gate.is_away = True
     client = house.client()
@@ -103,7 +103,7 @@ async def test_a_store_that_is_away_is_a_passing_fault(house: House) -> None:
 
 
 async def test_a_store_that_does_not_answer_in_time() -> None:
-    house = House(wait_timeout=0.01)
+    house = EdgeFixture(wait_timeout=0.01)
     slow_store(house)
     client = house.client()
     frames = await client.told()

@@ -8,11 +8,11 @@ from pusher_server.protocol.errors import ConnectionRejected
 from pusher_server.websocket.edge import origin_allowed
 from pusher_server.websocket.handshake import Upgrade
 from tests.support.node import KEY, NodeFixture
-from tests.unit.websocket.house import House
+from tests.unit.websocket.edge_fixture import EdgeFixture
 
 
 def refused(
-    house: House, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
+    house: EdgeFixture, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
 ) -> int:
     upgrade = Upgrade("GET", target, [(n.encode(), v.encode()) for n, v in headers.items()])
     with pytest.raises(ConnectionRejected) as caught:
@@ -21,7 +21,7 @@ def refused(
 
 
 def admitted(
-    house: House, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
+    house: EdgeFixture, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
 ) -> None:
     upgrade = Upgrade("GET", target, [(n.encode(), v.encode()) for n, v in headers.items()])
     house.edge.admit(house.world.app, upgrade, secure=secure)
@@ -32,7 +32,7 @@ def admitted(
     ["/app/key", "/app/key/", "/app/key?protocol=7&client=js", "/ws/app/key", "/app/k%65y"],
 )
 def test_the_key_is_the_last_part_of_the_path(target: str) -> None:
-    assert House().edge.key_of(Upgrade("GET", target, [])) == "key"
+    assert EdgeFixture().edge.key_of(Upgrade("GET", target, [])) == "key"
 
 
 @pytest.mark.parametrize(
@@ -41,18 +41,18 @@ def test_the_key_is_the_last_part_of_the_path(target: str) -> None:
 )
 def test_other_paths_are_not_found(target: str) -> None:
     with pytest.raises(ConnectionRejected) as caught:
-        House().edge.key_of(Upgrade("GET", target, []))
+        EdgeFixture().edge.key_of(Upgrade("GET", target, []))
     assert (caught.value.code, caught.value.message) == (4005, "Path not found")
 
 
 async def test_the_app_is_found_by_its_key() -> None:
-    house = House()
+    house = EdgeFixture()
     assert await house.edge.app_for(KEY) == house.world.app
 
 
 async def test_an_unknown_key_is_named_as_far_as_it_fits_a_close_frame() -> None:
     with pytest.raises(ConnectionRejected) as caught:
-        await House().edge.app_for("x" * 500)
+        await EdgeFixture().edge.app_for("x" * 500)
     assert caught.value.code == 4001
     assert "x" * 40 in caught.value.message
     assert len(caught.value.message.encode()) <= 123
@@ -60,8 +60,8 @@ async def test_an_unknown_key_is_named_as_far_as_it_fits_a_close_frame() -> None
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
 def test_three_versions_and_none_are_spoken(version: str) -> None:
-    admitted(House(), f"/app/key?protocol={version}")
-    admitted(House(), "/app/key")
+    admitted(EdgeFixture(), f"/app/key?protocol={version}")
+    admitted(EdgeFixture(), "/app/key")
 
 
 @pytest.mark.parametrize(
@@ -77,34 +77,34 @@ def test_three_versions_and_none_are_spoken(version: str) -> None:
     ],
 )
 def test_other_versions_are_refused(version: str, code: int) -> None:
-    assert refused(House(), f"/app/key?protocol={version}") == code
+    assert refused(EdgeFixture(), f"/app/key?protocol={version}") == code
 
 
 def test_strict_asks_for_a_version() -> None:
-    house = House(NodeFixture(strict=True))
+    house = EdgeFixture(NodeFixture(strict=True))
     assert refused(house) == 4008
     admitted(house, "/app/key?protocol=7")
 
 
 def test_an_app_may_ask_for_tls() -> None:
-    house = House(NodeFixture(tls_only=True))
+    house = EdgeFixture(NodeFixture(tls_only=True))
     assert refused(house) == 4000
     admitted(house, secure=True)
 
 
 def test_an_origin_may_be_asked_for() -> None:
-    house = House(NodeFixture(allowed_origins=("example.com",)))
+    house = EdgeFixture(NodeFixture(allowed_origins=("example.com",)))
     admitted(house, origin="https://example.com")
     assert refused(house, origin="https://evil.com") == 4009
     assert refused(house) == 4009
 
 
 def test_the_node_has_its_say() -> None:
-    assert refused(House(NodeFixture(enabled=False))) == 4003
+    assert refused(EdgeFixture(NodeFixture(enabled=False))) == 4003
 
 
 async def test_a_process_takes_so_many_connections_and_no_more() -> None:
-    house = House(max_connections=2)
+    house = EdgeFixture(max_connections=2)
     first = await house.client().established()
     await house.client().established()
     third = house.client()
@@ -144,7 +144,7 @@ def test_origins_are_hosts_or_globs(
 
 def test_a_long_query_takes_no_longer_than_a_short_one_of_many_parameters() -> None:
     """What a head may have of parameters took 50 ms, for every connect."""
-    house = House()
+    house = EdgeFixture()
 
     def seconds(parameters: int) -> float:
         target = "/app/key?client=x&protocol=7" + "&%41=%41" * parameters

@@ -2,12 +2,12 @@
 
 from pusher_server.protocol.errors import Code
 from pusher_server.signals import ConnectionRefused, MessageRefused
-from tests.unit.websocket.house import GREETING, House, message
+from tests.unit.websocket.edge_fixture import GREETING, EdgeFixture, message
 
 
 async def test_bytes_and_messages_both_ways() -> None:
     """All that the client sent and got, but the handshake."""
-    house = House()
+    house = EdgeFixture()
     client = house.client()
     said = [message("pusher:ping", {}), message("pusher:subscribe", {"channel": "a"})]
     client.feed(*said)
@@ -20,7 +20,7 @@ async def test_bytes_and_messages_both_ways() -> None:
 
 async def test_refusals_are_told_with_their_codes() -> None:
     """To an app where there is one: a key that is no app's has none, a disabled app has itself."""
-    house = House()
+    house = EdgeFixture()
     house.client("/app/nobody?protocol=7")
     house.client(f"/app/{house.world.app.keys[0].key}?protocol=4")
     client = house.client()

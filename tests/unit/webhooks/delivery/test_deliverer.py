@@ -12,14 +12,22 @@ from pusher_server.app import EVENT_IDS_HEADER
 from pusher_server.webhooks.delivery import target_queue
 from pusher_server.webhooks.delivery.deliverer import LEASE, POLL, SLOTS
 from pusher_server.webhooks.delivery.target_queue import WIDTH
-from tests.unit.webhooks.world import EPOCH, Post, World, an_app, hook, randomly, simulate
+from tests.unit.webhooks.delivery_fixture import (
+    EPOCH,
+    DeliveryFixture,
+    Post,
+    an_app,
+    hook,
+    randomly,
+    simulate,
+)
 
 
 def test_an_event_is_sent_at_once_in_the_right_form() -> None:
     async def play() -> None:
         target = hook("a")
         app = an_app("1", target)
-        world = World(app)
+        world = DeliveryFixture(app)
         world.deliverer()
         await asyncio.sleep(0.3)
         (event_id,) = await world.append(app, "room")
@@ -43,7 +51,7 @@ def test_an_event_is_sent_at_once_in_the_right_form() -> None:
 def test_retries_are_the_same_bytes_and_later_events_of_the_channel_wait() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         left = [500, 500]
         world.targets.behaviour = lambda post: (
             left.pop() if "e1" in post.ids and left else 200,
@@ -71,7 +79,7 @@ def test_retries_are_the_same_bytes_and_later_events_of_the_channel_wait() -> No
 def test_what_is_never_taken_becomes_a_dead_letter_before_290_seconds() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (503, 0.0)
         world.deliverer()
         await world.append(app, "room")
@@ -96,7 +104,7 @@ def test_batches_hold_events_of_one_webhook_only() -> None:
     async def play() -> None:
         one, other = hook("one", batch=True), hook("other")
         app = an_app("1", one, other)
-        world = World(app, batch_events=3)
+        world = DeliveryFixture(app, batch_events=3)
         world.deliverer()
         await world.append(app, "a", "b", "c", "d")
         await world.drained()
@@ -112,7 +120,7 @@ def test_a_target_that_hangs_delays_nobody_else() -> None:
     async def play() -> None:
         hanging, healthy = hook("hanging"), hook("healthy")
         app, neighbour = an_app("1", hanging, healthy), an_app("2", hook("neighbour"))
-        world = World(app, neighbour)
+        world = DeliveryFixture(app, neighbour)
         world.targets.behaviour = lambda post: (0, 10.0) if post.url == hanging.url else (200, 0.0)
         world.deliverer()
         # More than a queue keeps in memory: the delivery has to read past them.
@@ -136,7 +144,7 @@ def test_an_app_whose_many_targets_hang_delays_no_other() -> None:
     async def play() -> None:
         hooks = [hook(f"hangs-{number}") for number in range(SLOTS + 10)]
         greedy, modest = an_app("1", *hooks), an_app("2", hook("good"))
-        world = World(greedy, modest)
+        world = DeliveryFixture(greedy, modest)
         world.targets.behaviour = lambda post: (200, 0.01) if "good" in post.url else (0, 10.0)
         world.deliverer()
         await world.append(greedy, "room")
@@ -155,7 +163,7 @@ def test_what_did_not_fit_is_read_when_there_is_room() -> None:
     async def play() -> None:
         target, other = hook("a"), hook("b")
         app = an_app("1", target, other)
-        world = World(app)
+        world = DeliveryFixture(app)
         is_up = False
         world.targets.behaviour = lambda post: (200 if is_up or post.url == other.url else 500, 0.0)
         world.deliverer()
@@ -175,7 +183,7 @@ def test_what_did_not_fit_is_read_when_there_is_room() -> None:
 def test_another_process_takes_over_when_a_claim_has_run_out() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.outbox.claims["1"] = ("dead", LEASE)
         world.deliverer()
         await world.append(app, "room")
@@ -190,7 +198,7 @@ def test_another_process_takes_over_when_a_claim_has_run_out() -> None:
 def test_two_processes_do_not_send_the_same() -> None:
     async def play() -> None:
         apps = [an_app(str(number), hook(f"h{number}")) for number in range(6)]
-        world = World(*apps)
+        world = DeliveryFixture(*apps)
         world.targets.behaviour = lambda post: (200, 0.2)
         world.deliverer("one")
         world.deliverer("two")
@@ -210,7 +218,7 @@ def test_two_processes_do_not_send_the_same() -> None:
 def test_a_claim_that_cannot_be_renewed_ends_deliveries_in_time(away_at: float) -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (500, 0.0)
         world.deliverer()
         await world.append(app, "room")
@@ -229,7 +237,7 @@ def test_a_claim_that_cannot_be_renewed_ends_deliveries_in_time(away_at: float) 
 def test_a_claim_that_somebody_else_has_ends_deliveries_at_once() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (500, 0.0)
         world.deliverer()
         await world.append(app, "room")
@@ -246,7 +254,7 @@ def test_a_claim_that_somebody_else_has_ends_deliveries_at_once() -> None:
 def test_what_was_delivered_while_the_outbox_was_away_is_not_sent_again() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (200, 1.0)
         world.deliverer()
         await world.append(app, "room")
@@ -267,7 +275,7 @@ def test_nothing_is_sent_for_apps_that_are_disabled_gone_or_without_the_webhook(
     async def play() -> None:
         kept, removed = hook("kept"), hook("removed")
         apps = [an_app(str(number), kept, removed) for number in range(3)]
-        world = World(*apps)
+        world = DeliveryFixture(*apps)
         world.apps.replace(
             [an_app("0", kept), an_app("1", kept, removed, enabled=False)]  # "2" is gone
         )
@@ -288,7 +296,7 @@ def test_nothing_is_sent_for_apps_that_are_disabled_gone_or_without_the_webhook(
 def test_an_app_that_is_removed_while_events_are_retried() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (500, 0.0)
         world.deliverer()
         await world.append(app, "room", "room", "other")
@@ -306,7 +314,7 @@ def test_a_new_secret_signs_new_bodies_and_retries_keep_theirs() -> None:
     async def play() -> None:
         target = hook("a")
         app = an_app("1", target, secret="old")
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (500 if post.at < 0.5 else 200, 0.0)
         world.deliverer()
         await world.append(app, "room")
@@ -331,7 +339,7 @@ def test_a_clock_that_is_set_makes_new_bodies_and_changes_no_pause(
 
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         offset = 0.0
         monkeypatch.setattr(world, "wall", lambda: EPOCH + world.loop.time() + offset)
         world.targets.behaviour = lambda post: (503, 0.0)
@@ -362,7 +370,7 @@ def test_comings_and_goings_of_a_stranger_crowd_out_nobody() -> None:
     async def play() -> None:
         target = hook("a")
         app = an_app("1", target)
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (0, 10.0) if post.at < 100 else (200, 0.01)
         world.deliverer()
         most = 0
@@ -399,7 +407,7 @@ def test_a_lane_that_begins_anew_takes_back_what_an_earlier_one_has_left_out() -
 
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (200, 1_000.0)
         world.deliverer()
         await world.append(app, *(f"c{number}" for number in range(3_000)))
@@ -429,7 +437,7 @@ def test_what_was_read_for_one_webhook_stays_so_when_another_is_left_out() -> No
     async def play() -> None:
         slow, hanging = hook("slow"), hook("hanging")
         app = an_app("1", slow, hanging)
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (200, 0.02 if post.url == slow.url else 60.0)
         world.deliverer()
         names = [f"c{number}" for number in range(4_000)]
@@ -470,7 +478,7 @@ def test_what_was_delivered_and_not_written_down_before_a_kill_is_not_undone() -
     async def play() -> None:
         target = hook("a", batch=True)
         app = an_app("1", target)
-        world = World(app)
+        world = DeliveryFixture(app)
         killed = world.deliverer("killed")
         finish = world.outbox.finish
 
@@ -505,7 +513,7 @@ def test_what_an_earlier_claim_has_read_further_on_is_not_undone(
     async def play() -> None:
         target = hook("a")
         app = an_app("1", target)
-        world = World(app)
+        world = DeliveryFixture(app)
         takes = {"e1", "e2", "e3", "e4", "e5", "e6", "e16"}
         world.targets.behaviour = lambda post: (200 if takes.issuperset(post.ids) else 503, 0.0)
         killed = world.deliverer("killed")
@@ -544,7 +552,7 @@ def test_an_outbox_that_begins_anew_with_earlier_positions_is_read_again() -> No
 
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.deliverer()
         await world.append(app, *(f"c{number}" for number in range(50)))
         await world.drained()
@@ -560,7 +568,7 @@ def test_an_outbox_that_begins_anew_with_earlier_positions_is_read_again() -> No
 def test_apps_that_cannot_be_looked_up_are_waited_for() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.apps.is_away = True
         world.deliverer()
         await world.append(app, "room")
@@ -576,7 +584,7 @@ def test_apps_that_cannot_be_looked_up_are_waited_for() -> None:
 def test_a_stop_finishes_what_is_in_flight_and_lets_others_go_on() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (200, 2.0)
         first = world.deliverer("first")
         await world.append(app, "room", "room")
@@ -594,7 +602,7 @@ def test_a_stop_finishes_what_is_in_flight_and_lets_others_go_on() -> None:
 def test_a_stop_does_not_wait_for_a_target_that_hangs() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (0, 1_000.0)
         first = world.deliverer("first")
         await world.append(app, "room")
@@ -609,7 +617,7 @@ def test_a_stop_does_not_wait_for_a_target_that_hangs() -> None:
 def test_a_dead_target_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (0 if post.at < 400 else 200, 0.1)
         world.deliverer()
         for number in range(200):
@@ -630,7 +638,7 @@ def test_a_target_that_is_denied_is_said_once_and_not_tried_again(
     async def play() -> None:
         good, bad = hook("good"), hook("bad")
         app = an_app("1", good, bad)
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.denied = {bad.url}
         world.deliverer()
         ids = await world.append(app, "room", "room", "other")
@@ -651,7 +659,7 @@ def test_a_target_that_is_denied_is_said_once_and_not_tried_again(
 def test_what_waits_is_counted_for_metrics() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (500, 0.0)
         world.deliverer()
         await world.append(app, "a", "b")
@@ -676,7 +684,7 @@ def test_under_random_answers_nothing_is_lost_or_doubled_and_channels_keep_their
             hook("fine"),
         )
         apps = [an_app("1", slow, flaky, fine), an_app("2", flaky, fine)]
-        world = World(*apps, batch_events=5)
+        world = DeliveryFixture(*apps, batch_events=5)
 
         def behave(post: Post) -> tuple[int, float]:
             if post.url == fine.url:
@@ -732,7 +740,7 @@ def test_a_body_that_has_become_too_old_is_not_sent_any_more() -> None:
 
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (500, 0.0)
         world.deliverer()
         await world.append(app, "room")
@@ -751,7 +759,7 @@ def test_a_body_that_has_become_too_old_is_not_sent_any_more() -> None:
 def test_an_answer_about_claims_that_is_older_than_an_event_ends_nothing() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
-        world = World(app)
+        world = DeliveryFixture(app)
         world.targets.behaviour = lambda post: (200, 1.0 if "e2" in post.ids else 0.0)
         claim = world.outbox.claim
 

@@ -87,7 +87,7 @@ class Targets:
         return [each for post in self.accepted if post.url == url for each in post.ids]
 
 
-class World:
+class DeliveryFixture:
     """One or several deliverers over one outbox. Within `simulate`."""
 
     def __init__(self, *apps: App, batch_events: int = 100) -> None:

@@ -18,8 +18,8 @@ SUCCESS = "pusher_internal:subscription_succeeded"
 GREETING = b"HTTP/1.1 101 X\r\n\r\n"
 
 
-class House:
-    """A world with its edge; `settings` are those of `[websocket]`."""
+class EdgeFixture:
+    """A node with its WebSocket edge; `settings` are those of `[websocket]`."""
 
     def __init__(self, world: NodeFixture | None = None, **settings: Any) -> None:
         self.world = world or NodeFixture()
@@ -54,7 +54,7 @@ class Client:
 
     def __init__(
         self,
-        house: House,
+        house: EdgeFixture,
         target: str,
         *,
         origin: str | None = None,

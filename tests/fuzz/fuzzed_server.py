@@ -114,7 +114,7 @@ _REFUSAL = re.compile(
 )
 
 
-class World:
+class FuzzedServer:
     """The server, one faithful subscriber and one backend that outlive everything thrown."""
 
     def __init__(self, server: RunningServer) -> None:

@@ -9,7 +9,7 @@ from tests.support.fakes import FakeCallSoon, FakeConnection
 APP = App(id="1", keys=(AppKey(key="key", secret="secret"),))
 
 
-class House:
+class HubFixture:
     """Payloads are short texts; `chunk` as in the fan-out."""
 
     def __init__(self, chunk: int = 500) -> None:
