@@ -18,6 +18,7 @@ from tests.contract.test_outbox import (
     outbox,
     waiting,
 )
+from tests.support.fakes import FakeClock
 
 __all__ = ["harness", "outbox"]
 
@@ -233,16 +234,6 @@ async def test_floods_and_deliveries_at_once_leave_nothing_behind(outbox: Outbox
 # Clocks
 
 
-class Clock:
-    """Seconds that a test sets."""
-
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 JUMPS = [-86_400.0, -3_600.0, 3_600.0, 86_400.0]
 
 
@@ -252,7 +243,7 @@ async def test_in_a_file_a_wall_clock_that_is_set_holds_and_ends_no_claim(
 ) -> None:
     from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
-    wall, steady = Clock(1_764_000_000.0), Clock(1_000_000.0)
+    wall, steady = FakeClock(1_764_000_000.0), FakeClock(1_000_000.0)
     path = tmp_path / "outbox"
     one, two = (SqliteOutbox(path, clock=wall, steady=steady, waiting=WAITING) for _ in range(2))
     await one.append([Decision("1", (event("client_event", "c"), event("client_event", "c")))])
@@ -276,7 +267,7 @@ async def test_in_a_file_what_is_remembered_and_kept_does_not_depend_on_the_time
 ) -> None:
     from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
-    wall, steady = Clock(1_764_000_000.0), Clock(1_000_000.0)
+    wall, steady = FakeClock(1_764_000_000.0), FakeClock(1_000_000.0)
     outbox = SqliteOutbox(tmp_path / "outbox", clock=wall, steady=steady, waiting=2)
     entries = [event("client_event", "c") for _ in range(4)]
     await outbox.append([decided(entries[0])])
@@ -300,9 +291,9 @@ async def test_in_a_file_a_clock_that_began_anew_with_the_machine_holds_nothing(
 ) -> None:
     from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
-    steady = Clock(1_000_000.0)
+    steady = FakeClock(1_000_000.0)
     path = tmp_path / "outbox"
-    before = SqliteOutbox(path, clock=Clock(5.0), steady=steady)
+    before = SqliteOutbox(path, clock=FakeClock(5.0), steady=steady)
     await before.append(
         [decided(event("client_event", "c")), decided(event("client_event", "c", name="d"))]
     )
@@ -310,7 +301,7 @@ async def test_in_a_file_a_clock_that_began_anew_with_the_machine_holds_nothing(
     await before.finish("1", [(await before.pending("1", "", 1))[0].position])
     await before.close()
     steady.now = 30.0
-    after = SqliteOutbox(path, clock=Clock(5.0), steady=steady)
+    after = SqliteOutbox(path, clock=FakeClock(5.0), steady=steady)
     await after.append([decided(event("client_event", "c", name="e"))])
     await after.claim("two", 10)
     steady.now += 10
@@ -336,7 +327,7 @@ async def test_in_redis_its_time_holds_and_ends_no_claim(tmp_path: Path, jump: f
 
     made = await redis_harness(tmp_path)
     assert made.redis is not None
-    clocks = Clock(50.0), Clock(90_000.0)
+    clocks = FakeClock(50.0), FakeClock(90_000.0)
     one, two = (RedisOutbox(made.redis, "Redis", waiting=WAITING, clock=clock) for clock in clocks)
     await one.append([decided(event("client_event", "c"))])
     assert await one.claim("one", 10) == ["1"]
@@ -373,7 +364,7 @@ async def test_in_redis_claims_of_an_earlier_release_are_kept_until_they_expire(
 
     made = await redis_harness(tmp_path)
     assert made.redis is not None
-    clock = Clock(0.0)
+    clock = FakeClock(0.0)
     outbox = RedisOutbox(made.redis, "Redis", clock=clock)
     await outbox.append([decided(event("client_event", "c"))])
     key = f"{outbox._base('1')}:claim"

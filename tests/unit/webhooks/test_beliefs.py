@@ -27,9 +27,9 @@ from pusher_server.webhooks.delivery.deliverer import Deliverer
 from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.intake import Intake
 from pusher_server.webhooks.outbox.interface import Appended, Decision, Outbox, OutboxUnavailable
+from tests.support.node import GatedApps
 from tests.unit.webhooks.delivery_fixture import (
     EPOCH,
-    Apps,
     DeliveryFixture,
     Post,
     an_app,
@@ -157,7 +157,7 @@ class _Redis(MemoryOutbox):
         return appended
 
 
-class _Slow(Apps):
+class _Slow(GatedApps):
     """Apps in a database."""
 
     def __init__(self, apps: Sequence[App], chance: random.Random) -> None:
@@ -204,12 +204,12 @@ def test_the_outbox_is_told_what_is_true(seed: int, monkeypatch: pytest.MonkeyPa
             outbox.fails = chance.choice([outbox.fails] * 9 + [0.0, 0.5, 0.95])
             if chance.random() < 0.2 and in_use.pop("1", None) is None:
                 in_use["1"] = all_apps["1"]
-            apps.is_away = apps.is_away != (chance.random() < 0.1)
+            apps.gate.is_away = apps.gate.is_away != (chance.random() < 0.1)
             place = (chance.choice("12"), f"c{chance.randrange(3)}", chance.choice(["", "", "u"]))
             state[place] = not state[place]
             made.observe(_signal(*place, comes=state[place]))
             await asyncio.sleep(chance.choice([0.0, 0.0, 0.0, 0.05, 1.0, 6.0]))
-        outbox.fails, apps.is_away = 0.0, False
+        outbox.fails, apps.gate.is_away = 0.0, False
         await made.kept()
         for app in all_apps.values():
             for webhook in app.webhooks:

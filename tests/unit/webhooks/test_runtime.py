@@ -13,8 +13,9 @@ from pusher_server.signals import CacheMissed, ChannelVacated
 from pusher_server.webhooks import intake, runtime
 from pusher_server.webhooks.outbox.interface import Outbox, OutboxUnavailable, Presence
 from pusher_server.webhooks.runtime import DeliverySettings, Opening, Webhooks
+from tests.support.node import GatedApps
 from tests.support.waiting import eventually
-from tests.unit.webhooks.delivery_fixture import Apps, an_app, hook
+from tests.unit.webhooks.delivery_fixture import an_app, hook
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
 
 TERMS = DeliverySettings(
@@ -46,7 +47,7 @@ class Scene(Opening):
             self,
             TERMS,
             current=apps.get,
-            apps=Apps([APP, PLAIN]),
+            apps=GatedApps([APP, PLAIN]),
             roster=LocalRoster("node", lambda: 0.0, epoch=1, undo_window=0.0),
             worker="node",
         )

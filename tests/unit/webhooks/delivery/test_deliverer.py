@@ -569,12 +569,12 @@ def test_apps_that_cannot_be_looked_up_are_waited_for() -> None:
     async def play() -> None:
         app = an_app("1", hook("a"))
         world = DeliveryFixture(app)
-        world.apps.is_away = True
+        world.apps.gate.is_away = True
         world.deliverer()
         await world.append(app, "room")
         await asyncio.sleep(60.0)
         assert not world.targets.posts
-        world.apps.is_away = False
+        world.apps.gate.is_away = False
         await world.drained(5.0)
         assert len(world.targets.posts) == 1
 
@@ -745,9 +745,9 @@ def test_a_body_that_has_become_too_old_is_not_sent_any_more() -> None:
         world.deliverer()
         await world.append(app, "room")
         await asyncio.sleep(0.5)
-        world.apps.is_away = True
+        world.apps.gate.is_away = True
         await asyncio.sleep(300.0)
-        world.apps.is_away = False
+        world.apps.gate.is_away = False
         await world.drained(5.0)
         assert len(world.targets.posts) == 1
         (dead,) = await world.outbox.dead("1")
