@@ -1,4 +1,4 @@
-"""The plain world; tests with other settings make their own."""
+"""A node with default settings; tests of other ones make their own."""
 
 import pytest
 
@@ -6,5 +6,5 @@ from tests.support.node import NodeFixture
 
 
 @pytest.fixture
-def world() -> NodeFixture:
+def fixture() -> NodeFixture:
     return NodeFixture()

@@ -1,4 +1,4 @@
-"""A world whose node is counted, and what a reading of it says."""
+"""A node whose signals are counted, and what a reading of it says."""
 
 from pusher_server.histogram import DELIVERY_BOUNDS, Histogram
 from pusher_server.metrics.catalogue import Metric
@@ -12,17 +12,17 @@ from tests.support.node import NodeFixture
 class Counted:
     """`links` and `webhooks` are what the cluster's and the apps' are said to be."""
 
-    def __init__(self, world: NodeFixture) -> None:
-        self.world = world
+    def __init__(self, fixture: NodeFixture) -> None:
+        self.fixture = fixture
         self.links: list[LinkReading] = []
         self.webhooks: list[WebhookReading] = []
         self.evicted: dict[str, int] = {}
         self.webhook_latency = Histogram(DELIVERY_BOUNDS)
         self.not_ready: str | None = None
         self.problem: str | None = None
-        self.lag = LagWatch(world.clock, 0.25)
+        self.lag = LagWatch(fixture.clock, 0.25)
         self.gathering = Collector(
-            world.node,
+            fixture.node,
             worker="1",
             lag=self.lag,
             links=lambda: self.links,
@@ -30,11 +30,11 @@ class Counted:
             webhook_latency=self.webhook_latency,
             max_connections=0,
             evicted=lambda: self.evicted,
-            clock=world.clock,
+            clock=fixture.clock,
             not_ready=[lambda: self.not_ready],
             problems=[lambda: self.problem],
         )
-        world.node.observe(self.gathering.counting.observe, *COUNTED)
+        fixture.node.observe(self.gathering.counting.observe, *COUNTED)
 
     def value(self, metric: Metric, *labels: str) -> float:
         """One number; 0 where nothing has happened."""

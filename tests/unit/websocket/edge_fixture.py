@@ -21,18 +21,18 @@ GREETING = b"HTTP/1.1 101 X\r\n\r\n"
 class EdgeFixture:
     """A node with its WebSocket edge; `settings` are those of `[websocket]`."""
 
-    def __init__(self, world: NodeFixture | None = None, **settings: Any) -> None:
-        self.world = world or NodeFixture()
+    def __init__(self, node_fixture: NodeFixture | None = None, **settings: Any) -> None:
+        self.node_fixture = node_fixture or NodeFixture()
         self._random = count(1)
-        self.app_state = self.world.node.hub.app_state(self.world.app)
+        self.app_state = self.node_fixture.node.hub.app_state(self.node_fixture.app)
         self.edge = WebSocketEdge(
-            self.world.node,
+            self.node_fixture.node,
             WebsocketSettings(**settings),
             path_prefix="/ws/",
-            clock=self.world.clock,
+            clock=self.node_fixture.clock,
             random_below=lambda limit: next(self._random),
         )
-        self.edge.heartbeat.tick(self.world.clock())
+        self.edge.heartbeat.tick(self.node_fixture.clock())
 
     def client(self, target: str | None = None, **options: Any) -> "Client":
         """Somebody whose upgrade has just been accepted."""
@@ -40,13 +40,15 @@ class EdgeFixture:
 
     def closed(self) -> list[int]:
         """The codes of the connections that have ended."""
-        return [each.code for each in self.world.signals if isinstance(each, ConnectionClosed)]
+        return [
+            each.code for each in self.node_fixture.signals if isinstance(each, ConnectionClosed)
+        ]
 
     def wait(self, seconds: float) -> None:
         """Time passes, with the sweeps that belong to it."""
         for _ in range(int(seconds * 4)):
-            self.world.clock.advance(0.25)
-            self.edge.heartbeat.tick(self.world.clock())
+            self.node_fixture.clock.advance(0.25)
+            self.edge.heartbeat.tick(self.node_fixture.clock())
 
 
 class Client:
@@ -54,7 +56,7 @@ class Client:
 
     def __init__(
         self,
-        house: EdgeFixture,
+        fixture: EdgeFixture,
         target: str,
         *,
         origin: str | None = None,
@@ -64,11 +66,11 @@ class Client:
         self.transport = FakeTransport(has_halves=has_halves)
         self.ended: list[WebSocketConnection] = []
         self.connection = WebSocketConnection(
-            house.edge, self.transport, "192.0.2.1", self.ended.append
+            fixture.edge, self.transport, "192.0.2.1", self.ended.append
         )
         headers = [] if origin is None else [(b"origin", origin.encode())]
         self.connection.open(Upgrade("GET", target, headers), GREETING, secure=secure)
-        self._loop = house.world.loop
+        self._loop = fixture.node_fixture.loop
 
     def feed(self, *frames: bytes) -> None:
         """These bytes arrive in one piece."""

@@ -12,19 +12,19 @@ from tests.unit.websocket.edge_fixture import EdgeFixture
 
 
 def refused(
-    house: EdgeFixture, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
+    fixture: EdgeFixture, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
 ) -> int:
     upgrade = Upgrade("GET", target, [(n.encode(), v.encode()) for n, v in headers.items()])
     with pytest.raises(ConnectionRejected) as caught:
-        house.edge.admit(house.world.app, upgrade, secure=secure)
+        fixture.edge.admit(fixture.node_fixture.app, upgrade, secure=secure)
     return caught.value.code
 
 
 def admitted(
-    house: EdgeFixture, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
+    fixture: EdgeFixture, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
 ) -> None:
     upgrade = Upgrade("GET", target, [(n.encode(), v.encode()) for n, v in headers.items()])
-    house.edge.admit(house.world.app, upgrade, secure=secure)
+    fixture.edge.admit(fixture.node_fixture.app, upgrade, secure=secure)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_other_paths_are_not_found(target: str) -> None:
 
 
 async def test_the_app_is_found_by_its_key() -> None:
-    house = EdgeFixture()
-    assert await house.edge.app_for(KEY) == house.world.app
+    fixture = EdgeFixture()
+    assert await fixture.edge.app_for(KEY) == fixture.node_fixture.app
 
 
 async def test_an_unknown_key_is_named_as_far_as_it_fits_a_close_frame() -> None:
@@ -81,22 +81,22 @@ def test_other_versions_are_refused(version: str, code: int) -> None:
 
 
 def test_strict_asks_for_a_version() -> None:
-    house = EdgeFixture(NodeFixture(strict=True))
-    assert refused(house) == 4008
-    admitted(house, "/app/key?protocol=7")
+    fixture = EdgeFixture(NodeFixture(strict=True))
+    assert refused(fixture) == 4008
+    admitted(fixture, "/app/key?protocol=7")
 
 
 def test_an_app_may_ask_for_tls() -> None:
-    house = EdgeFixture(NodeFixture(tls_only=True))
-    assert refused(house) == 4000
-    admitted(house, secure=True)
+    fixture = EdgeFixture(NodeFixture(tls_only=True))
+    assert refused(fixture) == 4000
+    admitted(fixture, secure=True)
 
 
 def test_an_origin_may_be_asked_for() -> None:
-    house = EdgeFixture(NodeFixture(allowed_origins=("example.com",)))
-    admitted(house, origin="https://example.com")
-    assert refused(house, origin="https://evil.com") == 4009
-    assert refused(house) == 4009
+    fixture = EdgeFixture(NodeFixture(allowed_origins=("example.com",)))
+    admitted(fixture, origin="https://example.com")
+    assert refused(fixture, origin="https://evil.com") == 4009
+    assert refused(fixture) == 4009
 
 
 def test_the_node_has_its_say() -> None:
@@ -104,14 +104,14 @@ def test_the_node_has_its_say() -> None:
 
 
 async def test_a_process_takes_so_many_connections_and_no_more() -> None:
-    house = EdgeFixture(max_connections=2)
-    first = await house.client().established()
-    await house.client().established()
-    third = house.client()
+    fixture = EdgeFixture(max_connections=2)
+    first = await fixture.client().established()
+    await fixture.client().established()
+    third = fixture.client()
     assert await third.told() == [(4100, "Over capacity"), ("close", 4100)]
     third.lose()
     first.lose()
-    await house.client().established()
+    await fixture.client().established()
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ def test_origins_are_hosts_or_globs(
 
 def test_a_long_query_takes_no_longer_than_a_short_one_of_many_parameters() -> None:
     """What a head may have of parameters took 50 ms, for every connect."""
-    house = EdgeFixture()
+    fixture = EdgeFixture()
 
     def seconds(parameters: int) -> float:
         target = "/app/key?client=x&protocol=7" + "&%41=%41" * parameters
         times = []
         for _ in range(5):
             before = perf_counter()
-            admitted(house, target)
+            admitted(fixture, target)
             times.append(perf_counter() - before)
         return min(times)
 
