@@ -78,7 +78,7 @@ class Server:
         self.on_begin: Callable[[], None] = lambda: None
         self._config = config
         self._config_path = config_path
-        self._place = spec
+        self._spec = spec
         self._apps = StaticApps(config.apps)
         #: There when the apps come from a database; the file's are none then.
         self._live = _apps_of_database(config)
@@ -146,7 +146,7 @@ class Server:
         stats = self._webhooks.stats
         gathering = Collector(
             self.node,
-            worker="1" if self._place is None else str(self._place.index),
+            worker="1" if self._spec is None else str(self._spec.index),
             lag=self._lag,
             links=lambda: link_readings(self._cluster.stores),
             webhooks=lambda: webhook_readings(stats),
@@ -166,13 +166,13 @@ class Server:
         config = self._config
         file_limit = raise_file_limit()
         self._reserve.limit_to(file_limit)
-        if self._place is None:
+        if self._spec is None:
             sockets = listen(config.server, config.websocket.send_buffer_bytes)
         else:
-            sockets = self._place.sockets()
+            sockets = self._spec.sockets()
         settings = self._uvicorn()
         urls = urls_of(config.server, sockets)
-        if self._place is None:
+        if self._spec is None:
             self._operations = operations_listener(
                 config.operations, single(self.gathering), port=config.server.port
             )
@@ -188,10 +188,10 @@ class Server:
             started=lambda: self.on_started(self._report(urls, file_limit)),
             stopped=self.end,
             start_timeout=config.cluster.start_timeout,
-            supervised=self._place is not None,
+            supervised=self._spec is not None,
             operations=self._operations,
             unix_file=ListeningFileWatch(config.server)
-            if config.server.unix_socket and self._place is None
+            if config.server.unix_socket and self._spec is None
             else None,
             reserve=self._reserve,
             handshake_timeout=config.http.header_timeout,
@@ -199,7 +199,7 @@ class Server:
         try:
             self._uvicorn_server.run(sockets=sockets)
         finally:
-            if config.server.unix_socket and self._place is None:
+            if config.server.unix_socket and self._spec is None:
                 Path(config.server.unix_socket).unlink(missing_ok=True)
 
     def begin(self) -> None:

@@ -24,7 +24,7 @@ from pusher_server.protocol.errors import (
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
 from pusher_server.protocol.liveness import Liveness
 from pusher_server.protocol.members import User
-from pusher_server.turns import SUBSCRIPTION_UNITS, PacedInput
+from pusher_server.turns import BYTES_PER_UNIT, SUBSCRIPTION_UNITS, PacedInput
 from pusher_server.websocket.ending import CLOSE_TIMEOUT, Reader, end_our_half
 from pusher_server.websocket.framing import CloseFrame, FrameReader, Incoming, PingFrame
 from pusher_server.websocket.handshake import Upgrade
@@ -196,7 +196,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
             return
         try:
             for incoming in self._reader.receive(data):
-                self._cost = 1
+                self._cost = 1 + (len(incoming) // BYTES_PER_UNIT if type(incoming) is bytes else 0)
                 if self._state is State.OPEN:
                     self._take(incoming)
                     if self._slow is not None and self._slow.is_over(self._buffered()):
@@ -333,7 +333,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
 
     def run(self, key: str | None, work: Start) -> None:
         """Do it now, or after what it has to wait for; `key` is a channel or `BARRIER`."""
-        self._cost = SUBSCRIPTION_UNITS
+        self._cost += SUBSCRIPTION_UNITS - 1
         if self.mailbox is not None and self.mailbox.blocks(key):
             self.mailbox.put(key, lambda: self._answered(work()))
             if len(self.mailbox) > _MAILBOX_LIMIT:

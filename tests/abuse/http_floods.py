@@ -110,6 +110,8 @@ def _upgrade_floods() -> Iterator[Flood]:
         waits=True,
         connections=AT_A_TIME,
     )
+    long = upgrade(f"/app/{KEY}{QUERY}" + "&a=b" * 15_000)
+    yield Flood("upgrades, long query", "60 kB of parameters", long, Manner.CHURN, waits=True)
     good = upgrade(f"/app/{KEY}{QUERY}")
     yield Flood(
         "WebSocket connects",

@@ -90,6 +90,18 @@ def websocket_floods() -> Iterator[Flood]:
     yield _shape(
         "large messages", "128 kB of nothing", repeated(text(b'"' + b"x" * 131_000 + b'"'))
     )
+    cut = b"\\ud83d" * 21_000
+    yield _shape(
+        "cut emojis",
+        "a name of 21,000 lone surrogates",
+        repeated(text(b'{"event":"pusher:subscribe","data":{"channel":"' + cut + b'"}}')),
+    )
+    decimals = b",".join([b"0.12345678901234567"] * 6_000)
+    yield _shape(
+        "decimals",
+        "6,000 numbers that no float holds",
+        repeated(text(b'{"event":"client-x","channel":"private-x","data":[' + decimals + b"]}")),
+    )
     yield _shape("binary frames", "refused, again and again", repeated(frame(2, b"x")))
     yield _shape("pairs", "joins and leaves of a channel in turn", _pairs())
     yield _shape("waves", f"{CHANNELS} joins, then {CHANNELS} leaves", _waves())

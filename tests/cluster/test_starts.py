@@ -67,9 +67,16 @@ async def first_connection(stack: AsyncExitStack, node: Node) -> Client:
 
 
 async def publish(node: Node, channel: str, name: str) -> None:
-    """Over a connection of its own, which must be answered with 200."""
+    """As soon as the node listens; over a connection of its own, which must be answered with 200."""
+    deadline = time.monotonic() + PATIENCE
     async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
-        await Api(node.target, node.target.main, http).publish(channel, name)
+        while True:
+            try:
+                await Api(node.target, node.target.main, http).publish(channel, name)
+                return
+            except httpx.ConnectError:  # it started with the others, but has not come as far
+                assert time.monotonic() < deadline, node.log
+                await asyncio.sleep(0.01)
 
 
 async def subscriber_loses(subscribed_to: Node, *publishers: Node) -> list[str]:

@@ -327,7 +327,7 @@ async def test_a_worker_that_does_not_read_is_cut(
     await healthy.call(Subscribe(NEWS))
     _, writer = await machine.raw()
     writer.write(frame(CALL, msgspec.msgpack.encode(Subscribe(NEWS))))
-    await eventually(lambda: len(machine.bus._interest[NEWS.encode()]) == 2)
+    await eventually(lambda: len(machine.bus._subscriptions[NEWS.encode()]) == 2)
     body = bytes(100_000)
     count = 2 * BACKLOG_BYTES // len(body)
     most = 0

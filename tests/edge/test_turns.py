@@ -127,31 +127,46 @@ FRAMES = {
 
 
 EVENTS = f"/apps/{APP_ID}/events"
-#: The bodies of strangers are not read to their end; of these only the digests will turn out to be wrong.
-SIGNED = signed.event("c").split(b" ")[1].decode()
-CHUNKED = wire.request(SIGNED, method="POST", Transfer_Encoding="chunked")
+
+
+def signed_target() -> str:
+    """Strangers' bodies are not read to their end; of these only the digests will turn out to be wrong.
+
+    Made when it is sent, as all below: a signature holds for ten minutes, and the tier takes longer.
+    """
+    return signed.event("c").split(b" ")[1].decode()
+
+
+def chunked() -> bytes:
+    """A head with that signature; chunks follow."""
+    return wire.request(signed_target(), method="POST", Transfer_Encoding="chunked")
+
+
 #: As many and nearly as large as a head or trailers may be.
 LINES = (b"a:" + b"b" * 500 + b"\r\n") * 90
 
-REQUESTS = {
-    "unsigned publications": wire.request(EVENTS, method="POST", body=b"{}") * 4_000,
-    "signed publications": signed.event("c") * 500,
-    "larger publications": signed.event("c", "x" * 50_000) * 20,
-    "reading": wire.request("/ping") * 2_000,
-    "offers of another protocol": wire.request("/ping", Connection="Upgrade", Upgrade="h2c")
-    * 1_000,
-    "line breaks": b"\r\n" * 30_000,
-    "headers": (wire.request("/ping")[:-2] + LINES + b"\r\n") * 20,
-    "chunks of a byte": CHUNKED + b"1\r\nx\r\n" * 60_000 + b"0\r\n\r\n",
-    "chunks with zeros": CHUNKED + (b"0" * 100 + b"1\r\nx\r\n") * 5_000 + b"0\r\n\r\n",
-    "extensions": CHUNKED + (b"1;" + b"e=f;" * 500 + b"e\r\nx\r\n") * 300 + b"0\r\n\r\n",
-    "ends of heads in chunks": CHUNKED + b"4\r\n\r\n\r\n\r\n" * 40_000 + b"0\r\n\r\n",
-    "trailers": CHUNKED + b"1\r\nx\r\n0\r\n" + LINES + b"\r\n",
-    "requests behind chunks": (
-        CHUNKED + b"8000\r\n" + b"x" * 32_768 + b"\r\n0\r\n\r\n" + wire.request("/ping") * 50
-    )
-    * 5,
-    "large chunks": CHUNKED + (b"40000\r\n" + b"x" * 262_144 + b"\r\n") * 20 + b"0\r\n\r\n",
+REQUESTS: dict[str, Callable[[], bytes]] = {
+    "unsigned publications": lambda: wire.request(EVENTS, method="POST", body=b"{}") * 4_000,
+    "signed publications": lambda: signed.event("c") * 500,
+    "larger publications": lambda: signed.event("c", "x" * 50_000) * 20,
+    "reading": lambda: wire.request("/ping") * 2_000,
+    "offers of another protocol": lambda: (
+        wire.request("/ping", Connection="Upgrade", Upgrade="h2c") * 1_000
+    ),
+    "line breaks": lambda: b"\r\n" * 30_000,
+    "headers": lambda: (wire.request("/ping")[:-2] + LINES + b"\r\n") * 20,
+    "chunks of a byte": lambda: chunked() + b"1\r\nx\r\n" * 60_000 + b"0\r\n\r\n",
+    "chunks with zeros": lambda: chunked() + (b"0" * 100 + b"1\r\nx\r\n") * 5_000 + b"0\r\n\r\n",
+    "extensions": lambda: chunked() + (b"1;" + b"e=f;" * 500 + b"e\r\nx\r\n") * 300 + b"0\r\n\r\n",
+    "ends of heads in chunks": lambda: chunked() + b"4\r\n\r\n\r\n\r\n" * 40_000 + b"0\r\n\r\n",
+    "trailers": lambda: chunked() + b"1\r\nx\r\n0\r\n" + LINES + b"\r\n",
+    "requests behind chunks": lambda: (
+        (chunked() + b"8000\r\n" + b"x" * 32_768 + b"\r\n0\r\n\r\n" + wire.request("/ping") * 50)
+        * 5
+    ),
+    "large chunks": lambda: (
+        chunked() + (b"40000\r\n" + b"x" * 262_144 + b"\r\n") * 20 + b"0\r\n\r\n"
+    ),
 }
 
 
@@ -170,16 +185,16 @@ def test_frames(loop: Loop, counter: Counter, tmp_path: Path, flood: bytes) -> N
     run(loop, scenario())
     assert counter.total > 20
     assert counter.most_units <= UNITS
-    assert counter.most_bytes <= BYTES + 110_000, "one message more than is read in a turn"
+    assert counter.most_bytes <= BYTES // 2 + 110_000, "one message more than ends a turn"
 
 
-@pytest.mark.parametrize("flood", REQUESTS.values(), ids=REQUESTS.keys())
-def test_requests(loop: Loop, counter: Counter, tmp_path: Path, flood: bytes) -> None:
+@pytest.mark.parametrize("made", REQUESTS.values(), ids=REQUESTS.keys())
+def test_requests(loop: Loop, counter: Counter, tmp_path: Path, made: Callable[[], bytes]) -> None:
     """What follows the flood is answered, and no turn did more than it may."""
 
     async def scenario() -> None:
         async with serving(tmp_path) as inside, wire.opened(inside.address) as client:
-            sending = asyncio.create_task(client.send(flood, wire.request("/up")))
+            sending = asyncio.create_task(client.send(made(), wire.request("/up")))
             async with asyncio.timeout(30):
                 while "health" not in (await client.answer(patience=30)).text:
                     pass
@@ -196,7 +211,7 @@ def test_a_large_body(loop: Loop, counter: Counter, tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with serving(tmp_path) as inside, wire.opened(inside.address) as client:
-            await client.send(wire.request(SIGNED, method="POST", body=body))
+            await client.send(wire.request(signed_target(), method="POST", body=body))
             assert (await client.answer(patience=30)).text.strip() == "Invalid body_md5"
 
     run(loop, scenario())
@@ -206,9 +221,9 @@ def test_a_large_body(loop: Loop, counter: Counter, tmp_path: Path) -> None:
 
 
 OPENING = {"WebSocket": wire.upgrade(f"/app/{KEY}{wire.QUERY}"), "HTTP": wire.request("/ping")}
-SAYING = {
-    "WebSocket": wire.message("x", data="y" * 4_000) * 500 + wire.subscribe("the end"),
-    "HTTP": signed.event("c", "x" * 4_000) * 500 + wire.request("/up"),
+SAYING: dict[str, Callable[[], bytes]] = {
+    "WebSocket": lambda: wire.message("x", data="y" * 4_000) * 500 + wire.subscribe("the end"),
+    "HTTP": lambda: signed.event("c", "x" * 4_000) * 500 + wire.request("/up"),
 }
 
 
@@ -223,7 +238,7 @@ def test_tiny_tls_records(loop: Loop, counter: Counter, tmp_path: Path, protocol
             address = by_tls(inside.address)
             last = b"the end" if protocol == "WebSocket" else b"health"
             await asyncio.to_thread(
-                _say_in_records, address, OPENING[protocol], SAYING[protocol], last
+                _say_in_records, address, OPENING[protocol], SAYING[protocol](), last
             )
 
     run(loop, scenario())
@@ -332,7 +347,7 @@ def test_a_client_that_goes_in_the_middle_leaves_nothing(loop: Loop, tmp_path: P
 
     async def scenario() -> None:
         async with serving(tmp_path) as inside:
-            for flood in (signed.event("c") * 2_000, CHUNKED + b"1\r\nx\r\n" * 50_000):
+            for flood in (signed.event("c") * 2_000, chunked() + b"1\r\nx\r\n" * 50_000):
                 async with wire.opened(inside.address) as client:
                     client.writer.write(flood)
                     await asyncio.sleep(0)

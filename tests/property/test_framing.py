@@ -28,7 +28,7 @@ from tests.support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, 
 Outcome = list[tuple[Any, ...]]
 
 #: There are many ways to be wrong, and each case costs little.
-MANY = settings(max_examples=8 * settings().max_examples)
+MANY = settings(max_examples=min(8 * settings().max_examples, 4_000))
 
 LIMITS = st.sampled_from([0, 1, 10, 125, 126, 1_000, 65_535, 65_536, 1_048_576])
 # The borders of the length field, and past them.

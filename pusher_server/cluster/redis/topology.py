@@ -30,11 +30,11 @@ class SingleServer:
 
     def __init__(self, dialler: Dialler, server: RedisAddress) -> None:
         self._dialler = dialler
-        self._place = server
+        self._server = server
 
     async def connect(self) -> RedisConnection:
         """Raises ClusterUnavailable."""
-        return await self._dialler.dial(self._place)
+        return await self._dialler.dial(self._server)
 
 
 class WatchedMaster:
