@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.databases import MariaServer, PostgresServer
+from tests.support.databases import MariaServer, PostgresServer
 
 # Both profiles look for something new in every run; the seed that is printed repeats one. Neither judges by
 # the clock: on a fresh clone the first example waits for Hypothesis to build its table of Unicode. Where the

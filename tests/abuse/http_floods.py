@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tests.abuse.flood import APP_ID, AT_A_TIME, KEY, Flood, Manner, repeated
-from tests.edge.wire import QUERY, request, upgrade
+from tests.support.wire import QUERY, request, upgrade
 
 _EVENTS = f"/apps/{APP_ID}/events"
 _QUERY = (

@@ -14,10 +14,10 @@ from tests.abuse import audited_server
 from tests.abuse.connection_floods import unchecked_context
 from tests.abuse.flood import APP_ID, KEY, SECRET
 from tests.abuse.turns import Turn, read_turns
-from tests.edge.processes import tls_settings, write_certificate
-from tests.edge.team import processes_of
-from tests.edge.wire import Address
-from tests.serving import RunningServer
+from tests.support.processes import tls_settings, write_certificate
+from tests.support.serving import RunningServer
+from tests.support.team import processes_of
+from tests.support.wire import Address
 
 #: A worker that is silent for longer is killed by its supervisor: short, so that a round can show it.
 LEASE = 3.0

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.abuse.flood import Flood
-from tests.edge.wire import Address
+from tests.support.wire import Address
 
 #: Seconds for a word from it.
 _PATIENCE = 30.0

@@ -7,9 +7,9 @@ import struct
 from contextlib import suppress
 
 from tests.abuse.flood import AUTH_TOKEN, KEY, OWN_CHANNEL, SECRET, Flood
-from tests.chaos.frames import FrameBuffer
-from tests.conformance.signing import channel_auth
-from tests.edge.wire import QUERY, text, upgrade
+from tests.support.frames import FrameBuffer
+from tests.support.signing import channel_auth
+from tests.support.wire import QUERY, text, upgrade
 
 #: Seconds that a server may take for a connection of ours before it counts as refused.
 _PATIENCE = 5.0

@@ -10,8 +10,8 @@ import pytest
 
 from tests.abuse.flood import APP_ID, KEY, SECRET
 from tests.abuse.setups import SETUPS, AuditedServer, serving, share_cores
-from tests.conformance.signing import signed_query, unsigned_query
-from tests.edge.wire import Wire, opened, request
+from tests.support.signing import signed_query, unsigned_query
+from tests.support.wire import Wire, opened, request
 
 CONNECTIONS, BODY = 100, 10_000_000
 #: 64 MB are kept for requests that are not verified; the rest is what a hundred connections are worth.

@@ -14,8 +14,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.abuse.flood import APP_ID, KEY, SECRET
-from tests.conformance.signing import signed_query
-from tests.edge.wire import QUERY, Address, Wire, connected, opened, request
+from tests.support.signing import signed_query
+from tests.support.wire import QUERY, Address, Wire, connected, opened, request
 
 CHANNEL = "victims"
 #: With several workers each of them has some, save once in a thousand runs.

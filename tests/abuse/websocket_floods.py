@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 
 from tests.abuse.flood import AUTH_TOKEN, OWN_CHANNEL, Flood, repeated
-from tests.edge.wire import CLOSE, CONTINUATION, PING, PONG, TEXT, frame, message, subscribe, text
+from tests.support.frames import CLOSE, CONTINUATION, PING, PONG, TEXT
+from tests.support.wire import frame, message, subscribe, text
 
 #: Its masked form has a fixed length, so a block can be cut anywhere and a test can count it.
 PING_MESSAGE = message("pusher:ping", data={})

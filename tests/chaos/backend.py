@@ -10,7 +10,7 @@ from tests.chaos.findings import Findings
 from tests.chaos.ledger import Ledger
 from tests.chaos.plan import Publish
 from tests.chaos.world import APP_ID, KEY, SECRET, Address
-from tests.conformance.signing import signed_query
+from tests.support.signing import signed_query
 
 #: How long an answer may take; a node that is stopped gives none.
 PATIENCE = 2.0

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, cast
 
-from tests.chaos import frames
 from tests.chaos.findings import Findings
-from tests.chaos.frames import FrameBuffer
 from tests.chaos.ledger import Ledger
 from tests.chaos.plan import ClientPlan
 from tests.chaos.view import View
 from tests.chaos.world import KEY, SECRET, Address, Timing, user_channel
-from tests.conformance.signing import channel_auth, user_auth
+from tests.support import wire
+from tests.support.frames import CLOSE, PING, PONG, TEXT, FrameBuffer
+from tests.support.signing import channel_auth, user_auth
 
 PATH = f"/app/{KEY}?protocol=7&client=js&version=8.6.0&flash=false"
 #: A node that does not answer the handshake is not asked for longer.
@@ -154,7 +154,7 @@ class Client:
         try:
             async with asyncio.timeout(HANDSHAKE):
                 await loop.create_connection(lambda: link, host, port)
-                link.transport.write(frames.handshake(PATH))
+                link.transport.write(wire.upgrade(PATH))
                 await link.upgraded
         except (OSError, TimeoutError):
             around.findings.seen["failed connects"] += 1
@@ -293,12 +293,12 @@ class _Link(asyncio.Protocol):
         for opcode, payload in self._frames.feed(data):
             if self.ended.done():
                 return
-            if opcode == frames.TEXT:
+            if opcode == TEXT:
                 self._receive(payload)
-            elif opcode == frames.PING:
-                self.transport.write(frames.frame(frames.PONG, payload))
-            elif opcode == frames.CLOSE:
-                self.transport.write(frames.frame(frames.CLOSE, payload[:2]))
+            elif opcode == PING:
+                self.transport.write(wire.frame(PONG, payload))
+            elif opcode == CLOSE:
+                self.transport.write(wire.frame(CLOSE, payload[:2]))
                 self._finish(int.from_bytes(payload[:2], "big") if payload else 1005)
 
     def give_up(self) -> None:
@@ -310,7 +310,7 @@ class _Link(asyncio.Protocol):
     def send(self, text: str) -> None:
         """One text frame."""
         if not self.transport.is_closing():
-            self.transport.write(frames.frame(frames.TEXT, text.encode()))
+            self.transport.write(wire.frame(TEXT, text.encode()))
 
     def stall(self, seconds: float) -> None:
         """Stop reading, and go on later."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.chaos import observed_server
 from tests.chaos.world import Address
-from tests.serving import START_DEADLINE, RunningServer, free_port
+from tests.support.serving import START_DEADLINE, RunningServer, free_port
 
 _POLL = 0.05
 TOP = Path(__file__).resolve().parents[2]

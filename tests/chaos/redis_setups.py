@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tests.chaos.link_proxy import LinkProxy, Mode
 from tests.chaos.setups import Fault, Setup
-from tests.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
+from tests.support.link_proxy import LinkProxy, Mode
+from tests.support.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
 
 NODES = 3
 

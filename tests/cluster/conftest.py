@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.cluster.servers import Node, nodes_at
-from tests.redis_servers import RedisServer
+from tests.support.redis_servers import RedisServer
 
 
 @pytest.fixture

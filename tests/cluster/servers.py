@@ -13,9 +13,8 @@ import httpx
 from tests.conformance.api import Api, accepted
 from tests.conformance.client import Client, Frame, connected
 from tests.conformance.target import Credentials, Target
-from tests.contract.conditions import eventually
-from tests.edge.wire import until
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
+from tests.support.waiting import eventually
 
 LEASE = 1.5
 UNDO_WINDOW = 0.5
@@ -69,7 +68,7 @@ class Node(RunningServer):
 
     async def attached(self, times: int = 1) -> None:
         """Wait until it has said so this often in all."""
-        await until(lambda: self.log.count("attached to ") >= times, PATIENCE)
+        await eventually(lambda: self.log.count("attached to ") >= times, PATIENCE)
 
     def hang(self) -> None:
         """The process does nothing."""

@@ -31,8 +31,8 @@ from pusher_server.signals import (
     Signal,
 )
 from tests.cluster.simulated_store import SimulatedLink, SimulatedStore
-from tests.fakes import FakeConnection
-from tests.unit.node.world import KEY, SECRET, sign, sign_in_proof
+from tests.support.fakes import FakeConnection
+from tests.support.node import KEY, SECRET, sign, sign_in_proof
 
 LEASE, UNDO = 6.0, 3.0
 ROOM, LOBBY = "presence-room", "lobby"

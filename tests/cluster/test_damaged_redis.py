@@ -10,8 +10,8 @@ import pytest
 
 from tests.cluster.servers import MAIN, Node, clients_of, heard, reaches
 from tests.conformance.client import unique
-from tests.contract.conditions import eventually
-from tests.redis_servers import RedisServer
+from tests.support.redis_servers import RedisServer
+from tests.support.waiting import eventually
 
 BASE = "{pusher-server:0}"
 GARBAGE = [b"", b"\xff", b"\xc1", b"\x91", b"\x93\x01\xa1\xff\x80", b"\x91" * 500, b"text", b"\xc0"]

@@ -27,9 +27,9 @@ from tests.cluster.servers import (
     settings,
 )
 from tests.conformance.client import Client, connected, unique
-from tests.contract.conditions import eventually
-from tests.edge.team import is_running, processes_of, sockets_of
-from tests.redis_servers import RedisServer
+from tests.support.redis_servers import RedisServer
+from tests.support.team import is_running, processes_of, sockets_of
+from tests.support.waiting import eventually
 
 # A process
 

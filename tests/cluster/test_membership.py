@@ -20,9 +20,9 @@ from pusher_server.interfaces import (
     members_topic,
     users_topic,
 )
-from tests.contract.conditions import eventually
-from tests.contract.stores import LEASE, UNDO_WINDOW, Ear, MemoryBench
-from tests.fakes import FakeListener
+from tests.contract.stores import LEASE, UNDO_WINDOW, MemoryHarness, StoreClient
+from tests.support.fakes import FakeListener
+from tests.support.waiting import eventually
 
 TOPIC = members_topic("1", "presence-x")
 CHANNEL = channel_topic("1", "news")
@@ -32,10 +32,10 @@ USERS = users_topic("1")
 class Node:
     """A roster with its listener."""
 
-    def __init__(self, bench: MemoryBench, name: str) -> None:
+    def __init__(self, harness: MemoryHarness, name: str) -> None:
         self.listener = FakeListener()
         self.stores = Shards(
-            [bench.link()], name, lease=LEASE, undo_window=UNDO_WINDOW, random=lambda: 0.0
+            [harness.link()], name, lease=LEASE, undo_window=UNDO_WINDOW, random=lambda: 0.0
         )
         self.roster = SharedRoster(self.stores)
         self.stores.attach(self.listener)
@@ -48,28 +48,28 @@ class Node:
 
 
 @pytest.fixture
-def bench() -> MemoryBench:
-    return MemoryBench()
+def harness() -> MemoryHarness:
+    return MemoryHarness()
 
 
 @pytest.fixture
-async def node(bench: MemoryBench) -> AsyncIterator[Node]:
-    made = Node(bench, "one.1")
+async def node(harness: MemoryHarness) -> AsyncIterator[Node]:
+    made = Node(harness, "one.1")
     yield made
     await made.stores.stop()
 
 
 async def test_clients_are_not_told_that_they_themselves_were_taken_for_dead(
-    bench: MemoryBench, node: Node, monkeypatch: pytest.MonkeyPatch
+    harness: MemoryHarness, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(membership, "BEAT", 60.0)  # asleep: it does not renew meanwhile
     await node.roster.replicate(TOPIC)
     await node.roster.track(TOPIC, "here", b"")
-    other = Ear(bench.link())
+    other = StoreClient(harness.link())
     await other.link.open()
     await other.enter("two.1.1")
     for _ in range(3):  # never so long that the store could think that all were silent
-        bench.now += LEASE * 0.4
+        harness.now += LEASE * 0.4
         swept = await other.do(Renew("two.1.1", 0, {}))
     assert swept.swept, "the node was taken for dead"
     await other.do(Renew("two.1.1", 0, {}))
@@ -84,7 +84,7 @@ async def test_clients_are_not_told_that_they_themselves_were_taken_for_dead(
 
 
 async def test_what_was_missed_is_asked_for_when_questions_have_answers(
-    bench: MemoryBench, node: Node, monkeypatch: pytest.MonkeyPatch
+    harness: MemoryHarness, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when the lease ended but the link did not: a watcher's question before that is refused, and lost."""
     monkeypatch.setattr(membership, "BEAT", 60.0)  # asleep: it does not renew meanwhile
@@ -107,11 +107,11 @@ async def test_what_was_missed_is_asked_for_when_questions_have_answers(
         return later
 
     primary.link.call = call_slowly  # type: ignore[method-assign]  # this link only
-    other = Ear(bench.link())
+    other = StoreClient(harness.link())
     await other.link.open()
     await other.enter("two.1.1")
     for _ in range(3):
-        bench.now += LEASE * 0.4
+        harness.now += LEASE * 0.4
         await other.do(Renew("two.1.1", 0, {}))
     before = primary.holder
     could_ask.clear()
@@ -121,10 +121,10 @@ async def test_what_was_missed_is_asked_for_when_questions_have_answers(
 
 
 async def test_a_listener_that_fails_hurts_nobody(
-    bench: MemoryBench, node: Node, caplog: pytest.LogCaptureFixture
+    harness: MemoryHarness, node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The next message is told, and the link goes on."""
-    broker = SharedBroker(node.stores, lambda: bench.now)
+    broker = SharedBroker(node.stores, lambda: harness.now)
     await node.stores.primary.ready()
     await broker.subscribe(CHANNEL)
     heard = node.listener.on_message
@@ -134,7 +134,7 @@ async def test_a_listener_that_fails_hurts_nobody(
         raise ValueError("a fault of ours")
 
     node.listener.on_message = fail_once  # type: ignore[method-assign]  # a listener of its own
-    other = Ear(bench.link())
+    other = StoreClient(harness.link())
     await other.link.open()
     messages = [EventMessage(payload=b"%d" % number, event_id=number) for number in range(2)]
     for message in messages:

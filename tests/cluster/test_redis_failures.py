@@ -24,11 +24,11 @@ from tests.cluster.servers import (
     nodes_at,
     reaches,
 )
-from tests.cluster.severable import SeverableLink
 from tests.conformance.client import Client, connected, opened, unique
-from tests.contract.conditions import eventually
-from tests.redis_servers import RedisServer
-from tests.redis_topologies import ClusterRedis, SentinelRedis
+from tests.support.link_proxy import LinkProxy
+from tests.support.redis_servers import RedisServer
+from tests.support.redis_topologies import ClusterRedis, SentinelRedis
+from tests.support.waiting import eventually
 
 
 async def expect_degraded_service(node: Node, http: httpx.AsyncClient, local: Client) -> None:
@@ -167,7 +167,7 @@ async def test_a_node_whose_link_is_cut_is_gone_for_the_others_and_comes_back(
     """Its own clients see nobody leave meanwhile, and then what they missed."""
     channel, friend = unique("presence-"), unique("friend")
     async with AsyncExitStack() as stack:
-        link = await stack.enter_async_context(SeverableLink(redis.port).listening())
+        link = await stack.enter_async_context(LinkProxy(("127.0.0.1", redis.port)))
         urls = (f"redis://127.0.0.1:{link.port}/0", f"redis://{redis.address}/0")
         one, other = pair = await stack.enter_async_context(nodes_at(tmp_path, *urls))
         apis = [each.api(http) for each in pair]
@@ -184,7 +184,7 @@ async def test_a_node_whose_link_is_cut_is_gone_for_the_others_and_comes_back(
         await old.sign_in(friend)
         await b.sign_in(unique("me"), watchlist=[friend])
         await b.expect(WATCHLIST)
-        link.cut()
+        link.set("cut")
         await is_away(one)
         await heard(watcher, channel, "-a")
         await old.socket.close()
@@ -195,7 +195,7 @@ async def test_a_node_whose_link_is_cut_is_gone_for_the_others_and_comes_back(
         await a.expect("here-only", "public")
         await a.expect_nothing()
         await watcher.expect_nothing()
-        link.mend()
+        link.set("pass")
         await heard(watcher, channel, "+a")
         await heard(new, channel, "+a")
         await heard(a, channel, "-old", "+new")

@@ -23,8 +23,9 @@ from tests.cluster.servers import (
     settings,
 )
 from tests.conformance.api import Api
-from tests.conformance.client import connected, eventually, opened, unique
-from tests.redis_servers import RedisServer, until
+from tests.conformance.client import connected, opened, unique
+from tests.support.redis_servers import RedisServer, until
+from tests.support.waiting import eventually
 
 COUNT = "pusher_internal:subscription_count"
 

@@ -23,11 +23,11 @@ from websockets.exceptions import InvalidHandshake, InvalidMessage
 from tests.cluster.servers import PATIENCE, Node, clients_of, nodes_at, settings
 from tests.conformance.api import Api
 from tests.conformance.client import Client, connected, unique
-from tests.edge.team import is_running, processes_of
-from tests.edge.wire import until
-from tests.redis_servers import RedisServer
-from tests.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis
-from tests.serving import free_port
+from tests.support.redis_servers import RedisServer
+from tests.support.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis
+from tests.support.serving import free_port
+from tests.support.team import is_running, processes_of
+from tests.support.waiting import eventually
 
 STARTS = int(os.environ.get("TEST_STARTS", "2"))
 #: Subscribers that come at once, and events that each of them must get.
@@ -171,7 +171,7 @@ async def test_a_killed_worker_s_replacement_loses_nothing(tmp_path: Path) -> No
     async with started(node):
         assert await losses(node) == []
         for number in range(max(2, STARTS // 2)):
-            await until(lambda: len(processes_of(node.pid)) == 3, PATIENCE)
+            await eventually(lambda: len(processes_of(node.pid)) == 3, PATIENCE)
             processes = processes_of(node.pid)
             os.kill(processes["bus"], signal.SIGSTOP)  # it has other things to do
             os.kill(processes[f"worker {1 + number % 2}"], signal.SIGKILL)
@@ -186,7 +186,9 @@ async def test_a_reload_loses_nothing(tmp_path: Path) -> None:
         for number in range(1, 3):
             os.kill(node.pid, signal.SIGHUP)
             assert await losses(node) == []
-            await until(lambda number=number: node.log.count("reloaded: ") >= 2 * number, PATIENCE)  # type: ignore[misc]
+            await eventually(
+                lambda number=number: node.log.count("reloaded: ") >= 2 * number, PATIENCE
+            )  # type: ignore[misc]
 
 
 # The first attachment takes its time
@@ -211,10 +213,11 @@ class Watched(Node):
 
     async def live(self, http: httpx.AsyncClient) -> None:
         """Wait until it says so."""
-        deadline = time.monotonic() + PATIENCE
-        while (await self.said(http, "/live"))[0] != 200:
-            assert time.monotonic() < deadline, self.log
-            await asyncio.sleep(0.02)
+
+        async def lives() -> bool:
+            return (await self.said(http, "/live"))[0] == 200
+
+        await eventually(lives, PATIENCE, show=lambda: self.log)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import httpx
 
-from tests.conformance.signing import request_signature, signed_query, unsigned_query
 from tests.conformance.target import Credentials, Target
+from tests.support.signing import request_signature, signed_query, unsigned_query
 
 
 class Api:
@@ -25,7 +26,7 @@ class Api:
         """POST `content` (bytes as they are, anything else as JSON), signed `age` seconds ago."""
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         full = f"/apps/{self.app.app_id}{path}"
-        query = unsigned_query(self.app.key, body, age=age)
+        query = unsigned_query(self.app.key, body, now=time.time() - age)
         signature = request_signature(self.app.secret, "POST", full, query)
         return await self.http.post(
             f"{self.url}{full}?{query}&auth_signature={signature}",

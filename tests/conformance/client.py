@@ -9,8 +9,8 @@ import asyncio
 import itertools
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,39 +18,17 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
-from tests.conformance.signing import channel_auth, user_auth
 from tests.conformance.target import Credentials, Target
+from tests.support.signing import channel_auth, user_auth
+from tests.support.waiting import PATIENCE
 
 QUERY = "protocol=7&client=js&version=8.6.0&flash=false"
-#: How long anything may take that should come at once.
-PATIENCE = 5.0
 _serial = itertools.count(1)
 
 
 def unique(name: str) -> str:
     """A channel name or id that no other test uses."""
     return f"{name}{next(_serial)}-{secrets.token_hex(3)}"
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Ask again and again until it holds: for what a server does and tells nobody."""
-    async with asyncio.timeout(PATIENCE):
-        while not await condition():  # noqa: ASYNC110 (the other side is another process)
-            await asyncio.sleep(0.02)
-
-
-async def answers(ask: Callable[[], Awaitable[Any]], expected: Any) -> None:
-    """Ask again until the answer is this: what other nodes count may be half a second old."""
-    found: Any = None
-
-    async def is_expected() -> bool:
-        nonlocal found
-        found = await ask()
-        return bool(found == expected)
-
-    with suppress(TimeoutError):
-        await eventually(is_expected)
-    assert found == expected
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from tests.conformance.target import own_settings
-from tests.redis_servers import RedisServer, until
-from tests.serving import RunningServer
+from tests.support.redis_servers import RedisServer, until
+from tests.support.serving import RunningServer
 
 #: Host and the ports at which there is a node.
 Listening = tuple[str, tuple[int, ...]]

@@ -17,7 +17,7 @@ from tests.conformance.target import (
     own_settings,
     target_from_environment,
 )
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 ROW = re.compile(r"test_([CSEUHW])(\d+)(b?)_")
 RULE = "conformance rule"

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import free_port
+from tests.support.serving import free_port
 
 NEEDS_OUR_CONFIG = "needs our config"
 

@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from tests.conformance.api import Api
-from tests.conformance.client import Client, connected, eventually, unique
+from tests.conformance.client import Client, connected, unique
 from tests.conformance.target import Target
+from tests.support.waiting import eventually
 
 MISS = "pusher:cache_miss"
 

@@ -7,15 +7,18 @@ import time
 import pytest
 
 from tests.conformance.api import Api
-from tests.conformance.client import PATIENCE, Client, connected, eventually, opened, unique
-from tests.conformance.raw_socket import PING, PONG, TEXT, RawSocket, raw_connected
+from tests.conformance.client import Client, connected, opened, unique
+from tests.conformance.raw_socket import next_message, raw_connected
 from tests.conformance.target import (
     PONG_TIMEOUT,
     QUICK_ACTIVITY_TIMEOUT,
     Credentials,
     Target,
 )
-from tests.serving import RunningServer
+from tests.support.frames import PING, PONG, TEXT
+from tests.support.serving import RunningServer
+from tests.support.waiting import PATIENCE, eventually
+from tests.support.wire import Wire, frame
 
 #: Silence after which a connection must have been called dead, and one sweep more.
 LIVENESS_ROUND = QUICK_ACTIVITY_TIMEOUT + PONG_TIMEOUT + 1.0
@@ -152,21 +155,21 @@ async def test_C6_ping_is_answered(target: Target) -> None:
 async def test_C6_websocket_ping_is_answered(target: Target) -> None:
     """A WebSocket ping is answered with a WebSocket pong of the same payload."""
     async with raw_connected(target, target.main) as socket:
-        await socket.read_message()
-        socket.send_frame(PING, b"there?")
-        assert await socket.read_frame() == (PONG, b"there?")
+        await next_message(socket)
+        await socket.send(frame(PING, b"there?"))
+        assert await socket.frame() == (PONG, b"there?")
 
 
-async def _answer_pings_for(socket: RawSocket, seconds: float) -> int:
+async def _answer_pings_for(socket: Wire, seconds: float) -> int:
     pings = 0
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         try:
-            opcode, payload = await socket.read_frame(left)
+            opcode, payload = await socket.frame(left)
         except TimeoutError:
             break
         assert opcode == PING, (opcode, payload)
-        socket.send_frame(PONG, payload)
+        await socket.send(frame(PONG, payload))
         pings += 1
     return pings
 
@@ -174,21 +177,21 @@ async def _answer_pings_for(socket: RawSocket, seconds: float) -> int:
 async def test_C7_silent_client_answering_ws_pings_stays(target: Target) -> None:
     """A client that says nothing but answers WebSocket pings is kept."""
     async with raw_connected(target, target.app("activity")) as socket:
-        await socket.read_message()
+        await next_message(socket)
         assert await _answer_pings_for(socket, LIVENESS_ROUND + 2) >= 2
-        socket.send_frame(TEXT, b'{"event":"pusher:ping","data":{}}')
-        assert (await socket.read_message()).event == "pusher:pong"
+        await socket.send(frame(TEXT, b'{"event":"pusher:ping","data":{}}'))
+        assert (await next_message(socket)).event == "pusher:pong"
 
 
 async def test_C7_client_not_answering_ws_pings_is_closed_with_4201(target: Target) -> None:
     """A client that answers no WebSocket ping gets error and close 4201 after the pong timeout."""
     async with raw_connected(target, target.app("activity")) as socket:
-        await socket.read_message()
+        await next_message(socket)
         started = time.monotonic()
-        frame = await socket.read_message(LIVENESS_ROUND + PATIENCE)
+        frame = await next_message(socket, LIVENESS_ROUND + PATIENCE)
         assert frame.event == "pusher:error"
         assert frame.data["code"] == 4201
-        assert await socket.read_close_code() == 4201
+        await socket.expect_close(4201)
         assert time.monotonic() - started >= QUICK_ACTIVITY_TIMEOUT + PONG_TIMEOUT - 0.3
 
 

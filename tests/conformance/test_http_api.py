@@ -8,8 +8,8 @@ import pytest
 
 from tests.conformance.api import Api, accepted, exchange
 from tests.conformance.client import connected, unique
-from tests.conformance.signing import signed_query
 from tests.conformance.target import Target
+from tests.support.signing import signed_query
 
 TOO_LONG = "x" * 201
 

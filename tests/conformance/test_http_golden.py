@@ -13,9 +13,9 @@ import pytest
 
 from tests.conformance.api import Api, exchange
 from tests.conformance.client import connected
-from tests.conformance.signing import body_md5, request_signature
 from tests.conformance.target import GOLDEN, Target
 from tests.conformance.test_subscriptions import GOLDEN as VECTORS
+from tests.support.signing import body_md5, request_signature
 
 CLOCK = VECTORS["http"]["clock_now"]
 REJECTED = [case for case in VECTORS["edge"]["reject"] if case["kind"] == "http"]

@@ -6,9 +6,10 @@ import httpx
 import pytest
 
 from tests.conformance.api import Api
-from tests.conformance.client import answers, connected, unique
-from tests.conformance.signing import signed_query
+from tests.conformance.client import connected, unique
 from tests.conformance.target import Target
+from tests.support.signing import signed_query
+from tests.support.waiting import equals
 
 
 async def test_H7_info_on_mixed_channels(target: Target, api: Api) -> None:
@@ -19,7 +20,7 @@ async def test_H7_info_on_mixed_channels(target: Target, api: Api) -> None:
         await one.join(presence, "u")
         await other.join(presence, "u")
         ask = partial(api.read, f"/channels/{presence}", "info=subscription_count")
-        await answers(ask, {"occupied": True, "subscription_count": 2})
+        await equals(ask, {"occupied": True, "subscription_count": 2})
         asked = "subscription_count, user_count,unheard_of"
         answer = await api.publish([public, presence, vacant], info=asked)
     assert answer["channels"] == {
@@ -115,7 +116,7 @@ async def test_H7_connections_are_counted(target: Target, http: httpx.AsyncClien
     """GET connections counts all connections of the app."""
     api = Api(target, target.app("empty"), http)
     async with connected(target, target.app("empty")):
-        await answers(partial(api.read, "/connections"), {"connections": 1})
+        await equals(partial(api.read, "/connections"), {"connections": 1})
 
 
 async def test_H7_subscription_count_is_told_to_subscribers(target: Target) -> None:

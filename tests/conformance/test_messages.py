@@ -5,8 +5,10 @@ import json
 import pytest
 
 from tests.conformance.client import connected, unique
-from tests.conformance.raw_socket import BINARY, PING, PONG, TEXT, raw_connected
+from tests.conformance.raw_socket import finish_closing, next_message, raw_connected
 from tests.conformance.target import Target
+from tests.support.frames import BINARY, CONTINUATION, PING, PONG, TEXT
+from tests.support.wire import frame
 
 
 @pytest.mark.parametrize(
@@ -42,40 +44,40 @@ async def test_C9_stringified_data_is_understood(target: Target) -> None:
 async def test_C10_binary_frame_is_closed_with_1003(target: Target) -> None:
     """A binary frame is answered by close 1003."""
     async with raw_connected(target, target.main) as socket:
-        await socket.read_message()
-        socket.send_frame(BINARY, b'{"event":"pusher:ping","data":{}}')
-        await socket.finish_closing(1003)
+        await next_message(socket)
+        await socket.send(frame(BINARY, b'{"event":"pusher:ping","data":{}}'))
+        await finish_closing(socket, 1003)
 
 
 async def test_C10_oversize_frame_is_closed_with_1009(target: Target) -> None:
     """A message over the size limit is answered by close 1009; one just below it is served."""
     async with raw_connected(target, target.app("small_messages")) as socket:
-        await socket.read_message()
+        await next_message(socket)
         ping = b'{"event":"pusher:ping","data":{"x":"%s"}}'
-        socket.send_frame(TEXT, ping % (b"x" * 1_900))
-        assert (await socket.read_message()).event == "pusher:pong"
-        socket.send_frame(TEXT, ping % (b"x" * 2_100))
-        await socket.finish_closing(1009)
+        await socket.send(frame(TEXT, ping % (b"x" * 1_900)))
+        assert (await next_message(socket)).event == "pusher:pong"
+        await socket.send(frame(TEXT, ping % (b"x" * 2_100)))
+        await finish_closing(socket, 1009)
 
 
 async def test_C10_oversize_fragmented_message_is_closed_with_1009(target: Target) -> None:
     """The limit counts the whole message, however it is cut."""
     async with raw_connected(target, target.app("small_messages")) as socket:
-        await socket.read_message()
-        socket.send_frame(TEXT, b"x" * 1_500, final=False)
-        socket.send_frame(0, b"x" * 1_500)
-        await socket.finish_closing(1009)
+        await next_message(socket)
+        await socket.send(frame(TEXT, b"x" * 1_500, final=False))
+        await socket.send(frame(CONTINUATION, b"x" * 1_500))
+        await finish_closing(socket, 1009)
 
 
 async def test_C10_fragmented_message_is_reassembled(target: Target) -> None:
     """A message in fragments, with a control frame between them, is one message."""
     async with raw_connected(target, target.main) as socket:
-        await socket.read_message()
-        socket.send_frame(TEXT, b'{"event":"pusher', final=False)
-        socket.send_frame(PING, b"between")
-        socket.send_frame(0, b':ping","data":{}}')
-        assert await socket.read_frame() == (PONG, b"between")
-        assert (await socket.read_message()).event == "pusher:pong"
+        await next_message(socket)
+        await socket.send(frame(TEXT, b'{"event":"pusher', final=False))
+        await socket.send(frame(PING, b"between"))
+        await socket.send(frame(CONTINUATION, b':ping","data":{}}'))
+        assert await socket.frame() == (PONG, b"between")
+        assert (await next_message(socket)).event == "pusher:pong"
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,6 @@ async def test_C10_broken_frame_is_closed_cleanly(
 ) -> None:
     """Invalid UTF-8 is closed with 1007, an unmasked frame with 1002 (RFC 6455)."""
     async with raw_connected(target, target.main) as socket:
-        await socket.read_message()
-        socket.send_frame(TEXT, payload, masked=masked)
-        await socket.finish_closing(code)
+        await next_message(socket)
+        await socket.send(frame(TEXT, payload, masked=masked))
+        await finish_closing(socket, code)

@@ -7,9 +7,11 @@ import pytest
 
 from tests.conformance.api import Api
 from tests.conformance.client import connected, unique
-from tests.conformance.raw_socket import TEXT, raw_connected
-from tests.conformance.signing import channel_auth
+from tests.conformance.raw_socket import next_message, raw_connected
 from tests.conformance.target import Target
+from tests.support.frames import TEXT
+from tests.support.signing import channel_auth
+from tests.support.wire import frame
 
 ADDED = "pusher_internal:member_added"
 REMOVED = "pusher_internal:member_removed"
@@ -150,14 +152,16 @@ async def test_S15_dropped_tcp_removes_the_member(target: Target) -> None:
     app = target.main
     async with connected(target) as watcher, raw_connected(target, app) as socket:
         await watcher.join(channel, "w")
-        socket_id = (await socket.read_message()).content["socket_id"]
+        socket_id = (await next_message(socket)).content["socket_id"]
         member = '{"user_id":"u"}'
         auth = channel_auth(app.key, app.secret, socket_id, channel, member)
         data = {"auth": auth, "channel_data": member, "channel": channel}
-        socket.send_frame(TEXT, json.dumps({"event": "pusher:subscribe", "data": data}).encode())
-        await socket.read_message()
+        await socket.send(
+            frame(TEXT, json.dumps({"event": "pusher:subscribe", "data": data}).encode())
+        )
+        await next_message(socket)
         await watcher.expect(ADDED, channel)
-        socket.drop()
+        socket.cut()
         assert (await watcher.expect(REMOVED, channel)).content == {"user_id": "u"}
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.conformance.api import exchange
 from tests.conformance.client import connected, unique
-from tests.conformance.signing import body_md5, request_signature
 from tests.conformance.target import PREFIX, Credentials, Target
+from tests.support.signing import body_md5, request_signature
 
 
 def php_json(value: Any) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests.conformance.api import Api
-from tests.conformance.client import Client, Frame, answers, connected, unique
-from tests.conformance.signing import channel_auth, user_auth
+from tests.conformance.client import Client, Frame, connected, unique
 from tests.conformance.target import Target
+from tests.support.signing import channel_auth, user_auth
+from tests.support.waiting import equals
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden_vectors.json").read_text("utf-8"))
 ACCEPTED = GOLDEN["private"] + GOLDEN["presence"]
@@ -164,7 +165,7 @@ async def test_S10_double_subscribe_succeeds_twice(target: Target, api: Api) -> 
         assert presence["ids"] == ["watcher", "u1"]
         await watcher.expect_nothing()
         ask = partial(api.read, f"/channels/{channel}", "info=subscription_count,user_count")
-        await answers(ask, {"occupied": True, "subscription_count": 2, "user_count": 2})
+        await equals(ask, {"occupied": True, "subscription_count": 2, "user_count": 2})
 
 
 async def test_S10_double_subscribe_receives_once(target: Target, api: Api) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from tests.conformance.api import Api, accepted
 from tests.conformance.client import Client, Frame, connected, unique
-from tests.conformance.signing import channel_auth, user_auth
 from tests.conformance.target import Target
 from tests.conformance.test_subscriptions import GOLDEN
+from tests.support.signing import channel_auth, user_auth
 
 WATCHLIST = "pusher_internal:watchlist_events"
 REJECTED = [case for case in GOLDEN["edge"]["reject"] if case["kind"] == "signin"]

@@ -10,7 +10,6 @@ import pytest
 
 from tests.conformance.client import connected, unique
 from tests.conformance.official.driver import driver
-from tests.conformance.signing import sign
 from tests.conformance.target import (
     CHOSEN,
     EVERYTHING,
@@ -19,7 +18,8 @@ from tests.conformance.target import (
     Credentials,
     Target,
 )
-from tests.webhook_target import Request, WebhookTarget, with_status
+from tests.support.signing import sign
+from tests.support.webhook_target import Request, WebhookTarget, with_status
 
 Event = dict[str, Any]
 

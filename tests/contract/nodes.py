@@ -18,11 +18,11 @@ from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.roster import SharedRoster
 from pusher_server.cluster.sharding import Shards
 from pusher_server.interfaces import Snapshot, Topic, Transition, members_topic
-from tests.contract.conditions import eventually
-from tests.contract.stores import Bench, RedisBench, past_its_beginning, running_redis
-from tests.contract.unix_bench import UnixBench, unix
-from tests.fakes import FakeListener
-from tests.redis_topologies import SingleRedis
+from tests.contract.stores import RedisHarness, StoreHarness, past_its_beginning, running_redis
+from tests.contract.unix_harness import UnixHarness, unix
+from tests.support.fakes import FakeListener
+from tests.support.redis_topologies import SingleRedis
+from tests.support.waiting import eventually
 
 LEASE = 10.0
 UNDO_WINDOW = 3.0
@@ -33,7 +33,7 @@ GRAIN = 0.001
 _NOWHERE = members_topic("", "nowhere")
 
 
-class Store(Bench, Protocol):
+class Store(StoreHarness, Protocol):
     """What nodes share, its clock and its accidents."""
 
     #: Its time in seconds.
@@ -46,7 +46,7 @@ class Store(Bench, Protocol):
         """It is there again, and knows nothing."""
 
 
-class UnixStore(UnixBench):
+class UnixStore(UnixHarness):
     """The bus of a machine's workers."""
 
     async def away(self) -> None:
@@ -56,7 +56,7 @@ class UnixStore(UnixBench):
         await self.start()
 
 
-class RedisLink(RedisBench):
+class RedisStore(RedisHarness):
     """A Redis server."""
 
     def __init__(self, redis: SingleRedis) -> None:
@@ -202,7 +202,7 @@ async def on_unix() -> AsyncIterator[Nodes]:
 async def on_redis() -> AsyncIterator[Nodes]:
     redis = await asyncio.to_thread(running_redis, "redis")
     assert isinstance(redis, SingleRedis)
-    async with _nodes_on(RedisLink(redis)) as nodes:
+    async with _nodes_on(RedisStore(redis)) as nodes:
         yield nodes
 
 

@@ -1,6 +1,6 @@
-"""Benches for `test_store`: several links to one store, its clock, and its accidents.
+"""Harnesses for `test_store`: several links to one store, its clock, and its accidents.
 
-A further store is one more entry in `BENCHES`.
+A further store is one more entry in `HARNESSES`.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ from pusher_server.cluster.redis.topology import redis_links
 from pusher_server.cluster.wire import Transitioned, decode_transition
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
-from tests.contract.conditions import eventually
-from tests.contract.unix_bench import UnixBench, unix
-from tests.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
+from tests.contract.unix_harness import UnixHarness, unix
+from tests.support.redis_topologies import ClusterRedis, RedisTopology, SentinelRedis, SingleRedis
+from tests.support.waiting import eventually
 
 R = TypeVar("R")
 
@@ -48,7 +48,7 @@ _CLOCK = """(function()
 end)()"""
 
 
-class Ear:
+class StoreClient:
     """A link, what it was told, and the holder that it stands for."""
 
     def __init__(self, link: StoreLink, holder: str = "") -> None:
@@ -106,7 +106,7 @@ class Ear:
         assert self.changes(address) == changes
 
 
-class Bench(Protocol):
+class StoreHarness(Protocol):
     """What tests ask of a kind of store."""
 
     def link(self) -> StoreLink:
@@ -119,26 +119,26 @@ class Bench(Protocol):
         """The store loses its memory and all links; it is there again when this returns."""
 
 
-async def past_its_beginning(bench: Bench) -> None:
+async def past_its_beginning(harness: StoreHarness) -> None:
     """In its first lease a store is not sure what is news."""
-    ear = Ear(bench.link())
-    await ear.link.open()
-    await ear.enter("zero.0.0")
-    await bench.wait(LEASE + 0.1)
-    await ear.do(Retire(ear.holder))
-    ear.link.close()
+    client = StoreClient(harness.link())
+    await client.link.open()
+    await client.enter("zero.0.0")
+    await harness.wait(LEASE + 0.1)
+    await client.do(Retire(client.holder))
+    client.link.close()
 
 
 class MemoryLink(StoreLink):
     """Straight into a store of this process; answers and pushes come in later turns, in their order."""
 
-    def __init__(self, bench: "MemoryBench") -> None:
+    def __init__(self, harness: "MemoryHarness") -> None:
         self.stats = LinkStats()
         self.peer = "memory"
         self.subscribed: set[str] = set()
         self.listener: StoreListener | None = None
         self._is_open = False
-        self._bench = bench
+        self._harness = harness
 
     @property
     def is_open(self) -> bool:
@@ -159,7 +159,7 @@ class MemoryLink(StoreLink):
         try:
             if not self.is_open:
                 raise ClusterUnavailable("closed")
-            answer.set_result(self._bench.execute(self, command))
+            answer.set_result(self._harness.execute(self, command))
         except (ClusterUnavailable, RosterFull) as error:
             answer.set_exception(error)
             answer.exception()
@@ -180,7 +180,7 @@ class MemoryLink(StoreLink):
             self.listener.on_lost("restarted")
 
 
-class MemoryBench:
+class MemoryHarness:
     """The model itself."""
 
     def __init__(self) -> None:
@@ -220,7 +220,7 @@ class MemoryBench:
             each.lose()
 
 
-class RedisBench:
+class RedisHarness:
     """The first store of a real Redis, under a prefix of its own, by a clock of its own."""
 
     _numbers = itertools.count(1)
@@ -277,27 +277,27 @@ def end_redis() -> None:
 
 
 @asynccontextmanager
-async def memory() -> AsyncIterator[Bench]:
-    yield MemoryBench()
+async def memory() -> AsyncIterator[StoreHarness]:
+    yield MemoryHarness()
 
 
 def on_redis(kind: str) -> Callable[[], Any]:
-    """A bench on this kind of Redis."""
+    """A harness on this kind of Redis."""
 
     @asynccontextmanager
-    async def bench() -> AsyncIterator[Bench]:
-        yield RedisBench(await asyncio.to_thread(running_redis, kind))
+    async def harness() -> AsyncIterator[StoreHarness]:
+        yield RedisHarness(await asyncio.to_thread(running_redis, kind))
 
-    return bench
+    return harness
 
 
 @asynccontextmanager
-async def on_unix() -> AsyncIterator[Bench]:
-    async with unix(UnixBench, lease=LEASE, undo_window=UNDO_WINDOW) as bench:
-        yield bench
+async def on_unix() -> AsyncIterator[StoreHarness]:
+    async with unix(UnixHarness, lease=LEASE, undo_window=UNDO_WINDOW) as harness:
+        yield harness
 
 
-BENCHES = [
+HARNESSES = [
     pytest.param(memory, id="memory"),
     pytest.param(on_unix, id="unix"),
     *(pytest.param(on_redis(kind), id=kind) for kind in _REDIS),

@@ -16,9 +16,9 @@ from pusher_server.app import App
 from pusher_server.apps.database.runtime import DatabaseApps
 from pusher_server.config import DatabaseSettings
 from pusher_server.errors import ClusterUnavailable
-from tests.app_tables import KINDS, PRESETS, AppTable, made
-from tests.contract.conditions import eventually
-from tests.databases import PostgresServer
+from tests.support.app_tables import KINDS, PRESETS, AppTable, made
+from tests.support.databases import PostgresServer
+from tests.support.waiting import eventually
 
 POLL = 0.05
 HOUR = 3_600.0

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pusher_server.apps.database.table import SqlStore
 from pusher_server.errors import ClusterUnavailable
-from tests.app_tables import AppTable, made
-from tests.databases import DatabaseServer, MariaServer, PostgresServer
+from tests.support.app_tables import AppTable, made
+from tests.support.databases import DatabaseServer, MariaServer, PostgresServer
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,

@@ -16,7 +16,7 @@ from pusher_server.app import STRICT_LIMITS, App, AppKey, AppLimits, Webhook
 from pusher_server.apps.database.cache import CachedApps
 from pusher_server.apps.static import StaticApps
 from pusher_server.interfaces import AppProvider
-from tests.app_tables import KINDS, PRESETS, AppTable, made
+from tests.support.app_tables import KINDS, PRESETS, AppTable, made
 
 #: What a file or our own table can say: everything.
 APPS = (

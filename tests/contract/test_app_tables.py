@@ -14,8 +14,8 @@ from pusher_server.apps.database.cache import CachedApps
 from pusher_server.apps.database.editing import AppEditor, EditRefused
 from pusher_server.config import published_secrets
 from pusher_server.errors import ConfigError
-from tests.app_tables import KINDS, PRESETS, AppTable, made
-from tests.databases import MariaServer, PostgresServer
+from tests.support.app_tables import KINDS, PRESETS, AppTable, made
+from tests.support.databases import MariaServer, PostgresServer
 
 
 @pytest.fixture(params=KINDS)

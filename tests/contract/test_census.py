@@ -7,11 +7,11 @@ import pytest
 
 from pusher_server.cluster.local import LocalCensus
 from pusher_server.interfaces import Census
-from tests.contract.conditions import eventually
 from tests.contract.nodes import PARAMETERS, SHARED, Made, Nodes
+from tests.support.waiting import eventually
 
 
-class Bench:
+class CensusHarness:
     """A census and the connections that it counts."""
 
     def __init__(self, census: Census, connections: dict[str, int]) -> None:
@@ -20,21 +20,21 @@ class Bench:
 
 
 @asynccontextmanager
-async def local() -> AsyncIterator[Bench]:
+async def local() -> AsyncIterator[CensusHarness]:
     connections: dict[str, int] = {}
-    yield Bench(LocalCensus(lambda: connections), connections)
+    yield CensusHarness(LocalCensus(lambda: connections), connections)
 
 
-def shared(made: Made) -> Callable[[], AbstractAsyncContextManager[Bench]]:
+def shared(made: Made) -> Callable[[], AbstractAsyncContextManager[CensusHarness]]:
     """The only node on a store."""
 
     @asynccontextmanager
-    async def bench() -> AsyncIterator[Bench]:
+    async def harness() -> AsyncIterator[CensusHarness]:
         async with made() as nodes:
             node = await nodes.peer("node")
-            yield Bench(node.census, node.connections)
+            yield CensusHarness(node.census, node.connections)
 
-    return bench
+    return harness
 
 
 FACTORIES = [
@@ -44,7 +44,7 @@ FACTORIES = [
 
 
 @pytest.fixture(params=FACTORIES)
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[CensusHarness]:
     async with request.param() as made:
         yield made
 
@@ -55,18 +55,20 @@ async def nodes(request: pytest.FixtureRequest) -> AsyncIterator[Nodes]:
         yield made
 
 
-async def test_an_app_that_nobody_uses_has_no_connection(bench: Bench) -> None:
-    assert bench.census.elsewhere("1") == 0
-    assert await bench.census.total("1") == 0
+async def test_an_app_that_nobody_uses_has_no_connection(harness: CensusHarness) -> None:
+    assert harness.census.elsewhere("1") == 0
+    assert await harness.census.total("1") == 0
 
 
-async def test_ones_own_connections_count_at_once_and_are_not_elsewhere(bench: Bench) -> None:
-    bench.connections["1"] = 3
-    assert await bench.census.total("1") == 3
-    assert await bench.census.total("2") == 0
-    bench.connections["1"] = 2
-    assert await bench.census.total("1") == 2
-    assert bench.census.elsewhere("1") == 0
+async def test_ones_own_connections_count_at_once_and_are_not_elsewhere(
+    harness: CensusHarness,
+) -> None:
+    harness.connections["1"] = 3
+    assert await harness.census.total("1") == 3
+    assert await harness.census.total("2") == 0
+    harness.connections["1"] = 2
+    assert await harness.census.total("1") == 2
+    assert harness.census.elsewhere("1") == 0
 
 
 async def test_the_others_count_as_last_heard(nodes: Nodes) -> None:

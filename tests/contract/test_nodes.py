@@ -19,9 +19,9 @@ from pusher_server.interfaces import (
     members_topic,
     users_topic,
 )
-from tests.contract.conditions import eventually
 from tests.contract.nodes import LEASE, PARAMETERS, UNDO_WINDOW, Nodes, Peer
-from tests.fakes import FakeListener
+from tests.support.fakes import FakeListener
+from tests.support.waiting import eventually
 
 CHANNEL = channel_topic("1", "a")
 MEMBERS = members_topic("1", "presence-x")

@@ -28,14 +28,14 @@ from pusher_server.webhooks.outbox.interface import (
 )
 from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
-from tests.contract.conditions import eventually
 from tests.contract.stores import running_redis
+from tests.support.waiting import eventually
 
 WAITING, LETTERS, LINES = 20, 5, 4
 _numbers = count(1)
 
 
-class Bench:
+class OutboxHarness:
     """Outboxes of several processes on the same place."""
 
     def __init__(self, kind: str, folder: Path) -> None:
@@ -64,24 +64,24 @@ KINDS = ("sqlite", "redis", "sentinel", "cluster")
 
 
 @asynccontextmanager
-async def made_bench(kind: str, folder: Path) -> AsyncIterator[Bench]:
-    bench = Bench(kind, folder)
+async def made_harness(kind: str, folder: Path) -> AsyncIterator[OutboxHarness]:
+    harness = OutboxHarness(kind, folder)
     if kind != "sqlite":
         redis = await asyncio.to_thread(running_redis, kind)
-        bench.redis = replace(redis.settings, prefix=f"outbox-{next(_numbers)}")
-    yield bench
-    await bench.close()
+        harness.redis = replace(redis.settings, prefix=f"outbox-{next(_numbers)}")
+    yield harness
+    await harness.close()
 
 
 @pytest.fixture(params=KINDS)
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with made_bench(request.param, tmp_path) as made:
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OutboxHarness]:
+    async with made_harness(request.param, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def outbox(bench: Bench) -> Outbox:
-    return bench.outbox()
+def outbox(harness: OutboxHarness) -> Outbox:
+    return harness.outbox()
 
 
 def entry(number: int, *, webhook: str = "w", channel: str = "c") -> Entry:
@@ -121,11 +121,11 @@ def attempt(number: int, webhook: str = "w") -> AttemptRecord:
 
 
 async def test_entries_wait_in_the_order_of_appending_and_by_app(
-    bench: Bench, outbox: Outbox
+    harness: OutboxHarness, outbox: Outbox
 ) -> None:
     await outbox.append([decided(entry(1), entry(2)), decided(entry(9), app_id="é 2")])
     await asyncio.gather(*(outbox.append([decided(entry(number))]) for number in range(3, 12)))
-    other = bench.outbox()
+    other = harness.outbox()
     assert await waiting(other) == ids(1, 2, *range(3, 12))
     assert await waiting(other, "é 2") == ids(9)
     assert await waiting(other, "3") == []
@@ -166,8 +166,10 @@ async def test_what_is_finished_waits_no_longer_and_the_rest_keeps_its_order(
     assert await waiting(outbox) == ids(1, 2, 4)
 
 
-async def test_one_worker_has_the_claim_until_it_gives_it_up(bench: Bench, outbox: Outbox) -> None:
-    other = bench.outbox()
+async def test_one_worker_has_the_claim_until_it_gives_it_up(
+    harness: OutboxHarness, outbox: Outbox
+) -> None:
+    other = harness.outbox()
     assert await outbox.claim("one", 30) == []
     await outbox.append([decided(entry(1)), decided(entry(2), app_id="2")])
     assert await outbox.claim("one", 30) == ["1", "2"]
@@ -185,8 +187,8 @@ async def test_apps_with_nothing_to_do_are_not_claimed(outbox: Outbox) -> None:
     assert await outbox.claim("one", 30) == ["2"]
 
 
-async def test_a_claim_that_is_not_renewed_runs_out(bench: Bench, outbox: Outbox) -> None:
-    other = bench.outbox()
+async def test_a_claim_that_is_not_renewed_runs_out(harness: OutboxHarness, outbox: Outbox) -> None:
+    other = harness.outbox()
     await outbox.append([decided(entry(1))])
     assert await outbox.claim("one", 0.2) == ["1"]
 
@@ -253,11 +255,11 @@ def came(number: int, *, held: bool = True, only_if_believed: bool = False) -> D
 
 async def test_what_owners_believe_is_remembered_with_the_entries(tmp_path: Path) -> None:
     """In a file, where nothing else outlives a crash of all processes."""
-    async with made_bench("sqlite", tmp_path) as bench:
-        outbox = bench.outbox()
+    async with made_harness("sqlite", tmp_path) as harness:
+        outbox = harness.outbox()
         await outbox.append([came(1), came(2), Decision("1", (), Presence("1", "c"), held=True)])
         assert await waiting(outbox) == ids(1), "it came back: nobody is told twice"
-        again = bench.outbox()
+        again = harness.outbox()
         assert sorted(await again.believed()) == [Presence("1", "c"), HERE]
         await again.append([came(3, held=False), came(4, held=False, only_if_believed=True)])
         assert await waiting(again) == ids(1, 3)
@@ -267,8 +269,8 @@ async def test_what_owners_believe_is_remembered_with_the_entries(tmp_path: Path
 
 
 async def test_a_leave_that_nobody_can_believe_is_dropped_in_redis(tmp_path: Path) -> None:
-    async with made_bench("redis", tmp_path) as bench:
-        outbox = bench.outbox()
+    async with made_harness("redis", tmp_path) as harness:
+        outbox = harness.outbox()
         await outbox.append([came(1), came(2, held=False, only_if_believed=True)])
         assert await waiting(outbox) == ids(1)
         assert await outbox.believed() == []
@@ -300,10 +302,10 @@ asyncio.run(main())
 """
 
 
-def _appending(bench: Bench, name: str) -> "subprocess.Popen[bytes]":
+def _appending(harness: OutboxHarness, name: str) -> "subprocess.Popen[bytes]":
 
-    redis = "" if bench.redis is None else msgspec.json.encode(bench.redis).decode()
-    command = [sys.executable, "-c", _APPENDS, bench.place, redis, name]
+    redis = "" if harness.redis is None else msgspec.json.encode(harness.redis).decode()
+    command = [sys.executable, "-c", _APPENDS, harness.place, redis, name]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
@@ -312,8 +314,8 @@ async def test_nothing_that_was_appended_is_lost_with_killed_processes(
     kind: str, tmp_path: Path
 ) -> None:
     """Two of them write to the same place; what they said to have appended is there, in their order."""
-    async with made_bench(kind, tmp_path) as bench:
-        programs = [_appending(bench, name) for name in ("a", "b")]
+    async with made_harness(kind, tmp_path) as harness:
+        programs = [_appending(harness, name) for name in ("a", "b")]
         said: dict[str, int] = {}
         for name, program in zip("ab", programs, strict=True):
             assert program.stdout is not None
@@ -324,7 +326,7 @@ async def test_nothing_that_was_appended_is_lost_with_killed_processes(
             rest, _ = await asyncio.to_thread(program.communicate)
             whole = rest[: rest.rfind(b"\n") + 1].split()
             said[name] = int(whole[-1]) if whole else said[name]
-        outbox = bench.outbox()
+        outbox = harness.outbox()
         found: list[str] = []
         after = ""
         while page := await outbox.pending("1", after, 500):
@@ -339,9 +341,9 @@ async def test_nothing_that_was_appended_is_lost_with_killed_processes(
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 async def test_nothing_is_lost_or_doubled_while_others_append(kind: str, tmp_path: Path) -> None:
     """Two processes append, this one delivers; at the end they are killed, and what they said was delivered."""
-    async with made_bench(kind, tmp_path) as bench:
-        programs = [_appending(bench, name) for name in ("a", "b")]
-        outbox = bench.outbox()
+    async with made_harness(kind, tmp_path) as harness:
+        programs = [_appending(harness, name) for name in ("a", "b")]
+        outbox = harness.outbox()
         delivered: list[str] = []
 
         async def deliver() -> int:

@@ -13,9 +13,9 @@ from pusher_server.webhooks.outbox.encoding import encode_attempt, encode_entry
 from pusher_server.webhooks.outbox.interface import AttemptRecord, Decision, Entry, Outbox
 from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
-from tests.contract.test_outbox import Bench, bench, decided, made_bench, waiting
+from tests.contract.test_outbox import OutboxHarness, decided, harness, made_harness, waiting
 
-__all__ = ["bench"]
+__all__ = ["harness"]
 
 #: Bytes that may wait, many entries of the tests below; and what is made free at once in a file.
 MOST = 20_000
@@ -32,9 +32,9 @@ def large(channel: str, *, size: int = 1_000, kind: str = "client_event", name: 
     return Entry(name or f"{kind}-{channel}-{number}", "w", channel, text, float(number))
 
 
-def opened(bench: Bench, **others: int) -> Outbox:
+def opened(harness: OutboxHarness, **others: int) -> Outbox:
     """Bounded in bytes, hardly in number."""
-    return bench.outbox(**{"waiting": 5_000, "dead_letters": 500, "waiting_bytes": MOST} | others)
+    return harness.outbox(**{"waiting": 5_000, "dead_letters": 500, "waiting_bytes": MOST} | others)
 
 
 async def told(outbox: Outbox, app_id: str = "1") -> tuple[int, int]:
@@ -72,8 +72,8 @@ async def truth(outbox: Outbox, app_id: str = "1") -> tuple[int, int]:
     return sums[0], sums[1]
 
 
-async def test_what_waits_is_bounded_in_bytes(bench: Bench) -> None:
-    outbox = opened(bench)
+async def test_what_waits_is_bounded_in_bytes(harness: OutboxHarness) -> None:
+    outbox = opened(harness)
     lost: Counter[str] = Counter()
     for _ in range(20):
         lost.update((await outbox.append([decided(*(large("c") for _ in range(5)))])).crowded_out)
@@ -86,9 +86,9 @@ async def test_what_waits_is_bounded_in_bytes(bench: Bench) -> None:
     assert await told(outbox) == await truth(outbox)
 
 
-async def test_a_flood_of_large_events_pushes_out_itself(bench: Bench) -> None:
+async def test_a_flood_of_large_events_pushes_out_itself(harness: OutboxHarness) -> None:
     """Not many small ones, which are more in number, nor another kind, channel or app."""
-    outbox = opened(bench)
+    outbox = opened(harness)
     calm = [large("calm", size=70), large("calm", size=70, kind="cache_miss")]
     calm += [large(f"small-{number}", size=70, kind="channel_occupied") for number in range(10)]
     other = large("calm", size=70)
@@ -105,8 +105,10 @@ async def test_a_flood_of_large_events_pushes_out_itself(bench: Bench) -> None:
     assert await told(outbox) == await truth(outbox)
 
 
-async def test_of_a_channel_the_oldest_go_and_one_that_is_too_large_goes(bench: Bench) -> None:
-    outbox = opened(bench)
+async def test_of_a_channel_the_oldest_go_and_one_that_is_too_large_goes(
+    harness: OutboxHarness,
+) -> None:
+    outbox = opened(harness)
     await outbox.append([decided(*(large("c", name=f"e{number}") for number in range(40)))])
     left = await waiting(outbox)
     assert left == [f"e{number}" for number in range(40 - len(left), 40)]
@@ -116,8 +118,8 @@ async def test_of_a_channel_the_oldest_go_and_one_that_is_too_large_goes(bench: 
     assert await told(outbox) == await truth(outbox)
 
 
-async def test_dead_letters_are_bounded_in_bytes(bench: Bench) -> None:
-    outbox = opened(bench)
+async def test_dead_letters_are_bounded_in_bytes(harness: OutboxHarness) -> None:
+    outbox = opened(harness)
     for number in range(40):
         await outbox.append([decided(large("c", name=f"e{number}"))])
         (only,) = await outbox.pending("1", "", 10)
@@ -139,10 +141,10 @@ KINDS = ("client_event", "channel_occupied", "channel_vacated", "subscription_co
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_the_sums_are_true_after_any_history(bench: Bench, seed: int) -> None:
+async def test_the_sums_are_true_after_any_history(harness: OutboxHarness, seed: int) -> None:
     draw = random.Random(seed)
     few = {"waiting": draw.choice([15, 5_000]), "dead_letters": draw.choice([4, 500])}
-    outboxes = [opened(bench, **few), opened(bench, **few)]
+    outboxes = [opened(harness, **few), opened(harness, **few)]
     known: list[Entry] = []
 
     async def append(outbox: Outbox) -> None:
@@ -162,7 +164,7 @@ async def test_the_sums_are_true_after_any_history(bench: Bench, seed: int) -> N
         await outbox.finish(
             "1",
             [*await some(outbox), "000000000000005-0000000005"]
-            if bench.redis
+            if harness.redis
             else await some(outbox),
         )
 
@@ -193,12 +195,12 @@ async def test_the_sums_are_true_after_any_history(bench: Bench, seed: int) -> N
     assert dead <= MOST
 
 
-async def test_a_bound_that_was_lowered_is_reached_in_steps(bench: Bench) -> None:
+async def test_a_bound_that_was_lowered_is_reached_in_steps(harness: OutboxHarness) -> None:
     """All of it at once would keep others from the outbox for long."""
-    outbox = opened(bench, waiting=20_000, waiting_bytes=100 * MOST)
+    outbox = opened(harness, waiting=20_000, waiting_bytes=100 * MOST)
     for _ in range(14):
         await outbox.append([decided(*(large("c", size=70) for _ in range(500)))])
-    small = opened(bench, waiting=20_000)
+    small = opened(harness, waiting=20_000)
     given_up = []
     while (await truth(small))[0] > MOST * SLACK:
         crowded_out = (await small.append([decided(large("c", size=70))])).crowded_out
@@ -246,9 +248,9 @@ async def log_bytes(outbox: Outbox) -> tuple[int, int]:
     return int(said), found
 
 
-async def test_the_log_of_an_app_is_bounded_in_bytes(bench: Bench) -> None:
+async def test_the_log_of_an_app_is_bounded_in_bytes(harness: OutboxHarness) -> None:
     """However many webhooks it has; those with the largest logs give."""
-    outbox = opened(bench, log_size=30, log_bytes=MOST)
+    outbox = opened(harness, log_size=30, log_bytes=MOST)
     await outbox.record("1", line("calm", 1, 50))
     await outbox.record("2", line("w0", 1))
     for number in range(60):
@@ -268,9 +270,9 @@ async def test_the_log_of_an_app_is_bounded_in_bytes(bench: Bench) -> None:
     assert said == found
 
 
-async def test_ids_of_what_was_delivered_are_bounded_in_number(bench: Bench) -> None:
+async def test_ids_of_what_was_delivered_are_bounded_in_number(harness: OutboxHarness) -> None:
     """The latest are remembered: what is told twice is told soon."""
-    outbox = opened(bench, remembered=100)
+    outbox = opened(harness, remembered=100)
     entries = [large("c", size=70) for _ in range(500)]
     for start in range(0, 500, 10):
         await outbox.append([decided(*entries[start : start + 10])])
@@ -297,8 +299,8 @@ async def append_as_before(outbox: RedisOutbox, number: int, size: int) -> None:
 
 @pytest.fixture(params=["redis", "cluster"])
 async def shared(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RedisOutbox]:
-    async with made_bench(request.param, tmp_path) as bench:
-        outbox = opened(bench, waiting_bytes=50 * MOST)
+    async with made_harness(request.param, tmp_path) as harness:
+        outbox = opened(harness, waiting_bytes=50 * MOST)
         assert isinstance(outbox, RedisOutbox)
         yield outbox
 

@@ -9,9 +9,18 @@ import pytest
 from msgspec.structs import replace
 
 from pusher_server.webhooks.outbox.interface import Appended, Decision, Entry, Outbox
-from tests.contract.test_outbox import LETTERS, WAITING, Bench, bench, decided, outbox, waiting
+from tests.contract.test_outbox import (
+    LETTERS,
+    WAITING,
+    OutboxHarness,
+    decided,
+    harness,
+    outbox,
+    waiting,
+)
+from tests.support.fakes import FakeClock
 
-__all__ = ["bench", "outbox"]
+__all__ = ["harness", "outbox"]
 
 _numbers = iter(range(1, 1_000_000))
 
@@ -114,13 +123,13 @@ async def test_once_everything_was_read_nothing_is_undone(outbox: Outbox) -> Non
 
 
 async def test_what_a_worker_has_left_out_counts_for_its_own_claim(
-    bench: Bench, outbox: Outbox
+    harness: OutboxHarness, outbox: Outbox
 ) -> None:
     """Another worker reads from the beginning; and whoever has no claim says nothing about it."""
     await leave_out_all(outbox)
     await outbox.append([decided(event("channel_occupied", "a"))])
     await outbox.release("one")
-    other = bench.outbox()
+    other = harness.outbox()
     assert await other.claim("two", 30) == ["1"]
     last = (await outbox.pending("1", "", 10))[-1].position
     await outbox.leave_out("one", "1", {"w": ""})
@@ -225,16 +234,6 @@ async def test_floods_and_deliveries_at_once_leave_nothing_behind(outbox: Outbox
 # Clocks
 
 
-class Clock:
-    """Seconds that a test sets."""
-
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 JUMPS = [-86_400.0, -3_600.0, 3_600.0, 86_400.0]
 
 
@@ -244,7 +243,7 @@ async def test_in_a_file_a_wall_clock_that_is_set_holds_and_ends_no_claim(
 ) -> None:
     from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
-    wall, steady = Clock(1_764_000_000.0), Clock(1_000_000.0)
+    wall, steady = FakeClock(1_764_000_000.0), FakeClock(1_000_000.0)
     path = tmp_path / "outbox"
     one, two = (SqliteOutbox(path, clock=wall, steady=steady, waiting=WAITING) for _ in range(2))
     await one.append([Decision("1", (event("client_event", "c"), event("client_event", "c")))])
@@ -268,7 +267,7 @@ async def test_in_a_file_what_is_remembered_and_kept_does_not_depend_on_the_time
 ) -> None:
     from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
-    wall, steady = Clock(1_764_000_000.0), Clock(1_000_000.0)
+    wall, steady = FakeClock(1_764_000_000.0), FakeClock(1_000_000.0)
     outbox = SqliteOutbox(tmp_path / "outbox", clock=wall, steady=steady, waiting=2)
     entries = [event("client_event", "c") for _ in range(4)]
     await outbox.append([decided(entries[0])])
@@ -292,9 +291,9 @@ async def test_in_a_file_a_clock_that_began_anew_with_the_machine_holds_nothing(
 ) -> None:
     from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
-    steady = Clock(1_000_000.0)
+    steady = FakeClock(1_000_000.0)
     path = tmp_path / "outbox"
-    before = SqliteOutbox(path, clock=Clock(5.0), steady=steady)
+    before = SqliteOutbox(path, clock=FakeClock(5.0), steady=steady)
     await before.append(
         [decided(event("client_event", "c")), decided(event("client_event", "c", name="d"))]
     )
@@ -302,7 +301,7 @@ async def test_in_a_file_a_clock_that_began_anew_with_the_machine_holds_nothing(
     await before.finish("1", [(await before.pending("1", "", 1))[0].position])
     await before.close()
     steady.now = 30.0
-    after = SqliteOutbox(path, clock=Clock(5.0), steady=steady)
+    after = SqliteOutbox(path, clock=FakeClock(5.0), steady=steady)
     await after.append([decided(event("client_event", "c", name="e"))])
     await after.claim("two", 10)
     steady.now += 10
@@ -312,10 +311,10 @@ async def test_in_a_file_a_clock_that_began_anew_with_the_machine_holds_nothing(
     await after.close()
 
 
-async def redis_bench(tmp_path: Path) -> Bench:
+async def redis_harness(tmp_path: Path) -> OutboxHarness:
     from tests.contract.stores import running_redis
 
-    made = Bench("redis", tmp_path)
+    made = OutboxHarness("redis", tmp_path)
     redis = await asyncio.to_thread(running_redis, "redis")
     made.redis = replace(redis.settings, prefix=f"clocks-{next(_numbers)}")
     return made
@@ -326,9 +325,9 @@ async def test_in_redis_its_time_holds_and_ends_no_claim(tmp_path: Path, jump: f
     """As if somebody had set the time of its machine: what expires does so early or late."""
     from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 
-    made = await redis_bench(tmp_path)
+    made = await redis_harness(tmp_path)
     assert made.redis is not None
-    clocks = Clock(50.0), Clock(90_000.0)
+    clocks = FakeClock(50.0), FakeClock(90_000.0)
     one, two = (RedisOutbox(made.redis, "Redis", waiting=WAITING, clock=clock) for clock in clocks)
     await one.append([decided(event("client_event", "c"))])
     assert await one.claim("one", 10) == ["1"]
@@ -363,9 +362,9 @@ async def test_in_redis_claims_of_an_earlier_release_are_kept_until_they_expire(
 ) -> None:
     from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 
-    made = await redis_bench(tmp_path)
+    made = await redis_harness(tmp_path)
     assert made.redis is not None
-    clock = Clock(0.0)
+    clock = FakeClock(0.0)
     outbox = RedisOutbox(made.redis, "Redis", clock=clock)
     await outbox.append([decided(event("client_event", "c"))])
     key = f"{outbox._base('1')}:claim"
@@ -384,7 +383,7 @@ async def test_in_redis_names_from_a_later_time_are_forgotten_in_time(tmp_path: 
     """Its time was set back a day: they would be kept a day longer."""
     from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 
-    made = await redis_bench(tmp_path)
+    made = await redis_harness(tmp_path)
     assert made.redis is not None
     outbox = RedisOutbox(made.redis, "Redis")
     await outbox.append([decided(event("client_event", "c"))])

@@ -12,7 +12,7 @@ from pusher_server.app import App, AppKey, AppLimits
 from pusher_server.interfaces import Action, RateLimiter, Tallies
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.limits.shared import SharedRateLimiter
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 APP = App(
     id="1",
@@ -22,7 +22,7 @@ APP = App(
 FREE = App(id="2", keys=(AppKey(key="f", secret="s"),))
 
 
-class Bench:
+class RateLimiterHarness:
     """A limiter, and how time passes for it."""
 
     def __init__(self, limiter: RateLimiter, wait: Callable[[float], None]) -> None:
@@ -36,9 +36,9 @@ class Bench:
         return self.limiter.consume(app, Action.READ, 1)
 
 
-def local() -> Bench:
+def local() -> RateLimiterHarness:
     clock = FakeClock()
-    return Bench(LocalRateLimiter(clock), clock.advance)
+    return RateLimiterHarness(LocalRateLimiter(clock), clock.advance)
 
 
 class Alone(Tallies):
@@ -63,78 +63,80 @@ class Alone(Tallies):
             self.heard(dict.fromkeys(self.report(), 0), 1)
 
 
-def shared() -> Bench:
+def shared() -> RateLimiterHarness:
     """With nobody to share with, a share is the whole."""
     alone = Alone()
-    return Bench(SharedRateLimiter(alone.clock, alone), alone.wait)
+    return RateLimiterHarness(SharedRateLimiter(alone.clock, alone), alone.wait)
 
 
 FACTORIES = [pytest.param(local, id="local"), pytest.param(shared, id="shared")]
 
 
 @pytest.fixture(params=FACTORIES)
-def bench(request: pytest.FixtureRequest) -> Bench:
-    made: Bench = request.param()
+def harness(request: pytest.FixtureRequest) -> RateLimiterHarness:
+    made: RateLimiterHarness = request.param()
     return made
 
 
-def test_an_app_without_a_limit_is_never_refused(bench: Bench) -> None:
-    assert all(bench.publish(1_000, FREE) == 0.0 for _ in range(100))
-    assert all(bench.read(FREE) == 0.0 for _ in range(100))
+def test_an_app_without_a_limit_is_never_refused(harness: RateLimiterHarness) -> None:
+    assert all(harness.publish(1_000, FREE) == 0.0 for _ in range(100))
+    assert all(harness.read(FREE) == 0.0 for _ in range(100))
 
 
-def test_one_seconds_worth_is_allowed_at_once_and_no_more(bench: Bench) -> None:
-    assert [bench.publish() == 0.0 for _ in range(12)] == [True] * 10 + [False] * 2
+def test_one_seconds_worth_is_allowed_at_once_and_no_more(harness: RateLimiterHarness) -> None:
+    assert [harness.publish() == 0.0 for _ in range(12)] == [True] * 10 + [False] * 2
 
 
-def test_a_refusal_says_when_to_come_back_and_keeps_its_word(bench: Bench) -> None:
-    bench.publish(10)
-    seconds = bench.publish(5)
+def test_a_refusal_says_when_to_come_back_and_keeps_its_word(harness: RateLimiterHarness) -> None:
+    harness.publish(10)
+    seconds = harness.publish(5)
     assert 0 < seconds <= 1
-    bench.wait(seconds * 0.9)
-    assert bench.publish(5) > 0
-    bench.wait(seconds * 0.1 + 0.001)
-    assert bench.publish(5) == 0.0
+    harness.wait(seconds * 0.9)
+    assert harness.publish(5) > 0
+    harness.wait(seconds * 0.1 + 0.001)
+    assert harness.publish(5) == 0.0
 
 
-def test_a_refusal_costs_nothing(bench: Bench) -> None:
-    bench.publish(10)
+def test_a_refusal_costs_nothing(harness: RateLimiterHarness) -> None:
+    harness.publish(10)
     for _ in range(100):
-        assert bench.publish(10) > 0
-    bench.wait(1.001)
-    assert bench.publish(10) == 0.0
+        assert harness.publish(10) > 0
+    harness.wait(1.001)
+    assert harness.publish(10) == 0.0
 
 
-def test_unused_allowance_does_not_pile_up(bench: Bench) -> None:
-    bench.wait(3_600)
-    assert bench.publish(10) == 0.0
-    assert bench.publish() > 0
+def test_unused_allowance_does_not_pile_up(harness: RateLimiterHarness) -> None:
+    harness.wait(3_600)
+    assert harness.publish(10) == 0.0
+    assert harness.publish() > 0
 
 
-def test_what_costs_more_than_a_second_holds_is_allowed_and_paid_for_later(bench: Bench) -> None:
+def test_what_costs_more_than_a_second_holds_is_allowed_and_paid_for_later(
+    harness: RateLimiterHarness,
+) -> None:
     """A batch of 10 must get through a limit of 4 a second, or it never would."""
-    assert bench.publish(30) == 0.0
-    bench.wait(1.9)
-    assert bench.publish() > 0
-    bench.wait(0.3)
-    assert bench.publish() == 0.0
+    assert harness.publish(30) == 0.0
+    harness.wait(1.9)
+    assert harness.publish() > 0
+    harness.wait(0.3)
+    assert harness.publish() == 0.0
 
 
-def test_publishing_and_reading_are_counted_apart(bench: Bench) -> None:
-    bench.publish(10)
-    assert [bench.read() == 0.0 for _ in range(5)] == [True] * 4 + [False]
+def test_publishing_and_reading_are_counted_apart(harness: RateLimiterHarness) -> None:
+    harness.publish(10)
+    assert [harness.read() == 0.0 for _ in range(5)] == [True] * 4 + [False]
 
 
-def test_apps_are_counted_apart(bench: Bench) -> None:
+def test_apps_are_counted_apart(harness: RateLimiterHarness) -> None:
     other = structs.replace(APP, id="3")
-    bench.publish(10)
-    assert bench.publish() > 0
-    assert bench.publish(10, other) == 0.0
+    harness.publish(10)
+    assert harness.publish() > 0
+    assert harness.publish(10, other) == 0.0
 
 
-def test_a_changed_limit_counts_at_once(bench: Bench) -> None:
-    bench.publish(10)
-    assert bench.publish() > 0
+def test_a_changed_limit_counts_at_once(harness: RateLimiterHarness) -> None:
+    harness.publish(10)
+    assert harness.publish() > 0
     raised = structs.replace(APP, limits=structs.replace(APP.limits, backend_events_per_second=20))
-    assert bench.publish(20, raised) == 0.0
-    assert bench.publish(1, raised) > 0
+    assert harness.publish(20, raised) == 0.0
+    assert harness.publish(1, raised) > 0

@@ -6,8 +6,8 @@ from pusher_server.cluster.commands import Track, Untrack
 from tests.contract.stores import (
     LEASE,
     UNDO_WINDOW,
-    Ear,
-    RedisBench,
+    RedisHarness,
+    StoreClient,
     past_its_beginning,
     running_redis,
 )
@@ -19,29 +19,29 @@ HOUR = 3_600.0
 @pytest.mark.parametrize("step", [HOUR, -HOUR, -30 * HOUR])
 async def test_a_step_of_the_clock_ends_no_lease_and_keeps_none(step: float) -> None:
     """Who renews stays; who does not is swept after a lease; a leave is settled after the undo window."""
-    bench = RedisBench(running_redis("redis"))
-    await past_its_beginning(bench)
-    alive, dead = Ear(bench.link()), Ear(bench.link())
-    for number, ear in enumerate((alive, dead)):
-        await ear.link.open()
-        await ear.enter(f"n{number}.1.1")
+    harness = RedisHarness(running_redis("redis"))
+    await past_its_beginning(harness)
+    alive, dead = StoreClient(harness.link()), StoreClient(harness.link())
+    for number, client in enumerate((alive, dead)):
+        await client.link.open()
+        await client.enter(f"n{number}.1.1")
     await dead.do(Track(dead.holder, ROOM, "of the dead", ""))
     for user in ("goes", "stays"):
         await alive.do(Track(alive.holder, ROOM, user, ""))
     alive.confirmed = (await alive.renew()).batch
     await alive.do(Untrack(alive.holder, ROOM, "goes"))
-    await bench.wait(step)
+    await harness.wait(step)
     told = await alive.renew()
     assert (told.holders, told.swept) == (2, {})
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     due = [(each.key, each.held) for each in (await alive.renew()).due]
     assert due == [("goes", False)]
     swept: dict[str, int] = {}
     for _ in range(3):
-        await bench.wait(LEASE / 3)
+        await harness.wait(LEASE / 3)
         told = await alive.renew()
         swept |= told.swept
     assert (told.holders, swept) == (1, {dead.holder: 1})
     assert (await alive.do(Track(alive.holder, ROOM, "stays", ""))).held_now is False
-    for ear in (alive, dead):
-        ear.link.close()
+    for client in (alive, dead):
+        client.link.close()

@@ -21,9 +21,9 @@ from pusher_server.webhooks.outbox.interface import (
 )
 from pusher_server.webhooks.outbox.redis import outbox as redis_outbox
 from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
-from tests.contract.conditions import eventually
-from tests.redis_servers import RedisServer
-from tests.redis_topologies import ClusterRedis
+from tests.support.redis_servers import RedisServer
+from tests.support.redis_topologies import ClusterRedis
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What every Roster promises (`interfaces.Roster`).
 
-A further implementation is one more entry in `FACTORIES`: a context manager that makes a `Bench`. What shows
-only between nodes, or while a store is away, is in `test_nodes`.
+A further implementation is one more entry in `FACTORIES`: a context manager that makes a
+`RosterHarness`. What shows only between nodes, or while a store is away, is in `test_nodes`.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from pusher_server.interfaces import (
     channels_topic,
     members_topic,
 )
-from tests.contract.conditions import eventually
 from tests.contract.nodes import SHARED, UNDO_WINDOW, Made
-from tests.fakes import FakeClock, FakeListener
+from tests.support.fakes import FakeClock, FakeListener
+from tests.support.waiting import eventually
 
 TOPIC = members_topic("1", "presence-x")
 OTHER = members_topic("1", "presence-y")
 
 
-class Bench:
+class RosterHarness:
     """A roster with its listener. `wait` lets time pass, and what is due happen.
 
     `flush` lets everything be heard that was caused before.
@@ -77,7 +77,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def local() -> AsyncIterator[Bench]:
+async def local() -> AsyncIterator[RosterHarness]:
     clock, listener = FakeClock(), FakeListener()
     roster = LocalRoster("node", clock, epoch=7, undo_window=3.0)
     roster.attach(listener)
@@ -89,17 +89,17 @@ async def local() -> AsyncIterator[Bench]:
     async def flush() -> None:
         """Everything is told inside the verb that causes it."""
 
-    yield Bench(roster, listener, "node", 3.0, wait=wait, flush=flush)
+    yield RosterHarness(roster, listener, "node", 3.0, wait=wait, flush=flush)
 
 
-def shared(made: Made) -> Callable[[], AbstractAsyncContextManager[Bench]]:
+def shared(made: Made) -> Callable[[], AbstractAsyncContextManager[RosterHarness]]:
     """The only node on a store."""
 
     @asynccontextmanager
-    async def bench() -> AsyncIterator[Bench]:
+    async def harness() -> AsyncIterator[RosterHarness]:
         async with made() as nodes:
             node = await nodes.peer("node")
-            yield Bench(
+            yield RosterHarness(
                 node.roster,
                 node.listener,
                 node.name,
@@ -108,7 +108,7 @@ def shared(made: Made) -> Callable[[], AbstractAsyncContextManager[Bench]]:
                 flush=node.flushed,
             )
 
-    return bench
+    return harness
 
 
 FACTORIES = [
@@ -118,235 +118,239 @@ FACTORIES = [
 
 
 @pytest.fixture(params=FACTORIES)
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[RosterHarness]:
     async with request.param() as made:
         yield made
 
 
-async def test_the_first_hold_is_a_transition(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"1")
-    await bench.heard("+a")
-    version = (await bench.snapshot()).version
-    assert bench.transitions() == [
+async def test_the_first_hold_is_a_transition(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"1")
+    await harness.heard("+a")
+    version = (await harness.snapshot()).version
+    assert harness.transitions() == [
         Transition(topic=TOPIC, key="a", value=b"1", held=True, version=version)
     ]
 
 
-async def test_a_repeat_updates_the_value_and_is_no_transition(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"1")
-    first = await bench.snapshot()
-    await bench.roster.track(TOPIC, "a", b"1")
-    assert await bench.snapshot() == first
-    await bench.roster.track(TOPIC, "a", b"2")
-    bench.roster.declare(TOPIC, "a", b"3")
-    bench.roster.declare(TOPIC, "b", b"")
-    await bench.heard("+a +b")
-    assert (await bench.snapshot(TOPIC)).entries == {"a": b"3", "b": b""}
+async def test_a_repeat_updates_the_value_and_is_no_transition(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"1")
+    first = await harness.snapshot()
+    await harness.roster.track(TOPIC, "a", b"1")
+    assert await harness.snapshot() == first
+    await harness.roster.track(TOPIC, "a", b"2")
+    harness.roster.declare(TOPIC, "a", b"3")
+    harness.roster.declare(TOPIC, "b", b"")
+    await harness.heard("+a +b")
+    assert (await harness.snapshot(TOPIC)).entries == {"a": b"3", "b": b""}
 
 
-async def test_another_value_of_a_member_is_a_version_of_its_own(bench: Bench) -> None:
+async def test_another_value_of_a_member_is_a_version_of_its_own(harness: RosterHarness) -> None:
     """Told to those who follow the topic, before the verb that waits for it returns."""
-    await bench.roster.replicate(TOPIC)
-    await bench.roster.track(TOPIC, "a", b"1")
-    await bench.roster.track(TOPIC, "a", b"2")
-    ((topic, key, value, version),) = bench.listener.updates
+    await harness.roster.replicate(TOPIC)
+    await harness.roster.track(TOPIC, "a", b"1")
+    await harness.roster.track(TOPIC, "a", b"2")
+    ((topic, key, value, version),) = harness.listener.updates
     assert (topic, key, value) == (TOPIC, "a", b"2")
-    assert version > bench.transitions()[-1].version
-    bench.roster.declare(TOPIC, "a", b"2")
-    bench.roster.declare(TOPIC, "a", b"3")
-    await bench.heard("+a")
-    assert [value for _, _, value, _ in bench.listener.updates] == [b"2", b"3"]
-    await bench.roster.track(TOPIC, "b", b"")
-    assert bench.transitions()[-1].version > bench.listener.updates[-1][3]
-    await bench.heard("+a +b")
+    assert version > harness.transitions()[-1].version
+    harness.roster.declare(TOPIC, "a", b"2")
+    harness.roster.declare(TOPIC, "a", b"3")
+    await harness.heard("+a")
+    assert [value for _, _, value, _ in harness.listener.updates] == [b"2", b"3"]
+    await harness.roster.track(TOPIC, "b", b"")
+    assert harness.transitions()[-1].version > harness.listener.updates[-1][3]
+    await harness.heard("+a +b")
 
 
-async def test_other_values_than_members_are_nobody_s_news(bench: Bench) -> None:
+async def test_other_values_than_members_are_nobody_s_news(harness: RosterHarness) -> None:
     """A channel's number of subscribers changes with each of them."""
     counts = channels_topic("1")
-    await bench.roster.replicate(counts)
-    await bench.roster.track(counts, "a", b"1")
-    first = (await bench.snapshot(counts)).version
-    await bench.roster.track(counts, "a", b"2")
-    assert (await bench.snapshot(counts)).version == first
-    assert (await bench.roster.lookup(counts, ["a"])) == {"a": {bench.node_id: b"2"}}
-    await bench.heard("+a", counts)
-    assert bench.listener.updates == []
+    await harness.roster.replicate(counts)
+    await harness.roster.track(counts, "a", b"1")
+    first = (await harness.snapshot(counts)).version
+    await harness.roster.track(counts, "a", b"2")
+    assert (await harness.snapshot(counts)).version == first
+    assert (await harness.roster.lookup(counts, ["a"])) == {"a": {harness.node_id: b"2"}}
+    await harness.heard("+a", counts)
+    assert harness.listener.updates == []
 
 
-async def test_declaring_is_tracking_without_an_answer(bench: Bench) -> None:
-    bench.roster.declare(TOPIC, "a", b"1")
-    await bench.heard("+a")
-    (transition,) = bench.transitions()
+async def test_declaring_is_tracking_without_an_answer(harness: RosterHarness) -> None:
+    harness.roster.declare(TOPIC, "a", b"1")
+    await harness.heard("+a")
+    (transition,) = harness.transitions()
     assert transition.value == b"1"
-    assert await bench.keys() == ["a"]
+    assert await harness.keys() == ["a"]
 
 
-async def test_letting_go_is_a_transition_with_the_last_value(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"1")
-    await bench.roster.track(TOPIC, "a", b"2")
-    bench.roster.untrack(TOPIC, "a")
-    await bench.heard("+a -a")
-    last = bench.transitions()[-1]
+async def test_letting_go_is_a_transition_with_the_last_value(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"1")
+    await harness.roster.track(TOPIC, "a", b"2")
+    harness.roster.untrack(TOPIC, "a")
+    await harness.heard("+a -a")
+    last = harness.transitions()[-1]
     assert (last.value, last.held) == (b"2", False)
-    assert await bench.keys() == []
+    assert await harness.keys() == []
 
 
-async def test_letting_go_of_what_is_not_held_is_nothing(bench: Bench) -> None:
-    bench.roster.untrack(TOPIC, "x")
-    await bench.roster.track(TOPIC, "a", b"")
-    bench.roster.untrack(TOPIC, "x")
-    bench.roster.untrack(TOPIC, "a")
-    bench.roster.untrack(TOPIC, "a")
-    bench.roster.declare(TOPIC, "b", b"")
-    await bench.heard("+a -a +b")
+async def test_letting_go_of_what_is_not_held_is_nothing(harness: RosterHarness) -> None:
+    harness.roster.untrack(TOPIC, "x")
+    await harness.roster.track(TOPIC, "a", b"")
+    harness.roster.untrack(TOPIC, "x")
+    harness.roster.untrack(TOPIC, "a")
+    harness.roster.untrack(TOPIC, "a")
+    harness.roster.declare(TOPIC, "b", b"")
+    await harness.heard("+a -a +b")
 
 
-async def test_verbs_take_effect_in_the_order_in_which_they_are_called(bench: Bench) -> None:
+async def test_verbs_take_effect_in_the_order_in_which_they_are_called(
+    harness: RosterHarness,
+) -> None:
     for _ in range(3):
-        bench.roster.declare(TOPIC, "a", b"")
-        bench.roster.untrack(TOPIC, "a")
-    await bench.roster.track(TOPIC, "a", b"")
-    await bench.heard("+a -a +a -a +a -a +a")
+        harness.roster.declare(TOPIC, "a", b"")
+        harness.roster.untrack(TOPIC, "a")
+    await harness.roster.track(TOPIC, "a", b"")
+    await harness.heard("+a -a +a -a +a -a +a")
 
 
-async def test_a_full_topic_takes_no_further_key(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"", limit=2)
-    await bench.roster.track(TOPIC, "b", b"", limit=2)
+async def test_a_full_topic_takes_no_further_key(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"", limit=2)
+    await harness.roster.track(TOPIC, "b", b"", limit=2)
     with pytest.raises(RosterFull):
-        await bench.roster.track(TOPIC, "c", b"", limit=2)
-    assert await bench.keys() == ["a", "b"]
-    await bench.heard("+a +b")
+        await harness.roster.track(TOPIC, "c", b"", limit=2)
+    assert await harness.keys() == ["a", "b"]
+    await harness.heard("+a +b")
 
 
-async def test_a_key_that_is_held_does_not_count_again(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"", limit=1)
-    await bench.roster.track(TOPIC, "a", b"2", limit=1)
-    assert (await bench.snapshot(TOPIC)).entries == {"a": b"2"}
+async def test_a_key_that_is_held_does_not_count_again(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"", limit=1)
+    await harness.roster.track(TOPIC, "a", b"2", limit=1)
+    assert (await harness.snapshot(TOPIC)).entries == {"a": b"2"}
 
 
-async def test_there_is_room_again_after_a_leave(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"", limit=1)
-    bench.roster.untrack(TOPIC, "a")
-    await bench.roster.track(TOPIC, "b", b"", limit=1)
-    assert await bench.keys() == ["b"]
+async def test_there_is_room_again_after_a_leave(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"", limit=1)
+    harness.roster.untrack(TOPIC, "a")
+    await harness.roster.track(TOPIC, "b", b"", limit=1)
+    assert await harness.keys() == ["b"]
 
 
-async def test_a_limit_of_0_is_none_and_a_limit_counts_one_topic(bench: Bench) -> None:
+async def test_a_limit_of_0_is_none_and_a_limit_counts_one_topic(harness: RosterHarness) -> None:
     for key in "abc":
-        await bench.roster.track(TOPIC, key, b"", limit=0)
-    await bench.roster.track(OTHER, "a", b"", limit=1)
-    assert await bench.roster.count(TOPIC) == 3
+        await harness.roster.track(TOPIC, key, b"", limit=0)
+    await harness.roster.track(OTHER, "a", b"", limit=1)
+    assert await harness.roster.count(TOPIC) == 3
 
 
-async def test_a_limit_holds_for_those_who_come_at_the_same_time(bench: Bench) -> None:
+async def test_a_limit_holds_for_those_who_come_at_the_same_time(harness: RosterHarness) -> None:
     results = await asyncio.gather(
-        *(bench.roster.track(TOPIC, str(i), b"", limit=3) for i in range(10)),
+        *(harness.roster.track(TOPIC, str(i), b"", limit=3) for i in range(10)),
         return_exceptions=True,
     )
     assert results.count(None) == 3
     assert sum(isinstance(each, RosterFull) for each in results) == 7
-    assert await bench.roster.count(TOPIC) == 3
+    assert await harness.roster.count(TOPIC) == 3
 
 
-async def test_a_join_is_announced_once_and_before_its_leave(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"")
-    bench.roster.declare(TOPIC, "a", b"2")
-    bench.roster.untrack(TOPIC, "a")
-    bench.roster.declare(TOPIC, "b", b"")
-    await eventually(lambda: bench.listener.joined == [(TOPIC, "a"), (TOPIC, "b")])
-    assert bench.listener.settled == []
-    await bench.wait(bench.undo_window)
-    await eventually(lambda: bench.listener.settled == [(TOPIC, "a")])
-    assert bench.listener.joined == [(TOPIC, "a"), (TOPIC, "b")]
-    assert len(set(bench.listener.ids)) == 3
+async def test_a_join_is_announced_once_and_before_its_leave(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"")
+    harness.roster.declare(TOPIC, "a", b"2")
+    harness.roster.untrack(TOPIC, "a")
+    harness.roster.declare(TOPIC, "b", b"")
+    await eventually(lambda: harness.listener.joined == [(TOPIC, "a"), (TOPIC, "b")])
+    assert harness.listener.settled == []
+    await harness.wait(harness.undo_window)
+    await eventually(lambda: harness.listener.settled == [(TOPIC, "a")])
+    assert harness.listener.joined == [(TOPIC, "a"), (TOPIC, "b")]
+    assert len(set(harness.listener.ids)) == 3
 
 
-async def test_a_leave_is_settled_once_after_the_undo_window(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"")
-    bench.roster.untrack(TOPIC, "a")
-    await bench.heard("+a -a")
-    await bench.wait(bench.undo_window / 2)
-    assert bench.listener.settled == []
-    await bench.wait(bench.undo_window / 2)
-    await eventually(lambda: bench.listener.settled == [(TOPIC, "a")])
-    await bench.wait(2 * bench.undo_window)
-    assert bench.listener.settled == [(TOPIC, "a")]
+async def test_a_leave_is_settled_once_after_the_undo_window(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"")
+    harness.roster.untrack(TOPIC, "a")
+    await harness.heard("+a -a")
+    await harness.wait(harness.undo_window / 2)
+    assert harness.listener.settled == []
+    await harness.wait(harness.undo_window / 2)
+    await eventually(lambda: harness.listener.settled == [(TOPIC, "a")])
+    await harness.wait(2 * harness.undo_window)
+    assert harness.listener.settled == [(TOPIC, "a")]
 
 
-async def test_who_comes_back_in_time_has_returned_and_is_never_settled(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"")
-    bench.roster.untrack(TOPIC, "a")
-    await bench.wait(bench.undo_window / 2)
-    await bench.roster.track(TOPIC, "a", b"")
-    await bench.heard("+a -a +a")
-    await bench.wait(2 * bench.undo_window)
-    await eventually(lambda: bench.listener.joined == [(TOPIC, "a")])
-    assert bench.listener.settled == []
+async def test_who_comes_back_in_time_has_returned_and_is_never_settled(
+    harness: RosterHarness,
+) -> None:
+    await harness.roster.track(TOPIC, "a", b"")
+    harness.roster.untrack(TOPIC, "a")
+    await harness.wait(harness.undo_window / 2)
+    await harness.roster.track(TOPIC, "a", b"")
+    await harness.heard("+a -a +a")
+    await harness.wait(2 * harness.undo_window)
+    await eventually(lambda: harness.listener.joined == [(TOPIC, "a")])
+    assert harness.listener.settled == []
 
 
-async def test_who_comes_back_late_has_not_returned(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"")
-    bench.roster.untrack(TOPIC, "a")
-    await bench.wait(bench.undo_window)
-    await eventually(lambda: len(bench.listener.settled) == 1)
-    await bench.roster.track(TOPIC, "a", b"")
-    await bench.heard("+a -a +a")
-    await eventually(lambda: bench.listener.joined == 2 * [(TOPIC, "a")])
+async def test_who_comes_back_late_has_not_returned(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"")
+    harness.roster.untrack(TOPIC, "a")
+    await harness.wait(harness.undo_window)
+    await eventually(lambda: len(harness.listener.settled) == 1)
+    await harness.roster.track(TOPIC, "a", b"")
+    await harness.heard("+a -a +a")
+    await eventually(lambda: harness.listener.joined == 2 * [(TOPIC, "a")])
 
 
-async def test_the_window_counts_from_the_last_leave(bench: Bench) -> None:
-    bench.roster.declare(TOPIC, "a", b"")
+async def test_the_window_counts_from_the_last_leave(harness: RosterHarness) -> None:
+    harness.roster.declare(TOPIC, "a", b"")
     for _ in range(3):
-        bench.roster.untrack(TOPIC, "a")
-        await bench.wait(bench.undo_window * 0.6)
-        bench.roster.declare(TOPIC, "a", b"")
-    bench.roster.untrack(TOPIC, "a")
-    await bench.wait(bench.undo_window * 0.6)
-    assert bench.listener.settled == []
-    await bench.wait(bench.undo_window * 0.4)
-    await eventually(lambda: bench.listener.settled == [(TOPIC, "a")])
+        harness.roster.untrack(TOPIC, "a")
+        await harness.wait(harness.undo_window * 0.6)
+        harness.roster.declare(TOPIC, "a", b"")
+    harness.roster.untrack(TOPIC, "a")
+    await harness.wait(harness.undo_window * 0.6)
+    assert harness.listener.settled == []
+    await harness.wait(harness.undo_window * 0.4)
+    await eventually(lambda: harness.listener.settled == [(TOPIC, "a")])
 
 
-async def test_leaves_settle_in_the_order_in_which_they_happened(bench: Bench) -> None:
+async def test_leaves_settle_in_the_order_in_which_they_happened(harness: RosterHarness) -> None:
     """A page that goes: `member_removed` stands before `channel_vacated` (docs/protocol/webhooks.md#events)."""
     for key in "abc":
-        bench.roster.declare(TOPIC, key, b"")
+        harness.roster.declare(TOPIC, key, b"")
     for key in "bca":
-        bench.roster.untrack(TOPIC, key)
-    await bench.wait(bench.undo_window)
-    await eventually(lambda: len(bench.listener.settled) == 3)
-    assert [key for _, key in bench.listener.settled] == ["b", "c", "a"]
+        harness.roster.untrack(TOPIC, key)
+    await harness.wait(harness.undo_window)
+    await eventually(lambda: len(harness.listener.settled) == 3)
+    assert [key for _, key in harness.listener.settled] == ["b", "c", "a"]
 
 
-async def test_coming_back_concerns_one_topic_only(bench: Bench) -> None:
-    bench.roster.declare(TOPIC, "a", b"")
-    bench.roster.untrack(TOPIC, "a")
-    bench.roster.declare(OTHER, "a", b"")
-    await bench.heard("+a", OTHER)
-    await bench.wait(bench.undo_window)
-    await eventually(lambda: bench.listener.settled == [(TOPIC, "a")])
-    assert bench.listener.joined == [(TOPIC, "a"), (OTHER, "a")]
+async def test_coming_back_concerns_one_topic_only(harness: RosterHarness) -> None:
+    harness.roster.declare(TOPIC, "a", b"")
+    harness.roster.untrack(TOPIC, "a")
+    harness.roster.declare(OTHER, "a", b"")
+    await harness.heard("+a", OTHER)
+    await harness.wait(harness.undo_window)
+    await eventually(lambda: harness.listener.settled == [(TOPIC, "a")])
+    assert harness.listener.joined == [(TOPIC, "a"), (OTHER, "a")]
 
 
-async def test_versions_rise_by_one_and_never_repeat(bench: Bench) -> None:
+async def test_versions_rise_by_one_and_never_repeat(harness: RosterHarness) -> None:
     """Not even after the topic was empty and others were, too."""
     held: list[bool] = []
     for key in "abc":
-        bench.roster.declare(TOPIC, key, b"")
+        harness.roster.declare(TOPIC, key, b"")
     for key in "ab":
-        bench.roster.untrack(TOPIC, key)
-    bench.roster.untrack(TOPIC, "c")
+        harness.roster.untrack(TOPIC, key)
+    harness.roster.untrack(TOPIC, "c")
     for i in range(10):
-        bench.roster.declare(OTHER, str(i), b"")
+        harness.roster.declare(OTHER, str(i), b"")
     for i in range(10):
-        bench.roster.untrack(OTHER, str(i))
+        harness.roster.untrack(OTHER, str(i))
     for key in "ab":
-        bench.roster.declare(TOPIC, key, b"")
-    await bench.heard("+a +b +c -a -b -c +a +b")
-    await eventually(lambda: len(bench.transitions(OTHER)) == 20)
+        harness.roster.declare(TOPIC, key, b"")
+    await harness.heard("+a +b +c -a -b -c +a +b")
+    await eventually(lambda: len(harness.transitions(OTHER)) == 20)
     for topic in (TOPIC, OTHER):
-        transitions = bench.transitions(topic)
+        transitions = harness.transitions(topic)
         members: set[str] = set()
         for before, after in pairwise(transitions):
             (members.add if before.held else members.discard)(before.key)
@@ -358,29 +362,29 @@ async def test_versions_rise_by_one_and_never_repeat(bench: Bench) -> None:
     assert not all(held), "the case of an empty topic has been seen"
 
 
-async def test_a_version_contains_its_change(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"")
-    assert (await bench.snapshot()).version == bench.transitions()[-1].version
-    await bench.roster.track(TOPIC, "b", b"")
-    first, second = bench.transitions()
+async def test_a_version_contains_its_change(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"")
+    assert (await harness.snapshot()).version == harness.transitions()[-1].version
+    await harness.roster.track(TOPIC, "b", b"")
+    first, second = harness.transitions()
     assert second.version > first.version
-    bench.roster.untrack(TOPIC, "a")
-    bench.roster.untrack(TOPIC, "b")
-    await bench.heard("+a +b -a -b")
-    empty = await bench.snapshot(TOPIC)
+    harness.roster.untrack(TOPIC, "a")
+    harness.roster.untrack(TOPIC, "b")
+    await harness.heard("+a +b -a -b")
+    empty = await harness.snapshot(TOPIC)
     assert empty.entries == {}
-    assert empty.version >= bench.transitions()[-1].version
-    await bench.roster.track(TOPIC, "c", b"")
-    assert bench.transitions()[-1].version > empty.version
+    assert empty.version >= harness.transitions()[-1].version
+    await harness.roster.track(TOPIC, "c", b"")
+    assert harness.transitions()[-1].version > empty.version
 
 
-async def test_a_snapshot_is_in_the_order_of_joining(bench: Bench) -> None:
+async def test_a_snapshot_is_in_the_order_of_joining(harness: RosterHarness) -> None:
     for key in ("c", "a", "b", "10", "9"):
-        await bench.roster.track(TOPIC, key, b"")
-    await bench.roster.track(TOPIC, "a", b"new")
-    bench.roster.untrack(TOPIC, "c")
-    await bench.roster.track(TOPIC, "c", b"")
-    assert await bench.keys() == ["a", "b", "10", "9", "c"]
+        await harness.roster.track(TOPIC, key, b"")
+    await harness.roster.track(TOPIC, "a", b"new")
+    harness.roster.untrack(TOPIC, "c")
+    await harness.roster.track(TOPIC, "c", b"")
+    assert await harness.keys() == ["a", "b", "10", "9", "c"]
 
 
 async def scanned(roster: Roster, topic: Topic, prefix: str = "") -> dict[str, dict[str, bytes]]:
@@ -392,73 +396,73 @@ async def scanned(roster: Roster, topic: Topic, prefix: str = "") -> dict[str, d
     }
 
 
-async def test_a_snapshot_stays_as_it_was_taken(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"1")
-    snapshot = await bench.snapshot(TOPIC)
-    await bench.roster.track(TOPIC, "a", b"2")
-    await bench.roster.track(TOPIC, "b", b"")
+async def test_a_snapshot_stays_as_it_was_taken(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"1")
+    snapshot = await harness.snapshot(TOPIC)
+    await harness.roster.track(TOPIC, "a", b"2")
+    await harness.roster.track(TOPIC, "b", b"")
     assert snapshot.entries == {"a": b"1"}
 
 
-async def test_the_snapshot_of_a_topic_that_nobody_knows_is_empty(bench: Bench) -> None:
-    assert (await bench.snapshot(TOPIC)).entries == {}
-    assert await bench.roster.count(TOPIC) == 0
-    assert await scanned(bench.roster, TOPIC) == {}
-    assert await bench.roster.lookup(TOPIC, ["a"]) == {}
+async def test_the_snapshot_of_a_topic_that_nobody_knows_is_empty(harness: RosterHarness) -> None:
+    assert (await harness.snapshot(TOPIC)).entries == {}
+    assert await harness.roster.count(TOPIC) == 0
+    assert await scanned(harness.roster, TOPIC) == {}
+    assert await harness.roster.lookup(TOPIC, ["a"]) == {}
 
 
-async def test_looking_up_finds_holders_of_what_is_held(bench: Bench) -> None:
-    await bench.roster.track(TOPIC, "a", b"1")
-    await bench.roster.track(TOPIC, "b", b"2")
-    assert await bench.roster.lookup(TOPIC, ["b", "x"]) == {"b": {bench.node_id: b"2"}}
-    assert await bench.roster.lookup(TOPIC, []) == {}
+async def test_looking_up_finds_holders_of_what_is_held(harness: RosterHarness) -> None:
+    await harness.roster.track(TOPIC, "a", b"1")
+    await harness.roster.track(TOPIC, "b", b"2")
+    assert await harness.roster.lookup(TOPIC, ["b", "x"]) == {"b": {harness.node_id: b"2"}}
+    assert await harness.roster.lookup(TOPIC, []) == {}
 
 
-async def test_scanning_goes_by_prefix(bench: Bench) -> None:
+async def test_scanning_goes_by_prefix(harness: RosterHarness) -> None:
     for key in ("presence-a", "presence-b", "private-c"):
-        await bench.roster.track(TOPIC, key, key.encode())
-    await bench.roster.track(OTHER, "presence-z", b"")
-    assert await scanned(bench.roster, TOPIC, "presence-") == {
-        "presence-a": {bench.node_id: b"presence-a"},
-        "presence-b": {bench.node_id: b"presence-b"},
+        await harness.roster.track(TOPIC, key, key.encode())
+    await harness.roster.track(OTHER, "presence-z", b"")
+    assert await scanned(harness.roster, TOPIC, "presence-") == {
+        "presence-a": {harness.node_id: b"presence-a"},
+        "presence-b": {harness.node_id: b"presence-b"},
     }
-    assert set(await scanned(bench.roster, TOPIC)) == {"presence-a", "presence-b", "private-c"}
-    assert await scanned(bench.roster, TOPIC, "x") == {}
+    assert set(await scanned(harness.roster, TOPIC)) == {"presence-a", "presence-b", "private-c"}
+    assert await scanned(harness.roster, TOPIC, "x") == {}
 
 
-async def test_a_large_topic_is_scanned_in_pages_each_key_once(bench: Bench) -> None:
+async def test_a_large_topic_is_scanned_in_pages_each_key_once(harness: RosterHarness) -> None:
     keys = [str(i) for i in range(2_500)]
     for key in keys:
-        bench.roster.declare(TOPIC, key, b"")
-    pages = [list(page) async for page in bench.roster.scan(TOPIC)]
+        harness.roster.declare(TOPIC, key, b"")
+    pages = [list(page) async for page in harness.roster.scan(TOPIC)]
     assert len(pages) > 1
     assert sorted(key for page in pages for key in page) == sorted(keys)
 
 
-async def test_others_get_their_turn_between_the_pages(bench: Bench) -> None:
+async def test_others_get_their_turn_between_the_pages(harness: RosterHarness) -> None:
     for i in range(2_500):
-        bench.roster.declare(TOPIC, str(i), b"")
+        harness.roster.declare(TOPIC, str(i), b"")
     seen = 0
-    async for page in bench.roster.scan(TOPIC):
+    async for page in harness.roster.scan(TOPIC):
         seen += len(page)
         for i in range(2_500):  # all that is left goes meanwhile
-            bench.roster.untrack(TOPIC, str(i))
+            harness.roster.untrack(TOPIC, str(i))
     assert 0 < seen < 2_500
 
 
-async def test_ones_own_transitions_come_followed_or_forgotten(bench: Bench) -> None:
-    await bench.roster.follow(TOPIC)
-    bench.roster.declare(TOPIC, "a", b"")
-    bench.roster.forget(TOPIC)
-    bench.roster.untrack(TOPIC, "a")
-    await bench.heard("+a -a")
+async def test_ones_own_transitions_come_followed_or_forgotten(harness: RosterHarness) -> None:
+    await harness.roster.follow(TOPIC)
+    harness.roster.declare(TOPIC, "a", b"")
+    harness.roster.forget(TOPIC)
+    harness.roster.untrack(TOPIC, "a")
+    await harness.heard("+a -a")
 
 
-async def test_apps_do_not_meet(bench: Bench) -> None:
+async def test_apps_do_not_meet(harness: RosterHarness) -> None:
     elsewhere = members_topic("2", TOPIC[2])
-    await bench.roster.track(TOPIC, "a", b"1")
-    await bench.roster.track(elsewhere, "a", b"2")
-    bench.roster.untrack(elsewhere, "a")
-    await bench.heard("+a -a", elsewhere)
-    await bench.heard("+a")
-    assert (await bench.snapshot(TOPIC)).entries == {"a": b"1"}
+    await harness.roster.track(TOPIC, "a", b"1")
+    await harness.roster.track(elsewhere, "a", b"2")
+    harness.roster.untrack(elsewhere, "a")
+    await harness.heard("+a -a", elsewhere)
+    await harness.heard("+a")
+    assert (await harness.snapshot(TOPIC)).entries == {"a": b"1"}

@@ -1,6 +1,6 @@
 """What every store promises (`cluster.store`): one suite, on the model in memory and on the real ones.
 
-Time is the store's own and passes when a test says so (`Bench.wait`).
+Time is the store's own and passes when a test says so (`StoreHarness.wait`).
 """
 
 import asyncio
@@ -35,36 +35,36 @@ from pusher_server.cluster.commands import (
 from pusher_server.cluster.memory.announcements import AT_ONCE
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
-from tests.contract.conditions import eventually
 from tests.contract.stores import (
-    BENCHES,
+    HARNESSES,
     LEASE,
     UNDO_WINDOW,
-    Bench,
-    Ear,
+    StoreClient,
+    StoreHarness,
     past_its_beginning,
 )
+from tests.support.waiting import eventually
 
 A = "members:1:presence-a"
 B = "members:1:presence-b"
 
-Join = Callable[[str], Awaitable[Ear]]
+Join = Callable[[str], Awaitable[StoreClient]]
 
 
-@pytest.fixture(params=BENCHES)
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+@pytest.fixture(params=HARNESSES)
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[StoreHarness]:
     async with request.param() as made:
         await past_its_beginning(made)
         yield made
 
 
 @pytest.fixture
-async def join(bench: Bench) -> AsyncIterator[Join]:
+async def join(harness: StoreHarness) -> AsyncIterator[Join]:
     """Makes a node: an open link that has entered under this name; "" only listens."""
-    made: list[Ear] = []
+    made: list[StoreClient] = []
 
-    async def join(holder: str) -> Ear:
-        made.append(Ear(bench.link()))
+    async def join(holder: str) -> StoreClient:
+        made.append(StoreClient(harness.link()))
         await made[-1].link.open()
         if holder:
             await made[-1].enter(holder)
@@ -75,37 +75,37 @@ async def join(bench: Bench) -> AsyncIterator[Join]:
         each.link.close()
 
 
-async def hold(ear: Ear, key: str, value: str = "", address: str = A) -> None:
-    await ear.do(Track(ear.holder, address, key, value))
+async def hold(client: StoreClient, key: str, value: str = "", address: str = A) -> None:
+    await client.do(Track(client.holder, address, key, value))
 
 
-async def let_go(ear: Ear, key: str, address: str = A) -> Released:
-    return await ear.do(Untrack(ear.holder, address, key))
+async def let_go(client: StoreClient, key: str, address: str = A) -> Released:
+    return await client.do(Untrack(client.holder, address, key))
 
 
-async def due(ear: Ear) -> str:
+async def due(client: StoreClient) -> str:
     """What the next renewal gives to announce, as `+key` and `-key`."""
-    told = (await ear.renew()).due
+    told = (await client.renew()).due
     return " ".join(f"{'+' if each.held else '-'}{each.key}" for each in told)
 
 
-async def announced(ear: Ear) -> str:
+async def announced(client: StoreClient) -> str:
     """The same, once what came before is confirmed."""
-    ear.confirmed = ear.batch
-    return await due(ear)
+    client.confirmed = client.batch
+    return await due(client)
 
 
-async def quiet(ear: Ear) -> None:
+async def quiet(client: StoreClient) -> None:
     """All that is due is announced and confirmed."""
-    while await announced(ear):
+    while await announced(client):
         pass
 
 
-async def stay(ear: Ear, *keys: str, address: str = A) -> None:
+async def stay(client: StoreClient, *keys: str, address: str = A) -> None:
     """Hold the keys, with their joins announced."""
     for key in keys:
-        await hold(ear, key, address=address)
-    await quiet(ear)
+        await hold(client, key, address=address)
+    await quiet(client)
 
 
 # Holding and letting go
@@ -274,14 +274,14 @@ async def test_nobody_relies_on_a_join_before_it_is_announced(join: Join) -> Non
 
 
 async def test_a_leave_is_due_once_when_its_undo_window_has_passed(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await stay(one, "k")
     left = await let_go(one, "k")
-    await bench.wait(UNDO_WINDOW - 0.1)
+    await harness.wait(UNDO_WINDOW - 0.1)
     assert await due(one) == ""
-    await bench.wait(0.2)
+    await harness.wait(0.2)
     assert await due(other) == ""  # who has caused it is alive, and will announce it
     told = await one.renew()
     assert told.due == [Announcement(A, "k", version=f"{one.entered.epoch}.{left.n}")]
@@ -289,12 +289,14 @@ async def test_a_leave_is_due_once_when_its_undo_window_has_passed(
     assert await announced(one) == ""
 
 
-async def test_a_short_stay_is_announced_whole_and_in_its_order(join: Join, bench: Bench) -> None:
+async def test_a_short_stay_is_announced_whole_and_in_its_order(
+    join: Join, harness: StoreHarness
+) -> None:
     """The leave waits for the join to be confirmed, however late that is."""
     one = await join("one.1.1")
     await hold(one, "k")
     await let_go(one, "k")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "+k"
     assert await due(one) == "+k"
     assert await announced(one) == "-k"
@@ -302,7 +304,7 @@ async def test_a_short_stay_is_announced_whole_and_in_its_order(join: Join, benc
 
 
 async def test_a_return_within_the_window_is_told_and_the_leave_is_undone(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await other.do(Subscribe(A))
@@ -310,31 +312,31 @@ async def test_a_return_within_the_window_is_told_and_the_leave_is_undone(
     await let_go(one, "k")
     back = await other.do(Track(other.holder, A, "k", ""))
     assert (back.held_now, back.returned, back.unsure) == (True, True, False)
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == await due(other) == ""
     await other.heard(A, "+k -k +k")
     assert [each.returned for each in other.transitions(A)] == [False, False, True]
 
 
 async def test_a_return_before_the_join_was_announced_leaves_one_join(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await hold(one, "k")
     await let_go(one, "k")
     back = await other.do(Track(other.holder, A, "k", ""))
     assert (back.returned, back.unsure) == (True, True)
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(other) == ""
     assert await due(one) == "+k"
     assert await announced(one) == await due(other) == ""
 
 
-async def test_after_the_window_a_hold_is_new(join: Join, bench: Bench) -> None:
+async def test_after_the_window_a_hold_is_new(join: Join, harness: StoreHarness) -> None:
     one = await join("one.1.1")
     await stay(one, "k")
     await let_go(one, "k")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "-k"
     assert await announced(one) == ""
     assert not (await one.do(Track(one.holder, A, "k", ""))).returned
@@ -342,13 +344,13 @@ async def test_after_the_window_a_hold_is_new(join: Join, bench: Bench) -> None:
 
 
 async def test_while_a_leave_is_being_announced_a_hold_waits_for_it(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     """Else its join could be announced before that leave."""
     one, other = await join("one.1.1"), await join("other.1.1")
     await stay(one, "k")
     await let_go(one, "k")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "-k"
     assert (await other.do(Track(other.holder, A, "k", ""))).unsure
     assert await due(other) == ""
@@ -357,13 +359,13 @@ async def test_while_a_leave_is_being_announced_a_hold_waits_for_it(
 
 
 async def test_a_leave_that_was_never_announced_is_undone_by_a_hold(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await stay(one, "k")
     confirmed = one.batch
     await let_go(one, "k")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "-k"
     assert (await other.do(Track(other.holder, A, "k", ""))).unsure
     await other.do(Retire("one.1.1", confirmed))
@@ -382,12 +384,12 @@ async def test_again_says_that_a_key_has_returned(join: Join) -> None:
 
 
 async def test_again_counts_for_nothing_when_the_leave_was_announced(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     one = await join("one.1.1")
     await stay(one, "k")
     await let_go(one, "k")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "-k"
     assert await announced(one) == ""
     assert not (await one.do(Track(one.holder, A, "k", "", again=True))).returned
@@ -397,7 +399,7 @@ async def test_again_counts_for_nothing_when_the_leave_was_announced(
 # After a loss of memory
 
 
-async def doubting(join: Join) -> tuple[Ear, Ear]:
+async def doubting(join: Join) -> tuple[StoreClient, StoreClient]:
     """Two nodes, of which one knew another memory of the store."""
     one, other = await join("one.1.1"), await join("other.1.1")
     await one.enter("one.1.2", epoch="f00")
@@ -405,17 +407,17 @@ async def doubting(join: Join) -> tuple[Ear, Ear]:
 
 
 async def test_after_a_loss_news_wait_until_all_had_time_to_come_back(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     one, other = await doubting(join)
     told = await one.do(Track(one.holder, A, "k", ""))
     assert (told.held_now, told.returned, told.unsure) == (True, False, True)
     assert await due(one) == await due(other) == ""
-    await bench.wait(LEASE / 3)
+    await harness.wait(LEASE / 3)
     await one.renew(), await other.renew()
-    await bench.wait(LEASE / 3)
+    await harness.wait(LEASE / 3)
     await one.renew(), await other.renew()
-    await bench.wait(LEASE / 3 + 0.1)
+    await harness.wait(LEASE / 3 + 0.1)
     assert await due(other) == ""
     assert await due(one) == "+k"
     assert await announced(one) == ""
@@ -423,10 +425,10 @@ async def test_after_a_loss_news_wait_until_all_had_time_to_come_back(
 
 
 async def test_in_its_first_lease_a_store_is_not_sure_who_was_there_before(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     """A node that is new as well may come back before those who knew another memory."""
-    await bench.restart_empty()
+    await harness.restart_empty()
     one = await join("one.1.1")
     for key in ("news", "known"):
         await hold(one, key)
@@ -435,18 +437,20 @@ async def test_in_its_first_lease_a_store_is_not_sure_who_was_there_before(
     await other.enter("other.1.2", epoch="f00")
     await other.do(Track(other.holder, A, "known", "", again=True))
     for _ in range(3):
-        await bench.wait(LEASE / 3 + 0.1)
+        await harness.wait(LEASE / 3 + 0.1)
         found = await due(one)
     assert found == "+news"
 
 
-async def test_what_somebody_has_announced_before_is_no_news(join: Join, bench: Bench) -> None:
+async def test_what_somebody_has_announced_before_is_no_news(
+    join: Join, harness: StoreHarness
+) -> None:
     one, other = await doubting(join)
     assert (await one.do(Track(one.holder, A, "k", ""))).unsure
     assert not (await other.do(Track(other.holder, A, "k", "", again=True))).unsure
     assert not (await one.do(Track(one.holder, A, "k", ""))).unsure
     for _ in range(4):
-        await bench.wait(LEASE / 3)
+        await harness.wait(LEASE / 3)
         assert await due(one) == await due(other) == ""
 
 
@@ -457,25 +461,27 @@ async def test_who_mourns_what_came_back_says_that_it_is_no_news(join: Join) -> 
     assert not (await one.do(Track(one.holder, A, "k", ""))).unsure
 
 
-async def test_of_what_may_be_no_news_the_leave_is_none(join: Join, bench: Bench) -> None:
+async def test_of_what_may_be_no_news_the_leave_is_none(join: Join, harness: StoreHarness) -> None:
     one, _ = await doubting(join)
     assert (await one.do(Track(one.holder, A, "k", ""))).unsure
     assert (await let_go(one, "k")).n > 0
     for _ in range(4):
-        await bench.wait(LEASE / 3)
+        await harness.wait(LEASE / 3)
         assert await due(one) == ""
 
 
-async def test_leaves_come_due_in_their_order(join: Join, bench: Bench) -> None:
+async def test_leaves_come_due_in_their_order(join: Join, harness: StoreHarness) -> None:
     one = await join("one.1.1")
     keys = [f"k{number * 7 % 20}" for number in range(20)]
     await stay(one, *keys)
     await asyncio.gather(*(let_go(one, key) for key in keys))
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == " ".join(f"-{key}" for key in keys)
 
 
-async def test_a_batch_has_an_end_and_the_next_one_goes_on(join: Join, bench: Bench) -> None:
+async def test_a_batch_has_an_end_and_the_next_one_goes_on(
+    join: Join, harness: StoreHarness
+) -> None:
     """Of a node that dies with thousands of members."""
     one = await join("one.1.1")
     keys = [f"k{number:04}" for number in range(AT_ONCE + 10)]
@@ -487,10 +493,12 @@ async def test_a_batch_has_an_end_and_the_next_one_goes_on(join: Join, bench: Be
         assert await announced(one) == ""
         if sign == "+":
             await asyncio.gather(*(let_go(one, key) for key in keys))
-            await bench.wait(UNDO_WINDOW + 0.1)
+            await harness.wait(UNDO_WINDOW + 0.1)
 
 
-async def test_a_batch_is_given_again_until_it_is_confirmed(join: Join, bench: Bench) -> None:
+async def test_a_batch_is_given_again_until_it_is_confirmed(
+    join: Join, harness: StoreHarness
+) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await hold(one, "a")
     first = await one.renew()
@@ -504,14 +512,16 @@ async def test_a_batch_is_given_again_until_it_is_confirmed(join: Join, bench: B
     assert (confirmed.batch, [each.key for each in confirmed.due]) == (2, ["b"])
 
 
-async def test_what_a_predecessor_did_not_confirm_is_due_again(join: Join, bench: Bench) -> None:
+async def test_what_a_predecessor_did_not_confirm_is_due_again(
+    join: Join, harness: StoreHarness
+) -> None:
     one = await join("one.1.1")
     await stay(one, "a", "b", "c")
     confirmed = one.batch
     for key in "ab":
         await let_go(one, key)
     await hold(one, "d")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "+d -a -b"
     after = await join("")
     await after.enter("one.1.2", succeeds="one.1.1", confirmed=confirmed)
@@ -519,11 +529,13 @@ async def test_what_a_predecessor_did_not_confirm_is_due_again(join: Join, bench
     assert await due(one) == ""
 
 
-async def test_what_a_predecessor_confirmed_in_time_is_settled(join: Join, bench: Bench) -> None:
+async def test_what_a_predecessor_confirmed_in_time_is_settled(
+    join: Join, harness: StoreHarness
+) -> None:
     one = await join("one.1.1")
     await stay(one, "k")
     await let_go(one, "k")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "-k"
     after = await join("")
     await after.enter("one.1.2", succeeds="one.1.1", confirmed=one.batch)
@@ -532,16 +544,18 @@ async def test_what_a_predecessor_confirmed_in_time_is_settled(join: Join, bench
     assert await due(after) == ""
 
 
-async def test_what_a_dead_node_was_given_another_is_given(join: Join, bench: Bench) -> None:
+async def test_what_a_dead_node_was_given_another_is_given(
+    join: Join, harness: StoreHarness
+) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await stay(one, "k")
     await let_go(one, "k")
     await hold(one, "new")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "+new -k"
     found: list[str] = []
     for _ in range(6):
-        await bench.wait(LEASE / 3)
+        await harness.wait(LEASE / 3)
         found += (await announced(other)).split()
     assert found == ["+new", "-k", "-new"]
 
@@ -549,7 +563,9 @@ async def test_what_a_dead_node_was_given_another_is_given(join: Join, bench: Be
 # Mourning
 
 
-async def test_mourning_makes_a_leave_due_at_once_and_once(join: Join, bench: Bench) -> None:
+async def test_mourning_makes_a_leave_due_at_once_and_once(
+    join: Join, harness: StoreHarness
+) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     for each in (one, other):
         await each.do(ReportGone(A, "k"))
@@ -559,14 +575,14 @@ async def test_mourning_makes_a_leave_due_at_once_and_once(join: Join, bench: Be
     assert await announced(one) == ""
 
 
-async def test_what_is_held_or_leaving_is_not_mourned(join: Join, bench: Bench) -> None:
+async def test_what_is_held_or_leaving_is_not_mourned(join: Join, harness: StoreHarness) -> None:
     one = await join("one.1.1")
     await stay(one, "held", "leaving")
     await let_go(one, "leaving")
     for key in ("held", "leaving"):
         await one.do(ReportGone(A, key))
     assert await due(one) == ""
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "-leaving"
 
 
@@ -578,37 +594,39 @@ async def test_a_mourned_key_that_comes_back_before_it_was_told_has_returned(joi
 
 
 async def test_what_is_mourned_after_a_loss_leaves_only_if_nobody_comes_back_with_it(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     one, other = await doubting(join)
     for key in ("gone", "back"):
         await one.do(ReportGone(A, key))
     assert await due(one) == ""
-    await bench.wait(LEASE / 2)
+    await harness.wait(LEASE / 2)
     await other.renew()
     assert (await other.do(Track(other.holder, A, "back", "", again=True))).returned
-    await bench.wait(LEASE / 2 + 0.1)
+    await harness.wait(LEASE / 2 + 0.1)
     assert await due(one) + await due(other) == "-gone"
 
 
-async def test_a_key_can_be_mourned_anew_after_it_was_held(join: Join, bench: Bench) -> None:
+async def test_a_key_can_be_mourned_anew_after_it_was_held(
+    join: Join, harness: StoreHarness
+) -> None:
     one = await join("one.1.1")
     await one.do(ReportGone(A, "k"))
     assert await due(one) == "-k"
     assert await announced(one) == ""
     await stay(one, "k")
     await let_go(one, "k")
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await due(one) == "-k"
 
 
 # Leases
 
 
-async def silence(bench: Bench, witness: Ear) -> None:
+async def silence(harness: StoreHarness, witness: StoreClient) -> None:
     """A lease passes, and all but the witness are silent."""
     for _ in range(4):
-        await bench.wait(LEASE / 3)
+        await harness.wait(LEASE / 3)
         await witness.do(Renew(witness.holder, 1_000, {}))
 
 
@@ -622,36 +640,38 @@ def commands_of(holder: str) -> list[AnyCommand]:
 
 
 @pytest.mark.parametrize("number", range(4))
-async def test_a_holder_without_a_lease_is_fenced(join: Join, bench: Bench, number: int) -> None:
+async def test_a_holder_without_a_lease_is_fenced(
+    join: Join, harness: StoreHarness, number: int
+) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await hold(other, "k")
     for fenced in ("never.1.1", "one.1.1"):
         if fenced == one.holder:
-            await silence(bench, other)
+            await silence(harness, other)
         with pytest.raises(Fenced):
             await one.do(commands_of(fenced)[number])
     assert (await one.do(Snapshot(B))).entries == {}
     assert (await one.do(Lookup(A, ["k"]))).found == {"k": {"other.1.1": ""}}
 
 
-async def test_a_fenced_holder_enters_under_another_name(join: Join, bench: Bench) -> None:
+async def test_a_fenced_holder_enters_under_another_name(join: Join, harness: StoreHarness) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
-    await silence(bench, other)
+    await silence(harness, other)
     await one.enter("one.1.2", succeeds="one.1.1")
     assert (await one.do(Track(one.holder, A, "k", ""))).held_now
 
 
-async def test_renewing_keeps_a_lease(join: Join, bench: Bench) -> None:
+async def test_renewing_keeps_a_lease(join: Join, harness: StoreHarness) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     for _ in range(6):
-        await bench.wait(LEASE / 3)
+        await harness.wait(LEASE / 3)
         for each in (one, other):
             await each.renew()
     assert (await one.renew()).holders == 2
 
 
 async def test_what_a_dead_node_held_is_released_once_and_comes_due(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     dead, one, other = [await join(f"{name}.1.1") for name in ("dead", "one", "other")]
     await one.do(Subscribe(A))
@@ -663,7 +683,7 @@ async def test_what_a_dead_node_held_is_released_once_and_comes_due(
     swept: dict[str, int] = {}
     left: list[str] = []
     for _ in range(5):
-        await bench.wait(LEASE / 3)
+        await harness.wait(LEASE / 3)
         for each in (one, other):
             each.confirmed = each.batch
             told = await each.renew()
@@ -677,15 +697,15 @@ async def test_what_a_dead_node_held_is_released_once_and_comes_due(
     assert (await one.do(Lookup(A, ["both"]))).found == {"both": {"one.1.1": ""}}
 
 
-async def test_a_large_dead_node_is_swept_in_steps(join: Join, bench: Bench) -> None:
+async def test_a_large_dead_node_is_swept_in_steps(join: Join, harness: StoreHarness) -> None:
     dead, one = await join("dead.1.1"), await join("one.1.1")
     count = 2 * SWEEP + 1
     await asyncio.gather(*(hold(dead, f"k{number}") for number in range(count)))
     await one.do(Subscribe(A))
     for _ in range(2):
-        await bench.wait(LEASE / 3)
+        await harness.wait(LEASE / 3)
         await one.renew()
-    await bench.wait(LEASE / 2)
+    await harness.wait(LEASE / 2)
     steps = [await one.renew()]
     while steps[-1].more:
         steps.append(await one.renew())
@@ -695,19 +715,19 @@ async def test_a_large_dead_node_is_swept_in_steps(join: Join, bench: Bench) -> 
     assert await one.do(Count(A)) == 0
 
 
-async def test_a_silence_of_all_costs_nobody_the_lease(join: Join, bench: Bench) -> None:
+async def test_a_silence_of_all_costs_nobody_the_lease(join: Join, harness: StoreHarness) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await hold(one, "k")
-    await bench.wait(5 * LEASE)
+    await harness.wait(5 * LEASE)
     assert (await other.renew()).swept == {}
     assert (await one.renew()).holders == 2
-    await bench.wait(5 * LEASE)
+    await harness.wait(5 * LEASE)
     await (await join("")).enter("third.1.1")
     assert (await one.renew()).holders == 3
     assert await one.do(Count(A)) == 1
 
 
-async def test_retiring_releases_in_steps_and_fences(join: Join, bench: Bench) -> None:
+async def test_retiring_releases_in_steps_and_fences(join: Join, harness: StoreHarness) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     count = SWEEP + 1
     await asyncio.gather(*(hold(one, f"k{number}") for number in range(count)))
@@ -721,7 +741,7 @@ async def test_retiring_releases_in_steps_and_fences(join: Join, bench: Bench) -
     assert (await other.renew()).holders == 1
     keys = [f"k{number}" for number in range(count)]
     assert await due(other) == " ".join(f"+{key}" for key in keys)
-    await bench.wait(UNDO_WINDOW + 0.1)
+    await harness.wait(UNDO_WINDOW + 0.1)
     assert await announced(other) == " ".join(f"-{key}" for key in keys)
 
 
@@ -736,13 +756,15 @@ async def test_a_successor_takes_keys_over_without_a_transition(join: Join) -> N
     await after.heard(A, "-gone")
 
 
-async def test_rivals_are_other_processes_of_the_same_node(join: Join, bench: Bench) -> None:
+async def test_rivals_are_other_processes_of_the_same_node(
+    join: Join, harness: StoreHarness
+) -> None:
     await join("one.1.1")
     await join("other.1.1")
     assert (await join("one.1.2")).entered.rivals == []
     rival = await join("one.2.1")
     assert sorted(rival.entered.rivals) == ["one.1.1", "one.1.2"]
-    await silence(bench, rival)
+    await silence(harness, rival)
     assert (await join("one.3.1")).entered.rivals == ["one.2.1"]
 
 
@@ -801,7 +823,7 @@ async def test_a_scan_takes_its_prefix_literally(join: Join, prefix: str) -> Non
     assert (set(page.found), page.cursor) == ({k for k in keys if k.startswith(prefix)}, "")
 
 
-async def test_tallies_are_summed_over_who_lives(join: Join, bench: Bench) -> None:
+async def test_tallies_are_summed_over_who_lives(join: Join, harness: StoreHarness) -> None:
     one, other, third = [await join(f"{name}.1.1") for name in ("one", "other", "third")]
     await other.renew(x=5, y=1)
     await third.renew(x=7)
@@ -810,7 +832,7 @@ async def test_tallies_are_summed_over_who_lives(join: Join, bench: Bench) -> No
     assert [await one.do(Tally(name)) for name in "xyzq"] == [112, 1, 3, 0]
     await other.renew(x=6)
     assert [await one.do(Tally(name)) for name in "xy"] == [113, 0]
-    await silence(bench, one)
+    await silence(harness, one)
     assert await one.do(Tally("x")) == 0
     assert (await one.renew(x=1)).elsewhere == {}
 
@@ -898,7 +920,7 @@ async def test_answers_come_in_the_order_of_the_calls(join: Join) -> None:
 
 
 async def test_what_is_remembered_is_published_too_and_recalled_for_its_time(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     one, other = await join(""), await join("")
     await one.do(Subscribe(A))
@@ -915,7 +937,7 @@ async def test_what_is_remembered_is_published_too_and_recalled_for_its_time(
 
 
 async def test_an_apps_oldest_go_when_its_bytes_are_short_and_one_node_is_told(
-    join: Join, bench: Bench
+    join: Join, harness: StoreHarness
 ) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     at = [f"channel:a%3Ab:cache-{i}" for i in range(10)]
@@ -929,11 +951,13 @@ async def test_an_apps_oldest_go_when_its_bytes_are_short_and_one_node_is_told(
     assert (await one.renew()).evicted == {}
 
 
-async def test_what_is_over_makes_room_and_is_not_evicted(join: Join, bench: Bench) -> None:
+async def test_what_is_over_makes_room_and_is_not_evicted(
+    join: Join, harness: StoreHarness
+) -> None:
     one = await join("one.1.1")
     for i in range(3):
         await one.do(Remember(f"channel:1:{i}", b"", b"x" * 1_000, 0.05, 5_000))
-    await bench.wait(0.1)
+    await harness.wait(0.1)
     for i in range(3):
         await one.do(Remember(f"channel:1:new-{i}", b"", b"x" * 1_000, 60.0, 5_000))
     for i in range(3):
@@ -941,10 +965,10 @@ async def test_what_is_over_makes_room_and_is_not_evicted(join: Join, bench: Ben
     assert (await one.renew()).evicted == {}
 
 
-async def test_what_was_remembered_is_forgotten_in_time(join: Join, bench: Bench) -> None:
+async def test_what_was_remembered_is_forgotten_in_time(join: Join, harness: StoreHarness) -> None:
     one = await join("")
     await one.do(Remember(A, b"", b"cached", 0.05))
-    await bench.wait(0.1)
+    await harness.wait(0.1)
 
     async def forgotten() -> bool:
         return await one.do(Recall(A)) == Remembered(b"", 0.0)
@@ -955,11 +979,13 @@ async def test_what_was_remembered_is_forgotten_in_time(join: Join, bench: Bench
 # Accidents
 
 
-async def test_a_store_that_comes_back_empty_has_another_epoch(join: Join, bench: Bench) -> None:
+async def test_a_store_that_comes_back_empty_has_another_epoch(
+    join: Join, harness: StoreHarness
+) -> None:
     one, other = await join("one.1.1"), await join("other.1.1")
     await one.do(Subscribe(A))
     await hold(one, "k")
-    await bench.restart_empty()
+    await harness.restart_empty()
     await eventually(lambda: len(one.lost) == len(other.lost) == 1)
     for each in (one, other):
         await each.link.open()
@@ -981,19 +1007,19 @@ async def test_a_store_that_comes_back_empty_has_another_epoch(join: Join, bench
     assert one.transitions(A)[-1].epoch == after.epoch
 
 
-async def test_a_link_that_is_not_open_refuses_and_drops(bench: Bench) -> None:
-    ear = Ear(bench.link())
+async def test_a_link_that_is_not_open_refuses_and_drops(harness: StoreHarness) -> None:
+    client = StoreClient(harness.link())
     for _ in range(2):
         with pytest.raises(ClusterUnavailable):
-            await ear.do(Count(A))
-        assert not ear.link.publish(Publish(A, b""))
-        await ear.link.open()
-        await ear.link.open()
-        assert await ear.do(Count(A)) == 0
-        assert ear.link.publish(Publish(A, b""))
-        ear.link.close()
-        ear.link.close()
-    assert ear.lost == []
+            await client.do(Count(A))
+        assert not client.link.publish(Publish(A, b""))
+        await client.link.open()
+        await client.link.open()
+        assert await client.do(Count(A)) == 0
+        assert client.link.publish(Publish(A, b""))
+        client.link.close()
+        client.link.close()
+    assert client.lost == []
 
 
 async def test_closing_fails_open_answers_and_ends_subscriptions(join: Join) -> None:

@@ -30,15 +30,15 @@ from pusher_server.cluster.commands import (
 )
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
-from tests.contract.conditions import eventually
 from tests.contract.stores import (
     LEASE,
-    Bench,
-    Ear,
-    MemoryBench,
-    RedisBench,
+    MemoryHarness,
+    RedisHarness,
+    StoreClient,
+    StoreHarness,
     running_redis,
 )
+from tests.support.waiting import eventually
 
 ADDRESSES = ["members:1:a", "channels:1:"]
 KEYS = [f"k{number}" for number in range(6)]
@@ -119,48 +119,48 @@ def comparable(answer: Any) -> Any:
     return kind, found
 
 
-async def answer_of(ear: Ear, command: AnyCommand) -> Any:
+async def answer_of(client: StoreClient, command: AnyCommand) -> Any:
     try:
-        return comparable(await ear.do(command))
+        return comparable(await client.do(command))
     except (ClusterUnavailable, RosterFull) as error:
         return type(error).__name__, str(error)
 
 
-def pushes_of(ear: Ear) -> Iterator[tuple[str, Any]]:
+def pushes_of(client: StoreClient) -> Iterator[tuple[str, Any]]:
     for address in ADDRESSES:
-        for each in ear.transitions(address):
+        for each in client.transitions(address):
             yield address, msgspec.structs.replace(each, epoch="")
 
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_a_redis_answers_as_the_model_does(seed: int) -> None:
     """Every answer, and in the end every push in its order."""
-    benches: list[Bench] = [
-        MemoryBench(),
-        RedisBench(await asyncio.to_thread(running_redis, "redis")),
+    harnesses: list[StoreHarness] = [
+        MemoryHarness(),
+        RedisHarness(await asyncio.to_thread(running_redis, "redis")),
     ]
-    ears = [Ear(bench.link()) for bench in benches]
-    for ear in ears:
-        await ear.link.open()
-        await ear.do(Enter("first.1.0"))  # a Redis has no memory before that
+    clients = [StoreClient(harness.link()) for harness in harnesses]
+    for client in clients:
+        await client.link.open()
+        await client.do(Enter("first.1.0"))  # a Redis has no memory before that
         for address in ADDRESSES:
-            await ear.do(Subscribe(address))
+            await client.do(Subscribe(address))
     commands = Commands(seed)
     history: list[Any] = []
     for _ in range(STEPS):
         command = commands.draw()
         history.append(command)
         if isinstance(command, float):
-            for bench in benches:
-                await bench.wait(command)
+            for harness in harnesses:
+                await harness.wait(command)
             continue
-        expected, found = [await answer_of(ear, command) for ear in ears]
+        expected, found = [await answer_of(client, command) for client in clients]
         assert found == expected, history
         if isinstance(command, Renew) and expected[0] == "Renewed":
             commands.batches[command.holder] = max(
                 expected[1][1], commands.batches.get(command.holder, 0)
             )
-    await eventually(lambda: len(ears[0].pushes) == len(ears[1].pushes))
-    assert list(pushes_of(ears[1])) == list(pushes_of(ears[0]))
-    for ear in ears:
-        ear.link.close()
+    await eventually(lambda: len(clients[0].pushes) == len(clients[1].pushes))
+    assert list(pushes_of(clients[1])) == list(pushes_of(clients[0]))
+    for client in clients:
+        client.link.close()

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app, serving
 from tests.edge.listening import LOOPS, Run
-from tests.edge.wire import Address, Wire
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, app, serving
+from tests.support.serving import RunningServer
+from tests.support.wire import Address, Wire
 
 #: Words that a log must not hold after any client's mistake.
 OURS = ("Traceback", "Internal error", "Exception in ASGI", "the sweep failed")

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pusher_server.server.operations_listener import OperationsListener
-from tests.edge.wire import Address
+from tests.support.wire import Address
 
 #: Runs a scenario in a loop of one kind.
 Run = Callable[[Coroutine[Any, Any, None]], None]

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, app
-from tests.edge.wire import Address
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, app
+from tests.support.serving import RunningServer
+from tests.support.waiting import eventually
+from tests.support.wire import Address
 
 EVENTS = f"/apps/{APP_ID}/events"
 BODY = b'{"name":"e","channel":"c","data":"{}"}'
@@ -46,7 +47,7 @@ async def test_no_signature_is_written(
     async with wire.opened(Address(port=server.port)) as client:
         await client.send(wire.request(target.replace(*respelled), method="POST", body=BODY))
         assert (await client.answer()).status == status
-    await wire.until(lambda: f"{status}" in server.log[before:])
+    await eventually(lambda: f"{status}" in server.log[before:])
     said = server.log[before:]
     assert "***" in said
     assert signature not in said

@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app, serving
-from tests.edge.processes import (
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, app, serving
+from tests.support.processes import (
     TlsServer,
     UnixServer,
     by_tls,
     tls_settings,
     write_certificate,
 )
-from tests.edge.wire import QUERY, Address, Wire
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
+from tests.support.waiting import PATIENCE, eventually
+from tests.support.wire import QUERY, Address, Wire
 
 TARGET = f"/app/{KEY}{QUERY}"
 
@@ -46,10 +47,10 @@ async def test_too_many_connections_of_an_address(tmp_path: Path) -> None:
             assert refused.headers["connection"] == "close"
             await backend.expect_end()
         clients[0].cut()
-        await wire.until(lambda: len(inside.clients.connections) == 2)
+        await eventually(lambda: len(inside.clients.connections) == 2)
         async with wire.connected(inside.address, KEY) as again:
             await again.expect_alive()
-        await wire.until(lambda: len(inside.clients.connections) == 2)
+        await eventually(lambda: len(inside.clients.connections) == 2)
         async with wire.opened(inside.address) as backend:
             await backend.send(signed.event("c"))
             assert (await backend.answer()).status == 200
@@ -128,7 +129,7 @@ async def test_by_default_500_clients_of_one_address_come_back(tmp_path: Path) -
 
 async def let_in(stack: AsyncExitStack, address: Address) -> Wire:
     """A connection, as soon as those that were cut before have been forgotten."""
-    async with asyncio.timeout(wire.PATIENCE):
+    async with asyncio.timeout(PATIENCE):
         while True:
             async with AsyncExitStack() as attempt:
                 client = await attempt.enter_async_context(wire.opened(address))

@@ -37,7 +37,7 @@ from pusher_server.cluster.unix.link import UnixLink
 from pusher_server.cluster.wire import decode_transition
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
-from tests.contract.conditions import eventually
+from tests.support.waiting import eventually
 
 HOLDER = "a.1.1"
 ROOM = "members:1:presence-x"

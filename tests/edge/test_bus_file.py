@@ -13,9 +13,9 @@ import pytest
 
 from pusher_server.cluster.unix.link import UnixLink
 from pusher_server.errors import ClusterUnavailable
-from tests.edge.team import Team, running
 from tests.edge.test_bus import Heard
-from tests.edge.wire import until
+from tests.support.team import Team, running
+from tests.support.waiting import eventually
 
 PATIENCE = 20.0
 
@@ -43,7 +43,7 @@ async def team(tmp_path: Path, short_folder: Path) -> AsyncIterator[Team]:
 
 async def attached(team: Team, times: int) -> None:
     """Wait until workers have said so this often in all."""
-    await until(lambda: team.count("attached to unix:") >= times, PATIENCE)
+    await eventually(lambda: team.count("attached to unix:") >= times, PATIENCE)
 
 
 def bus_path(folder: Path) -> Path:
@@ -98,7 +98,7 @@ async def test_after_that_the_bus_itself_can_be_replaced(
     inode = path.stat().st_ino
     remove(path)
     if not bus_was_first:
-        await until(lambda: path.exists() and path.is_socket() and path.stat().st_ino != inode)
+        await eventually(lambda: path.exists() and path.is_socket() and path.stat().st_ino != inode)
     pids = team.processes()
     os.kill(pids["bus"], signal.SIGKILL)
     await team.replaced("bus", pids["bus"])

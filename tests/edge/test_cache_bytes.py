@@ -3,11 +3,12 @@
 import asyncio
 from pathlib import Path
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, app
-from tests.edge.team import Team, running
 from tests.edge.test_operations import APP, operated, operations_of, scrape
-from tests.edge.wire import Address, until
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, app
+from tests.support.team import Team, running
+from tests.support.waiting import eventually
+from tests.support.wire import Address
 
 LIMITED = app(limits={"cache_bytes": 1_000_000})
 #: One event each, with a fiftieth of the limit.
@@ -54,7 +55,7 @@ async def test_workers_have_one_limit_together(tmp_path: Path) -> None:
     settings = {"apps": [LIMITED], "cluster": {"lease": 3.0}}
     async with running(Team(tmp_path, settings)) as team:
         await team.complete()
-        await until(lambda: "/metrics" in team.log)
+        await eventually(lambda: "/metrics" in team.log)
         await fill(team.address)
         await expect_the_newest(team.address, operations_of(team))
 

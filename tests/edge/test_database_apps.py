@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.app_tables import KINDS, AppTable, made
-from tests.databases import PASSWORD, PostgresServer
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, SECRET
-from tests.edge.processes import reload, rewrite
-from tests.edge.wire import QUERY, Address, Wire
-from tests.redis_servers import RedisServer
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.app_tables import KINDS, AppTable, made
+from tests.support.databases import PASSWORD, PostgresServer
+from tests.support.inprocess import APP_ID, KEY, SECRET
+from tests.support.processes import reload, rewrite
+from tests.support.redis_servers import RedisServer
+from tests.support.serving import RunningServer
+from tests.support.waiting import equals
+from tests.support.wire import QUERY, Address, Wire
 
 #: Within which a change has taken effect, and no test waits longer.
 SECONDS = 5.0
@@ -94,10 +95,7 @@ async def refusal(address: Address, key: str) -> int:
 
 async def until_refused(address: Address, key: str, code: int) -> None:
     """Connect again and again until the answer is this one."""
-    deadline = asyncio.get_running_loop().time() + 3 * SECONDS
-    while (found := await refusal(address, key)) != code:
-        assert asyncio.get_running_loop().time() < deadline, found
-        await asyncio.sleep(0.05)
+    await equals(lambda: refusal(address, key), code, 3 * SECONDS)
 
 
 async def published(address: Address) -> int:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import wire
-from tests.edge.inprocess import KEY, app, serving
-from tests.edge.processes import TlsServer, by_tls, tls_settings, write_certificate
-from tests.edge.wire import BINARY, CLOSE, CONTINUATION, QUERY, TEXT, Address, frame
-from tests.serving import RunningServer
+from tests.support import wire
+from tests.support.frames import BINARY, CLOSE, CONTINUATION, TEXT
+from tests.support.inprocess import KEY, app, serving
+from tests.support.processes import TlsServer, by_tls, tls_settings, write_certificate
+from tests.support.serving import RunningServer
+from tests.support.waiting import PATIENCE
+from tests.support.wire import QUERY, Address, frame
 
 #: Well below the 5 s that a client has for a closing handshake, well above what a loaded machine takes.
 SOON = 3.0
@@ -90,9 +92,7 @@ async def test_who_is_still_sending_reads_why(place: Address) -> None:
 def _told_after_sending(place: Address) -> int:
     """A client that blocks until its message is out; the code of the close frame."""
     with ExitStack() as stack:
-        client = stack.enter_context(
-            socket.create_connection((place.host, place.port), wire.PATIENCE)
-        )
+        client = stack.enter_context(socket.create_connection((place.host, place.port), PATIENCE))
         if place.tls is not None:
             client = stack.enter_context(place.tls.wrap_socket(client, server_hostname="localhost"))
         client.sendall(wire.upgrade(f"/app/{KEY}{QUERY}"))

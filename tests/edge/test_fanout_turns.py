@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, Inside, serving
-from tests.edge.wire import Wire
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, Inside, serving
+from tests.support.wire import Wire
 
 #: The real one is larger; what matters is how many of them a channel takes.
 CHUNK = 20

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.processes import TlsServer, by_tls, tls_settings, write_certificate
-from tests.edge.wire import QUERY, Address, Wire
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, app
+from tests.support.processes import TlsServer, by_tls, tls_settings, write_certificate
+from tests.support.serving import RunningServer
+from tests.support.waiting import eventually
+from tests.support.wire import QUERY, Address, Wire
 
 HARD_LIMIT = 128
 IDLE = 100
@@ -114,7 +115,7 @@ async def test_a_crowd_that_does_not_fit(server: RunningServer) -> None:
     async with AsyncExitStack() as stack:
         backends = await idle_backends(address, stack)
         async with Crowd(address, CLIENTS).around() as crowd:
-            await wire.until(lambda: crowd.told[4100] >= CLIENTS, 20.0)
+            await eventually(lambda: crowd.told[4100] >= CLIENTS, 20.0)
             for _ in range(5):
                 await is_served(address)
                 await asyncio.sleep(0.2)
@@ -142,10 +143,10 @@ async def test_room_is_given_again(server: RunningServer) -> None:
             await late.handshake(f"/app/{KEY}{QUERY}")
             await late.expect_refusal(4100)
         async with Crowd(address, 200).around() as crowd:
-            await wire.until(lambda: crowd.told[4100] >= 200, 20.0)
+            await eventually(lambda: crowd.told[4100] >= 200, 20.0)
             for client in inside[:10]:
                 client.cut()
-            await wire.until(lambda: crowd.inside == 10, 10.0)
+            await eventually(lambda: crowd.inside == 10, 10.0)
     async with wire.connected(address, KEY):
         await is_served(address)
 
@@ -190,7 +191,7 @@ async def test_a_crowd_by_tls(tmp_path: Path, loop: str) -> None:
                     await silent.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
             await is_served(secure, within=4.0)
             async with Crowd(secure, 150).around() as crowd:
-                await wire.until(lambda: crowd.told[4100] >= 100, 30.0)
+                await eventually(lambda: crowd.told[4100] >= 100, 30.0)
                 assert crowd.inside <= HARD_LIMIT - RESERVE
                 await is_served(secure, within=4.0)
         await is_served(secure, within=4.0)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from pusher_server.websocket.framing import FrameReader
-from tests.edge import wire
 from tests.edge.conftest import Bystander
-from tests.edge.inprocess import KEY, Inside, app, serving
-from tests.edge.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, QUERY, TEXT, Address, frame
+from tests.support import wire
+from tests.support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from tests.support.inprocess import KEY, Inside, app, serving
+from tests.support.waiting import eventually
+from tests.support.wire import QUERY, Address, frame
 
 PING_MESSAGE = b'{"event":"pusher:ping","data":{}}'
 
@@ -162,7 +164,7 @@ async def test_a_close_is_echoed_and_ends_it(
 
 async def gone(inside: Inside) -> None:
     """The server has noticed that nobody but the watcher is there."""
-    await wire.until(lambda: len(inside.clients.connections) == 1)
+    await eventually(lambda: len(inside.clients.connections) == 1)
 
 
 @pytest.mark.parametrize("way", ["cut", "half-close", "end in the middle of a frame"])

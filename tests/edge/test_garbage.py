@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, serving
-from tests.edge.processes import tls_settings, write_certificate
-from tests.edge.wire import QUERY, Address, until
+from tests.support import signed, wire
+from tests.support.frames import TEXT
+from tests.support.inprocess import APP_ID, KEY, serving
+from tests.support.processes import tls_settings, write_certificate
+from tests.support.waiting import eventually
+from tests.support.wire import QUERY, Address
 
 #: Whose objects are counted. asyncio's transports and websockets' protocols refer to themselves: a few each.
 _COUNTED = ("pusher_server.", "uvicorn.", "httptools.", "starlette.")
@@ -75,7 +77,7 @@ async def goodbye(address: Address) -> None:
 
 async def broken(address: Address) -> None:
     async with wire.connected(address, KEY) as connection:
-        await connection.send(wire.frame(wire.TEXT, b"{}", masked=False))
+        await connection.send(wire.frame(TEXT, b"{}", masked=False))
         await connection.frame()
 
 
@@ -124,8 +126,8 @@ async def test_nothing_is_left_of_a_connection(
     async with serving(tmp_path, settings) as inside:
         address = Address(port=inside.address.port, tls=context)
         await SHAPES[shape](address)  # what is made once is there after it
-        await until(lambda: not inside.uvicorn.server_state.connections)
+        await eventually(lambda: not inside.uvicorn.server_state.connections)
         before = alive()
         for _ in range(3):
             await SHAPES[shape](address)
-        await until(lambda: not alive() - before)
+        await eventually(lambda: not alive() - before)

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from tests.edge import signed, wire
 from tests.edge.conftest import Bystander
-from tests.edge.inprocess import KEY
-from tests.edge.wire import QUERY, Address
+from tests.support import signed, wire
+from tests.support.frames import TEXT
+from tests.support.inprocess import KEY
+from tests.support.wire import QUERY, Address
 
 APP = f"/app/{KEY}{QUERY}"
 
@@ -82,7 +83,7 @@ async def test_compression_is_offered_and_not_taken(address: Address) -> None:
         )
         assert "sec-websocket-extensions" not in answer.headers
         await client.established()
-        await client.send(wire.frame(wire.TEXT, b"{}", reserved=4))
+        await client.send(wire.frame(TEXT, b"{}", reserved=4))
         await client.expect_close(1002)
 
 

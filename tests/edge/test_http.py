@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from pusher_server.server.paced_protocol import PARSED_AHEAD
-from tests.edge import signed, wire
 from tests.edge.conftest import Bystander
-from tests.edge.inprocess import APP_ID, KEY, serving
-from tests.edge.wire import Address
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, serving
+from tests.support.waiting import eventually
+from tests.support.wire import Address
 
 EVENTS = f"/apps/{APP_ID}/events"
 
@@ -110,7 +111,7 @@ async def test_a_refusal_is_no_answer_to_the_requests_before_it(
         async with wire.opened(inside.address) as client:
             await client.send(signed.event("c", info="subscription_count") * count, behind)
             (connection,) = inside.uvicorn.server_state.connections
-            await wire.until(lambda: connection._refused)  # type: ignore[union-attr]  # as above
+            await eventually(lambda: connection._refused)  # type: ignore[union-attr]  # as above
             go_on.set()
             for _ in range(count):
                 answer = await client.answer()

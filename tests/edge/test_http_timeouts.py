@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, serving
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, serving
 
 EVENTS = f"/apps/{APP_ID}/events"
 #: Limits that a test can wait for. The sweep looks four times a second.

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.edge import signed, wire
 from tests.edge.conftest import Bystander
-from tests.edge.inprocess import APP_ID, KEY
-from tests.edge.wire import Address
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY
+from tests.support.wire import Address
 
 BATCH = f"/apps/{APP_ID}/batch_events"
 DEEP = 100_000

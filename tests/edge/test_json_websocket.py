@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.signing import channel_auth, user_auth
-from tests.edge import wire
 from tests.edge.conftest import Bystander
-from tests.edge.inprocess import KEY, SECRET
-from tests.edge.wire import Address
+from tests.support import wire
+from tests.support.inprocess import KEY, SECRET
+from tests.support.signing import channel_auth, user_auth
+from tests.support.wire import Address
 
 DEEP = 60_000
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pusher_server.clients.heartbeat import INTERVAL
-from tests.conformance.signing import channel_auth, user_auth
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, SECRET, Inside, app, serving
-from tests.edge.wire import PING, PONG, QUERY, Wire, frame
+from tests.support import signed, wire
+from tests.support.frames import PING, PONG
+from tests.support.inprocess import KEY, SECRET, Inside, app, serving
+from tests.support.signing import channel_auth, user_auth
+from tests.support.waiting import eventually
+from tests.support.wire import QUERY, Wire, frame
 
 ACTIVITY, PONG_TIMEOUT = 60, 30.0
 
@@ -169,5 +171,5 @@ async def test_who_does_not_answer_our_close_is_cut(tmp_path: Path) -> None:
         await client.send(wire.message("pusher:ping", data={}))
         assert len(clock.inside.clients.connections) == 1
         await clock.pass_by(8)
-        await wire.until(lambda: not clock.inside.clients.connections)
+        await eventually(lambda: not clock.inside.clients.connections)
         await client.expect_end()

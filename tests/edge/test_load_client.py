@@ -19,7 +19,7 @@ from benchmarks.load.cluster_cases import DEATH, THERE, Case
 from benchmarks.load.formations import LEASE, Formation
 from benchmarks.load.measuring import faults, run_client
 from tests.edge.tampering_proxy import VICTIM, Tampering, TamperingProxy
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 SETTINGS = {
     "log": {"level": "warning"},
@@ -80,9 +80,9 @@ async def test_our_server_delivers_everything_once_and_in_order(
 async def test_one_wrong_delivery_among_thousands_is_noticed(
     server: RunningServer, what: Tampering, fault: str | None
 ) -> None:
-    async with TamperingProxy(server.port, what).listening() as port:
+    async with TamperingProxy(server.port, what) as proxy:
         # One sender at a fixed rate: an event does not wait for the delivery of the one before.
-        said = await load(port, server.pid, "-m fanout -n 4 -r 200 -H 1")
+        said = await load(proxy.port, server.pid, "-m fanout -n 4 -r 200 -H 1")
     assert faults(said) == ([fault] if fault else [])
     assert said["delivered"] > 4 * VICTIM
 

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, app
 from tests.edge.test_start_failures import one_line, start
-from tests.edge.wire import Address, Answer, Wire, until
-from tests.serving import RunningServer, free_port
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, app
+from tests.support.serving import RunningServer, free_port
+from tests.support.waiting import eventually
+from tests.support.wire import Address, Answer, Wire
 
 APP = (("app", APP_ID),)
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -35,7 +36,7 @@ async def operated(
 ) -> AsyncIterator[tuple[RunningServer, Address]]:
     """A server process and its operations listener."""
     async with RunningServer(directory, {"apps": [app()], **(settings or {})}, **options) as server:
-        await until(lambda: "/metrics" in server.log)
+        await eventually(lambda: "/metrics" in server.log)
         yield server, operations_of(server)
 
 
@@ -242,9 +243,11 @@ async def hold(address: Address) -> Wire:
 
 async def eventually_up(address: Address) -> None:
     """The others' leaving makes room."""
-    async with asyncio.timeout(5):
-        while (await ask(address, "/up")).status != 200:  # noqa: ASYNC110 (another process)
-            await asyncio.sleep(0.01)
+
+    async def is_up() -> bool:
+        return (await ask(address, "/up")).status == 200
+
+    await eventually(is_up)
 
 
 def test_a_configured_port_in_use_is_one_line(tmp_path: Path) -> None:

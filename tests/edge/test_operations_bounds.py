@@ -14,9 +14,9 @@ from starlette.types import Receive, Scope, Send
 from pusher_server.server import operations_protocol
 from pusher_server.server.operations_protocol import CONNECTIONS
 from pusher_server.server.paced_protocol import PARSED_AHEAD
-from tests.edge import wire
 from tests.edge.listening import Run, listening, page, plain
-from tests.edge.wire import until
+from tests.support import wire
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_nothing_runs_while_a_kept_connection_rests(run: Run, attentive: None) -
             async with wire.opened(address) as client:
                 for _ in range(3):
                     assert (await client.ask("/")).status == 200
-                    await until(lambda: listener._looking is None)
+                    await eventually(lambda: listener._looking is None)
                 (protocol,) = listener._state.connections
                 assert protocol.timeout_keep_alive_task is not None  # type: ignore[union-attr]
                 assert not listener._state.tasks
@@ -143,12 +143,12 @@ def test_what_nobody_reads_is_given_up(run: Run, short: None) -> None:
         async with listening(app) as (listener, address):
             _, writer = await asyncio.open_connection(address.host, address.port, limit=1_024)
             writer.write(wire.request("/"))
-            await until(lambda: bool(listener._state.tasks))
-            await until(lambda: listener._looking is None)  # all is well
+            await eventually(lambda: bool(listener._state.tasks))
+            await eventually(lambda: listener._looking is None)  # all is well
             begin.set()
-            await until(lambda: bool(listener._guard.unread))
-            await until(lambda: not listener._state.connections)
-            await until(lambda: not listener._state.tasks)
+            await eventually(lambda: bool(listener._guard.unread))
+            await eventually(lambda: not listener._state.connections)
+            await eventually(lambda: not listener._state.tasks)
             writer.transport.abort()
 
     run(scenario())
@@ -206,8 +206,8 @@ def test_refused_ones_leave_nothing_behind(run: Run, attentive: None) -> None:
                 answer = await client.answer()
                 assert (answer.status, answer.text) == (503, "Too many clients\n")
                 await client.expect_end()
-            await until(lambda: len(listener._state.connections) == CONNECTIONS)
-            await until(lambda: listener._looking is None)
+            await eventually(lambda: len(listener._state.connections) == CONNECTIONS)
+            await eventually(lambda: listener._looking is None)
             assert not listener._guard.deadlines
             assert not listener._guard.idle
             for client in held:

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from tests.edge import wire
 from tests.edge.listening import Run, listening, page
-from tests.edge.wire import until
+from tests.support import wire
+from tests.support.waiting import eventually
 
 
 def test_a_body_reaches_the_application_and_is_bounded(run: Run) -> None:
@@ -44,9 +44,9 @@ def test_a_body_reaches_the_application_and_is_bounded(run: Run) -> None:
             async with wire.opened(address) as client:
                 large = wire.request("/unread", method="POST", body=bytes(50_000_000))
                 sending = asyncio.create_task(client.send(large))
-                await until(lambda: bool(listener._state.connections))
+                await eventually(lambda: bool(listener._state.connections))
                 (protocol,) = listener._state.connections
-                await until(lambda: protocol.flow is not None and protocol.flow.read_paused)  # type: ignore[union-attr]
+                await eventually(lambda: protocol.flow is not None and protocol.flow.read_paused)  # type: ignore[union-attr]
                 assert len(protocol.cycle.body) + protocol.unfed_bytes < 1_000_000  # type: ignore[union-attr]
                 waiting.set()
                 await asyncio.gather(sending, return_exceptions=True)
@@ -164,7 +164,7 @@ def test_closing_ends_what_is_under_way_without_a_line(
             assert (await clients[1].reader.readline()).startswith(b"HTTP/1.1 200")
             assert (await clients[2].ask("/")).status == 200
             await clients[3].send(b"GET /")
-            await until(lambda: len(listener._state.tasks) == 2)
+            await eventually(lambda: len(listener._state.tasks) == 2)
             async with asyncio.timeout(1):
                 await listener.close()
             assert not listener._state.tasks

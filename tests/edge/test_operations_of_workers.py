@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import wire
-from tests.edge.inprocess import APP_ID, KEY
-from tests.edge.team import Team, running
 from tests.edge.test_operations import ask, operations_of, publish, scrape
-from tests.edge.wire import Address, until
+from tests.support import wire
+from tests.support.inprocess import APP_ID, KEY
+from tests.support.team import Team, running
+from tests.support.waiting import eventually
+from tests.support.wire import Address
 
 PATIENCE = 20.0
 APP = (("app", APP_ID),)
@@ -23,7 +24,7 @@ async def team(tmp_path: Path) -> AsyncIterator[Team]:
     """Two workers and a bus, all ready."""
     async with running(Team(tmp_path, {"cluster": {"lease": 3_600.0}})) as made:
         await made.complete()
-        await until(lambda: "/metrics" in made.log)
+        await eventually(lambda: "/metrics" in made.log)
         yield made
 
 
@@ -108,10 +109,10 @@ async def test_without_the_bus_they_are_ready_and_say_what_is_wrong(team: Team) 
     """Killed again and again, the bus stays away for a while."""
     operations = operations_of(team)
     for again in ("again", "again in 0.5 s", "again in 1 s", "again in 2 s"):
-        await until(lambda: "bus" in team.processes(), PATIENCE)
+        await eventually(lambda: "bus" in team.processes(), PATIENCE)
         os.kill(team.processes()["bus"], signal.SIGKILL)
         said = f"bus ended with signal SIGKILL, starts {again}"
-        await until(lambda said=said: said in team.log, PATIENCE)  # type: ignore[misc]
+        await eventually(lambda said=said: said in team.log, PATIENCE)  # type: ignore[misc]
     answer = await ask(operations, "/ready")
     while "degraded" not in answer.text:
         answer = await ask(operations, "/ready")
@@ -121,5 +122,8 @@ async def test_without_the_bus_they_are_ready_and_say_what_is_wrong(team: Team) 
 
 async def until_ready(operations: Address) -> None:
     """All workers, again."""
-    while (await ask(operations, "/ready")).text != "OK":
-        pass
+
+    async def is_ready() -> bool:
+        return (await ask(operations, "/ready")).text == "OK"
+
+    await eventually(is_ready, 30.0)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.signing import signed_query
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, SECRET, app, serving
-from tests.edge.wire import QUERY
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, SECRET, app, serving
+from tests.support.signing import signed_query
+from tests.support.wire import QUERY
 
 TRUSTED = {"server": {"trusted_proxies": ["127.0.0.0/8", "10.0.0.0/8"]}}
 TLS_ONLY = {"apps": [app(tls_only=True)]}

@@ -26,10 +26,10 @@ from pusher_server.cluster.redis.topology import redis_links
 from pusher_server.config.redis import RedisAddress, RedisSettings, parse_url
 from pusher_server.errors import ClusterUnavailable, ConfigError
 from pusher_server.resolving import Resolver
-from tests.contract.conditions import eventually
-from tests.contract.stores import Ear
-from tests.redis_servers import RedisServer
-from tests.serving import free_port
+from tests.contract.stores import StoreClient
+from tests.support.redis_servers import RedisServer
+from tests.support.serving import free_port
+from tests.support.waiting import eventually
 
 SECRET = "s3cr3t-in-no-message"
 A = "channel:1:a"
@@ -55,10 +55,10 @@ def link_to(settings: RedisSettings) -> StoreLink:
     return redis_links(settings, lease=10.0, undo_window=3.0)[0]
 
 
-async def open_ear(settings: RedisSettings) -> Ear:
-    ear = Ear(link_to(settings))
-    await ear.link.open()
-    return ear
+async def open_client(settings: RedisSettings) -> StoreClient:
+    client = StoreClient(link_to(settings))
+    await client.link.open()
+    return client
 
 
 async def refusal(settings: RedisSettings) -> str:
@@ -134,12 +134,12 @@ async def test_passwords_are_asked_for_and_checked(start: Start) -> None:
 
 async def open_and_close(settings: RedisSettings) -> "asyncio.Future[int]":
     """How many keys a topic has after one was tracked."""
-    ear = await open_ear(settings)
-    await ear.enter("one.1.1")
-    await ear.do(Track("one.1.1", A, "k", ""))
-    count = ear.link.call(Count(A))
+    client = await open_client(settings)
+    await client.enter("one.1.1")
+    await client.do(Track("one.1.1", A, "k", ""))
+    count = client.link.call(Count(A))
     await asyncio.wait([count])
-    ear.link.close()
+    client.link.close()
     return count
 
 
@@ -157,13 +157,13 @@ async def test_a_user_with_the_documented_rights_is_enough(start: Start) -> None
     )
     server = start(user=f"strong on >{SECRET} {rights}")
     settings = at(server, username="strong", password=SECRET)
-    ear = await open_ear(settings)
-    await ear.enter("one.1.1")
-    await ear.do(Subscribe(A))
-    await ear.do(Track("one.1.1", A, "k", ""))
-    await ear.heard(A, "+k")
-    await ear.renew(x=1)
-    ear.link.close()
+    client = await open_client(settings)
+    await client.enter("one.1.1")
+    await client.do(Subscribe(A))
+    await client.do(Track("one.1.1", A, "k", ""))
+    await client.heard(A, "+k")
+    await client.renew(x=1)
+    client.link.close()
 
 
 async def test_a_replica_is_refused(start: Start) -> None:
@@ -215,13 +215,13 @@ async def test_a_unix_socket_will_do(start: Start) -> None:
 
 async def test_a_link_opens_while_an_error_is_handled(server: RedisServer) -> None:
     """As a node does that has just failed to."""
-    ear = Ear(link_to(at(server)))
+    client = StoreClient(link_to(at(server)))
     try:
-        await ear.do(Count(A))
+        await client.do(Count(A))
     except ClusterUnavailable:
-        await ear.link.open()
-    assert await ear.do(Count(A)) == 0
-    ear.link.close()
+        await client.link.open()
+    assert await client.do(Count(A)) == 0
+    client.link.close()
 
 
 # TLS
@@ -310,165 +310,168 @@ def test_files_that_cannot_be_used_are_a_wrong_setting(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_dies_fails_what_is_open_and_tells_once(server: RedisServer) -> None:
-    ear = await open_ear(at(server))
-    await ear.do(Subscribe(A))
+    client = await open_client(at(server))
+    await client.do(Subscribe(A))
     server.pause()
-    calls = [ear.link.call(Count(A)) for _ in range(100)]
+    calls = [client.link.call(Count(A)) for _ in range(100)]
     await asyncio.sleep(0)
     server.kill()
     done, _ = await asyncio.wait(calls, timeout=5)
     assert {type(each.exception()) for each in done} == {ClusterUnavailable}
     assert len(done) == 100
-    assert ear.lost == [str(calls[0].exception())]
+    assert client.lost == [str(calls[0].exception())]
     with pytest.raises(ClusterUnavailable):
-        await ear.link.open()
+        await client.link.open()
     server.start()
-    await ear.link.open()
-    assert await ear.do(Count(A)) == 0
-    assert (ear.link.stats.opened, len(ear.lost)) == (2, 1)
-    ear.link.close()
+    await client.link.open()
+    assert await client.do(Count(A)) == 0
+    assert (client.link.stats.opened, len(client.lost)) == (2, 1)
+    client.link.close()
 
 
 async def test_a_slow_server_fills_a_bounded_queue_and_no_more(server: RedisServer) -> None:
     """Publications are dropped and counted; what was taken arrives when it wakes up."""
-    ear, listener = await open_ear(at(server)), await open_ear(at(server))
+    client, listener = await open_client(at(server)), await open_client(at(server))
     await listener.do(Subscribe(A))
     server.pause()
     body = b"x" * 10_000
     taken = 0
     for number in range(5_000):
-        taken += ear.link.publish(Publish(A, body))
+        taken += client.link.publish(Publish(A, body))
         if number % 50 == 0:
             await asyncio.sleep(0)
-    assert ear.link.stats.dropped == 5_000 - taken > 0
+    assert client.link.stats.dropped == 5_000 - taken > 0
     assert taken * len(body) < 3 * QUEUE_BYTES  # the kernel's buffers are in it
-    assert not ear.link.publish(Publish(A, b"too much"))
+    assert not client.link.publish(Publish(A, b"too much"))
     server.resume()
     await eventually(lambda: len(listener.pushes) == taken)
-    assert ear.link.publish(Publish(A, b"again"))
+    assert client.link.publish(Publish(A, b"again"))
     await eventually(lambda: listener.pushes[-1] == (A, b"again"))
-    assert ear.lost == []
-    for each in (ear, listener):
+    assert client.lost == []
+    for each in (client, listener):
         each.link.close()
 
 
 async def test_commands_are_not_dropped_but_end_a_link_that_is_not_read(
     server: RedisServer,
 ) -> None:
-    ear = await open_ear(at(server))
+    client = await open_client(at(server))
     server.pause()
     value = "x" * 100_000
     calls: list[asyncio.Future[Tracked]] = []
-    while not ear.lost and len(calls) < 2_000:
-        calls.append(ear.link.call(Track("one.1.1", A, "k", value)))
+    while not client.lost and len(calls) < 2_000:
+        calls.append(client.link.call(Track("one.1.1", A, "k", value)))
         if len(calls) % 10 == 0:
             await asyncio.sleep(0)
-    assert "does not read" in ear.lost[0]
+    assert "does not read" in client.lost[0]
     assert len(calls) * len(value) < 8 * QUEUE_BYTES
     server.resume()
 
 
 async def test_a_server_that_hangs_is_given_up(server: RedisServer) -> None:
-    ear = await open_ear(at(server, connect_timeout=0.2))
+    client = await open_client(at(server, connect_timeout=0.2))
     server.pause()
     with pytest.raises(ClusterUnavailable, match="has not answered"):
-        await ear.do(Count(A))
-    assert len(ear.lost) == 1
+        await client.do(Count(A))
+    assert len(client.lost) == 1
     server.resume()
 
 
 async def test_an_idle_link_is_left_alone(server: RedisServer) -> None:
-    ear = await open_ear(at(server, connect_timeout=0.05))
+    client = await open_client(at(server, connect_timeout=0.05))
     await asyncio.sleep(0.3)
-    assert await ear.do(Count(A)) == 0
-    assert ear.lost == []
-    ear.link.close()
+    assert await client.do(Count(A)) == 0
+    assert client.lost == []
+    client.link.close()
 
 
 async def test_forgotten_scripts_are_loaded_by_opening_again(server: RedisServer) -> None:
-    ear = await open_ear(at(server))
-    before = (await ear.enter("one.1.1")).epoch
+    client = await open_client(at(server))
+    before = (await client.enter("one.1.1")).epoch
     server.ask("SCRIPT", "FLUSH")
     with pytest.raises(ClusterUnavailable, match="forgotten our scripts"):
-        await ear.renew()
-    assert len(ear.lost) == 1
-    await ear.link.open()
-    assert (await ear.renew()).epoch == before
-    ear.link.close()
+        await client.renew()
+    assert len(client.lost) == 1
+    await client.link.open()
+    assert (await client.renew()).epoch == before
+    client.link.close()
 
 
 async def test_a_flush_is_another_epoch(server: RedisServer) -> None:
-    ear = await open_ear(at(server))
-    before = await ear.enter("one.1.1")
-    await ear.do(Track("one.1.1", A, "k", ""))
+    client = await open_client(at(server))
+    before = await client.enter("one.1.1")
+    await client.do(Track("one.1.1", A, "k", ""))
     server.ask("FLUSHALL")
-    assert await ear.do(Count(A)) == 0
+    assert await client.do(Count(A)) == 0
     with pytest.raises(ClusterUnavailable, match="lease has ended"):
-        await ear.do(Track("one.1.1", A, "k", ""))
-    assert (await ear.enter("one.1.2", succeeds="one.1.1")).epoch != before.epoch
-    assert ear.lost == []
-    ear.link.close()
+        await client.do(Track("one.1.1", A, "k", ""))
+    assert (await client.enter("one.1.2", succeeds="one.1.1")).epoch != before.epoch
+    assert client.lost == []
+    client.link.close()
 
 
 async def test_a_restart_with_its_memory_is_another_epoch_too(server: RedisServer) -> None:
     """It may have gone back: what was written after the last save is gone."""
-    ear = await open_ear(at(server))
-    before = await ear.enter("one.1.1")
-    await ear.do(Track("one.1.1", A, "k", ""))
+    client = await open_client(at(server))
+    before = await client.enter("one.1.1")
+    await client.do(Track("one.1.1", A, "k", ""))
     await asyncio.to_thread(server.restart, empty=False)
-    await eventually(lambda: len(ear.lost) == 1)
-    await ear.link.open()
-    after = await ear.enter("one.1.2", succeeds="one.1.1")
+    await eventually(lambda: len(client.lost) == 1)
+    await client.link.open()
+    after = await client.enter("one.1.2", succeeds="one.1.1")
     assert after.epoch != before.epoch
-    assert not (await ear.do(Track("one.1.2", A, "k", ""))).held_now
-    ear.link.close()
+    assert not (await client.do(Track("one.1.2", A, "k", ""))).held_now
+    client.link.close()
 
 
 async def test_full_memory_refuses_whole_commands(server: RedisServer) -> None:
-    ear = await open_ear(at(server))
-    await ear.enter("one.1.1")
-    await ear.do(Track("one.1.1", A, "k", ""))
+    client = await open_client(at(server))
+    await client.enter("one.1.1")
+    await client.do(Track("one.1.1", A, "k", ""))
     server.ask("CONFIG", "SET", "maxmemory", 1)
     with pytest.raises(ClusterUnavailable, match="no memory left"):
-        await ear.do(Track("one.1.1", A, "other", ""))
+        await client.do(Track("one.1.1", A, "other", ""))
     server.ask("CONFIG", "SET", "maxmemory", 0)
-    await ear.link.open()
-    assert await ear.do(Count(A)) == 1
-    ear.link.close()
+    await client.link.open()
+    assert await client.do(Count(A)) == 1
+    client.link.close()
 
 
 async def test_a_reader_that_redis_cuts_off_opens_again(server: RedisServer) -> None:
     """client-output-buffer-limit: a node that does not read is disconnected by Redis."""
     server.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1")
-    ear = await open_ear(at(server))
-    await ear.do(Subscribe(A))
+    client = await open_client(at(server))
+    await client.do(Subscribe(A))
     body = "x" * 1_000_000
     for _ in range(40):  # we do not read meanwhile
         server.ask("PUBLISH", "{pusher-server:0}:" + A, body)
-    await eventually(lambda: len(ear.lost) == 1)
-    await ear.link.open()
-    await ear.do(Subscribe(A))
-    await ear.do(Publish(A, b"alive"))
-    await eventually(lambda: ear.pushes[-1] == (A, b"alive"))
-    ear.link.close()
+    await eventually(lambda: len(client.lost) == 1)
+    await client.link.open()
+    await client.do(Subscribe(A))
+    await client.do(Publish(A, b"alive"))
+    await eventually(lambda: client.pushes[-1] == (A, b"alive"))
+    client.link.close()
 
 
 async def test_time_is_the_servers(server: RedisServer) -> None:
     """A lease and an undo window by the real clock; the contract suite has one of its own."""
     stores = redis_links(at(server), lease=0.6, undo_window=0.1)
-    ear, other = Ear(stores[0]), Ear(redis_links(at(server), lease=0.6, undo_window=0.1)[0])
-    for each, holder in ((ear, "one.1.1"), (other, "other.1.1")):
+    client, other = (
+        StoreClient(stores[0]),
+        StoreClient(redis_links(at(server), lease=0.6, undo_window=0.1)[0]),
+    )
+    for each, holder in ((client, "one.1.1"), (other, "other.1.1")):
         await each.link.open()
         await each.enter(holder)
     begun = asyncio.get_running_loop().time()
 
     async def first_lease_is_over() -> bool:
-        await ear.renew()
+        await client.renew()
         await other.renew()
         return asyncio.get_running_loop().time() - begun > 0.7
 
     await eventually(first_lease_is_over)
-    await ear.do(Track("one.1.1", A, "k", ""))
+    await client.do(Track("one.1.1", A, "k", ""))
     found: list[str] = []
 
     async def swept_and_due() -> bool:
@@ -480,20 +483,20 @@ async def test_time_is_the_servers(server: RedisServer) -> None:
     await eventually(swept_and_due)
     assert await other.do(Count(A)) == 0
     with pytest.raises(ClusterUnavailable, match="lease has ended"):
-        await ear.renew()
-    for each in (ear, other):
+        await client.renew()
+    for each in (client, other):
         each.link.close()
 
 
 async def test_several_links_enter_at_once(server: RedisServer) -> None:
     """All find the same epoch, though none was there before."""
-    ears = [await open_ear(at(server)) for _ in range(5)]
+    clients = [await open_client(at(server)) for _ in range(5)]
     epochs = await asyncio.gather(
-        *(ear.do(Enter(f"n{number}.1.1")) for number, ear in enumerate(ears))
+        *(client.do(Enter(f"n{number}.1.1")) for number, client in enumerate(clients))
     )
     assert len({each.epoch for each in epochs}) == 1
-    for ear in ears:
-        ear.link.close()
+    for client in clients:
+        client.link.close()
 
 
 @pytest.mark.parametrize(

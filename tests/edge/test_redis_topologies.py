@@ -12,11 +12,11 @@ from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.redis.topology import STORES, redis_links
 from pusher_server.config.redis import RedisSettings
 from pusher_server.errors import ClusterUnavailable
-from tests.contract.conditions import eventually
-from tests.contract.stores import Ear
-from tests.redis_servers import RedisServer
-from tests.redis_topologies import ClusterRedis, SentinelRedis
-from tests.serving import free_port
+from tests.contract.stores import StoreClient
+from tests.support.redis_servers import RedisServer
+from tests.support.redis_topologies import ClusterRedis, SentinelRedis
+from tests.support.serving import free_port
+from tests.support.waiting import eventually
 
 A = "members:1:presence-a"
 #: Seconds for a failover, as slow as a busy machine makes it.
@@ -42,68 +42,68 @@ def stores(settings: RedisSettings) -> list[StoreLink]:
     return redis_links(settings, lease=10.0, undo_window=3.0)
 
 
-async def open_again(ear: Ear) -> None:
+async def open_again(client: StoreClient) -> None:
     """As a node does: until somebody answers."""
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                return await ear.link.open()
+                return await client.link.open()
             except ClusterUnavailable:
                 await asyncio.sleep(0.05)
 
 
-async def settled_in(settings: RedisSettings) -> Ear:
+async def settled_in(settings: RedisSettings) -> StoreClient:
     """A node that holds a key in the first store and hears of it."""
-    ear = Ear(stores(settings)[0])
-    await open_again(ear)
-    await ear.enter("one.1.1")
-    await ear.do(Subscribe(A))
-    await ear.do(Track("one.1.1", A, "k", "v"))
-    await ear.heard(A, "+k")
-    return ear
+    client = StoreClient(stores(settings)[0])
+    await open_again(client)
+    await client.enter("one.1.1")
+    await client.do(Subscribe(A))
+    await client.do(Track("one.1.1", A, "k", "v"))
+    await client.heard(A, "+k")
+    return client
 
 
-async def lost_once(ear: Ear) -> None:
-    await eventually(lambda: len(ear.lost) > 0, PATIENCE)
-    assert len(ear.lost) == 1
+async def lost_once(client: StoreClient) -> None:
+    await eventually(lambda: len(client.lost) > 0, PATIENCE)
+    assert len(client.lost) == 1
 
 
-async def goes_on(ear: Ear) -> None:
+async def goes_on(client: StoreClient) -> None:
     """Another epoch; what was replicated is still there, and everything works."""
-    before = ear.entered.epoch
-    await open_again(ear)
-    after = await ear.enter("one.1.2", succeeds="one.1.1")
+    before = client.entered.epoch
+    await open_again(client)
+    after = await client.enter("one.1.2", succeeds="one.1.1")
     assert after.epoch != before
-    assert (await ear.do(Snapshot(A))).epoch == after.epoch
-    await ear.do(Subscribe(A))
-    await ear.do(Track("one.1.2", A, "new", ""))
-    await eventually(lambda: ear.changes(A).endswith("+new"))
-    assert ear.link.stats.opened == 2
+    assert (await client.do(Snapshot(A))).epoch == after.epoch
+    await client.do(Subscribe(A))
+    await client.do(Track("one.1.2", A, "new", ""))
+    await eventually(lambda: client.changes(A).endswith("+new"))
+    assert client.link.stats.opened == 2
 
 
 # Sentinel
 
 
 async def test_a_store_follows_the_master_that_sentinels_elect(sentinel: SentinelRedis) -> None:
-    ear = await settled_in(replace(sentinel.settings, prefix="elected"))
-    before = ear.link.peer
+    client = await settled_in(replace(sentinel.settings, prefix="elected"))
+    before = client.link.peer
     failover = asyncio.create_task(asyncio.to_thread(sentinel.failover))
-    await lost_once(ear)
-    await goes_on(ear)
+    await lost_once(client)
+    await goes_on(client)
     await failover
-    assert ear.link.peer != before
-    ear.link.close()
+    assert client.link.peer != before
+    client.link.close()
 
 
 async def test_a_store_follows_a_failover_that_an_operator_asked_for(
     sentinel: SentinelRedis,
 ) -> None:
     """The old master lives on as a replica: Sentinel ends our connection to it."""
-    ear = await settled_in(replace(sentinel.settings, prefix="asked"))
+    client = await settled_in(replace(sentinel.settings, prefix="asked"))
     sentinel.sentinels[0].ask("SENTINEL", "FAILOVER", "the-master")
-    await lost_once(ear)
-    await goes_on(ear)
-    ear.link.close()
+    await lost_once(client)
+    await goes_on(client)
+    client.link.close()
 
 
 async def test_a_sentinel_that_is_away_or_mistaken_is_outvoted(sentinel: SentinelRedis) -> None:
@@ -117,10 +117,10 @@ async def test_a_sentinel_that_is_away_or_mistaken_is_outvoted(sentinel: Sentine
         (wrong.folder / "redis.conf").chmod(0o666)
         wrong.start()
         addresses = (wrong.address, f"127.0.0.1:{free_port()}", *sentinel.settings.sentinels)
-        ear = Ear(stores(replace(sentinel.settings, sentinels=addresses))[0])
-        await open_again(ear)
-        assert ear.link.peer == f"Redis at {sentinel.masters()[0].address}"
-        ear.link.close()
+        client = StoreClient(stores(replace(sentinel.settings, sentinels=addresses))[0])
+        await open_again(client)
+        assert client.link.peer == f"Redis at {sentinel.masters()[0].address}"
+        client.link.close()
     finally:
         wrong.close()
         other.close()
@@ -141,29 +141,29 @@ async def test_what_sentinels_do_not_know_is_told(sentinel: SentinelRedis) -> No
 async def test_all_stores_of_a_cluster_work_over_one_connection_per_master(
     cluster: ClusterRedis,
 ) -> None:
-    ears = [Ear(each) for each in stores(replace(cluster.settings, prefix="all"))]
-    assert len(ears) == STORES == 32
+    clients = [StoreClient(each) for each in stores(replace(cluster.settings, prefix="all"))]
+    assert len(clients) == STORES == 32
     before = sum(_clients(each) for each in cluster.masters())
-    for ear in ears:
-        await ear.link.open()
-    await asyncio.gather(*(ear.enter("one.1.1") for ear in ears))
-    await asyncio.gather(*(ear.do(Subscribe(A)) for ear in ears))
-    for number, ear in enumerate(ears):
-        await ear.do(Track("one.1.1", A, f"k{number}", ""))
-        ear.link.publish(Publish(A, b"%d" % number))
-    for number, ear in enumerate(ears):
-        await eventually(partial(_has, ear, (A, b"%d" % number)))
-        assert ear.changes(A) == f"+k{number}"
-        assert await ear.do(Count(A)) == 1
+    for client in clients:
+        await client.link.open()
+    await asyncio.gather(*(client.enter("one.1.1") for client in clients))
+    await asyncio.gather(*(client.do(Subscribe(A)) for client in clients))
+    for number, client in enumerate(clients):
+        await client.do(Track("one.1.1", A, f"k{number}", ""))
+        client.link.publish(Publish(A, b"%d" % number))
+    for number, client in enumerate(clients):
+        await eventually(partial(_has, client, (A, b"%d" % number)))
+        assert client.changes(A) == f"+k{number}"
+        assert await client.do(Count(A)) == 1
     assert sum(_clients(each) for each in cluster.masters()) == before + 3
-    assert len({ear.link.peer for ear in ears}) == 3
-    for ear in ears:
-        ear.link.close()
+    assert len({client.link.peer for client in clients}) == 3
+    for client in clients:
+        client.link.close()
     await eventually(lambda: sum(_clients(each) for each in cluster.masters()) == before)
 
 
-def _has(ear: Ear, push: tuple[str, bytes]) -> bool:
-    return push in ear.pushes
+def _has(client: StoreClient, push: tuple[str, bytes]) -> bool:
+    return push in client.pushes
 
 
 def _clients(server: RedisServer) -> int:
@@ -174,46 +174,46 @@ def _clients(server: RedisServer) -> int:
 
 async def test_a_store_follows_a_failover_in_the_cluster(cluster: ClusterRedis) -> None:
     settings = replace(cluster.settings, prefix="failover")
-    ear = await settled_in(settings)
+    client = await settled_in(settings)
     owner = cluster.owner_of(cluster.slot(prefix="failover"))
     await asyncio.to_thread(cluster.failover_of, owner)
     # The old master closes nothing; but it has no slots any more and says so.
 
     def publish_until_lost() -> bool:
-        return not ear.link.publish(Publish(A, b"")) and len(ear.lost) > 0
+        return not client.link.publish(Publish(A, b"")) and len(client.lost) > 0
 
     await eventually(publish_until_lost, PATIENCE)
-    assert len(ear.lost) == 1
-    await goes_on(ear)
-    ear.link.close()
+    assert len(client.lost) == 1
+    await goes_on(client)
+    client.link.close()
 
 
 async def test_a_slot_that_moves_takes_its_store_along(cluster: ClusterRedis) -> None:
     """The server ends the subscriptions in the slot; that alone tells the store."""
     settings = replace(cluster.settings, prefix="moving")
-    ear = await settled_in(settings)
-    before = ear.link.peer
+    client = await settled_in(settings)
+    before = client.link.peer
     await asyncio.to_thread(cluster.reshard, cluster.slot(prefix="moving"))
-    await lost_once(ear)
-    assert "moved" in ear.lost[0]
-    await goes_on(ear)
-    assert ear.link.peer != before
-    assert (await ear.do(Snapshot(A))).entries == {"k": "v", "new": ""}
-    ear.link.close()
+    await lost_once(client)
+    assert "moved" in client.lost[0]
+    await goes_on(client)
+    assert client.link.peer != before
+    assert (await client.do(Snapshot(A))).entries == {"k": "v", "new": ""}
+    client.link.close()
 
 
 async def test_a_slot_under_way_is_refused_and_disturbs_no_other_store(
     cluster: ClusterRedis,
 ) -> None:
     """Its keys may be on either side, so no script may run on them."""
-    ears = [Ear(each) for each in stores(replace(cluster.settings, prefix="underway"))]
-    for ear in ears:
-        await open_again(ear)
-    moving = ears[0]
+    clients = [StoreClient(each) for each in stores(replace(cluster.settings, prefix="underway"))]
+    for client in clients:
+        await open_again(client)
+    moving = clients[0]
     slot = cluster.slot(prefix="underway")
     source = cluster.owner_of(slot)
     target = next(each for each in cluster.masters() if each is not source)
-    neighbours = [each for each in ears[1:] if each.link.peer == moving.link.peer]
+    neighbours = [each for each in clients[1:] if each.link.peer == moving.link.peer]
     assert neighbours
     cluster.begin_reshard(slot, source, target)
     try:
@@ -228,44 +228,44 @@ async def test_a_slot_under_way_is_refused_and_disturbs_no_other_store(
         for each in (source, target):
             each.ask("CLUSTER", "SETSLOT", slot, "STABLE")
     await moving.enter("one.1.1")
-    for ear in ears:
-        ear.link.close()
+    for client in clients:
+        client.link.close()
 
 
 async def test_a_master_that_dies_is_replaced_and_the_others_go_on(cluster: ClusterRedis) -> None:
-    ears = [Ear(each) for each in stores(replace(cluster.settings, prefix="dying"))]
-    for ear in ears:
-        await open_again(ear)
-        await ear.enter("one.1.1")
+    clients = [StoreClient(each) for each in stores(replace(cluster.settings, prefix="dying"))]
+    for client in clients:
+        await open_again(client)
+        await client.enter("one.1.1")
     dying = cluster.owner_of(cluster.slot(prefix="dying"))
-    theirs = [each for each in ears if each.link.peer == f"Redis at {dying.address}"]
-    others = [each for each in ears if each not in theirs]
+    theirs = [each for each in clients if each.link.peer == f"Redis at {dying.address}"]
+    others = [each for each in clients if each not in theirs]
     dying.kill()
     try:
-        for ear in theirs:
-            await lost_once(ear)
-        for ear in theirs:
-            before = ear.entered.epoch
+        for client in theirs:
+            await lost_once(client)
+        for client in theirs:
+            before = client.entered.epoch
             async with asyncio.timeout(PATIENCE):
-                while ear.entered.epoch == before:
-                    await open_again(ear)
+                while client.entered.epoch == before:
+                    await open_again(client)
                     try:
-                        await ear.enter("one.1.2", succeeds="one.1.1")
+                        await client.enter("one.1.2", succeeds="one.1.1")
                     except ClusterUnavailable:  # not yet elected, or not yet known to all
                         await asyncio.sleep(0.05)
         assert [each.lost for each in others] == [[]] * len(others)
         await asyncio.gather(*(each.renew() for each in others))
     finally:
         dying.start()
-    for ear in ears:
-        ear.link.close()
+    for client in clients:
+        client.link.close()
 
 
 async def test_one_living_node_of_the_cluster_is_enough_to_find_the_others(
     cluster: ClusterRedis,
 ) -> None:
     url = f"redis://127.0.0.1:{free_port()},{cluster.servers[-1].address}"
-    ear = Ear(stores(replace(cluster.settings, url=url, prefix="seeds"))[0])
-    await ear.link.open()
-    assert await ear.do(Count(A)) == 0
-    ear.link.close()
+    client = StoreClient(stores(replace(cluster.settings, url=url, prefix="seeds"))[0])
+    await client.link.open()
+    assert await client.do(Count(A)) == 0
+    client.link.close()

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.official.driver import node_executable
-from tests.edge.inprocess import APP_ID
-from tests.edge.wire import Address
+from tests.support.inprocess import APP_ID
+from tests.support.wire import Address
 
 HERE = Path(__file__).parent / "uploads"
 PATIENCE = 60.0

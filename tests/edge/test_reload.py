@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.signing import channel_auth, user_auth
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, SECRET, app
-from tests.edge.processes import reload, rewrite, write_text
-from tests.edge.wire import QUERY, Address, Wire
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, SECRET, app
+from tests.support.processes import reload, rewrite, write_text
+from tests.support.serving import RunningServer
+from tests.support.signing import channel_auth, user_auth
+from tests.support.wire import QUERY, Address, Wire
 
 OTHER: dict[str, Any] = {"id": "9", "key": "other-key", "secret": "other-secret"}
 

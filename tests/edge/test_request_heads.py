@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, serving
-from tests.edge.wire import Address
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, serving
+from tests.support.wire import Address
 
 EVENTS = f"/apps/{APP_ID}/events"
 LINE = b"GET /up HTTP/%b\r\n"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.wire import QUERY, Address
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, app
+from tests.support.serving import RunningServer
+from tests.support.wire import QUERY, Address
 
 
 @pytest.fixture

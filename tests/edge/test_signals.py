@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.wire import Address
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, app
+from tests.support.serving import RunningServer
+from tests.support.waiting import eventually
+from tests.support.wire import Address
 
 STRAY = [
     signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGALRM, signal.SIGVTALRM,
@@ -58,7 +59,7 @@ async def test_many_reloads_are_few(tmp_path: Path, workers: int) -> None:
         server.settings = {"apps": [app(enabled=False)]}
         server.write_config()
         os.kill(server.pid, signal.SIGHUP)
-        await wire.until(lambda: len(re.findall("reloaded: 1 apps changed", server.log)) == workers)
+        await eventually(lambda: len(re.findall("reloaded: 1 apps changed", server.log)) == workers)
         assert server.log.count("reloaded: ") <= 3 * workers
         async with wire.opened(Address(port=server.port)) as client:
             await client.handshake(f"/app/{KEY}{wire.QUERY}")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.signing import channel_auth
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, SECRET, app, serving
-from tests.edge.wire import QUERY, Address, Wire
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, SECRET, app, serving
+from tests.support.serving import RunningServer
+from tests.support.signing import channel_auth
+from tests.support.waiting import PATIENCE, equals, eventually
+from tests.support.wire import QUERY, Address, Wire
 
 #: What a client that does not read takes all the same: little.
 NARROW = {"limit": 4_096, "receive_buffer": 4_096}
@@ -52,11 +53,9 @@ async def connections(backend: Wire) -> int:
     return found
 
 
-async def until_connected(backend: Wire, count: int, patience: float = wire.PATIENCE) -> None:
+async def until_connected(backend: Wire, count: int, patience: float = PATIENCE) -> None:
     """Ask until the server has so many."""
-    async with asyncio.timeout(patience):
-        while await connections(backend) != count:  # noqa: ASYNC110 (another process)
-            await asyncio.sleep(0.02)
+    await equals(lambda: connections(backend), count, patience)
 
 
 @asynccontextmanager
@@ -263,6 +262,6 @@ async def test_an_http_client_that_does_not_read_is_cut_in_the_end(tmp_path: Pat
     async with serving(tmp_path, settings) as inside, wire.opened(inside.address, **NARROW) as idle:
         unsigned = wire.request(f"/apps/{APP_ID}/events", method="POST", body=b"{}")
         idle.writer.write(unsigned * 30_000)
-        await wire.until(lambda: bool(inside.guard.unread))
-        await wire.until(lambda: not inside.uvicorn.server_state.connections)
+        await eventually(lambda: bool(inside.guard.unread))
+        await eventually(lambda: not inside.uvicorn.server_state.connections)
         assert not inside.guard.unread

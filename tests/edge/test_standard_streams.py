@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.wire import PATIENCE, Address
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, app
+from tests.support.serving import RunningServer
+from tests.support.waiting import PATIENCE
+from tests.support.wire import Address
 
 FULL = ">/dev/full 2>/dev/full"
 

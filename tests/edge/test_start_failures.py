@@ -14,9 +14,9 @@ import trustme
 from pusher_server.config import ServerSettings
 from pusher_server.errors import ConfigError
 from pusher_server.server.listening import listen
-from tests.edge.inprocess import app
-from tests.edge.processes import tls_settings, write_certificate
-from tests.serving import free_port, to_toml
+from tests.support.inprocess import app
+from tests.support.processes import tls_settings, write_certificate
+from tests.support.serving import free_port, to_toml
 
 
 def start(

@@ -15,14 +15,14 @@ import pytest
 
 from pusher_server.cluster.commands import Count, Enter, Track
 from pusher_server.cluster.unix.link import UnixLink
-from tests.contract.conditions import eventually
-from tests.edge import wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.processes import by_tls, tls_settings, write_certificate, write_text
-from tests.edge.team import Team, clients, is_running, processes_of, running, sockets_of
 from tests.edge.test_bus import Heard
 from tests.edge.test_start_failures import one_line, start
-from tests.edge.wire import Address, until
+from tests.support import wire
+from tests.support.inprocess import KEY, app
+from tests.support.processes import by_tls, tls_settings, write_certificate, write_text
+from tests.support.team import Team, clients, is_running, processes_of, running, sockets_of
+from tests.support.waiting import eventually
+from tests.support.wire import Address
 
 ROOM = "members:1:presence-x"
 #: Waiting for a process that starts, on a busy machine.
@@ -56,7 +56,7 @@ async def ended(team: Team, patience: float = 10.0) -> int:
 
 async def nobody_left(pids: dict[str, int], patience: float = 10.0) -> None:
     """Wait until none of them runs."""
-    await until(lambda: not any(map(is_running, pids.values())), patience)
+    await eventually(lambda: not any(map(is_running, pids.values())), patience)
 
 
 async def answers(address: Address) -> bool:
@@ -68,20 +68,26 @@ async def answers(address: Address) -> bool:
 async def crash_until_it_waits(team: Team, name: str) -> int:
     """Kill it whenever it is there, until it is to wait two seconds; its last pid."""
     for again in ("again  worker=", "again in 0.5 s", "again in 1 s", "again in 2 s"):
-        await until(lambda: name in team.processes(), PATIENCE)
+        await eventually(lambda: name in team.processes(), PATIENCE)
         pid = team.processes()[name]
         os.kill(pid, signal.SIGKILL)
         said = f"{name} ended with signal SIGKILL, starts {again}"
-        await until(lambda said=said: said in team.log, PATIENCE)  # type: ignore[misc]
+        await eventually(lambda said=said: said in team.log, PATIENCE)  # type: ignore[misc]
     return pid
 
 
 async def test_clients_are_spread_over_the_workers(team: Team) -> None:
     """By the kernel, which throws a die for each: of 100, none has fewer than 25."""
     pids = team.processes()
-    before = {name: sockets_of(pid) for name, pid in pids.items()}
+
+    def sockets() -> dict[str, int]:
+        return {name: sockets_of(pid) for name, pid in pids.items()}
+
     async with clients(team.address, 100):
-        took = {name: sockets_of(pid) - before[name] for name, pid in pids.items()}
+        during = sockets()
+    # Compared with afterwards: before, the last question whether it is ready may not have been closed yet.
+    await eventually(lambda: sum(during.values()) - sum(sockets().values()) == 100)
+    took = {name: during[name] - count for name, count in sockets().items()}
     assert took["bus"] == 0
     assert took["worker 1"] + took["worker 2"] == 100
     assert min(took["worker 1"], took["worker 2"]) >= 25
@@ -212,17 +218,17 @@ async def test_when_the_supervisor_is_killed_nobody_is_left(
 async def test_a_reload_reaches_all_workers(team: Team) -> None:
     """A new app is known to each; a bad file is said once and changes nothing."""
     os.kill(team.pid, signal.SIGHUP)
-    await until(lambda: team.count("reloaded: 0 apps changed") == 2)
+    await eventually(lambda: team.count("reloaded: 0 apps changed") == 2)
     team.settings = {**team.settings, "apps": [app(), {"id": "9", "key": "new", "secret": "s9"}]}
     team.write_config()
     os.kill(team.pid, signal.SIGHUP)
-    await until(lambda: team.count("reloaded: ") == 4)
+    await eventually(lambda: team.count("reloaded: ") == 4)
     for _ in range(20):
         async with wire.connected(team.address, "new") as client:
             await client.expect_alive()
     write_text(team, "[server\n")
     os.kill(team.pid, signal.SIGHUP)
-    await until(lambda: "not reloaded" in team.log)
+    await eventually(lambda: "not reloaded" in team.log)
     # A replacement gets what the others have, whatever the file says now.
     before = team.processes()["worker 2"]
     os.kill(before, signal.SIGKILL)
@@ -238,7 +244,7 @@ async def test_a_worker_that_is_told_to_end_drains_and_is_replaced(team: Team) -
     pids = team.processes()
     async with clients(team.address, 40) as all_clients:
         os.kill(pids["worker 1"], signal.SIGTERM)
-        await until(lambda: not is_running(pids["worker 1"]), PATIENCE)
+        await eventually(lambda: not is_running(pids["worker 1"]), PATIENCE)
         await team.replaced("worker 1", pids["worker 1"])
         left = 0
         for each in all_clients:
@@ -371,7 +377,7 @@ async def test_auto_is_one_worker_per_core(tmp_path: Path) -> None:
     cores = len(os.sched_getaffinity(0))
     team = Team(tmp_path, {"server": {"workers": "auto"}}, workers=1)
     async with running(team):
-        await until(lambda: "is running" in team.log, PATIENCE)
+        await eventually(lambda: "is running" in team.log, PATIENCE)
         found = processes_of(team.pid)
         assert len(found) == (cores + 1 if cores > 1 else 0)
 
@@ -416,7 +422,7 @@ async def test_the_start_is_told_once_and_lines_name_their_worker(tmp_path: Path
     """With JSON logs: one record `started` for all, and records of workers say which."""
     async with running(Team(tmp_path, {"log": {"format": "json"}})) as team:
         await team.complete()
-        await until(lambda: '"started"' in team.log)
+        await eventually(lambda: '"started"' in team.log)
         assert await asyncio.to_thread(team.stop) == 0
         records = [json.loads(line) for line in team.log.splitlines()]
         started = [each for each in records if each["event"] == "started"]

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.conformance.signing import channel_auth, user_auth
-from tests.edge import signed, wire
 from tests.edge.conftest import Bystander
-from tests.edge.inprocess import APP_ID, KEY, SECRET
-from tests.edge.wire import Address, Wire
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, SECRET
+from tests.support.signing import channel_auth, user_auth
+from tests.support.wire import Address, Wire
 
 CUT = "\ud83d"
 #: Raw JSON of `data` -> the text that clients get.

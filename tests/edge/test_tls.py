@@ -13,9 +13,10 @@ import pytest
 import trustme
 import uvloop
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, app, serving
-from tests.edge.processes import (
+from tests.support import signed, wire
+from tests.support.frames import BINARY
+from tests.support.inprocess import APP_ID, KEY, app, serving
+from tests.support.processes import (
     TlsServer,
     by_tls,
     reload,
@@ -23,7 +24,8 @@ from tests.edge.processes import (
     tls_settings,
     write_certificate,
 )
-from tests.edge.wire import QUERY, Address
+from tests.support.waiting import eventually
+from tests.support.wire import QUERY, Address
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,7 @@ async def test_refusals_and_violations_end_the_connection(secure: Address) -> No
         await client.handshake("/app/unknown")
         await client.expect_refusal(4001)
     async with wire.connected(secure, KEY) as client:
-        await client.send(wire.frame(wire.BINARY, b"x"))
+        await client.send(wire.frame(BINARY, b"x"))
         await client.expect_close(1003)
         await client.expect_end()
     async with wire.opened(secure) as client:
@@ -183,7 +185,7 @@ async def test_who_was_refused_cannot_fill_the_memory(tmp_path: Path) -> None:
         (connection,) = inside.clients.connections
         assert connection._reader is not None
         await client.send(b"\x81\xff" + (2**40).to_bytes(8) + b"mask" + bytes(1_000))
-        await wire.until(lambda: connection._reader is None)
+        await eventually(lambda: connection._reader is None)
 
 
 #: A ClientHello of 512 bytes whose rest never comes.
@@ -243,7 +245,7 @@ async def test_handshakes_that_fail_leave_nothing_behind(tmp_path: Path, loop: s
             for _ in range(25):
                 async with wire.opened(plain) as client:
                     await client.send(mistake)
-        await wire.until(lambda: open_files(server) <= before)
+        await eventually(lambda: open_files(server) <= before)
         assert server.log.startswith(log)
         assert "WARNING" not in server.log[len(log) :]
         assert "ERROR" not in server.log[len(log) :]
@@ -312,7 +314,7 @@ def test_a_pooled_connection_ends_though_its_client_does_not_look(
             if ending == "files":
                 inside.server._reserve.limit_to(1)
                 inside.server._reserve.make_room()
-            await wire.until(lambda: not inside.uvicorn.server_state.connections)
+            await eventually(lambda: not inside.uvicorn.server_state.connections)
             client.close()
 
     with asyncio.Runner(loop_factory=loop) as runner:

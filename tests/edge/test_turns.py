@@ -21,10 +21,12 @@ from pusher_server.server.http_protocol import HttpProtocol
 from pusher_server.server.paced_protocol import PARSED_AHEAD
 from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS
 from pusher_server.websocket import framing
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, serving
-from tests.edge.processes import by_tls, tls_settings, write_certificate
-from tests.edge.wire import CONTINUATION, PING, TEXT, frame
+from tests.support import signed, wire
+from tests.support.frames import CONTINUATION, PING, PONG, TEXT
+from tests.support.inprocess import APP_ID, KEY, serving
+from tests.support.processes import by_tls, tls_settings, write_certificate
+from tests.support.waiting import eventually
+from tests.support.wire import frame
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -307,7 +309,7 @@ def test_what_came_before_the_end_is_served(loop: Loop, tmp_path: Path) -> None:
                 await client.send(frame(PING, b"p") * 5_000)
                 client.writer.write_eof()
                 for _ in range(5_000):
-                    assert await client.frame() == (wire.PONG, b"p")
+                    assert await client.frame() == (PONG, b"p")
                 await client.expect_end()
             async with wire.opened(inside.address) as backend:
                 await backend.send(signed.event("c") * 300)
@@ -333,7 +335,7 @@ def test_a_flood_behind_an_upgrade(loop: Loop, counter: Counter, tmp_path: Path)
             assert (await client.answer()).status == 101
             await client.established()
             for _ in range(2_000):
-                assert await client.frame() == (wire.PONG, b"p" * 20)
+                assert await client.frame() == (PONG, b"p" * 20)
             await client.expect_alive()
 
     run(loop, scenario())
@@ -352,7 +354,7 @@ def test_a_client_that_goes_in_the_middle_leaves_nothing(loop: Loop, tmp_path: P
             async with wire.connected(inside.address, KEY) as client:
                 client.writer.write(frame(PING, b"p") * 50_000)
                 await client.frame()
-            await wire.until(lambda: not inside.uvicorn.server_state.connections)
+            await eventually(lambda: not inside.uvicorn.server_state.connections)
             assert not inside.clients.connections
             async with wire.connected(inside.address, KEY) as client:
                 await client.expect_alive()

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.processes import UnixServer
-from tests.edge.team import processes_of
-from tests.edge.wire import QUERY, Address, until
-from tests.serving import to_toml
+from tests.support import signed, wire
+from tests.support.inprocess import KEY, app
+from tests.support.processes import UnixServer
+from tests.support.serving import to_toml
+from tests.support.team import processes_of
+from tests.support.waiting import eventually
+from tests.support.wire import QUERY, Address
 
 
 @pytest.fixture
@@ -103,15 +104,10 @@ async def answers_again(path: Path) -> None:
     """Wait until a new client is served there."""
 
     async def answer() -> bool:
-        try:
-            async with wire.opened(Address(path=path)) as client:
-                return (await client.ask("/up")).status == 200
-        except OSError:
-            return False
+        async with wire.opened(Address(path=path)) as client:
+            return (await client.ask("/up")).status == 200
 
-    async with asyncio.timeout(20):
-        while not await answer():  # noqa: ASYNC110 - the other side is another process
-            await asyncio.sleep(0.05)
+    await eventually(answer, 20.0, not_yet=(OSError,))
 
 
 async def test_a_removed_socket_is_made_again(tmp_path: Path, path: Path) -> None:
@@ -145,7 +141,7 @@ async def test_workers_get_a_removed_socket_anew(tmp_path: Path, path: Path) -> 
                 server.log.count("is ready again") == 2
             )
 
-        await until(are_replaced, 30)
+        await eventually(are_replaced, 30)
         await answers_again(path)
     assert not path.exists()
     assert "Traceback" not in server.log

@@ -11,9 +11,10 @@ import pytest
 from pusher_server.app import App
 from pusher_server.server import request_guard
 from pusher_server.server.http_protocol import HttpProtocol
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, Inside, app, serving
-from tests.edge.wire import Address, Wire
+from tests.support import signed, wire
+from tests.support.inprocess import APP_ID, KEY, Inside, app, serving
+from tests.support.waiting import PATIENCE, eventually
+from tests.support.wire import Address, Wire
 
 EVENTS = f"/apps/{APP_ID}/events"
 SMALL, LARGE = 65_536, 10_485_760
@@ -122,7 +123,7 @@ async def test_nobody_is_told_to_continue_behind_a_refusal(tmp_path: Path) -> No
         await client.send(head + b"no size\r\n")
         assert (await client.answer()).status == 400
         await client.expect_end()
-        await wire.until(lambda: not inside.uvicorn.server_state.tasks)
+        await eventually(lambda: not inside.uvicorn.server_state.tasks)
 
 
 async def test_what_is_wrong_with_the_body_comes_after_the_signature(address: Address) -> None:
@@ -168,8 +169,8 @@ async def test_nothing_is_kept_for_strangers(tmp_path: Path, target: str, coded:
                 how = {"Transfer_Encoding": "chunked"} if coded else {"Content_Length": str(SMALL)}
                 await client.send(wire.request(target, method="POST", **how))
                 await client.send(b"ffff\r\n" if coded else b"", b"x" * (SMALL - 1))
-            await wire.until(lambda: received(inside) == 30 * (SMALL - 1))
-            await wire.until(lambda: kept(inside) == 0)
+            await eventually(lambda: received(inside) == 30 * (SMALL - 1))
+            await eventually(lambda: kept(inside) == 0)
         finally:
             for each in clients:
                 await each.__aexit__(None, None, None)
@@ -187,10 +188,10 @@ async def test_an_endless_body_is_not_taken(tmp_path: Path) -> None:
         assert (await client.answer()).status == 401
         (protocol,) = protocols(inside)
         flood = asyncio.create_task(send_until_it_fails(client))
-        sent = await asyncio.wait_for(flood, wire.PATIENCE)
+        sent = await asyncio.wait_for(flood, PATIENCE)
         assert protocol._dropped < 1_048_576 + 1_048_576  # one read more
         assert sent < LARGE * 3
-        await wire.until(lambda: not protocols(inside))
+        await eventually(lambda: not protocols(inside))
 
 
 async def send_until_it_fails(client: Wire) -> int:
@@ -281,7 +282,7 @@ async def slow(
         apps = SlowApps(inside, monkeypatch)
         yield inside, apps
         apps.answers.set()
-        await wire.until(lambda: not inside.uvicorn.server_state.tasks)
+        await eventually(lambda: not inside.uvicorn.server_state.tasks)
 
 
 @pytest.mark.parametrize("size", [1_000, 2_000_000])
@@ -295,7 +296,7 @@ async def test_a_body_waits_in_the_network_while_the_app_is_looked_up(
     target = signed.target("POST", EVENTS, body) if right else wrongly_signed(body)
     async with wire.opened(inside.address) as client:
         sending = asyncio.create_task(client.send(wire.request(target, method="POST", body=body)))
-        await wire.until(lambda: apps.asked > 0)
+        await eventually(lambda: apps.asked > 0)
         assert await stands_still(lambda: received(inside)) <= 300_000
         apps.answers.set()
         assert (await client.answer()).status == (200 if right else 401)
@@ -336,7 +337,7 @@ async def test_strangers_share_a_bound_and_the_slowest_goes_first(
                 wire.request(signed.target("POST", EVENTS, body), method="POST", body=body)
             )
             # By the connection, and by the application.
-            await wire.until(lambda count=count: apps.asked == 2 * count)  # type: ignore[misc]
+            await eventually(lambda count=count: apps.asked == 2 * count)  # type: ignore[misc]
             await stands_still(lambda: sum(each.unfed_bytes for each in protocols(inside)))
         answer = await dawdler.answer()
         assert (answer.status, answer.headers["connection"]) == (503, "close")
@@ -353,7 +354,7 @@ async def test_what_comes_of_a_body_counts_once(slow: tuple[Inside, SlowApps]) -
     async with wire.opened(inside.address) as client:
         request = wire.request(wrongly_signed(), method="POST", body=b"x" * 30_000)
         await client.send(request[:-20_000])
-        await wire.until(lambda: apps.asked > 1)
+        await eventually(lambda: apps.asked > 1)
         (protocol,) = protocols(inside)
         for at in (20_000, 10_000):
             protocol.data_received(request[-at : -at + 10_000 or None])
@@ -381,7 +382,7 @@ async def test_making_room_costs_little_for_each_of_many(
         for _ in range(many):
             client = await stack.enter_async_context(wire.opened(inside.address))
             await client.send(wire.request(wrongly_signed(), method="POST", body=b"x" * 1_000))
-        await wire.until(lambda: apps.asked >= many)
+        await eventually(lambda: apps.asked >= many)
         assert len(inside.guard._unverified) <= 100
     assert looks < 15 * many
 
@@ -410,9 +411,9 @@ async def test_nothing_is_left_of_connections_that_end_while_they_wait(
         await client.send(
             wire.request(signed.target("POST", EVENTS, BODY), method="POST", body=BODY)
         )
-        await wire.until(lambda: apps.asked > 0)
+        await eventually(lambda: apps.asked > 0)
         assert inside.guard._unverified
-    await wire.until(lambda: not inside.guard._unverified)
+    await eventually(lambda: not inside.guard._unverified)
     assert not inside.guard.deadlines
 
 

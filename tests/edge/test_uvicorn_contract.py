@@ -18,8 +18,9 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from tests.edge import wire
-from tests.edge.wire import PATIENCE, Address
+from tests.support import wire
+from tests.support.waiting import PATIENCE, eventually
+from tests.support.wire import Address
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
@@ -281,7 +282,7 @@ async def test_a_stranger_in_connections_is_told_to_shut_down_and_waited_for() -
         connections = cast(set[Any], shell.server_state.connections)
         connections.add(guest)
         shell.should_exit = True
-        await wire.until(lambda: guest.told > 0)
+        await eventually(lambda: guest.told > 0)
         connections.discard(guest)
         with pytest.raises(OSError, match="Connect"):
             await asyncio.open_connection(address.host, address.port)
@@ -294,7 +295,7 @@ async def test_should_exit_ends_serve_and_force_exit_does_not_wait() -> None:
         cast(set[Any], shell.server_state.connections).add(Guest())
         shell.force_exit = True
         shell.should_exit = True
-        await wire.until(lambda: not shell.servers[0].is_serving())
+        await eventually(lambda: not shell.servers[0].is_serving())
 
 
 async def test_capture_signals_is_entered_around_everything() -> None:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conditions import eventually
-from tests.edge import wire
-from tests.edge.inprocess import APP_ID
 from tests.edge.test_operations import operations_of, scrape
 from tests.edge.test_webhooks import TAKEOVER, connected, settings
-from tests.edge.wire import Wire, until
-from tests.redis_servers import RedisServer
-from tests.serving import RunningServer
-from tests.webhook_target import WebhookTarget, hanging, with_status
+from tests.support import wire
+from tests.support.inprocess import APP_ID
+from tests.support.redis_servers import RedisServer
+from tests.support.serving import RunningServer
+from tests.support.waiting import eventually
+from tests.support.webhook_target import WebhookTarget, hanging, with_status
+from tests.support.wire import Wire
 
 #: Half as many events again as may wait.
 PAIRS, WAITING = 9_000, 12_000
@@ -65,7 +65,7 @@ async def test_a_flood_of_comings_and_goings_costs_nobody_an_event(
         given["webhooks"]["waiting"] = WAITING
         given["cluster"] |= store
         async with RunningServer(tmp_path, given) as server, connected(server) as victim:
-            await until(lambda: "/metrics" in server.log)
+            await eventually(lambda: "/metrics" in server.log)
             await victim.join("early")
             await target.heard(1)
             async with connected(server) as stranger:

@@ -13,7 +13,7 @@ from pusher_server.webhooks.delivery.requests import headers_of, signed_body
 from pusher_server.webhooks.delivery.sender import Sender
 from pusher_server.webhooks.delivery.sending import Answer
 from pusher_server.webhooks.outbox.interface import Entry
-from tests.webhook_target import Request, WebhookTarget, cutting, hanging, with_status
+from tests.support.webhook_target import Request, WebhookTarget, cutting, hanging, with_status
 
 TIMEOUT = 1.0
 

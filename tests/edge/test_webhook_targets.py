@@ -20,13 +20,12 @@ from pusher_server.webhooks.delivery import connecting
 from pusher_server.webhooks.delivery.sender import Sender
 from pusher_server.webhooks.delivery.sending import Answer
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
-from tests.app_tables import made
-from tests.contract.conditions import eventually
-from tests.edge.inprocess import APP_ID, KEY, SECRET
 from tests.edge.test_webhooks import connected, settings
-from tests.edge.wire import until
-from tests.serving import RunningServer
-from tests.webhook_target import WebhookTarget
+from tests.support.app_tables import made
+from tests.support.inprocess import APP_ID, KEY, SECRET
+from tests.support.serving import RunningServer
+from tests.support.waiting import eventually
+from tests.support.webhook_target import WebhookTarget
 
 METADATA = "169.254.169.254"
 
@@ -79,7 +78,7 @@ async def test_names_that_never_answer_hold_up_no_other_and_not_the_loops_own_lo
         hanging = [
             asyncio.create_task(post(sender, f"http://hang-{each}.example/")) for each in range(40)
         ]
-        await until(lambda: names.asked.total() >= 32)
+        await eventually(lambda: names.asked.total() >= 32)
         async with asyncio.timeout(4):
             # How the cluster's Redis, its outbox and databases look up names.
             _, writer = await asyncio.open_connection("localhost", target.port)

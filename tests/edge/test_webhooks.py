@@ -16,17 +16,17 @@ import pytest
 import trustme
 
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
-from tests.app_tables import made
-from tests.conformance.signing import channel_auth
-from tests.contract.conditions import eventually
-from tests.edge import signed, wire
-from tests.edge.inprocess import APP_ID, KEY, SECRET, app
-from tests.edge.processes import reload, rewrite
-from tests.edge.team import Team, is_running, processes_of
-from tests.edge.wire import Address, Wire, until
-from tests.redis_servers import RedisServer
-from tests.serving import RunningServer
-from tests.webhook_target import Request, WebhookTarget, cutting, hanging, with_status
+from tests.support import signed, wire
+from tests.support.app_tables import made
+from tests.support.inprocess import APP_ID, KEY, SECRET, app
+from tests.support.processes import reload, rewrite
+from tests.support.redis_servers import RedisServer
+from tests.support.serving import RunningServer
+from tests.support.signing import channel_auth
+from tests.support.team import Team, is_running, processes_of
+from tests.support.waiting import eventually
+from tests.support.webhook_target import Request, WebhookTarget, cutting, hanging, with_status
+from tests.support.wire import Address, Wire
 
 #: Short, because leaves must be waited for.
 UNDO_WINDOW, LEASE = 0.2, 1.0
@@ -132,10 +132,10 @@ async def test_a_target_that_is_not_there_yet(tmp_path: Path) -> None:
         await target.close()
         async with served(tmp_path, {"url": target.url}) as (server, client):
             await client.join("room")
-            await until(lambda: "does not take its events" in server.log)
+            await eventually(lambda: "does not take its events" in server.log)
             await target.open()
             await target.heard(1)
-            await until(lambda: "takes its events again" in server.log)
+            await eventually(lambda: "takes its events again" in server.log)
 
 
 async def test_https_is_verified_unless_the_webhook_says_otherwise(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ async def test_https_is_verified_unless_the_webhook_says_otherwise(tmp_path: Pat
         async with served(tmp_path, *hooks) as (server, client):
             await client.join("room")
             await lax.heard(1)
-            await until(lambda: "certificate is not trusted" in server.log)
+            await eventually(lambda: "certificate is not trusted" in server.log)
         assert not strict.requests
         assert "secret-token" not in server.log
 
@@ -160,7 +160,7 @@ async def test_without_webhooks_there_is_no_outbox_and_a_reload_brings_one(tmp_p
         assert not (tmp_path / "outbox").exists()
         rewrite(server, apps=[app(webhooks=[{"url": target.url}])])
         await reload(server)
-        await until((tmp_path / "outbox").exists)
+        await eventually((tmp_path / "outbox").exists)
         await client.join("after")
         (request,) = await target.heard(1)
         assert told(request) == ("channel_occupied", "after")
@@ -328,7 +328,7 @@ async def decided(path: Path, count: int) -> None:
 async def _killed(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    await until(lambda: not is_running(pid))
+    await eventually(lambda: not is_running(pid))
 
 
 async def test_what_a_node_on_redis_has_decided_another_delivers_when_it_never_returns(
@@ -342,7 +342,7 @@ async def test_what_a_node_on_redis_has_decided_another_delivers_when_it_never_r
             given["cluster"]["redis"] = {"url": f"redis://{redis.address}/0"}
             first, second = RunningServer(tmp_path, given), RunningServer(tmp_path, given)
             await asyncio.to_thread(first.start)
-            await until(lambda: "attached to " in first.log, patience=20)
+            await eventually(lambda: "attached to " in first.log, patience=20)
             async with connected(first) as client:
                 for channel in channels:
                     await client.join(channel)
@@ -372,10 +372,10 @@ async def test_the_webhooks_of_an_app_in_a_database(tmp_path: Path) -> None:
             await client.join("before")
             assert not (tmp_path / "outbox").exists()
             await table.update(APP_ID, "webhooks", json.dumps([{"url": target.url}]))
-            await until(lambda: "an app has changed in the database" in server.log)
+            await eventually(lambda: "an app has changed in the database" in server.log)
             await client.join("after")
             (request,) = await target.heard(1)
             assert told(request) == ("channel_occupied", "after")
             await table.delete(APP_ID)
             await client.expect("pusher:error")
-            await until(lambda: "their app does not exist any more" in server.log)
+            await eventually(lambda: "their app does not exist any more" in server.log)

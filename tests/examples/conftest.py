@@ -7,7 +7,7 @@ import pytest
 
 from tests.examples.phone import Phone
 from tests.examples.programs import APP, Browser, RunningBackend, pusher_environment
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from tests.serving import free_port
+from tests.support.serving import free_port
+from tests.support.waiting import block_until
 
 TOP = Path(__file__).resolve().parents[2]
 EXAMPLE = TOP / "examples" / "comments"
@@ -26,7 +26,6 @@ APP = {"id": "7", "key": "comments-key", "secret": "comments-secret"}
 START_DEADLINE = 20.0
 STOP_DEADLINE = 10.0
 SCRIPT_DEADLINE = 60.0
-POLL_SECONDS = 0.05
 #: Longer than every time-out inside the browser, so that its own message is the one we see.
 BROWSER_DEADLINE = 90.0
 
@@ -79,10 +78,7 @@ class RunningBackend:
 
     def wait_for_log(self, text: str) -> None:
         """Return when the backend has logged `text`; what is queued is logged when it is done."""
-        deadline = time.monotonic() + STOP_DEADLINE
-        while text not in self.log:
-            assert time.monotonic() < deadline, f"no {text!r} in the backend's log:\n{self.log}"
-            time.sleep(POLL_SECONDS)
+        block_until(lambda: text in self.log, STOP_DEADLINE, show=lambda: f"{text}\n{self.log}")
 
     def __enter__(self) -> Self:
         command = [sys.executable, str(EXAMPLE / "backend"), "--port", str(self.port)]
@@ -109,16 +105,13 @@ class RunningBackend:
             self._process.wait()
 
     def _wait_until_ready(self) -> None:
+        not_yet = (httpx.TransportError,)
+        block_until(self._is_ready, START_DEADLINE, show=lambda: self.log, not_yet=not_yet)
+
+    def _is_ready(self) -> bool:
         assert self._process is not None
-        deadline = time.monotonic() + START_DEADLINE
-        while True:
-            assert self._process.poll() is None, f"the backend ended:\n{self.log}"
-            try:
-                if httpx.get(f"{self.url}/config.json", trust_env=False).status_code == 200:
-                    return
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, f"the backend does not answer:\n{self.log}"
-            time.sleep(POLL_SECONDS)
+        assert self._process.poll() is None, f"the backend ended:\n{self.log}"
+        return httpx.get(f"{self.url}/config.json", trust_env=False).status_code == 200
 
 
 class Browser:

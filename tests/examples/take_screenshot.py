@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.examples.programs import APP, TOP, Browser, RunningBackend, pusher_environment
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 PICTURE = TOP / "docs" / "images" / "comments-duo.png"
 #: Pictures are part of the repository: a larger one wants a smaller scene, not a larger limit.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.examples.phone import Phone
 from tests.examples.programs import Browser, RunningBackend, pusher_environment
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 SEEDED = 3
 

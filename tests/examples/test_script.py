@@ -11,7 +11,7 @@ from tests.examples.programs import (
     pusher_environment,
     run_script,
 )
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 STEPS = 10
 

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.edge.inprocess import app
-from tests.fuzz.world import World
-from tests.serving import RunningServer
+from tests.fuzz.fuzzed_server import FuzzedServer
+from tests.support.inprocess import app
+from tests.support.serving import RunningServer
 
 #: So that requests captured years ago are still signed for now.
 AGES = 10**12
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FuzzedServer]:
     """The server with its two faithful clients."""
     settings = {
         "apps": [app(limits={"message_bytes": 4_096, "client_events_per_second": 0})],
@@ -21,7 +21,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "log": {"level": "warning"},
     }
     with RunningServer(tmp_path_factory.mktemp("fuzz"), settings) as server:
-        running = World(server)
+        running = FuzzedServer(server)
         yield running
         running.witness.close()
         running.backend.close()

@@ -5,8 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.edge.inprocess import KEY
-from tests.fuzz.world import GOLDEN
+from tests.fuzz.fuzzed_server import GOLDEN
+from tests.support.inprocess import KEY
 
 CHANNELS = [
     "c", "private-c", "presence-c", "cache-c", "private-cache-c", "presence-cache-c",

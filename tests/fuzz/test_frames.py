@@ -7,9 +7,10 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.edge import wire
+from tests.fuzz.fuzzed_server import FuzzedServer, last_words, many
 from tests.fuzz.strategies import client_frames, cut, mutated
-from tests.fuzz.world import World, last_words, many
+from tests.support import wire
+from tests.support.frames import CLOSE, PING
 
 payloads = st.one_of(st.binary(max_size=200), st.sampled_from(client_frames), st.just(b"x" * 5_000))
 
@@ -23,11 +24,11 @@ frames = st.builds(
     reserved=st.sampled_from([0] * 9 + [1, 2, 4, 7]),
 )
 closes = st.builds(
-    lambda code, reason: wire.frame(wire.CLOSE, struct.pack("!H", code) + reason),
+    lambda code, reason: wire.frame(CLOSE, struct.pack("!H", code) + reason),
     st.integers(0, 65_535),
     st.binary(max_size=123),
 )
-good = [wire.text(payload) for payload in client_frames] + [wire.frame(wire.PING, b"x")]
+good = [wire.text(payload) for payload in client_frames] + [wire.frame(PING, b"x")]
 streams = st.lists(
     st.one_of(frames, closes, st.sampled_from(good), mutated(good), st.binary(max_size=20)),
     max_size=8,
@@ -36,7 +37,7 @@ streams = st.lists(
 
 @many
 @given(segments=cut(streams))
-def test_any_bytes_after_the_upgrade(world: World, segments: list[bytes]) -> None:
+def test_any_bytes_after_the_upgrade(world: FuzzedServer, segments: list[bytes]) -> None:
     """In any segments; the client then ends its side."""
     line = world.line()
     try:
@@ -52,7 +53,7 @@ def test_any_bytes_after_the_upgrade(world: World, segments: list[bytes]) -> Non
 
 @many
 @given(segments=cut(st.binary(max_size=300)))
-def test_any_bytes_that_are_hardly_frames(world: World, segments: list[bytes]) -> None:
+def test_any_bytes_that_are_hardly_frames(world: FuzzedServer, segments: list[bytes]) -> None:
     """Not even nearly."""
     line = world.line()
     try:

@@ -7,10 +7,11 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.edge import wire
-from tests.edge.inprocess import KEY
+from tests.fuzz.fuzzed_server import FuzzedServer, many
 from tests.fuzz.strategies import cut, mutated
-from tests.fuzz.world import World, many
+from tests.support import wire
+from tests.support.frames import TEXT
+from tests.support.inprocess import KEY
 
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n")
 BODY = b'{"name":"e","channel":"c","data":"{}"}'
@@ -47,7 +48,7 @@ streams = st.one_of(
 )
 
 
-def is_answered(world: World, segments: list[bytes]) -> None:
+def is_answered(world: FuzzedServer, segments: list[bytes]) -> None:
     """The client ends its side, the server the rest."""
     line = world.line()
     try:
@@ -65,14 +66,14 @@ def is_answered(world: World, segments: list[bytes]) -> None:
 
 @many
 @given(segments=cut(streams))
-def test_any_bytes_on_a_new_connection(world: World, segments: list[bytes]) -> None:
+def test_any_bytes_on_a_new_connection(world: FuzzedServer, segments: list[bytes]) -> None:
     """Requests with wounds, heaps of tokens, noise."""
     is_answered(world, segments)
 
 
 @many
 @given(segments=cut(streams))
-def test_any_bytes_after_a_good_request(world: World, segments: list[bytes]) -> None:
+def test_any_bytes_after_a_good_request(world: FuzzedServer, segments: list[bytes]) -> None:
     """What a connection has behind it makes no difference."""
     is_answered(world, [wire.request("/ping"), *segments])
 
@@ -93,7 +94,7 @@ queries = st.text(st.sampled_from("protocol=7&?%+[]12.aféÿ"), max_size=40)
 
 @many
 @given(target=targets, query=queries, method=st.sampled_from(["GET", "POST", "HEAD", "DELETE"]))
-def test_any_target(world: World, target: str, query: str, method: str) -> None:
+def test_any_target(world: FuzzedServer, target: str, query: str, method: str) -> None:
     """A complete request gets exactly one answer, and one that is no fault of ours."""
     line = world.line()
     try:
@@ -114,7 +115,7 @@ def test_any_target(world: World, target: str, query: str, method: str) -> None:
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"),
             max_size=20),
 ))  # fmt: skip
-def test_any_upgrade(world: World, target: str, query: str, headers: dict[str, str]) -> None:
+def test_any_upgrade(world: FuzzedServer, target: str, query: str, headers: dict[str, str]) -> None:
     """A WebSocket, a refusal in frames (400x), or an HTTP error below 500."""
     line = world.line()
     try:
@@ -124,7 +125,7 @@ def test_any_upgrade(world: World, target: str, query: str, headers: dict[str, s
         assert status < 500, head
         if status == 101:
             opcode, payload = line.frame()
-            assert opcode == wire.TEXT
+            assert opcode == TEXT
             assert (b"connection_established" in payload) or (b'"code":400' in payload), payload
     finally:
         line.close()

@@ -8,11 +8,12 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conformance.signing import channel_auth, user_auth
-from tests.edge import wire
-from tests.edge.inprocess import KEY, SECRET
+from tests.fuzz.fuzzed_server import FuzzedServer, Line, checked, many
 from tests.fuzz.strategies import CHANNELS, client_frames, json_texts, messages, mutated
-from tests.fuzz.world import Line, World, checked, many
+from tests.support import wire
+from tests.support.frames import CLOSE, TEXT
+from tests.support.inprocess import KEY, SECRET
+from tests.support.signing import channel_auth, user_auth
 
 LAST = b'{"event":"pusher:ping","data":{}}'
 
@@ -22,18 +23,18 @@ def heard(line: Line) -> list[object]:
     words: list[object] = []
     while True:
         opcode, payload = line.frame()
-        if opcode == wire.CLOSE:
+        if opcode == CLOSE:
             line.finish()
             line.to_the_end()
             return [*words, int.from_bytes(payload[:2])]
-        assert opcode == wire.TEXT
+        assert opcode == TEXT
         message = checked(payload)
         if message["event"] == "pusher:pong":
             return words
         words.append(message)
 
 
-def survives(world: World, *texts: bytes) -> None:
+def survives(world: FuzzedServer, *texts: bytes) -> None:
     """Send each in a frame, and a ping behind all of them."""
     line = world.line()
     try:
@@ -48,28 +49,28 @@ def survives(world: World, *texts: bytes) -> None:
 
 @many
 @given(texts=st.lists(messages, min_size=1, max_size=6))
-def test_texts_like_messages(world: World, texts: list[bytes]) -> None:
+def test_texts_like_messages(world: FuzzedServer, texts: list[bytes]) -> None:
     """JSON of every shape with hostile pieces, one after the other on one connection."""
     survives(world, *texts)
 
 
 @many
 @given(texts=st.lists(mutated(client_frames), min_size=1, max_size=8))
-def test_captured_frames_with_wounds(world: World, texts: list[bytes]) -> None:
+def test_captured_frames_with_wounds(world: FuzzedServer, texts: list[bytes]) -> None:
     """What pusher-js sends, some bytes changed."""
     survives(world, *texts)
 
 
 @many
 @given(texts=st.lists(st.binary(max_size=60), min_size=1, max_size=4))
-def test_any_bytes_as_text(world: World, texts: list[bytes]) -> None:
+def test_any_bytes_as_text(world: FuzzedServer, texts: list[bytes]) -> None:
     """Mostly no UTF-8 at all."""
     survives(world, *texts)
 
 
 @many
 @given(channel=st.sampled_from(CHANNELS), data=json_texts, times=st.integers(1, 3))
-def test_signed_member_data(world: World, channel: str, data: str, times: int) -> None:
+def test_signed_member_data(world: FuzzedServer, channel: str, data: str, times: int) -> None:
     """What gets past the signature: still refused or readable, for the joiner and for a second one."""
     if any(0xD800 <= ord(letter) < 0xE000 for letter in channel + data):
         return
@@ -88,7 +89,7 @@ def test_signed_member_data(world: World, channel: str, data: str, times: int) -
 
 @many
 @given(data=json_texts)
-def test_signed_user_data(world: World, data: str) -> None:
+def test_signed_user_data(world: FuzzedServer, data: str) -> None:
     """Signed in, or error and close 4009."""
     line = world.line()
     try:
@@ -105,7 +106,7 @@ def test_signed_user_data(world: World, data: str) -> None:
 
 @many
 @given(data=json_texts)
-def test_relayed_data_is_readable_by_others(world: World, data: str) -> None:
+def test_relayed_data_is_readable_by_others(world: FuzzedServer, data: str) -> None:
     """A client event comes out as a message that every client can read, or not at all."""
     lines = [world.line(), world.line()]
     try:
@@ -137,7 +138,7 @@ cut_texts = st.text(st.sampled_from("\ud83d\ude00\udfff") | st.characters(), max
 @many
 @given(text=cut_texts, key=cut_texts, stringified=st.booleans())
 def test_cut_texts_are_relayed_exactly(
-    world: World, text: str, key: str, stringified: bool
+    world: FuzzedServer, text: str, key: str, stringified: bool
 ) -> None:
     """Letters of every kind, lone surrogates among them: the receiver has what the sender meant."""
     lines = [world.line(), world.line()]

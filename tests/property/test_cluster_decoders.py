@@ -30,7 +30,7 @@ from pusher_server.cluster.unix.framing import (
 from pusher_server.cluster.unix.link import UnixLink, _Stream
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import EventMessage, members_topic
-from tests.fakes import FakeListener
+from tests.support.fakes import FakeListener
 
 EVENT = wire.encode_message("one.1", EventMessage(payload=b'{"a":"\xc3\xbc"}', event_id=7))
 TRANSITION = wire.encode_transition(

@@ -22,8 +22,7 @@ from pusher_server.websocket.framing import (
     PingFrame,
     PongFrame,
 )
-from tests import fakes
-from tests.fakes import client_frame
+from tests.support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame
 
 # What becomes complete, in order; a failure comes last.
 Outcome = list[tuple[Any, ...]]
@@ -43,12 +42,12 @@ short_payloads = st.binary(max_size=20) | st.sampled_from([b"x" * 124, b"x" * 12
 def texts(draw: st.DrawFn) -> bytes:
     size = draw(SIZES | st.integers(0, 300))
     payload = (draw(st.binary(min_size=1, max_size=16)) * (size + 1))[:size]
-    return client_frame(fakes.TEXT, payload, mask=draw(masks))
+    return client_frame(TEXT, payload, mask=draw(masks))
 
 
 controls = st.builds(
     lambda opcode, payload, mask: client_frame(opcode, payload, mask=mask),
-    st.sampled_from([fakes.PING, fakes.PONG]),
+    st.sampled_from([PING, PONG]),
     short_payloads,
     masks,
 )
@@ -60,7 +59,7 @@ def fragmented(draw: st.DrawFn) -> bytes:
     parts = draw(st.lists(st.binary(max_size=80) | SIZES.map(bytes), min_size=2, max_size=4))
     stream = b""
     for i, part in enumerate(parts):
-        opcode = fakes.CONTINUATION if i else fakes.TEXT
+        opcode = CONTINUATION if i else TEXT
         stream += client_frame(opcode, part, fin=i == len(parts) - 1, mask=draw(masks))
         if i < len(parts) - 1:
             stream += b"".join(draw(st.lists(controls, max_size=2)))
@@ -69,7 +68,7 @@ def fragmented(draw: st.DrawFn) -> bytes:
 
 closes = st.builds(
     lambda code, reason: client_frame(
-        fakes.CLOSE, b"" if code is None else code.to_bytes(2) + reason.encode()
+        CLOSE, b"" if code is None else code.to_bytes(2) + reason.encode()
     ),
     st.none() | st.sampled_from([1000, 1001, 1003, 3000, 4000, 4999]),
     st.text(max_size=20),
@@ -85,30 +84,30 @@ valid_streams = st.builds(
 odd_frames = st.one_of(
     st.builds(  # unmasked
         lambda opcode, payload: client_frame(opcode, payload, mask=None),
-        st.sampled_from([fakes.TEXT, fakes.PING, fakes.PONG, fakes.CLOSE]),
+        st.sampled_from([TEXT, PING, PONG, CLOSE]),
         short_payloads | SIZES.map(bytes),
     ),
     st.builds(  # a reserved bit
         lambda opcode, payload, reserved: client_frame(opcode, payload, reserved=reserved),
-        st.sampled_from([fakes.TEXT, fakes.PING, fakes.PONG]),
+        st.sampled_from([TEXT, PING, PONG]),
         short_payloads,
         st.sampled_from([1, 2, 4]),
     ),
     st.builds(  # a control frame that is too long
         lambda opcode, size: client_frame(opcode, bytes(size)),
-        st.sampled_from([fakes.PING, fakes.PONG, fakes.CLOSE]),
+        st.sampled_from([PING, PONG, CLOSE]),
         st.sampled_from([126, 127, 65_536]),
     ),
     st.builds(  # a control frame in fragments, a message never ended
         lambda opcode, payload: client_frame(opcode, payload, fin=False),
-        st.sampled_from([fakes.PING, fakes.PONG, fakes.CLOSE, fakes.TEXT]),
+        st.sampled_from([PING, PONG, CLOSE, TEXT]),
         short_payloads,
     ),
     st.builds(  # a close frame that says nothing valid
-        lambda payload: client_frame(fakes.CLOSE, payload),
+        lambda payload: client_frame(CLOSE, payload),
         st.sampled_from([b"\x03", b"\x03\xe8\xff", b"\x03\xed", b"\x00\x00", b"\xff\xff"]),
     ),
-    st.builds(client_frame, st.sampled_from([fakes.CONTINUATION, fakes.BINARY]), short_payloads),
+    st.builds(client_frame, st.sampled_from([CONTINUATION, BINARY]), short_payloads),
     st.builds(
         lambda opcode, payload, fin, mask, reserved: client_frame(
             opcode, payload, fin=fin, mask=mask, reserved=reserved
@@ -129,7 +128,7 @@ wasteful_frames = st.builds(
         + b"\0\0\0\0"
         + payload
     ),
-    st.sampled_from([fakes.TEXT, fakes.PING, fakes.BINARY]),
+    st.sampled_from([TEXT, PING, BINARY]),
     short_payloads,
     st.booleans(),
 )
@@ -242,10 +241,10 @@ def near_a_limit(draw: st.DrawFn) -> tuple[list[bytes], int]:
     stream = draw(st.just(b"") | texts())
     size = max_bytes + draw(st.integers(-1, 2))
     first = draw(st.just(size) | st.integers(0, size))
-    stream += client_frame(fakes.TEXT, bytes(first), fin=first == size)
+    stream += client_frame(TEXT, bytes(first), fin=first == size)
     if first < size:
         stream += draw(st.just(b"") | controls)
-        stream += client_frame(fakes.CONTINUATION, bytes(size - first))
+        stream += client_frame(CONTINUATION, bytes(size - first))
     return draw(chunked(st.just(stream + draw(controls)))), max_bytes
 
 
@@ -253,11 +252,11 @@ def near_a_limit(draw: st.DrawFn) -> tuple[list[bytes], int]:
 def broken_off(draw: st.DrawFn) -> tuple[bytes, bytes, list[bytes]]:
     """The close frame alone, and within a fragmented message: where it stands, what follows."""
     close = draw(closes)
-    begun = client_frame(fakes.TEXT, draw(st.binary(max_size=80)), fin=False, mask=draw(masks))
+    begun = client_frame(TEXT, draw(st.binary(max_size=80)), fin=False, mask=draw(masks))
     for part in draw(st.lists(st.binary(max_size=80) | SIZES.map(bytes), max_size=3)):
         begun += draw(st.just(b"") | controls)
-        begun += client_frame(fakes.CONTINUATION, part, fin=False, mask=draw(masks))
-    rest = draw(st.just(b"") | texts() | st.just(client_frame(fakes.CONTINUATION, b"x")))
+        begun += client_frame(CONTINUATION, part, fin=False, mask=draw(masks))
+    rest = draw(st.just(b"") | texts() | st.just(client_frame(CONTINUATION, b"x")))
     return close, begun, draw(chunked(st.just(begun + close + rest)))
 
 

@@ -16,7 +16,7 @@ from pusher_server.app import App, AppKey
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.hub import Hub
 from pusher_server.protocol.channel_name import parse_channel_name
-from tests.fakes import FakeCallSoon, FakeConnection
+from tests.support.fakes import FakeCallSoon, FakeConnection
 
 APP = App(id="1", keys=(AppKey(key="key", secret="secret"),))
 CHANNELS = ("cache-a", "b")

@@ -14,7 +14,7 @@ from pusher_server.protocol import events, text
 from pusher_server.protocol.channel_name import parse_channel_name
 from pusher_server.protocol.errors import InvalidChannelName, MalformedText
 from pusher_server.protocol.frames import close_frame
-from tests.fakes import server_frames
+from tests.support.frames import server_frames
 
 ALLOWED = set(string.ascii_letters + string.digits + "_-=@,.;")
 

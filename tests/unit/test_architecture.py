@@ -262,6 +262,19 @@ def test_contributing_names_tests_that_exist() -> None:
     assert [name for name in named if not (TOP / name).exists()] == []
 
 
+def test_what_tests_share_has_a_tour_and_imports_no_tier() -> None:
+    """`tests/support`: a tier may change without it."""
+    folder = TOP / "tests" / "support"
+    tour = set(re.findall(r"`(\w+)`", (folder / "__init__.py").read_text("utf-8")))
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == tour
+    imported = {
+        name
+        for path in folder.glob("*.py")
+        for name in re.findall(r"^\s*(?:from|import) (tests\b\S*)", path.read_text("utf-8"), re.M)
+    }
+    assert {name for name in imported if not name.startswith("tests.support")} == set()
+
+
 def test_units_have_the_folders_of_the_package() -> None:
     """And those of our tools, which CONTRIBUTING.md names."""
     page = (TOP / "CONTRIBUTING.md").read_text("utf-8")

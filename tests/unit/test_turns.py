@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from pusher_server.turns import BYTES, BYTES_PER_UNIT, UNITS, Backlog, PacedInput, take
-from tests.fakes import FakeCallSoon
+from tests.support.fakes import FakeCallSoon
 
 
 def test_steps_are_taken_up_to_the_bound() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from pusher_server.log_rate_limit import INTERVAL
 from pusher_server.unreadable import UnreadableLog
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 
 def test_each_kind_makes_a_line_a_minute_with_how_many_there_were(

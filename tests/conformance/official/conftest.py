@@ -6,7 +6,7 @@ import pytest
 
 from tests.conformance.official.app_server import AppServer, running_app_server
 from tests.conformance.target import Target
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 
 @pytest.fixture

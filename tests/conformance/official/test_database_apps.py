@@ -4,12 +4,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.app_tables import made
 from tests.conformance.official.app_server import running_app_server
 from tests.conformance.official.clients import pusher_js
 from tests.conformance.target import GOLDEN, Target
-from tests.databases import PostgresServer
-from tests.serving import RunningServer
+from tests.support.app_tables import made
+from tests.support.databases import PostgresServer
+from tests.support.serving import RunningServer
 
 #: Within which the client is gone.
 SECONDS = 5.0

@@ -11,7 +11,7 @@ from tests.conformance.client import unique
 from tests.conformance.official.app_server import AppServer, server_library
 from tests.conformance.official.driver import Driver, driver
 from tests.conformance.target import Target
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 both_broadcasters = pytest.mark.parametrize("broadcaster", ["pusher", "reverb"])
 

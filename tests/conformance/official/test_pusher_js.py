@@ -8,7 +8,7 @@ from tests.conformance.client import unique
 from tests.conformance.official.app_server import AppServer, running_app_server, server_library
 from tests.conformance.official.clients import RUNTIMES, SUCCEEDED, pusher_js
 from tests.conformance.target import PREFIX, Credentials, Target
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
 
 in_each_runtime = pytest.mark.parametrize("runtime", RUNTIMES)
 #: pusher-js comes back after 1 s, and then after a second try if the server was not up yet.

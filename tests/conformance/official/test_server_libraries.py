@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from nacl.secret import SecretBox
 
-from tests.conformance.client import Client, answers, connected, unique
+from tests.conformance.client import Client, connected, unique
 from tests.conformance.official.app_server import MASTER_KEY, server_library
 from tests.conformance.official.driver import driver
 from tests.conformance.target import Target
+from tests.support.waiting import equals
 
 
 class PythonLibrary:
@@ -162,7 +163,7 @@ async def test_H12_queries(target: Target, library: Library) -> None:
         listed = await library.channels("presence-a")
         assert listed["channels"][channel] == {"user_count": 2}
         counts = {"occupied": True, "user_count": 2, "subscription_count": 2}
-        await answers(partial(library.channel, channel), counts)
+        await equals(partial(library.channel, channel), counts)
         assert await library.users(channel) == {"users": [{"id": "u1"}, {"id": "u2"}]}
 
 

@@ -9,47 +9,47 @@ from pusher_server.clients.admission import Admission, origin_allowed
 from pusher_server.clients.registry import ClientRegistry
 from pusher_server.clients.request import ClientRequest
 from pusher_server.protocol.errors import ConnectionRejected
-from tests.unit.node.world import KEY, World
+from tests.support.node import KEY, NodeFixture
 
 
-class Desk:
-    """A world whose clients are let in or not; no transport is needed for that."""
+class AdmissionFixture:
+    """A node whose clients are let in or not; no transport is needed for that."""
 
-    def __init__(self, world: World | None = None) -> None:
-        self.world = world or World()
+    def __init__(self, node_fixture: NodeFixture | None = None) -> None:
+        self.node_fixture = node_fixture or NodeFixture()
         random = count(1)
         self.admission = Admission(
-            self.world.node,
-            self.world.apps,
-            ClientRegistry(0, self.world.clock),
+            self.node_fixture.node,
+            self.node_fixture.apps,
+            ClientRegistry(0, self.node_fixture.clock),
             lambda limit: next(random),
         )
 
 
 def refused(
-    desk: Desk, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
+    fixture: AdmissionFixture, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
 ) -> int:
     request = ClientRequest("GET", target, [(n.encode(), v.encode()) for n, v in headers.items()])
     with pytest.raises(ConnectionRejected) as caught:
-        desk.admission.admit(desk.world.app, request, secure=secure)
+        fixture.admission.admit(fixture.node_fixture.app, request, secure=secure)
     return caught.value.code
 
 
 def admitted(
-    desk: Desk, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
+    fixture: AdmissionFixture, target: str = f"/app/{KEY}", *, secure: bool = False, **headers: str
 ) -> None:
     request = ClientRequest("GET", target, [(n.encode(), v.encode()) for n, v in headers.items()])
-    desk.admission.admit(desk.world.app, request, secure=secure)
+    fixture.admission.admit(fixture.node_fixture.app, request, secure=secure)
 
 
 async def test_the_app_is_found_by_its_key() -> None:
-    desk = Desk()
-    assert await desk.admission.app_for(KEY) == desk.world.app
+    fixture = AdmissionFixture()
+    assert await fixture.admission.app_for(KEY) == fixture.node_fixture.app
 
 
 async def test_an_unknown_key_is_named_as_far_as_it_fits_a_close_frame() -> None:
     with pytest.raises(ConnectionRejected) as caught:
-        await Desk().admission.app_for("x" * 500)
+        await AdmissionFixture().admission.app_for("x" * 500)
     assert caught.value.code == 4001
     assert "x" * 40 in caught.value.message
     assert len(caught.value.message.encode()) <= 123
@@ -57,8 +57,8 @@ async def test_an_unknown_key_is_named_as_far_as_it_fits_a_close_frame() -> None
 
 @pytest.mark.parametrize("version", ["5", "6", "7"])
 def test_three_versions_and_none_are_spoken(version: str) -> None:
-    admitted(Desk(), f"/app/key?protocol={version}")
-    admitted(Desk(), "/app/key")
+    admitted(AdmissionFixture(), f"/app/key?protocol={version}")
+    admitted(AdmissionFixture(), "/app/key")
 
 
 @pytest.mark.parametrize(
@@ -74,30 +74,30 @@ def test_three_versions_and_none_are_spoken(version: str) -> None:
     ],
 )
 def test_other_versions_are_refused(version: str, code: int) -> None:
-    assert refused(Desk(), f"/app/key?protocol={version}") == code
+    assert refused(AdmissionFixture(), f"/app/key?protocol={version}") == code
 
 
 def test_strict_asks_for_a_version() -> None:
-    desk = Desk(World(strict=True))
-    assert refused(desk) == 4008
-    admitted(desk, "/app/key?protocol=7")
+    fixture = AdmissionFixture(NodeFixture(strict=True))
+    assert refused(fixture) == 4008
+    admitted(fixture, "/app/key?protocol=7")
 
 
 def test_an_app_may_ask_for_tls() -> None:
-    desk = Desk(World(tls_only=True))
-    assert refused(desk) == 4000
-    admitted(desk, secure=True)
+    fixture = AdmissionFixture(NodeFixture(tls_only=True))
+    assert refused(fixture) == 4000
+    admitted(fixture, secure=True)
 
 
 def test_an_origin_may_be_asked_for() -> None:
-    desk = Desk(World(allowed_origins=("example.com",)))
-    admitted(desk, origin="https://example.com")
-    assert refused(desk, origin="https://evil.com") == 4009
-    assert refused(desk) == 4009
+    fixture = AdmissionFixture(NodeFixture(allowed_origins=("example.com",)))
+    admitted(fixture, origin="https://example.com")
+    assert refused(fixture, origin="https://evil.com") == 4009
+    assert refused(fixture) == 4009
 
 
 def test_the_node_has_its_say() -> None:
-    assert refused(Desk(World(enabled=False))) == 4003
+    assert refused(AdmissionFixture(NodeFixture(enabled=False))) == 4003
 
 
 @pytest.mark.parametrize(
@@ -130,14 +130,14 @@ def test_origins_are_hosts_or_globs(
 
 def test_a_long_query_takes_no_longer_than_a_short_one_of_many_parameters() -> None:
     """What a head may have of parameters took 50 ms, for every connect."""
-    desk = Desk()
+    fixture = AdmissionFixture()
 
     def seconds(parameters: int) -> float:
         target = "/app/key?client=x&protocol=7" + "&%41=%41" * parameters
         times = []
         for _ in range(5):
             before = perf_counter()
-            admitted(desk, target)
+            admitted(fixture, target)
             times.append(perf_counter() - before)
         return min(times)
 

@@ -6,15 +6,15 @@ import pytest
 
 from pusher_server.clients.registry import ClientRegistry
 from pusher_server.protocol.errors import ConnectionRejected
-from tests.fakes import FakeClock, FakeConnection
-from tests.unit.node.world import World
+from tests.support.fakes import FakeClock, FakeConnection
+from tests.support.node import NodeFixture
 
 
 class Client(FakeConnection):
     """A client of some transport. `looks` are the times of the sweep's looks at it."""
 
-    def __init__(self, world: World, number: int) -> None:
-        super().__init__(world.node.hub.app_state(world.app), f"1.{number}", "key")
+    def __init__(self, fixture: NodeFixture, number: int) -> None:
+        super().__init__(fixture.node.hub.app_state(fixture.app), f"1.{number}", "key")
         self.looks: list[float] = []
 
     def check(self, now: float) -> float | None:
@@ -29,13 +29,13 @@ class Client(FakeConnection):
 
 
 @pytest.fixture
-def clients(world: World) -> list[Client]:
-    return [Client(world, number) for number in range(4)]
+def clients(fixture: NodeFixture) -> list[Client]:
+    return [Client(fixture, number) for number in range(4)]
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def fixture() -> NodeFixture:
+    return NodeFixture()
 
 
 def arrive(registry: ClientRegistry, clients: list[Client]) -> None:

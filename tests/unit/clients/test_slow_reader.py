@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pusher_server.clients.slow_reader import SlowReader, bytes_acknowledged
-from tests.contract.conditions import eventually
-from tests.fakes import FakeTransport
+from tests.support.fakes import FakeTransport
+from tests.support.waiting import eventually
 
 STALL = 2.0
 

@@ -20,7 +20,7 @@ from pusher_server.cluster.last_events import (
 )
 from pusher_server.interfaces import EventMessage, Retention, channel_topic
 from pusher_server.protocol.events import channel_event
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 MIB = 2**20
 

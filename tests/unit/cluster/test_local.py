@@ -12,7 +12,7 @@ from pusher_server.interfaces import (
     channel_topic,
     members_topic,
 )
-from tests.fakes import FakeClock, FakeListener
+from tests.support.fakes import FakeClock, FakeListener
 
 TOPIC = members_topic("1", "presence-x")
 

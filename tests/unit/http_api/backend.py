@@ -1,9 +1,7 @@
-"""A backend that signs with an implementation of its own, so that ours is checked by it."""
+"""A backend that talks to the API of a real node; it signs with an implementation that is not ours."""
 
-import hashlib
-import hmac
 import json
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -15,8 +13,10 @@ from pusher_server.config import HttpSettings
 from pusher_server.http_api import create_api
 from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.traffic import ApiTraffic
-from pusher_server.node.node import Node
-from tests.unit.http_api.fake_node import FakeApps, FakeLimiter, FakeNode
+from pusher_server.interfaces import Action, RateLimiter, TerminateMessage
+from pusher_server.node.publishing import ApiEvent
+from tests.support.node import NodeFixture
+from tests.support.signing import signed_query
 
 NOW = 1_353_088_179.0
 KEY, SECRET = "278d425bdf160c739803", "7ad3773142a6692b25b8"
@@ -33,23 +33,38 @@ def items(count: int) -> dict[str, Any]:
     return {"batch": [{"channel": "a", "name": f"e{i}", "data": "x"} for i in range(count)]}
 
 
+class RecordingLimiter(RateLimiter):
+    """Always asks to wait for `wait` seconds."""
+
+    def __init__(self) -> None:
+        self.wait = 0.0
+        self.consumed: list[tuple[Action, int]] = []
+
+    def consume(self, app: App, action: Action, cost: int) -> float:
+        self.consumed.append((action, cost))
+        return self.wait
+
+
 class Backend:
-    """Talks to an API over ASGI; `node` is the fake behind it."""
+    """Talks over ASGI to the API of the node in `fixture`."""
 
     def __init__(self, app: App = APP, *, path_prefix: str = "", **settings: Any) -> None:
         self.now = NOW
         self.app = app
-        self.node = FakeNode()
-        self.apps = FakeApps(app)
-        self.limiter = FakeLimiter()
+        self.limiter = RecordingLimiter()
+        self.fixture = NodeFixture(app, limiter=self.limiter)
+        self.node = self.fixture.node
         self.traffic = ApiTraffic()
         #: Why other nodes cannot be reached.
         self.problem: str | None = None
+        self.events: list[ApiEvent] = []
+        self._publish = self.node.publishing.publish
+        self.node.publishing.publish = self._record  # type: ignore[method-assign]
         self.api: ASGIApp = create_api(
             ApiParts(
-                node=cast("Node", self.node),
-                apps=self.apps,
-                limiter=self.limiter,
+                node=self.node,
+                apps=self.fixture.apps,
+                limiter=self.fixture.limiter,
                 problem=lambda: self.problem,
                 traffic=self.traffic,
             ),
@@ -57,6 +72,15 @@ class Backend:
             lambda: self.now,
             path_prefix,
         )
+
+    def _record(self, app: App, event: ApiEvent) -> None:
+        self.events.append(event)
+        self._publish(app, event)
+
+    async def occupy(self, channel: str, data: str | None = None, *, times: int = 1) -> None:
+        """Clients subscribe, on a presence channel with this `channel_data`."""
+        for _ in range(times):
+            await self.fixture.join(self.fixture.connect(), channel, data)
 
     async def send(self, method: str, url: str, **options: Any) -> httpx.Response:
         """A request as it is given, unsigned."""
@@ -79,20 +103,19 @@ class Backend:
     def signed(self, method: str, path: str, body: bytes, query: str = "") -> str:
         """`path` with the signing parameters; `query` holds no characters that need decoding."""
         pairs = [part.partition("=")[::2] for part in query.split("&") if part]
-        pairs += [("auth_key", KEY), ("auth_timestamp", str(int(NOW))), ("auth_version", "1.0")]
-        if body:
-            pairs.append(("body_md5", hashlib.md5(body).hexdigest()))
-        ordered = sorted(pairs, key=lambda pair: pair[0].lower())
-        canonical = "&".join(f"{name.lower()}={value}" for name, value in ordered)
-        text = f"{method}\n{path}\n{canonical}"
-        signature = hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
-        sent = [f"{quote(name, safe='[]')}={quote(value)}" for name, value in pairs]
-        return f"{path}?{'&'.join(sent)}&auth_signature={signature}"
+        sent = "&".join(f"{quote(name, safe='[]')}={quote(value)}" for name, value in pairs)
+        return f"{path}?{signed_query(KEY, SECRET, method, path, body, sent, now=NOW)}"
 
     @property
     def sent(self) -> list[tuple[str, list[str], bytes, str | None]]:
         """What was published: name, channels, data literal, excluded socket."""
         return [
             (event.name, [channel.text for channel in event.channels], event.data, event.socket_id)
-            for event in self.node.publishing.events
+            for event in self.events
         ]
+
+    @property
+    def terminated(self) -> list[tuple[str, str]]:
+        """Whom other nodes were told to disconnect: app and user."""
+        published = [message for _, message in self.fixture.broker.published]
+        return [(m.app_id, m.user_id) for m in published if isinstance(m, TerminateMessage)]

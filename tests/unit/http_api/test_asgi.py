@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pusher_server.app import App, AppKey
-from tests.unit.http_api.backend import KEY, SECRET, Backend, app_with
+from tests.unit.http_api.backend import APP, KEY, SECRET, Backend, app_with
 
 EVENT = b'{"name":"e","channel":"a","data":"x"}'
 
@@ -46,7 +46,7 @@ async def test_ready_tells_strangers_no_reason(monkeypatch: pytest.MonkeyPatch) 
     backend.problem = "redis 10.0.0.7:6379: away"
     response = await backend.send("GET", "/ready")
     assert (response.status_code, response.text) == (200, "degraded\n")
-    monkeypatch.setattr(type(backend.apps), "ready", False)
+    monkeypatch.setattr(type(backend.fixture.apps), "ready", False)
     response = await backend.send("GET", "/ready")
     assert (response.status_code, response.text) == (500, "not ready\n")
 
@@ -157,7 +157,8 @@ async def test_options_of_an_unsigned_path(path: str, cors: bool) -> None:
 async def test_keys_of_nobody_and_of_others() -> None:
     """401 and 400, also when the app of the path does not exist."""
     backend = Backend()
-    backend.apps.apps.append(App(id="9", keys=(AppKey(key="other", secret="s"),)))
+    other = App(id="9", keys=(AppKey(key="other", secret="s"),))
+    backend.fixture.apps.replace([APP, other])
     for path in ("/apps/3/events", "/apps/77/events"):
         response = await backend.send("POST", f"{path}?auth_key=nobody", content=EVENT)
         assert (response.status_code, response.text) == (401, "Unknown auth_key\n")
@@ -179,7 +180,7 @@ async def test_disabled_app() -> None:
 async def test_app_store_away() -> None:
     """503 and not 401: it is not the backend's fault."""
     backend = Backend()
-    backend.apps.available = False
+    backend.fixture.apps.gate.is_away = True
     response = await backend.post("/events", EVENT)
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 

@@ -47,8 +47,8 @@ async def test_h6_one_bad_item_and_nothing_is_sent(bad: Any, status: int, text: 
 async def test_batch_info() -> None:
     """Same length and order as the request; `{}` where nothing was asked."""
     backend = Backend()
-    backend.node.inspection.counts = {"a": 2, "presence-b": 3}
-    backend.node.inspection.present = {"presence-b": [("1", b"")]}
+    await backend.occupy("a", times=2)
+    await backend.occupy("presence-b", '{"user_id":"1"}', times=3)
     batch = items(3)["batch"]
     batch[0]["info"] = "subscription_count,user_count"
     batch[2] |= {"channel": "presence-b", "info": "user_count"}

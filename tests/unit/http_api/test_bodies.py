@@ -138,7 +138,7 @@ async def test_a_verdict_that_is_there_is_not_asked_for_again() -> None:
     headers = [(b"content-length", b"%d" % len(EVENT))]
     assert await pipe.run(backend, headers, seam=seam) == 418
     assert backend.sent == []
-    assert backend.node.signals == []
+    assert backend.fixture.signals == []
 
 
 @pytest.mark.parametrize("sent", [65_536, 65_537])
@@ -175,7 +175,7 @@ async def test_a_key_that_goes_while_the_body_comes() -> None:
     class Slow(Pipe):
         async def receive(self) -> dict[str, Any]:
             backend.now += 30
-            backend.apps.apps.clear()
+            backend.fixture.apps.replace([])
             return await super().receive()
 
     pipe = Slow(part(EVENT, more=False))
@@ -190,7 +190,7 @@ async def test_an_app_that_changes_while_the_body_comes() -> None:
     class Slow(Pipe):
         async def receive(self) -> dict[str, Any]:
             backend.now += 3_000
-            backend.apps.apps[:] = [app_with(limits={"event_channels": 1})]
+            backend.fixture.apps.replace([app_with(limits={"event_channels": 1})])
             return await super().receive()
 
     pipe = Slow(part(EVENT, more=False))

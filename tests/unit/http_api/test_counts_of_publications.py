@@ -43,7 +43,6 @@ class Asking:
 
     def __init__(self, path: str, body: bytes, query: str, compressed: bool) -> None:
         self.backend = Backend()
-        self.backend.node.inspection.counts = {"a": 3}
         self.raw = gzip.compress(body, mtime=0) if compressed else body
         self.encoding = b"gzip" if compressed else b""
         self.url = self.backend.signed("POST", path, self.raw, query)
@@ -66,11 +65,13 @@ async def test_who_asks_for_counts_is_published_once_and_answered(
 ) -> None:
     """The way without waiting has done nothing when it gives up: neither event, nor rate, nor count."""
     asking = Asking(*asked)
-    node, batch = asking.backend.node, asked[0] == BATCH
+    await asking.backend.occupy("a", times=3)
+    asking.backend.fixture.signals.clear()
+    batch = asked[0] == BATCH
     assert asking.at_once() is None
     assert asking.backend.sent == []
     assert asking.backend.limiter.consumed == []
-    assert node.signals == []
+    assert asking.backend.fixture.signals == []
     assert asking.backend.traffic.of(APP.id).requests == 0
     assert asking.backend.traffic.of(APP.id).bytes_received == 0
 

@@ -253,8 +253,9 @@ async def test_parameters_in_the_query() -> None:
 async def test_h7_info_on_mixed_channels() -> None:
     """H7: each channel has what applies to it; unknown attributes are ignored."""
     backend = Backend()
-    backend.node.inspection.counts = {"a": 3, "presence-b": 4}
-    backend.node.inspection.present = {"presence-b": [("1", b""), ("2", b"")]}
+    await backend.occupy("a", times=3)
+    for user in ("1", "2"):
+        await backend.occupy("presence-b", f'{{"user_id":"{user}"}}', times=2)
     channels = ["a", "presence-b", "vacant", "#server-to-user-1"]
     response = await backend.post(
         "/events", event(channels=channels, info="subscription_count, user_count,nonsense")
@@ -276,7 +277,7 @@ async def test_h7_info_on_mixed_channels() -> None:
 async def test_info_is_left_out_when_the_cluster_is_away() -> None:
     """The event is out, so the publication has succeeded."""
     backend = Backend()
-    backend.node.inspection.available = False
+    backend.fixture.lose_cluster()
     response = await backend.post("/events", event(info="subscription_count"))
     assert (response.status_code, response.json()) == (200, {})
     item = {"name": "e", "channel": "a", "data": "x", "info": "subscription_count"}

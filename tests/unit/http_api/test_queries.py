@@ -1,27 +1,25 @@
 """Questions about channels, users and connections."""
 
-import hashlib
-import hmac
 from urllib.parse import unquote_to_bytes
 
 import pytest
 
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.interfaces import Action, CachedEvent
-from tests.unit.http_api.backend import KEY, NOW, SECRET, Backend
+from pusher_server.interfaces import Action
+from tests.support.signing import sign
+from tests.unit.http_api.backend import KEY, NOW, SECRET, Backend, app_with
 
 
-def occupied() -> Backend:
+async def occupied() -> Backend:
     """Two presence channels, a cache channel and a public one."""
-    backend = Backend()
-    backend.node.inspection.counts = {"a": 1, "presence-b": 3, "presence-c": 1, "cache-x": 2}
-    backend.node.inspection.present = {
-        "presence-b": [("1", b'{"n":1.0}'), ("2", b"")],
-        "presence-c": [("é", b"true")],
-    }
-    backend.node.inspection.cache = {
-        "cache-x": CachedEvent(payload=b"", data=rb'"{\"x\":1.0}"', event_id=1, ttl=59.2)
-    }
+    backend = Backend(app_with(cache_ttl=60))
+    await backend.occupy("a")
+    await backend.occupy("presence-b", '{"user_id":"1","user_info":{"n":1.0}}', times=2)
+    await backend.occupy("presence-b", '{"user_id":"2"}')
+    await backend.occupy("presence-c", '{"user_id":"é","user_info":true}')
+    await backend.occupy("cache-x", times=2)
+    backend.fixture.publish("cache-x", data='{"x":1.0}')
+    backend.fixture.clock.advance(0.8)
     return backend
 
 
@@ -58,14 +56,14 @@ async def test_h8_nothing_occupied() -> None:
 )
 async def test_channels(query: str, found: dict[str, dict[str, int]]) -> None:
     """Occupied channels, with what was asked."""
-    response = await occupied().get("/channels", query)
+    response = await (await occupied()).get("/channels", query)
     assert (response.status_code, response.json()) == (200, {"channels": found})
 
 
 @pytest.mark.parametrize("respelled", ["filter_by_prefix[]=", "filter_by_prefix%5B0%5D="])
 async def test_a_filter_holds_however_it_is_spelled(respelled: str) -> None:
     """The signature is the same for all of them, so the answer is too."""
-    backend = occupied()
+    backend = await occupied()
     url = backend.signed("GET", "/apps/3/channels", b"", "filter_by_prefix=presence-b")
     assert "filter_by_prefix=" in url
     response = await backend.send("GET", url.replace("filter_by_prefix=", respelled))
@@ -75,7 +73,7 @@ async def test_a_filter_holds_however_it_is_spelled(respelled: str) -> None:
 @pytest.mark.parametrize("prefix", ["", "&filter_by_prefix=", "&filter_by_prefix=presence"])
 async def test_h9_user_count_without_presence_prefix(prefix: str) -> None:
     """H9: 400 with Pusher's text."""
-    response = await occupied().get("/channels", "info=user_count" + prefix)
+    response = await (await occupied()).get("/channels", "info=user_count" + prefix)
     assert response.status_code == 400
     assert response.text == (
         "user_count may only be requested for presence channels - "
@@ -104,7 +102,7 @@ async def test_h9_user_count_without_presence_prefix(prefix: str) -> None:
 )
 async def test_channel(path: str, query: str, found: bytes) -> None:
     """A vacant channel is 200 and not 404 (trap 57)."""
-    response = await occupied().get(f"/channels/{path}", query)
+    response = await (await occupied()).get(f"/channels/{path}", query)
     assert (response.status_code, response.content) == (200, found)
 
 
@@ -123,13 +121,13 @@ async def test_channel(path: str, query: str, found: bytes) -> None:
 )
 async def test_bad_questions_about_a_channel(path: str, query: str, text: str) -> None:
     """400 with a text that says what is wrong."""
-    response = await occupied().get(f"/channels/{path}", query)
+    response = await (await occupied()).get(f"/channels/{path}", query)
     assert (response.status_code, response.text) == (400, text)
 
 
 async def test_h10_users_of_presence_channels_only() -> None:
     """H10: 400 for another kind; a vacant channel has an empty list."""
-    backend = occupied()
+    backend = await occupied()
     response = await backend.get("/channels/private-a/users")
     text = "Users can only be retrieved for presence channels\n"
     assert (response.status_code, response.text) == (400, text)
@@ -139,7 +137,7 @@ async def test_h10_users_of_presence_channels_only() -> None:
 
 async def test_users() -> None:
     """Ids are strings; info is given when asked for, as the backend wrote it."""
-    backend = occupied()
+    backend = await occupied()
     response = await backend.get("/channels/presence-b/users")
     assert response.content == b'{"users":[{"id":"1"},{"id":"2"}]}'
     response = await backend.get("/channels/presence-b/users", "with_user_info=1")
@@ -148,7 +146,7 @@ async def test_users() -> None:
 
 async def test_stats() -> None:
     """The deprecated route."""
-    backend = occupied()
+    backend = await occupied()
     found = (await backend.get("/channels/presence-b/stats")).json()
     assert found == {"occupied": True, "connection_count": 3, "user_count": 2}
     found = (await backend.get("/channels/v/stats")).json()
@@ -157,16 +155,21 @@ async def test_stats() -> None:
 
 async def test_connections() -> None:
     """As Reverb; Laravel Pulse reads it."""
-    assert (await Backend().get("/connections")).json() == {"connections": 42}
+    backend = Backend()
+    for _ in range(42):
+        backend.fixture.connect()
+    assert (await backend.get("/connections")).json() == {"connections": 42}
 
 
 @pytest.mark.parametrize("body", [b"{}", b"", b"not json"])
 async def test_terminate(body: bytes) -> None:
     """The user id is percent-decoded; the body does not matter."""
     backend = Backend()
+    users = {name: await backend.fixture.user(name) for name in ("a é", "a")}
     response = await backend.post("/users/a%20%C3%A9/terminate_connections", body)
     assert (response.status_code, response.content) == (200, b"{}")
-    assert backend.node.users.terminated == [("3", "a é")]
+    assert backend.terminated == [("3", "a é")]
+    assert [name for name, user in users.items() if user.closed] == ["a é"]
 
 
 async def test_terminate_without_app() -> None:
@@ -174,7 +177,7 @@ async def test_terminate_without_app() -> None:
     backend = Backend()
     url = backend.signed("POST", "/users/7/terminate_connections", b"{}")
     assert (await backend.send("POST", url, content=b"{}")).status_code == 200
-    assert backend.node.users.terminated == [("3", "7")]
+    assert backend.terminated == [("3", "7")]
     response = await backend.send("POST", url.replace("auth_key=2", "auth_key=3"), content=b"{}")
     assert (response.status_code, response.text) == (401, "Unknown auth_key\n")
 
@@ -185,8 +188,7 @@ async def test_parameters_that_are_no_text(query: str) -> None:
     backend = Backend()
     standard = f"auth_key={KEY}&auth_timestamp={int(NOW)}&auth_version=1.0"
     text = f"GET\n/apps/3/channels\n{standard}&".encode() + unquote_to_bytes(query)
-    signature = hmac.new(SECRET.encode(), text, hashlib.sha256).hexdigest()
-    url = f"/apps/3/channels?{standard}&{query}&auth_signature={signature}"
+    url = f"/apps/3/channels?{standard}&{query}&auth_signature={sign(SECRET, text)}"
     response = await backend.send("GET", url)
     name = query.partition("=")[0]
     assert (response.status_code, response.text) == (400, f"The parameter {name} is not UTF-8\n")
@@ -204,8 +206,8 @@ PATHS = [
 @pytest.mark.parametrize("path", PATHS)
 async def test_cluster_away(path: str) -> None:
     """503 and when to ask again."""
-    backend = occupied()
-    backend.node.inspection.available = False
+    backend = await occupied()
+    backend.fixture.lose_cluster()
     response = await backend.get(path)
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert str(ClusterUnavailable("the store is away")) not in response.text
@@ -214,7 +216,7 @@ async def test_cluster_away(path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 async def test_reads_are_rated(path: str) -> None:
     """One each; 429 before anything is asked."""
-    backend = occupied()
+    backend = await occupied()
     backend.limiter.wait = 0.5
     response = await backend.get(path)
     assert (response.status_code, response.headers["retry-after"]) == (429, "1")

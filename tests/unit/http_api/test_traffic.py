@@ -11,7 +11,7 @@ EVENT = {"name": "e", "channel": "a", "data": "x"}
 def refusals(backend: Backend) -> list[tuple[str, str]]:
     return [
         (each.app_id, each.reason)
-        for each in backend.node.signals
+        for each in backend.fixture.signals
         if isinstance(each, RequestRefused)
     ]
 

@@ -2,81 +2,81 @@
 
 import pytest
 
-from tests.unit.hub.house import House, heard
+from tests.unit.hub.hub_fixture import HubFixture, heard
 
 
 def test_one_callback_serves_everything_that_gathers() -> None:
-    house = House()
-    house.crowd(2, "a")
-    house.crowd(2, "b")
+    fixture = HubFixture()
+    fixture.crowd(2, "a")
+    fixture.crowd(2, "b")
     for name in "abab":
-        house.deliver("x", name)
-    assert len(house.loop.callbacks) == 1
-    house.loop.run()
-    assert not house.loop.callbacks
+        fixture.deliver("x", name)
+    assert len(fixture.loop.callbacks) == 1
+    fixture.loop.run()
+    assert not fixture.loop.callbacks
 
 
 def test_it_is_armed_again_after_it_has_come_to_rest() -> None:
-    house = House()
-    (client,) = house.crowd(1)
+    fixture = HubFixture()
+    (client,) = fixture.crowd(1)
     for payload in "ab":
-        house.deliver(payload)
-        house.loop.run()
+        fixture.deliver(payload)
+        fixture.loop.run()
     assert heard(client) == "a b"
 
 
 def test_a_small_channel_does_not_wait_for_a_large_one() -> None:
     """A channel goes to the end of the queue after each of its chunks."""
-    house = House(chunk=2)
-    large = house.crowd(7, "large")
-    small = house.client("2.2")
-    house.join(small, "small")
+    fixture = HubFixture(chunk=2)
+    large = fixture.crowd(7, "large")
+    small = fixture.client("2.2")
+    fixture.join(small, "small")
     small.writes.clear()
-    house.deliver("a", "large")
-    house.deliver("b", "small")
-    house.loop.turn()
+    fixture.deliver("a", "large")
+    fixture.deliver("b", "small")
+    fixture.loop.turn()
     assert [heard(client) for client in large].count("a") == 2
-    house.loop.turn()
+    fixture.loop.turn()
     assert heard(small) == "b"
     assert [heard(client) for client in large].count("a") < 7
-    house.loop.run()
+    fixture.loop.run()
     assert [heard(client) for client in large] == ["a"] * 7
 
 
 def test_small_channels_share_one_turn() -> None:
-    house = House(chunk=3)
-    clients = [house.client(f"3.{i}") for i in range(4)]
+    fixture = HubFixture(chunk=3)
+    clients = [fixture.client(f"3.{i}") for i in range(4)]
     for i, client in enumerate(clients):
-        house.join(client, f"c{i}")
+        fixture.join(client, f"c{i}")
         client.writes.clear()
-        house.deliver("a", f"c{i}")
-    house.loop.turn()
+        fixture.deliver("a", f"c{i}")
+    fixture.loop.turn()
     assert [heard(client) for client in clients] == ["a", "a", "a", ""]
-    house.loop.turn()
+    fixture.loop.turn()
     assert heard(clients[3]) == "a"
 
 
 def test_a_channel_that_owes_nothing_costs_nothing() -> None:
-    house = House(chunk=1)
-    (client,) = house.crowd(1)
-    house.deliver("a")
-    house.hub.settle(client.subscriptions["c"])
-    house.loop.run()
+    fixture = HubFixture(chunk=1)
+    (client,) = fixture.crowd(1)
+    fixture.deliver("a")
+    fixture.hub.settle(client.subscriptions["c"])
+    fixture.loop.run()
     assert heard(client) == "a"
     assert not client.subscriptions["c"].channel.owes
 
 
 def test_a_transport_that_raises_ends_nobody_elses_fan_out() -> None:
     """The loop reports the error; what comes next is served."""
-    house = House()
-    (broken,) = house.crowd(1, "a")
-    (healthy,) = house.crowd(1, "b")
+    fixture = HubFixture()
+    (broken,) = fixture.crowd(1, "a")
+    (healthy,) = fixture.crowd(1, "b")
     broken.subscriptions["a"].channel.subscribers[broken.subscriptions["a"]] = _refuse
-    house.deliver("1", "a")
-    house.deliver("2", "b")
+    fixture.deliver("1", "a")
+    fixture.deliver("2", "b")
     with pytest.raises(ConnectionError):
-        house.loop.turn()
-    house.loop.run()
+        fixture.loop.turn()
+    fixture.loop.run()
     assert heard(healthy) == "2"
 
 
@@ -86,40 +86,40 @@ def _refuse(data: bytes) -> None:
 
 def test_latency_is_from_the_first_event_of_a_batch_to_its_last_write() -> None:
     """A small channel's batch takes a turn; a large one's as many as it has chunks."""
-    house = House(chunk=2)
-    house.crowd(1, "small")
-    house.crowd(5, "large")
-    house.seconds = 10.0
-    house.deliver("a", "small")
-    house.deliver("b", "large")
-    house.seconds = 10.3
-    house.loop.turn()  # small, and two of large
-    assert house.hub.traffic.latency.total == pytest.approx(0.3)
-    house.seconds = 11.0
-    house.loop.turn()
-    house.seconds = 12.0
-    house.loop.run()
-    assert sum(house.hub.traffic.latency.counts) == 2
-    assert house.hub.traffic.latency.total == pytest.approx(0.3 + 2.0)
+    fixture = HubFixture(chunk=2)
+    fixture.crowd(1, "small")
+    fixture.crowd(5, "large")
+    fixture.seconds = 10.0
+    fixture.deliver("a", "small")
+    fixture.deliver("b", "large")
+    fixture.seconds = 10.3
+    fixture.loop.turn()  # small, and two of large
+    assert fixture.hub.traffic.latency.total == pytest.approx(0.3)
+    fixture.seconds = 11.0
+    fixture.loop.turn()
+    fixture.seconds = 12.0
+    fixture.loop.run()
+    assert sum(fixture.hub.traffic.latency.counts) == 2
+    assert fixture.hub.traffic.latency.total == pytest.approx(0.3 + 2.0)
 
 
 def test_a_channel_that_never_comes_to_rest_tells_its_latency_all_the_same() -> None:
     """What is queued behind a running batch has waited since that one began, at the most."""
-    house = House(chunk=2)
-    house.crowd(4, "large")
-    latency = house.hub.traffic.latency
+    fixture = HubFixture(chunk=2)
+    fixture.crowd(4, "large")
+    latency = fixture.hub.traffic.latency
     for second in range(20):
-        house.seconds = float(second)
-        house.deliver("x", "large")
-        house.loop.turn()
+        fixture.seconds = float(second)
+        fixture.deliver("x", "large")
+        fixture.loop.turn()
     assert sum(latency.counts) >= 5
     assert latency.total / sum(latency.counts) <= 4.0
 
 
 def test_what_reaches_nobody_has_no_latency() -> None:
-    house = House()
-    (client,) = house.crowd(1, "a")
-    house.deliver("x", "a")
-    house.hub.close(client, settle=False)
-    house.loop.run()
-    assert sum(house.hub.traffic.latency.counts) == 0
+    fixture = HubFixture()
+    (client,) = fixture.crowd(1, "a")
+    fixture.deliver("x", "a")
+    fixture.hub.close(client, settle=False)
+    fixture.loop.run()
+    assert sum(fixture.hub.traffic.latency.counts) == 0

@@ -5,7 +5,7 @@ from msgspec import structs
 from pusher_server.app import App, AppKey, AppLimits
 from pusher_server.interfaces import Action
 from pusher_server.limits.local import LocalRateLimiter
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 APP = App(
     id="1",

@@ -7,7 +7,7 @@ from typing import Any
 from pusher_server.app import App, AppKey, AppLimits
 from pusher_server.interfaces import Action, Tallies
 from pusher_server.limits.shared import SharedRateLimiter
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 LIMIT = 100
 APP = App(

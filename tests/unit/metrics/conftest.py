@@ -1,10 +1,10 @@
-"""The plain world; tests with other settings make their own."""
+"""A node with default settings; tests of other ones make their own."""
 
 import pytest
 
-from tests.unit.node.world import World
+from tests.support.node import NodeFixture
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def fixture() -> NodeFixture:
+    return NodeFixture()

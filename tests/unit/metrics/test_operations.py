@@ -12,7 +12,7 @@ from pusher_server.config import OperationsSettings
 from pusher_server.metrics.operations import operations_app
 from pusher_server.metrics.process_group import Probe, ProcessGroup
 from pusher_server.metrics.reading import Reading
-from tests.unit.metrics.house import reading
+from tests.unit.metrics.counted import reading
 
 
 def operations(found: Reading, **settings: str) -> Starlette:

@@ -9,7 +9,7 @@ from pusher_server.metrics import catalogue
 from pusher_server.metrics.catalogue import Metric
 from pusher_server.metrics.process_group import Probe, ProcessGroup, ProcessSums
 from pusher_server.metrics.reading import Reading, State
-from tests.unit.metrics.house import reading
+from tests.unit.metrics.counted import reading
 
 LAG = catalogue.LOOP_LAG.name
 

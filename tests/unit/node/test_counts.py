@@ -7,13 +7,13 @@ import pytest
 
 from pusher_server.node.counts import CROWD, INTERVAL
 from pusher_server.signals import SubscriptionCountChanged
-from tests.fakes import FakeConnection
-from tests.unit.node.world import World, events
+from tests.support.fakes import FakeConnection
+from tests.support.node import NodeFixture, events
 
 
 @pytest.fixture
-def world() -> World:
-    return World(subscription_count=True)
+def fixture() -> NodeFixture:
+    return NodeFixture(subscription_count=True)
 
 
 def counts(client: FakeConnection) -> list[int]:
@@ -25,119 +25,121 @@ def counts(client: FakeConnection) -> list[int]:
     ]
 
 
-async def crowd(world: World, size: int, channel: str = "a") -> list[FakeConnection]:
+async def crowd(fixture: NodeFixture, size: int, channel: str = "a") -> list[FakeConnection]:
     """That many subscribers, nothing unread, no interval running."""
-    clients = [await world.subscriber(channel) for _ in range(size)]
-    world.wait(INTERVAL)
-    world.wait(INTERVAL)
+    clients = [await fixture.subscriber(channel) for _ in range(size)]
+    fixture.wait(INTERVAL)
+    fixture.wait(INTERVAL)
     for client in clients:
         client.take()
-    world.signals.clear()
+    fixture.signals.clear()
     return clients
 
 
-async def test_every_subscriber_learns_of_every_change(world: World) -> None:
-    first, second = world.connect(), world.connect()
-    await world.join(first, "a")
+async def test_every_subscriber_learns_of_every_change(fixture: NodeFixture) -> None:
+    first, second = fixture.connect(), fixture.connect()
+    await fixture.join(first, "a")
     assert counts(first) == [1]
-    await world.join(second, "a")
+    await fixture.join(second, "a")
     assert (counts(first), counts(second)) == ([2], [2])
-    world.unsubscribe(first, "a")
+    fixture.unsubscribe(first, "a")
     assert (counts(first), counts(second)) == ([], [1])
-    world.drop(second)
+    fixture.drop(second)
     assert [
         signal.subscription_count
-        for signal in world.told(SubscriptionCountChanged)
+        for signal in fixture.told(SubscriptionCountChanged)
         if isinstance(signal, SubscriptionCountChanged)
     ] == [1, 2, 1]
 
 
-async def test_the_success_comes_before_the_count(world: World) -> None:
-    client = world.connect()
-    await world.join(client, "private-cache-x")
+async def test_the_success_comes_before_the_count(fixture: NodeFixture) -> None:
+    client = fixture.connect()
+    await fixture.join(client, "private-cache-x")
     assert events(client.take()) == ["subscription_succeeded", "cache_miss", "subscription_count"]
 
 
-async def test_dropped_connections_count_too(world: World) -> None:
-    first, second = await world.subscriber("a"), await world.subscriber("a")
+async def test_dropped_connections_count_too(fixture: NodeFixture) -> None:
+    first, second = await fixture.subscriber("a"), await fixture.subscriber("a")
     first.take()
-    world.drop(second)
-    world.flush()
+    fixture.drop(second)
+    fixture.flush()
     assert counts(first) == [1]
 
 
-async def test_presence_and_user_channels_have_none(world: World) -> None:
-    client = await world.user("5")
-    await world.enter(client, "a")
-    await world.join(client, "#server-to-user-5")
+async def test_presence_and_user_channels_have_none(fixture: NodeFixture) -> None:
+    client = await fixture.user("5")
+    await fixture.enter(client, "a")
+    await fixture.join(client, "#server-to-user-5")
     assert counts(client) == []
-    assert world.told(SubscriptionCountChanged) == []
+    assert fixture.told(SubscriptionCountChanged) == []
 
 
 async def test_the_switch_is_the_apps() -> None:
-    world = World()
-    client = world.connect()
-    await world.join(client, "a")
+    fixture = NodeFixture()
+    client = fixture.connect()
+    await fixture.join(client, "a")
     assert events(client.take()) == ["subscription_succeeded"]
 
 
-async def test_up_to_a_hundred_every_change_is_told(world: World) -> None:
-    first, *_ = await crowd(world, CROWD - 1)
-    await world.subscriber("a")
+async def test_up_to_a_hundred_every_change_is_told(fixture: NodeFixture) -> None:
+    first, *_ = await crowd(fixture, CROWD - 1)
+    await fixture.subscriber("a")
     assert counts(first) == [CROWD]
 
 
-async def test_a_crowd_is_told_at_most_every_five_seconds(world: World) -> None:
-    first, *rest = await crowd(world, CROWD + 2)
+async def test_a_crowd_is_told_at_most_every_five_seconds(fixture: NodeFixture) -> None:
+    first, *rest = await crowd(fixture, CROWD + 2)
     for _ in range(3):
-        await world.subscriber("a")
+        await fixture.subscriber("a")
     assert counts(first) == [CROWD + 3]
-    world.wait(INTERVAL - 0.1)
+    fixture.wait(INTERVAL - 0.1)
     assert counts(first) == []
-    world.wait(0.1)
+    fixture.wait(0.1)
     assert counts(first) == [CROWD + 5]
-    world.unsubscribe(rest[0], "a")
+    fixture.unsubscribe(rest[0], "a")
     assert counts(first) == []
-    world.wait(INTERVAL)
+    fixture.wait(INTERVAL)
     assert counts(first) == [CROWD + 4]
-    assert len(world.told(SubscriptionCountChanged)) == 3
+    assert len(fixture.told(SubscriptionCountChanged)) == 3
 
 
-async def test_without_change_a_crowd_is_left_alone(world: World) -> None:
-    first, *_ = await crowd(world, CROWD + 1)
-    await world.subscriber("a")
+async def test_without_change_a_crowd_is_left_alone(fixture: NodeFixture) -> None:
+    first, *_ = await crowd(fixture, CROWD + 1)
+    await fixture.subscriber("a")
     assert counts(first) == [CROWD + 2]
-    world.wait(10 * INTERVAL)
+    fixture.wait(10 * INTERVAL)
     assert counts(first) == []
 
 
-async def test_crowds_have_intervals_of_their_own(world: World) -> None:
-    first, *_ = await crowd(world, CROWD + 1, "a")
-    other, *_ = await crowd(world, CROWD + 1, "b")
-    await world.subscriber("a")
-    await world.subscriber("b")
+async def test_crowds_have_intervals_of_their_own(fixture: NodeFixture) -> None:
+    first, *_ = await crowd(fixture, CROWD + 1, "a")
+    other, *_ = await crowd(fixture, CROWD + 1, "b")
+    await fixture.subscriber("a")
+    await fixture.subscriber("b")
     assert (counts(first), counts(other)) == ([CROWD + 2], [CROWD + 2])
 
 
-async def test_a_crowd_that_has_shrunk_is_not_told_the_same_twice(world: World) -> None:
-    first, *rest = await crowd(world, CROWD + 3)
-    world.unsubscribe(rest[0], "a")  # told, and the interval begins
-    world.unsubscribe(rest[1], "a")  # has to wait
-    world.unsubscribe(rest[2], "a")  # no crowd any more: told at once
+async def test_a_crowd_that_has_shrunk_is_not_told_the_same_twice(fixture: NodeFixture) -> None:
+    first, *rest = await crowd(fixture, CROWD + 3)
+    fixture.unsubscribe(rest[0], "a")  # told, and the interval begins
+    fixture.unsubscribe(rest[1], "a")  # has to wait
+    fixture.unsubscribe(rest[2], "a")  # no crowd any more: told at once
     assert counts(first) == [CROWD + 2, CROWD]
-    world.wait(INTERVAL)
+    fixture.wait(INTERVAL)
     assert counts(first) == []
 
 
-async def test_a_change_that_waits_is_not_told_after_the_channel_has_ended(world: World) -> None:
+async def test_a_change_that_waits_is_not_told_after_the_channel_has_ended(
+    fixture: NodeFixture,
+) -> None:
     """Nor to a new channel of the same name."""
-    clients = await crowd(world, CROWD + 2)
+    clients = await crowd(fixture, CROWD + 2)
     for _ in range(2):
-        clients.append(await world.subscriber("a"))
+        clients.append(await fixture.subscriber("a"))
     for client in clients:
-        world.node.close(client, 1006, settle=False)
-    newcomer = world.connect()
-    await world.join(newcomer, "a")
+        fixture.node.close(client, 1006, settle=False)
+    newcomer = fixture.connect()
+    await fixture.join(newcomer, "a")
     assert counts(newcomer) == [1]
-    world.wait(INTERVAL)
+    fixture.wait(INTERVAL)
     assert counts(newcomer) == []

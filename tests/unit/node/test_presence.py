@@ -10,8 +10,8 @@ from pusher_server.interfaces import Transition, Version, members_topic
 from pusher_server.protocol.errors import SubscriptionRefused
 from pusher_server.protocol.messages import Subscribe
 from pusher_server.signals import ChannelOccupied, ChannelVacated, MemberAdded, MemberRemoved
-from tests.fakes import FakeConnection
-from tests.unit.node.world import UNDO_WINDOW, World, events, sign
+from tests.support.fakes import FakeConnection
+from tests.support.node import UNDO_WINDOW, NodeFixture, events, sign
 
 TOPIC = members_topic("1", "presence-x")
 
@@ -25,20 +25,22 @@ def members(message: dict[str, Any]) -> dict[str, Any]:
     return presence["hash"]  # type: ignore[no-any-return]
 
 
-async def refusal(world: World, client: FakeConnection, data: str | None) -> SubscriptionRefused:
+async def refusal(
+    fixture: NodeFixture, client: FakeConnection, data: str | None
+) -> SubscriptionRefused:
     with pytest.raises(SubscriptionRefused) as caught:
-        await world.join(client, "presence-x", data)
+        await fixture.join(client, "presence-x", data)
     assert client.take() == []
     assert "presence-x" not in client.subscriptions
     return caught.value
 
 
-async def test_the_first_connection_of_a_user_is_told_to_the_others(world: World) -> None:
-    first = world.connect()
-    await world.enter(first, "a", {"name": "A"})
+async def test_the_first_connection_of_a_user_is_told_to_the_others(fixture: NodeFixture) -> None:
+    first = fixture.connect()
+    await fixture.enter(first, "a", {"name": "A"})
     assert members(first.take()[0]) == {"a": {"name": "A"}}
-    second = world.connect()
-    await world.enter(second, "b", {"name": "B"})
+    second = fixture.connect()
+    await fixture.enter(second, "b", {"name": "B"})
     assert [members(each) for each in second.take()] == [{"a": {"name": "A"}, "b": {"name": "B"}}]
     assert first.take() == [
         {
@@ -47,32 +49,34 @@ async def test_the_first_connection_of_a_user_is_told_to_the_others(world: World
             "data": {"user_id": "b", "user_info": {"name": "B"}},
         }
     ]
-    assert world.told() == [
+    assert fixture.told() == [
         ChannelOccupied(app_id="1", channel="presence-x"),
         MemberAdded(app_id="1", channel="presence-x", user_id="a"),
         MemberAdded(app_id="1", channel="presence-x", user_id="b"),
     ]
 
 
-async def test_further_connections_of_a_user_are_told_to_nobody(world: World) -> None:
-    first, other = await world.insider("a"), await world.insider("b")
+async def test_further_connections_of_a_user_are_told_to_nobody(fixture: NodeFixture) -> None:
+    first, other = await fixture.insider("a"), await fixture.insider("b")
     first.take()
-    signals = len(world.told())
-    second = world.connect()
-    await world.enter(second, "a")
+    signals = len(fixture.told())
+    second = fixture.connect()
+    await fixture.enter(second, "a")
     assert members(second.take()[0]) == {"a": None, "b": None}
-    world.unsubscribe(first, "presence-x")
+    fixture.unsubscribe(first, "presence-x")
     assert first.take() == other.take() == []
-    world.wait(2 * UNDO_WINDOW)
-    assert len(world.told()) == signals
+    fixture.wait(2 * UNDO_WINDOW)
+    assert len(fixture.told()) == signals
 
 
-async def test_the_last_one_of_a_user_is_told_at_once_and_to_webhooks_later(world: World) -> None:
-    tabs = [await world.insider("a"), await world.insider("a")]
-    other = await world.insider("b")
-    world.drop(tabs[0])
-    world.drop(tabs[1])
-    world.flush()
+async def test_the_last_one_of_a_user_is_told_at_once_and_to_webhooks_later(
+    fixture: NodeFixture,
+) -> None:
+    tabs = [await fixture.insider("a"), await fixture.insider("a")]
+    other = await fixture.insider("b")
+    fixture.drop(tabs[0])
+    fixture.drop(tabs[1])
+    fixture.flush()
     assert other.take() == [
         {
             "event": "pusher_internal:member_removed",
@@ -80,59 +84,63 @@ async def test_the_last_one_of_a_user_is_told_at_once_and_to_webhooks_later(worl
             "data": {"user_id": "a"},
         }
     ]
-    assert world.told(MemberRemoved) == []
-    world.wait(UNDO_WINDOW)
-    assert world.told(MemberRemoved) == [
+    assert fixture.told(MemberRemoved) == []
+    fixture.wait(UNDO_WINDOW)
+    assert fixture.told(MemberRemoved) == [
         MemberRemoved(app_id="1", channel="presence-x", user_id="a")
     ]
 
 
-async def test_a_reload_is_seen_by_clients_and_not_by_webhooks(world: World) -> None:
-    tab, other = await world.insider("a"), await world.insider("b")
+async def test_a_reload_is_seen_by_clients_and_not_by_webhooks(fixture: NodeFixture) -> None:
+    tab, other = await fixture.insider("a"), await fixture.insider("b")
     tab.take()
-    world.drop(tab)
-    world.wait(UNDO_WINDOW / 2)
-    await world.insider("a")
+    fixture.drop(tab)
+    fixture.wait(UNDO_WINDOW / 2)
+    await fixture.insider("a")
     assert events(other.take()) == ["member_removed", "member_added"]
-    world.wait(2 * UNDO_WINDOW)
-    assert world.told(MemberAdded, MemberRemoved) == [
+    fixture.wait(2 * UNDO_WINDOW)
+    assert fixture.told(MemberAdded, MemberRemoved) == [
         MemberAdded(app_id="1", channel="presence-x", user_id="a"),
         MemberAdded(app_id="1", channel="presence-x", user_id="b"),
     ]
 
 
-async def test_the_last_one_of_all_leaves_the_members_before_the_channel(world: World) -> None:
-    client = await world.insider("a")
-    world.drop(client)
-    world.wait(UNDO_WINDOW)
-    assert world.told(MemberRemoved, ChannelVacated) == [
+async def test_the_last_one_of_all_leaves_the_members_before_the_channel(
+    fixture: NodeFixture,
+) -> None:
+    client = await fixture.insider("a")
+    fixture.drop(client)
+    fixture.wait(UNDO_WINDOW)
+    assert fixture.told(MemberRemoved, ChannelVacated) == [
         MemberRemoved(app_id="1", channel="presence-x", user_id="a"),
         ChannelVacated(app_id="1", channel="presence-x"),
     ]
-    assert world.roster.followed == []
+    assert fixture.roster.followed == []
 
 
-async def test_a_number_and_its_text_are_one_user(world: World) -> None:
-    first = await world.insider(10)
-    second = world.connect()
-    await world.enter(second, "10")
+async def test_a_number_and_its_text_are_one_user(fixture: NodeFixture) -> None:
+    first = await fixture.insider(10)
+    second = fixture.connect()
+    await fixture.enter(second, "10")
     assert members(second.take()[0]) == {"10": None}
     assert first.take() == []
 
 
 @pytest.mark.parametrize("info", [True, [], 0, "", {"a": 1.5}, "text"])
-async def test_any_info_is_kept_as_it_is(world: World, info: Any) -> None:
-    other = await world.insider("b")
-    client = world.connect()
-    await world.enter(client, "a", info)
+async def test_any_info_is_kept_as_it_is(fixture: NodeFixture, info: Any) -> None:
+    other = await fixture.insider("b")
+    client = fixture.connect()
+    await fixture.enter(client, "a", info)
     assert members(client.take()[0]) == {"b": None, "a": info}
     assert other.take()[0]["data"] == {"user_id": "a", "user_info": info}
 
 
-async def test_absent_info_is_null_in_the_list_and_left_out_of_member_added(world: World) -> None:
-    other = await world.insider("b")
-    client = world.connect()
-    await world.enter(client, "a")
+async def test_absent_info_is_null_in_the_list_and_left_out_of_member_added(
+    fixture: NodeFixture,
+) -> None:
+    other = await fixture.insider("b")
+    client = fixture.connect()
+    await fixture.enter(client, "a")
     assert members(client.take()[0]) == {"b": None, "a": None}
     assert other.take()[0]["data"] == {"user_id": "a"}
 
@@ -142,93 +150,93 @@ async def test_absent_info_is_null_in_the_list_and_left_out_of_member_added(worl
     ["not json", "[]", "{}", '{"user_id":null}', '{"user_id":""}', '{"user_id":1.0}', '"a"'],
 )
 async def test_data_that_names_nobody_is_refused_though_it_is_signed(
-    world: World, data: str
+    fixture: NodeFixture, data: str
 ) -> None:
-    refused = await refusal(world, world.connect(), data)
+    refused = await refusal(fixture, fixture.connect(), data)
     assert (refused.kind, refused.status) == ("InvalidData", 400)
-    assert world.told() == []
+    assert fixture.told() == []
 
 
-async def test_later_info_of_the_same_user_wins_and_is_told_to_nobody(world: World) -> None:
-    first = await world.insider("a", {"v": 1})
-    second = world.connect()
-    await world.enter(second, "a", {"v": 2})
+async def test_later_info_of_the_same_user_wins_and_is_told_to_nobody(fixture: NodeFixture) -> None:
+    first = await fixture.insider("a", {"v": 1})
+    second = fixture.connect()
+    await fixture.enter(second, "a", {"v": 2})
     assert members(second.take()[0]) == {"a": {"v": 2}}
     assert first.take() == []
-    assert await world.roster.lookup(TOPIC, ["a"]) == {"a": {"node": b'{"v": 2}'}}
-    third = world.connect()
-    await world.enter(third, "b")
+    assert await fixture.roster.lookup(TOPIC, ["a"]) == {"a": {"node": b'{"v": 2}'}}
+    third = fixture.connect()
+    await fixture.enter(third, "b")
     assert members(third.take()[0]) == {"a": {"v": 2}, "b": None}
 
 
-async def test_without_channel_data_the_sign_in_says_who_it_is(world: World) -> None:
-    client = await world.user("u", user_info={"n": 1})
-    await world.join(client, "presence-x")
+async def test_without_channel_data_the_sign_in_says_who_it_is(fixture: NodeFixture) -> None:
+    client = await fixture.user("u", user_info={"n": 1})
+    await fixture.join(client, "presence-x")
     assert members(client.take()[0]) == {"u": {"n": 1}}
 
 
-async def test_channel_data_goes_before_the_sign_in(world: World) -> None:
-    client = await world.user("u", user_info={"n": 1})
-    await world.enter(client, "other")
+async def test_channel_data_goes_before_the_sign_in(fixture: NodeFixture) -> None:
+    client = await fixture.user("u", user_info={"n": 1})
+    await fixture.enter(client, "other")
     assert members(client.take()[0]) == {"other": None}
 
 
-async def test_with_neither_there_is_nobody_to_be(world: World) -> None:
-    refused = await refusal(world, world.connect(), None)
+async def test_with_neither_there_is_nobody_to_be(fixture: NodeFixture) -> None:
+    refused = await refusal(fixture, fixture.connect(), None)
     assert (refused.kind, refused.status) == ("InvalidData", 400)
 
 
 async def test_a_full_channel_takes_only_users_that_are_in_it() -> None:
-    world = World(limits={"presence_members": 2})
-    first, _ = await world.insider("a"), await world.insider("b")
-    refused = await refusal(world, world.connect(), '{"user_id":"c"}')
+    fixture = NodeFixture(limits={"presence_members": 2})
+    first, _ = await fixture.insider("a"), await fixture.insider("b")
+    refused = await refusal(fixture, fixture.connect(), '{"user_id":"c"}')
     assert (refused.kind, refused.status) == ("LimitReached", 4100)
-    tab = world.connect()
-    await world.enter(tab, "a")
+    tab = fixture.connect()
+    await fixture.enter(tab, "a")
     assert members(tab.take()[0]) == {"a": None, "b": None}
     assert events(first.take()) == ["member_added"]
 
 
 async def test_the_size_of_a_members_data_is_limited() -> None:
-    world = World(limits={"presence_member_bytes": 40})
+    fixture = NodeFixture(limits={"presence_member_bytes": 40})
     data = '{"user_id":"1","user_info":"%s"}'
     room = 40 - len(data % "")
-    await world.join(world.connect(), "presence-x", data % ("x" * room))
-    refused = await refusal(world, world.connect(), data % ("x" * (room + 1)))
+    await fixture.join(fixture.connect(), "presence-x", data % ("x" * room))
+    refused = await refusal(fixture, fixture.connect(), data % ("x" * (room + 1)))
     assert (refused.kind, refused.status) == ("LimitReached", 4301)
-    assert (await refusal(world, world.connect(), data % ("é" * room))).status == 4301
+    assert (await refusal(fixture, fixture.connect(), data % ("é" * room))).status == 4301
 
 
 async def test_the_size_of_signed_in_info_is_limited_too() -> None:
-    world = World(limits={"presence_member_bytes": 10})
-    client = await world.user("u", user_info="x" * 9)
-    assert (await refusal(world, client, None)).status == 4301
+    fixture = NodeFixture(limits={"presence_member_bytes": 10})
+    client = await fixture.user("u", user_info="x" * 9)
+    assert (await refusal(fixture, client, None)).status == 4301
 
 
 async def test_the_length_of_a_user_id_is_limited() -> None:
-    world = World(limits={"user_id_length": 3})
-    await world.enter(world.connect(), "abc")
-    refused = await refusal(world, world.connect(), '{"user_id":"abcd"}')
+    fixture = NodeFixture(limits={"user_id_length": 3})
+    await fixture.enter(fixture.connect(), "abc")
+    refused = await refusal(fixture, fixture.connect(), '{"user_id":"abcd"}')
     assert (refused.kind, refused.status) == ("LimitReached", 4301)
 
 
-async def test_a_second_subscribe_as_another_user_is_refused(world: World) -> None:
-    client, other = await world.insider("a"), await world.insider("b")
+async def test_a_second_subscribe_as_another_user_is_refused(fixture: NodeFixture) -> None:
+    client, other = await fixture.insider("a"), await fixture.insider("b")
     client.take()
     data = '{"user_id":"c"}'
     with pytest.raises(SubscriptionRefused) as caught:
-        await world.join(client, "presence-x", data)
+        await fixture.join(client, "presence-x", data)
     assert caught.value.kind == "InvalidData"
-    await world.enter(client, "a", {"new": 1})
+    await fixture.enter(client, "a", {"new": 1})
     assert members(client.take()[0]) == {"a": {"new": 1}, "b": None}
     assert other.take() == []
 
 
 async def test_members_elsewhere_are_told_to_clients_and_to_no_observer_here(
-    world: World,
+    fixture: NodeFixture,
 ) -> None:
-    client = await world.insider("a")
-    signals = len(world.told())
+    client = await fixture.insider("a")
+    signals = len(fixture.told())
     known = client.subscriptions["presence-x"].channel.members
     assert known is not None
     assert known.version is not None
@@ -240,36 +248,38 @@ async def test_members_elsewhere_are_told_to_clients_and_to_no_observer_here(
         held=True,
         version=Version(now.epoch, now.n + 1),
     )
-    world.node.on_transition(there)
-    world.flush()
+    fixture.node.on_transition(there)
+    fixture.flush()
     assert client.take()[0]["data"] == {"user_id": "far", "user_info": {"n": 1}}
-    tab = world.connect()
-    await world.enter(tab, "a")
+    tab = fixture.connect()
+    await fixture.enter(tab, "a")
     assert members(tab.take()[0]) == {"a": None, "far": {"n": 1}}
-    world.node.on_transition(
+    fixture.node.on_transition(
         structs.replace(there, held=False, version=Version(now.epoch, now.n + 2))
     )
-    world.flush()
+    fixture.flush()
     assert events(client.take()) == ["member_removed"]
-    assert len(world.told()) == signals
+    assert len(fixture.told()) == signals
 
 
-async def test_a_proof_covers_the_data_exactly_as_it_stands(world: World) -> None:
-    client = world.connect()
+async def test_a_proof_covers_the_data_exactly_as_it_stands(fixture: NodeFixture) -> None:
+    client = fixture.connect()
     data = json.dumps({"user_id": "a"})
     auth = sign(client, "presence-x", data)
     with pytest.raises(SubscriptionRefused) as caught:
-        await world.node.subscriptions.subscribe(
+        await fixture.node.subscriptions.subscribe(
             client, Subscribe("presence-x", auth, data.replace(" ", ""))
         )
     assert caught.value.kind == "AuthError"
 
 
-async def test_info_with_a_lone_surrogate_joins_as_a_replacement_character(world: World) -> None:
+async def test_info_with_a_lone_surrogate_joins_as_a_replacement_character(
+    fixture: NodeFixture,
+) -> None:
     """Somebody's cut emoji must not make the list unreadable for everybody else."""
-    witness = await world.insider("1")
-    joiner = world.connect()
-    await world.enter(joiner, "2", {"name": "cut \ud83d", "\ude00": ["\ud83d\ude00"]})
+    witness = await fixture.insider("1")
+    joiner = fixture.connect()
+    await fixture.enter(joiner, "2", {"name": "cut \ud83d", "\ude00": ["\ud83d\ude00"]})
     info = {"name": "cut \ufffd", "\ufffd": ["\U0001f600"]}
     (success,) = joiner.take()
     assert success["data"]["presence"]["hash"] == {"1": None, "2": info}
@@ -277,8 +287,8 @@ async def test_info_with_a_lone_surrogate_joins_as_a_replacement_character(world
     assert added["data"] == {"user_id": "2", "user_info": info}
 
 
-async def test_a_user_id_with_a_lone_surrogate_is_refused_by_name(world: World) -> None:
+async def test_a_user_id_with_a_lone_surrogate_is_refused_by_name(fixture: NodeFixture) -> None:
     with pytest.raises(SubscriptionRefused) as caught:
-        await world.enter(world.connect(), "a\ud83d")
+        await fixture.enter(fixture.connect(), "a\ud83d")
     assert (caught.value.kind, caught.value.status) == ("InvalidData", 400)
     assert caught.value.message == r"user_id has a lone surrogate: 'a\ud83d'"

@@ -9,30 +9,30 @@ from pusher_server.interfaces import EventMessage, channel_topic
 from pusher_server.protocol.errors import Code, MessageRejected
 from pusher_server.protocol.messages import ClientEvent
 from pusher_server.signals import ClientEventSent, EventPublished
-from tests.fakes import FakeConnection
-from tests.unit.node.world import World, events
+from tests.support.fakes import FakeConnection
+from tests.support.node import NodeFixture, events
 
 OFF = "To send client events, you must enable this feature in the Settings page of your dashboard."
 KIND = "Client event rejected - only supported on private and presence channels"
 
 
 def rejection(
-    world: World, client: FakeConnection, channel: str, data: Any = None
+    fixture: NodeFixture, client: FakeConnection, channel: str, data: Any = None
 ) -> tuple[Any, ...]:
     """Code, message and channel of the error that a client event earns."""
-    sent = len(world.broker.published)
+    sent = len(fixture.broker.published)
     with pytest.raises(MessageRejected) as caught:
-        world.client_event(client, channel, data)
-    assert len(world.broker.published) == sent
-    assert world.told(ClientEventSent) == []
+        fixture.client_event(client, channel, data)
+    assert len(fixture.broker.published) == sent
+    assert fixture.told(ClientEventSent) == []
     return caught.value.code, caught.value.message, caught.value.channel
 
 
-async def test_an_event_reaches_every_subscriber_as_it_was_given(world: World) -> None:
-    clients = [await world.subscriber("my-channel") for _ in range(2)]
-    other = await world.subscriber("other")
-    world.publish("my-channel", data={"message": "hello"})
-    world.flush()
+async def test_an_event_reaches_every_subscriber_as_it_was_given(fixture: NodeFixture) -> None:
+    clients = [await fixture.subscriber("my-channel") for _ in range(2)]
+    other = await fixture.subscriber("other")
+    fixture.publish("my-channel", data={"message": "hello"})
+    fixture.flush()
     for client in clients:
         assert client.payloads[-1] == (
             b'{"event":"event","data":"{\\"message\\":\\"hello\\"}","channel":"my-channel"}'
@@ -40,11 +40,14 @@ async def test_an_event_reaches_every_subscriber_as_it_was_given(world: World) -
     assert other.take() == []
 
 
-async def test_an_event_is_told_to_the_other_nodes_and_to_observers_once(world: World) -> None:
-    client, _ = await world.subscriber("a"), await world.subscriber("a")
-    world.publish("a", "b", socket_id=client.socket_id)
+async def test_an_event_is_told_to_the_other_nodes_and_to_observers_once(
+    fixture: NodeFixture,
+) -> None:
+    client, _ = await fixture.subscriber("a"), await fixture.subscriber("a")
+    fixture.publish("a", "b", socket_id=client.socket_id)
     assert [
-        (topic, message.except_socket, message.payload) for topic, message in world.broker.published
+        (topic, message.except_socket, message.payload)
+        for topic, message in fixture.broker.published
     ] == [
         (
             channel_topic("1", name),
@@ -53,7 +56,7 @@ async def test_an_event_is_told_to_the_other_nodes_and_to_observers_once(world: 
         )
         for name in ("a", "b")
     ]
-    assert world.told(EventPublished) == [
+    assert fixture.told(EventPublished) == [
         EventPublished(app_id="1", channel="a", event="event", recipients=1),
         EventPublished(app_id="1", channel="b", event="event", recipients=0),
     ]
@@ -69,15 +72,15 @@ async def test_a_signal_that_nobody_observes_is_not_made(
         raise AssertionError(f"{kind} is made")
 
     monkeypatch.setattr(f"pusher_server.node.publishing.{kind}", make)
-    world = World(is_observed=False)
-    sender, other = await world.subscriber("private-a"), await world.subscriber("private-a")
-    world.publish("private-a")
-    world.client_event(sender, "private-a")
+    fixture = NodeFixture(is_observed=False)
+    sender, other = await fixture.subscriber("private-a"), await fixture.subscriber("private-a")
+    fixture.publish("private-a")
+    fixture.client_event(sender, "private-a")
     assert events(other.take()) == ["event", "client-x"]
 
 
 def test_a_kind_is_observed_once_an_observer_wants_it() -> None:
-    observers = World(is_observed=False).parts.observers
+    observers = NodeFixture(is_observed=False).parts.observers
     assert not observers.is_observed(EventPublished)
     observers.observe(lambda signal: None, ClientEventSent)
     assert [observers.is_observed(kind) for kind in (ClientEventSent, EventPublished)] == [
@@ -88,43 +91,43 @@ def test_a_kind_is_observed_once_an_observer_wants_it() -> None:
     assert observers.is_observed(EventPublished)
 
 
-async def test_every_event_has_a_number_of_its_own(world: World) -> None:
-    world.publish("a", "b")
-    world.publish("a")
-    numbers = [message.event_id for _, message in world.broker.published]
+async def test_every_event_has_a_number_of_its_own(fixture: NodeFixture) -> None:
+    fixture.publish("a", "b")
+    fixture.publish("a")
+    numbers = [message.event_id for _, message in fixture.broker.published]
     assert len(set(numbers)) == 3
 
 
-async def test_the_socket_that_caused_an_event_is_left_out(world: World) -> None:
-    sender, other = await world.subscriber("a"), await world.subscriber("a")
-    world.publish("a", socket_id=sender.socket_id)
-    world.flush()
+async def test_the_socket_that_caused_an_event_is_left_out(fixture: NodeFixture) -> None:
+    sender, other = await fixture.subscriber("a"), await fixture.subscriber("a")
+    fixture.publish("a", socket_id=sender.socket_id)
+    fixture.flush()
     assert (sender.take(), events(other.take())) == ([], ["event"])
 
 
-async def test_publishing_for_an_app_that_nobody_uses_is_no_error(world: World) -> None:
-    world.publish("a")
-    assert len(world.broker.published) == 1
+async def test_publishing_for_an_app_that_nobody_uses_is_no_error(fixture: NodeFixture) -> None:
+    fixture.publish("a")
+    assert len(fixture.broker.published) == 1
 
 
-async def test_an_event_from_another_node_is_delivered_here(world: World) -> None:
-    sender, other = await world.subscriber("a"), await world.subscriber("a")
+async def test_an_event_from_another_node_is_delivered_here(fixture: NodeFixture) -> None:
+    sender, other = await fixture.subscriber("a"), await fixture.subscriber("a")
     message = EventMessage(payload=b'{"event":"x"}', event_id=9, except_socket=sender.socket_id)
-    world.node.on_message(channel_topic("1", "a"), message)
-    world.node.on_message(channel_topic("2", "a"), message)
-    world.flush()
+    fixture.node.on_message(channel_topic("1", "a"), message)
+    fixture.node.on_message(channel_topic("2", "a"), message)
+    fixture.flush()
     assert (sender.take(), other.take()) == ([], [{"event": "x"}])
-    assert world.broker.published == []
+    assert fixture.broker.published == []
 
 
-async def test_e1_a_client_event_goes_to_the_others(world: World) -> None:
-    sender, other = await world.subscriber("private-x"), await world.subscriber("private-x")
-    world.client_event(sender, "private-x", {"on": True})
+async def test_e1_a_client_event_goes_to_the_others(fixture: NodeFixture) -> None:
+    sender, other = await fixture.subscriber("private-x"), await fixture.subscriber("private-x")
+    fixture.client_event(sender, "private-x", {"on": True})
     assert sender.take() == []
     assert other.payloads[-1] == (
         b'{"event":"client-x","data":"{\\"on\\":true}","channel":"private-x"}'
     )
-    assert world.told(ClientEventSent) == [
+    assert fixture.told(ClientEventSent) == [
         ClientEventSent(
             app_id="1",
             channel="private-x",
@@ -134,14 +137,14 @@ async def test_e1_a_client_event_goes_to_the_others(world: World) -> None:
             user_id=None,
         )
     ]
-    assert [message.except_socket for _, message in world.broker.published] == [sender.socket_id]
+    assert [message.except_socket for _, message in fixture.broker.published] == [sender.socket_id]
 
 
-async def test_e2_on_a_presence_channel_it_names_its_sender(world: World) -> None:
-    sender, tab, other = [await world.insider(each) for each in (10, 10, "b")]
+async def test_e2_on_a_presence_channel_it_names_its_sender(fixture: NodeFixture) -> None:
+    sender, tab, other = [await fixture.insider(each) for each in (10, 10, "b")]
     sender.take()
     tab.take()
-    world.client_event(sender, "presence-x")
+    fixture.client_event(sender, "presence-x")
     assert sender.take() == []
     (message,) = tab.take()
     assert message == {
@@ -151,55 +154,55 @@ async def test_e2_on_a_presence_channel_it_names_its_sender(world: World) -> Non
         "user_id": "10",
     }
     assert other.take() == [message]
-    (signal,) = world.told(ClientEventSent)
+    (signal,) = fixture.told(ClientEventSent)
     assert isinstance(signal, ClientEventSent)
     assert signal.user_id == "10"
 
 
-async def test_e2_encrypted_channels_relay_like_private_ones(world: World) -> None:
+async def test_e2_encrypted_channels_relay_like_private_ones(fixture: NodeFixture) -> None:
     name = "private-encrypted-x"
-    sender, other = await world.subscriber(name), await world.subscriber(name)
-    world.client_event(sender, name)
+    sender, other = await fixture.subscriber(name), await fixture.subscriber(name)
+    fixture.client_event(sender, name)
     assert events(other.take()) == ["client-x"]
 
 
 async def test_e4_switched_off_for_the_app() -> None:
-    world = World(client_events="off")
-    sender = await world.subscriber("private-x")
-    assert rejection(world, sender, "private-x") == (None, OFF, "private-x")
+    fixture = NodeFixture(client_events="off")
+    sender = await fixture.subscriber("private-x")
+    assert rejection(fixture, sender, "private-x") == (None, OFF, "private-x")
 
 
 @pytest.mark.parametrize("channel", ["my-channel", "cache-x", "#server-to-user-5"])
-async def test_e4_not_on_public_channels(world: World, channel: str) -> None:
-    sender = world.connect()
-    assert rejection(world, sender, channel) == (None, KIND, channel)
+async def test_e4_not_on_public_channels(fixture: NodeFixture, channel: str) -> None:
+    sender = fixture.connect()
+    assert rejection(fixture, sender, channel) == (None, KIND, channel)
 
 
 async def test_e4_on_public_channels_where_the_app_allows_it() -> None:
-    world = World(client_events_on_public_channels=True)
-    sender, other = await world.subscriber("a"), await world.subscriber("a")
-    world.client_event(sender, "a")
+    fixture = NodeFixture(client_events_on_public_channels=True)
+    sender, other = await fixture.subscriber("a"), await fixture.subscriber("a")
+    fixture.client_event(sender, "a")
     assert events(other.take()) == ["client-x"]
-    user = await world.user("5")
-    assert rejection_of_user_channel(world, user) == KIND
+    user = await fixture.user("5")
+    assert rejection_of_user_channel(fixture, user) == KIND
 
 
-def rejection_of_user_channel(world: World, user: FakeConnection) -> str:
+def rejection_of_user_channel(fixture: NodeFixture, user: FakeConnection) -> str:
     """Never over `#server-to-user-`, whatever the switches (docs/protocol/client-events.md#relay)."""
     with pytest.raises(MessageRejected) as caught:
-        world.client_event(user, "#server-to-user-5")
+        fixture.client_event(user, "#server-to-user-5")
     return caught.value.message
 
 
 @pytest.mark.parametrize("channel", ["a b", "#x", ""])
-async def test_e4_not_to_what_is_no_channel(world: World, channel: str) -> None:
-    code, _, named = rejection(world, world.connect(), channel)
+async def test_e4_not_to_what_is_no_channel(fixture: NodeFixture, channel: str) -> None:
+    code, _, named = rejection(fixture, fixture.connect(), channel)
     assert (code, named) == (None, None)
 
 
-async def test_e4_only_for_subscribers(world: World) -> None:
-    await world.subscriber("private-x")
-    assert rejection(world, world.connect(), "private-x") == (
+async def test_e4_only_for_subscribers(fixture: NodeFixture) -> None:
+    await fixture.subscriber("private-x")
+    assert rejection(fixture, fixture.connect(), "private-x") == (
         Code.UNAUTHORIZED,
         "Connection is unauthorized",
         "private-x",
@@ -207,44 +210,44 @@ async def test_e4_only_for_subscribers(world: World) -> None:
 
 
 async def test_e4_for_anybody_where_the_app_allows_it() -> None:
-    world = World(client_events="all")
-    other = await world.subscriber("private-x")
-    world.client_event(world.connect(), "private-x")
+    fixture = NodeFixture(client_events="all")
+    other = await fixture.subscriber("private-x")
+    fixture.client_event(fixture.connect(), "private-x")
     assert events(other.take()) == ["client-x"]
 
 
-async def test_e5_the_rate_is_the_connections(world: World) -> None:
-    sender = await world.subscriber("private-x")
+async def test_e5_the_rate_is_the_connections(fixture: NodeFixture) -> None:
+    sender = await fixture.subscriber("private-x")
     sender.allowance = 0
-    code, message, channel = rejection(world, sender, "private-x")
+    code, message, channel = rejection(fixture, sender, "private-x")
     assert (code, channel) == (Code.CLIENT_EVENT_RATE, "private-x")
     assert "10 client events per second" in message
 
 
-async def test_e5_a_refused_event_costs_nothing_of_the_rate(world: World) -> None:
-    sender = world.connect()
+async def test_e5_a_refused_event_costs_nothing_of_the_rate(fixture: NodeFixture) -> None:
+    sender = fixture.connect()
     sender.allowance = 1
-    rejection(world, sender, "private-x")
+    rejection(fixture, sender, "private-x")
     assert sender.allowance == 1
 
 
 async def test_e6_the_size_is_that_of_the_text_that_is_relayed() -> None:
-    world = World(limits={"event_data_bytes": 10})
-    sender = await world.subscriber("private-x")
-    world.client_event(sender, "private-x", "x" * 10)
-    world.client_event(sender, "private-x", "é" * 5)
-    world.signals.clear()
-    code, message, channel = rejection(world, sender, "private-x", "x" * 11)
+    fixture = NodeFixture(limits={"event_data_bytes": 10})
+    sender = await fixture.subscriber("private-x")
+    fixture.client_event(sender, "private-x", "x" * 10)
+    fixture.client_event(sender, "private-x", "é" * 5)
+    fixture.signals.clear()
+    code, message, channel = rejection(fixture, sender, "private-x", "x" * 11)
     assert (code, channel) == (None, "private-x")
     assert "exceeds the allowed maximum (10 bytes)" in message
-    rejection(world, sender, "private-x", "é" * 6)
-    rejection(world, sender, "private-x", ["x" * 7])
+    rejection(fixture, sender, "private-x", "é" * 6)
+    rejection(fixture, sender, "private-x", ["x" * 7])
 
 
 async def test_the_length_of_the_name_is_limited() -> None:
-    world = World(limits={"event_name_length": 8})
-    sender = await world.subscriber("private-x")
-    publishing = world.node.publishing
+    fixture = NodeFixture(limits={"event_name_length": 8})
+    sender = await fixture.subscriber("private-x")
+    publishing = fixture.node.publishing
     publishing.client_event(sender, ClientEvent("client-y", "private-x", b'"null"'))
     with pytest.raises(MessageRejected) as caught:
         publishing.client_event(sender, ClientEvent("client-yy", "private-x", b'"null"'))
@@ -254,9 +257,9 @@ async def test_the_length_of_the_name_is_limited() -> None:
 @pytest.mark.parametrize(
     ("data", "relayed"), [(None, "null"), (1, "1"), ("s", "s"), ([1.5], "[1.5]")]
 )
-async def test_e7_data_is_relayed_as_text(world: World, data: Any, relayed: str) -> None:
-    sender, _ = await world.subscriber("private-x"), await world.subscriber("private-x")
-    world.client_event(sender, "private-x", data)
-    (signal,) = world.told(ClientEventSent)
+async def test_e7_data_is_relayed_as_text(fixture: NodeFixture, data: Any, relayed: str) -> None:
+    sender, _ = await fixture.subscriber("private-x"), await fixture.subscriber("private-x")
+    fixture.client_event(sender, "private-x", data)
+    (signal,) = fixture.told(ClientEventSent)
     assert isinstance(signal, ClientEventSent)
     assert json.loads(signal.data) == relayed

@@ -8,7 +8,7 @@ from pusher_server.errors import ClusterUnavailable
 from pusher_server.log_rate_limit import INTERVAL
 from pusher_server.node.refusal_log import RefusalLog
 from pusher_server.protocol.errors import SubscriptionRefused
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 DIGEST = "0" * 64
 

@@ -11,22 +11,22 @@ from pusher_server.interfaces import channel_topic, channels_topic
 from pusher_server.protocol.errors import MessageRejected, SubscriptionRefused
 from pusher_server.protocol.messages import Subscribe
 from pusher_server.signals import ChannelOccupied, ChannelVacated
-from tests.fakes import FakeConnection
-from tests.unit.node.world import UNDO_WINDOW, World, events, sign
+from tests.support.fakes import FakeConnection
+from tests.support.node import UNDO_WINDOW, NodeFixture, events, sign
 
 
 async def refused(
-    world: World, connection: FakeConnection, message: Subscribe
+    fixture: NodeFixture, connection: FakeConnection, message: Subscribe
 ) -> SubscriptionRefused:
     with pytest.raises(SubscriptionRefused) as caught:
-        await world.node.subscriptions.subscribe(connection, message)
+        await fixture.node.subscriptions.subscribe(connection, message)
     assert connection.take() == []
     return caught.value
 
 
-async def test_a_public_channel_takes_anybody(world: World) -> None:
-    client = world.connect()
-    await world.node.subscriptions.subscribe(client, Subscribe("my-channel"))
+async def test_a_public_channel_takes_anybody(fixture: NodeFixture) -> None:
+    client = fixture.connect()
+    await fixture.node.subscriptions.subscribe(client, Subscribe("my-channel"))
     assert client.payloads == [
         b'{"event":"pusher_internal:subscription_succeeded","data":"{}","channel":"my-channel"}'
     ]
@@ -36,144 +36,146 @@ async def test_a_public_channel_takes_anybody(world: World) -> None:
 @pytest.mark.parametrize(
     "channel", ["private-x", "private-encrypted-x", "private-cache-x", "private-encrypted-cache-x"]
 )
-async def test_a_private_channel_takes_who_has_a_proof(world: World, channel: str) -> None:
-    client = world.connect()
-    await world.join(client, channel)
+async def test_a_private_channel_takes_who_has_a_proof(fixture: NodeFixture, channel: str) -> None:
+    client = fixture.connect()
+    await fixture.join(client, channel)
     assert events(client.take())[0] == "subscription_succeeded"
     assert client.is_authorized
 
 
 async def test_channel_data_of_a_private_channel_is_signed_and_otherwise_ignored(
-    world: World,
+    fixture: NodeFixture,
 ) -> None:
-    client = world.connect()
-    await world.join(client, "private-x", "anything")
+    client = fixture.connect()
+    await fixture.join(client, "private-x", "anything")
     assert events(client.take()) == ["subscription_succeeded"]
 
 
-async def test_a_wrong_proof_is_refused_and_nothing_remains(world: World) -> None:
-    client = world.connect()
-    refusal = await refused(world, client, Subscribe("private-x", "key:" + "0" * 64))
+async def test_a_wrong_proof_is_refused_and_nothing_remains(fixture: NodeFixture) -> None:
+    client = fixture.connect()
+    refusal = await refused(fixture, client, Subscribe("private-x", "key:" + "0" * 64))
     assert (refusal.channel, refusal.kind, refusal.status) == ("private-x", "AuthError", 401)
     assert "Invalid signature" in refusal.message
-    assert client.subscriptions == world.node.hub.app_state(world.app).channels == {}
-    assert world.told() == []
+    assert client.subscriptions == fixture.node.hub.app_state(fixture.app).channels == {}
+    assert fixture.told() == []
 
 
 @pytest.mark.parametrize("channel", ["a b", "", "#x", "x" * 201])
-async def test_a_name_outside_the_grammar_is_refused(world: World, channel: str) -> None:
-    refusal = await refused(world, world.connect(), Subscribe(channel))
+async def test_a_name_outside_the_grammar_is_refused(fixture: NodeFixture, channel: str) -> None:
+    refusal = await refused(fixture, fixture.connect(), Subscribe(channel))
     assert (refusal.channel, refusal.kind, refusal.status) == (channel, "InvalidChannel", 400)
 
 
 async def test_the_grammar_is_the_apps() -> None:
-    world = World(limits={"channel_name_length": 5}, lenient_channel_names=True)
-    client = world.connect()
-    await world.join(client, "a:b/c")
+    fixture = NodeFixture(limits={"channel_name_length": 5}, lenient_channel_names=True)
+    client = fixture.connect()
+    await fixture.join(client, "a:b/c")
     assert events(client.take()) == ["subscription_succeeded"]
-    await refused(world, client, Subscribe("a:b/cd"))
+    await refused(fixture, client, Subscribe("a:b/cd"))
 
 
 async def test_a_connection_has_so_many_subscriptions_and_no_more() -> None:
-    world = World(limits={"subscriptions_per_connection": 2})
-    client = world.connect()
-    await world.join(client, "a")
-    await world.join(client, "b")
+    fixture = NodeFixture(limits={"subscriptions_per_connection": 2})
+    client = fixture.connect()
+    await fixture.join(client, "a")
+    await fixture.join(client, "b")
     client.take()
-    refusal = await refused(world, client, Subscribe("c"))
+    refusal = await refused(fixture, client, Subscribe("c"))
     assert (refusal.kind, refusal.status) == ("LimitReached", 4100)
-    await world.join(client, "a")  # what it has does not count again
-    world.unsubscribe(client, "b")
-    await world.join(client, "c")
+    await fixture.join(client, "a")  # what it has does not count again
+    fixture.unsubscribe(client, "b")
+    await fixture.join(client, "c")
     assert set(client.subscriptions) == {"a", "c"}
 
 
-async def test_the_first_subscriber_occupies_and_the_last_one_vacates(world: World) -> None:
-    first, second = world.connect(), world.connect()
-    await world.join(first, "a")
-    await world.join(second, "a")
-    assert world.told() == [ChannelOccupied(app_id="1", channel="a")]
-    world.unsubscribe(first, "a")
-    world.drop(second)
-    world.wait(UNDO_WINDOW - 0.1)
-    assert len(world.told()) == 1
-    world.wait(0.1)
-    assert world.told() == [
+async def test_the_first_subscriber_occupies_and_the_last_one_vacates(fixture: NodeFixture) -> None:
+    first, second = fixture.connect(), fixture.connect()
+    await fixture.join(first, "a")
+    await fixture.join(second, "a")
+    assert fixture.told() == [ChannelOccupied(app_id="1", channel="a")]
+    fixture.unsubscribe(first, "a")
+    fixture.drop(second)
+    fixture.wait(UNDO_WINDOW - 0.1)
+    assert len(fixture.told()) == 1
+    fixture.wait(0.1)
+    assert fixture.told() == [
         ChannelOccupied(app_id="1", channel="a"),
         ChannelVacated(app_id="1", channel="a"),
     ]
 
 
-async def test_a_reload_within_the_undo_window_is_told_to_nobody(world: World) -> None:
-    await world.join(client := world.connect(), "a")
-    world.drop(client)
-    world.wait(UNDO_WINDOW / 2)
-    await world.join(world.connect(), "a")
-    world.wait(2 * UNDO_WINDOW)
-    assert world.told() == [ChannelOccupied(app_id="1", channel="a")]
+async def test_a_reload_within_the_undo_window_is_told_to_nobody(fixture: NodeFixture) -> None:
+    await fixture.join(client := fixture.connect(), "a")
+    fixture.drop(client)
+    fixture.wait(UNDO_WINDOW / 2)
+    await fixture.join(fixture.connect(), "a")
+    fixture.wait(2 * UNDO_WINDOW)
+    assert fixture.told() == [ChannelOccupied(app_id="1", channel="a")]
 
 
-async def test_who_is_gone_gets_nothing_and_the_rest_goes_on(world: World) -> None:
-    client, other = await world.subscriber("a"), await world.subscriber("a")
-    world.publish("a", data="1")
-    world.unsubscribe(client, "a")
-    world.publish("a", data="2")
-    world.flush()
+async def test_who_is_gone_gets_nothing_and_the_rest_goes_on(fixture: NodeFixture) -> None:
+    client, other = await fixture.subscriber("a"), await fixture.subscriber("a")
+    fixture.publish("a", data="1")
+    fixture.unsubscribe(client, "a")
+    fixture.publish("a", data="2")
+    fixture.flush()
     assert [each["data"] for each in client.take()] == [1]
     assert [each["data"] for each in other.take()] == [1, 2]
 
 
-async def test_an_unsubscribe_of_nothing_is_silent(world: World) -> None:
+async def test_an_unsubscribe_of_nothing_is_silent(fixture: NodeFixture) -> None:
     """Echo's leave() unsubscribes four names, most of which were never subscribed."""
-    client = world.connect()
-    world.unsubscribe(client, "a")
-    assert client.take() == world.told() == []
+    client = fixture.connect()
+    fixture.unsubscribe(client, "a")
+    assert client.take() == fixture.told() == []
 
 
 async def test_strict_complains_about_an_unsubscribe_of_nothing() -> None:
-    world = World(strict=True)
+    fixture = NodeFixture(strict=True)
     with pytest.raises(MessageRejected) as caught:
-        world.unsubscribe(world.connect(), "a")
+        fixture.unsubscribe(fixture.connect(), "a")
     assert (caught.value.code, caught.value.channel) == (None, "a")
     assert caught.value.message == (
         "No current subscription to channel a, or subscription in progress"
     )
 
 
-async def test_a_second_subscribe_is_confirmed_and_changes_nothing(world: World) -> None:
-    world.change(subscription_count=True)
-    client, other = world.connect(), await world.subscriber("a")
-    await world.join(client, "a")
+async def test_a_second_subscribe_is_confirmed_and_changes_nothing(fixture: NodeFixture) -> None:
+    fixture.change(subscription_count=True)
+    client, other = fixture.connect(), await fixture.subscriber("a")
+    await fixture.join(client, "a")
     assert events(client.take()) == ["subscription_succeeded", "subscription_count"]
     other.take()
-    signals = len(world.told())
-    await world.join(client, "a")
+    signals = len(fixture.told())
+    await fixture.join(client, "a")
     assert events(client.take()) == ["subscription_succeeded"]
     assert other.take() == []
-    assert len(world.told()) == signals
-    world.publish("a")
-    world.flush()
+    assert len(fixture.told()) == signals
+    fixture.publish("a")
+    fixture.flush()
     assert events(client.take()) == ["event"]
 
 
-async def test_a_second_success_does_not_overtake_events_of_its_channel(world: World) -> None:
-    client = await world.subscriber("a")
-    world.publish("a")
-    await world.node.subscriptions.subscribe(client, Subscribe("a"))
+async def test_a_second_success_does_not_overtake_events_of_its_channel(
+    fixture: NodeFixture,
+) -> None:
+    client = await fixture.subscriber("a")
+    fixture.publish("a")
+    await fixture.node.subscriptions.subscribe(client, Subscribe("a"))
     assert events(client.take()) == ["event", "subscription_succeeded"]
 
 
-async def test_a_second_subscribe_needs_its_proof_again(world: World) -> None:
-    client = await world.subscriber("private-x")
-    await refused(world, client, Subscribe("private-x", "key:wrong"))
+async def test_a_second_subscribe_needs_its_proof_again(fixture: NodeFixture) -> None:
+    client = await fixture.subscriber("private-x")
+    await refused(fixture, client, Subscribe("private-x", "key:wrong"))
     assert "private-x" in client.subscriptions
 
 
 async def test_strict_refuses_a_second_subscribe_as_pusher_does() -> None:
-    world = World(strict=True)
-    client = await world.subscriber("private-x")
+    fixture = NodeFixture(strict=True)
+    client = await fixture.subscriber("private-x")
     with pytest.raises(MessageRejected) as caught:
-        await world.join(client, "private-x")
+        await fixture.join(client, "private-x")
     assert (caught.value.code, caught.value.message) == (
         None,
         "Existing subscription to channel private-x",
@@ -181,87 +183,91 @@ async def test_strict_refuses_a_second_subscribe_as_pusher_does() -> None:
     assert client.take() == []
 
 
-async def test_the_bus_is_listened_to_while_somebody_is_here(world: World) -> None:
+async def test_the_bus_is_listened_to_while_somebody_is_here(fixture: NodeFixture) -> None:
     topic = channel_topic("1", "a")
-    first, second = world.connect(), world.connect()
-    await world.join(first, "a")
-    await world.join(second, "a")
-    assert world.broker.subscribed == [topic]
-    world.unsubscribe(first, "a")
-    assert world.broker.subscribed == [topic]
-    world.drop(second)
-    assert world.broker.subscribed == []
+    first, second = fixture.connect(), fixture.connect()
+    await fixture.join(first, "a")
+    await fixture.join(second, "a")
+    assert fixture.broker.subscribed == [topic]
+    fixture.unsubscribe(first, "a")
+    assert fixture.broker.subscribed == [topic]
+    fixture.drop(second)
+    assert fixture.broker.subscribed == []
 
 
-async def test_without_the_bus_public_and_private_channels_work_here(world: World) -> None:
-    world.broker.subscribing.is_away = True
-    client = world.connect()
-    await world.join(client, "private-x")
-    world.publish("private-x")
-    world.flush()
+async def test_without_the_bus_public_and_private_channels_work_here(fixture: NodeFixture) -> None:
+    fixture.broker.subscribing.is_away = True
+    client = fixture.connect()
+    await fixture.join(client, "private-x")
+    fixture.publish("private-x")
+    fixture.flush()
     assert events(client.take()) == ["subscription_succeeded", "event"]
-    world.broker.subscribing.is_away = False
-    await world.join(world.connect(), "private-x")
-    assert world.broker.subscribed == [channel_topic("1", "private-x")]
+    fixture.broker.subscribing.is_away = False
+    await fixture.join(fixture.connect(), "private-x")
+    assert fixture.broker.subscribed == [channel_topic("1", "private-x")]
 
 
-async def test_without_the_bus_a_presence_join_waits_for_the_roster_alone(world: World) -> None:
-    world.broker.subscribing.is_away = True
-    world.roster.asking.close()
-    client = world.connect()
-    joining = asyncio.create_task(world.enter(client, "a"))
-    await world.roster.asking.reached()
+async def test_without_the_bus_a_presence_join_waits_for_the_roster_alone(
+    fixture: NodeFixture,
+) -> None:
+    fixture.broker.subscribing.is_away = True
+    fixture.roster.asking.close()
+    client = fixture.connect()
+    joining = asyncio.create_task(fixture.enter(client, "a"))
+    await fixture.roster.asking.reached()
     assert client.take() == []
-    world.roster.asking.open()
+    fixture.roster.asking.open()
     await joining
     assert events(client.take()) == ["subscription_succeeded"]
 
 
 async def test_events_that_come_while_the_bus_is_being_joined_follow_the_success(
-    world: World,
+    fixture: NodeFixture,
 ) -> None:
-    world.broker.subscribing.close()
-    client = world.connect()
-    joining = asyncio.create_task(world.join(client, "a"))
-    await world.broker.subscribing.reached()
-    world.publish("a", data="1")
-    world.flush()
+    fixture.broker.subscribing.close()
+    client = fixture.connect()
+    joining = asyncio.create_task(fixture.join(client, "a"))
+    await fixture.broker.subscribing.reached()
+    fixture.publish("a", data="1")
+    fixture.flush()
     assert client.take() == []
-    world.broker.subscribing.open()
+    fixture.broker.subscribing.open()
     await joining
     assert events(client.take()) == ["subscription_succeeded", "event"]
 
 
 @pytest.mark.parametrize("how", ["unsubscribe", "close"])
 async def test_who_leaves_while_the_bus_is_being_joined_is_told_nothing(
-    world: World, how: str
+    fixture: NodeFixture, how: str
 ) -> None:
-    world.broker.subscribing.close()
-    client = world.connect()
-    joining = asyncio.create_task(world.join(client, "private-x"))
-    await world.broker.subscribing.reached()
+    fixture.broker.subscribing.close()
+    client = fixture.connect()
+    joining = asyncio.create_task(fixture.join(client, "private-x"))
+    await fixture.broker.subscribing.reached()
     if how == "close":
-        world.drop(client)
+        fixture.drop(client)
     else:
-        world.unsubscribe(client, "private-x")
-    world.broker.subscribing.open()
+        fixture.unsubscribe(client, "private-x")
+    fixture.broker.subscribing.open()
     await joining
     assert client.take() == []
     assert not client.is_authorized
-    assert await world.roster.count(channels_topic("1")) == 0
+    assert await fixture.roster.count(channels_topic("1")) == 0
 
 
 @pytest.mark.parametrize("closed", [False, True])
-async def test_a_wait_that_is_cancelled_leaves_nothing_behind(world: World, closed: bool) -> None:
-    world.broker.subscribing.close()
-    client = world.connect()
+async def test_a_wait_that_is_cancelled_leaves_nothing_behind(
+    fixture: NodeFixture, closed: bool
+) -> None:
+    fixture.broker.subscribing.close()
+    client = fixture.connect()
     joining = asyncio.create_task(
-        world.node.subscriptions.subscribe(client, Subscribe("a", sign(client, "a")))
+        fixture.node.subscriptions.subscribe(client, Subscribe("a", sign(client, "a")))
     )
-    await world.broker.subscribing.reached()
+    await fixture.broker.subscribing.reached()
     if closed:
-        world.drop(client)
+        fixture.drop(client)
     joining.cancel()
     with pytest.raises(asyncio.CancelledError):
         await joining
-    assert client.subscriptions == world.node.hub.app_state(world.app).channels == {}
+    assert client.subscriptions == fixture.node.hub.app_state(fixture.app).channels == {}

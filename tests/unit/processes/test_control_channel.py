@@ -11,7 +11,7 @@ from pusher_server.config import Config, ServerSettings
 from pusher_server.errors import PusherServerError
 from pusher_server.processes.control_channel import ControlChannel, read_spec, spec_line
 from pusher_server.server.specs import WorkerSpec
-from tests.contract.conditions import eventually
+from tests.support.waiting import eventually
 
 CONFIG = Config(
     server=ServerSettings(trusted_proxies=("10.0.0.0/8",), workers="auto"),

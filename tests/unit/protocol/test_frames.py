@@ -3,8 +3,8 @@
 import pytest
 
 from pusher_server.protocol.frames import PING, close_frame, pong_frame, text_frame
-from tests import fakes
-from tests.fakes import ServerFrame, server_frames
+from tests.support import frames
+from tests.support.frames import CLOSE, PONG, TEXT, ServerFrame, server_frames
 
 
 @pytest.mark.parametrize(
@@ -21,19 +21,19 @@ def test_a_text_frame_has_the_shortest_length_field(size: int, head: bytes) -> N
     payload = b"x" * size
     frame = text_frame(payload)
     assert frame == head + payload
-    assert list(server_frames(frame)) == [ServerFrame(fakes.TEXT, payload)]
+    assert list(server_frames(frame)) == [ServerFrame(TEXT, payload)]
 
 
 def test_an_empty_ping_and_a_pong_with_the_clients_payload() -> None:
     assert list(server_frames(PING + pong_frame(b"x" * 125))) == [
-        ServerFrame(fakes.PING, b""),
-        ServerFrame(fakes.PONG, b"x" * 125),
+        ServerFrame(frames.PING, b""),
+        ServerFrame(PONG, b"x" * 125),
     ]
 
 
 def test_a_close_frame_carries_code_and_reason() -> None:
     assert list(server_frames(close_frame(4009, "no"))) == [
-        ServerFrame(fakes.CLOSE, (4009).to_bytes(2) + b"no")
+        ServerFrame(CLOSE, (4009).to_bytes(2) + b"no")
     ]
 
 

@@ -11,7 +11,7 @@ import uvloop
 
 from pusher_server.server.accepting import Acceptor
 from pusher_server.server.file_reserve import FileReserve
-from tests.edge.wire import until
+from tests.support.waiting import eventually
 
 
 class Greeting(asyncio.Protocol):
@@ -82,7 +82,7 @@ async def test_nobody_comes_in_beyond_the_limit_until_somebody_goes(made: set[Gr
     accepting = acceptor(listener, 20, made)  # ten may stay, five pass
     await accepting.open()
     clients = [await asyncio.open_connection(*listener.getsockname()) for _ in range(30)]
-    await until(lambda: len(made) == 15)
+    await eventually(lambda: len(made) == 15)
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(made) == 15
@@ -90,7 +90,7 @@ async def test_nobody_comes_in_beyond_the_limit_until_somebody_goes(made: set[Gr
         async with asyncio.timeout(5):
             assert await reader.read(5) == b"hello"
         writer.transport.abort()
-    await until(lambda: not made)
+    await eventually(lambda: not made)
     accepting.close()
 
 
@@ -102,7 +102,7 @@ async def test_a_closed_one_accepts_nobody(made: set[Greeting]) -> None:
     await accepting.open()
     address = listener.getsockname()
     _, writer = await asyncio.open_connection(*address)
-    await until(lambda: listener.failures < 3)
+    await eventually(lambda: listener.failures < 3)
     accepting.close()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*address)

@@ -7,21 +7,12 @@ import pytest
 from pusher_server.protocol.errors import Code
 from pusher_server.server.address_limits import AddressLimits, Entrance, Visit, key_of
 from pusher_server.server.proxies import TrustedProxies
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.fakes import FakeClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.mark.parametrize(
@@ -45,7 +36,7 @@ def reason(visit: Visit) -> str:
     return "" if visit.refusal is None else visit.refusal.reason
 
 
-def test_connections_count_until_they_leave(clock: Clock) -> None:
+def test_connections_count_until_they_leave(clock: FakeClock) -> None:
     limits = AddressLimits(2, 0, clock=clock)
     first, second = limits.enter("192.0.2.1"), limits.enter("::ffff:192.0.2.1")
     third = limits.enter("192.0.2.1")
@@ -59,21 +50,21 @@ def test_connections_count_until_they_leave(clock: Clock) -> None:
     assert reason(limits.enter("192.0.2.1")) == "address_connections"
 
 
-def test_nothing_is_kept_of_who_has_gone(clock: Clock) -> None:
+def test_nothing_is_kept_of_who_has_gone(clock: FakeClock) -> None:
     limits = AddressLimits(2, 0, clock=clock)
     for number in range(1_000):
         limits.leave(limits.enter(f"192.0.2.{number}"))
     assert not limits._connections
 
 
-def test_a_64_is_one_customer(clock: Clock) -> None:
+def test_a_64_is_one_customer(clock: FakeClock) -> None:
     limits = AddressLimits(1, 0, clock=clock)
     assert reason(limits.enter("2001:db8::1")) == ""
     assert reason(limits.enter("2001:db8::ffff:1")) == "address_connections"
     assert reason(limits.enter("2001:db8:0:1::1")) == ""
 
 
-def test_ten_seconds_of_attempts_may_come_at_once_and_then_the_pace_holds(clock: Clock) -> None:
+def test_ten_seconds_of_attempts_may_come_at_once_and_then_the_pace_holds(clock: FakeClock) -> None:
     limits = AddressLimits(0, 5, clock=clock)
     assert [reason(limits.enter("a")) for _ in range(50)] == [""] * 50
     refused = limits.enter("a")
@@ -86,7 +77,7 @@ def test_ten_seconds_of_attempts_may_come_at_once_and_then_the_pace_holds(clock:
     assert taken in (49, 50)
 
 
-def test_a_slow_pace_is_one_at_a_time(clock: Clock) -> None:
+def test_a_slow_pace_is_one_at_a_time(clock: FakeClock) -> None:
     limits = AddressLimits(0, 1 / 60, clock=clock)
     assert reason(limits.enter("a")) == ""
     refused = limits.enter("a")
@@ -96,7 +87,7 @@ def test_a_slow_pace_is_one_at_a_time(clock: Clock) -> None:
     assert reason(limits.enter("a")) == ""
 
 
-def test_a_restarted_servers_crowd_comes_back_at_the_pace(clock: Clock) -> None:
+def test_a_restarted_servers_crowd_comes_back_at_the_pace(clock: FakeClock) -> None:
     """500 clients behind one address, which come again a second after a 4100."""
     limits = AddressLimits(0, 50, clock=clock)
     waiting = 500
@@ -106,7 +97,7 @@ def test_a_restarted_servers_crowd_comes_back_at_the_pace(clock: Clock) -> None:
     assert waiting == 0
 
 
-def test_attempts_are_remembered_in_bounded_memory(clock: Clock) -> None:
+def test_attempts_are_remembered_in_bounded_memory(clock: FakeClock) -> None:
     limits = AddressLimits(0, 1, clock=clock, kept=1_000)
     for number in range(5_000):
         assert reason(limits.enter(f"10.{number >> 8}.{number & 255}.1")) == ""
@@ -124,7 +115,9 @@ def test_attempts_are_remembered_in_bounded_memory(clock: Clock) -> None:
     assert len(limits._paid) == 1
 
 
-def test_one_line_names_address_and_setting(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_line_names_address_and_setting(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
     limits = AddressLimits(1, 1, clock=clock)
     with caplog.at_level(logging.WARNING):
         for _ in range(100):
@@ -136,7 +129,7 @@ def test_one_line_names_address_and_setting(clock: Clock, caplog: pytest.LogCapt
         ]
 
 
-def test_a_refusal_is_never_final(clock: Clock) -> None:
+def test_a_refusal_is_never_final(clock: FakeClock) -> None:
     limits = AddressLimits(1, 0, clock=clock)
     assert limits.enter("a").rejection is None
     rejection = limits.enter("a").rejection
@@ -148,7 +141,7 @@ def test_a_refusal_is_never_final(clock: Clock) -> None:
 PROXIES = TrustedProxies(["10.0.0.0/8"])
 
 
-def test_whom_a_connection_counts_for(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_whom_a_connection_counts_for(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     """Proxies and Unix sockets are never counted themselves."""
     entrance = Entrance(AddressLimits(1, 0, clock=clock), PROXIES)
     assert entrance.connected(None) is None
@@ -166,7 +159,7 @@ def test_whom_a_connection_counts_for(clock: Clock, caplog: pytest.LogCaptureFix
     assert "10.0.0.1 (server.trusted_proxies)" in caplog.text
 
 
-def test_a_proxys_request_is_an_attempt_but_no_connection(clock: Clock) -> None:
+def test_a_proxys_request_is_an_attempt_but_no_connection(clock: FakeClock) -> None:
     entrance = Entrance(AddressLimits(1, 1, clock=clock), PROXIES)
     visits = [entrance.first_request("10.0.0.1", "192.0.2.1") for _ in range(11)]
     assert [reason(each) for each in visits] == [""] * 10 + ["address_attempts"]

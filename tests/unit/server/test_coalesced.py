@@ -3,7 +3,7 @@
 import asyncio
 
 from pusher_server.server.coalesced import Coalesced
-from tests.edge.wire import until
+from tests.support.waiting import eventually
 
 
 async def test_a_flood_is_two_calls_and_the_last_wish_is_served() -> None:
@@ -18,11 +18,11 @@ async def test_a_flood_is_two_calls_and_the_last_wish_is_served() -> None:
         wishes += 1
         coalesced.ask()
     assert calls == [1]
-    await until(lambda: len(calls) == 2)
+    await eventually(lambda: len(calls) == 2)
     assert calls == [1, 1_000]
     coalesced.ask()  # still within the interval of the second
     assert len(calls) == 2
-    await until(lambda: len(calls) == 3)
+    await eventually(lambda: len(calls) == 3)
 
 
 async def test_one_wish_is_one_call() -> None:

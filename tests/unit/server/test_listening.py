@@ -8,7 +8,7 @@ import pytest
 
 from pusher_server.config import ServerSettings
 from pusher_server.server.listening import listen, listen_apart, urls_of
-from tests.serving import free_port
+from tests.support.serving import free_port
 
 #: Spelling of the host -> what the machine is asked for, and what is told.
 SPELLINGS = [

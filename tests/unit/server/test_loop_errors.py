@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from pusher_server.server.loop_errors import say_once_that_no_file_is_left
-from tests.edge.wire import until
+from tests.support.waiting import eventually
 
 
 async def test_asyncios_own_accepting_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -24,7 +24,7 @@ async def test_asyncios_own_accepting_is_one_line(caplog: pytest.LogCaptureFixtu
     bound.bind(("127.0.0.1", 0))
     server = await asyncio.start_server(lambda reader, writer: None, sock=bound)
     with socket.create_connection(bound.getsockname()), caplog.at_level(logging.ERROR):
-        await until(lambda: bool(caplog.records))
+        await eventually(lambda: bool(caplog.records))
         server.close()
     (record,) = caplog.records
     assert "Too many open files" in record.getMessage()

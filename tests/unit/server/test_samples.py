@@ -13,8 +13,8 @@ from pusher_server.metrics.collector import Sample
 from pusher_server.metrics.reading import Labels
 from pusher_server.server.samples import link_samples, webhook_samples
 from pusher_server.webhooks.delivery.stats import DeliveryStats
-from tests.contract.conditions import eventually
-from tests.contract.stores import LEASE, UNDO_WINDOW, MemoryBench
+from tests.contract.stores import LEASE, UNDO_WINDOW, MemoryHarness
+from tests.support.waiting import eventually
 
 
 def numbers(samples: Iterable[Sample]) -> dict[tuple[Metric, Labels], float]:
@@ -28,7 +28,7 @@ def numbers(samples: Iterable[Sample]) -> dict[tuple[Metric, Labels], float]:
 
 
 async def test_links_are_told_with_their_peer_and_worker() -> None:
-    link = MemoryBench().link()
+    link = MemoryHarness().link()
     shards = Shards([link], "one", lease=LEASE, undo_window=UNDO_WINDOW, random=lambda: 0.5)
     (membership,) = shards.memberships
     peer = (link.peer,)

@@ -27,8 +27,17 @@ from pusher_server.webhooks.delivery.deliverer import Deliverer
 from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.intake import Intake
 from pusher_server.webhooks.outbox.interface import Appended, Decision, Outbox, OutboxUnavailable
+from tests.support.node import GatedApps
+from tests.unit.webhooks.delivery_fixture import (
+    EPOCH,
+    DeliveryFixture,
+    Post,
+    an_app,
+    hook,
+    randomly,
+    simulate,
+)
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
-from tests.unit.webhooks.world import EPOCH, Apps, Post, World, an_app, hook, randomly, simulate
 
 #: Seconds of a history.
 LONG = 100.0
@@ -81,33 +90,33 @@ def test_targets_believe_what_is_true(seed: int, monkeypatch: pytest.MonkeyPatch
 
     async def play() -> None:
         app = an_app("1", hook("batches", batch=True), hook("single"))
-        world = World(app, batch_events=chance.choice([1, 3, 100]))
-        world.targets.behaviour = behave
+        fixture = DeliveryFixture(app, batch_events=chance.choice([1, 3, 100]))
+        fixture.targets.behaviour = behave
         channels = [f"c{number}" for number in range(chance.choice([3, 30]))]
         state = dict.fromkeys(channels, False)
-        deliverer = world.deliverer("0")
-        await world.append(app, "begin")
-        while world.loop.time() < LONG:
+        deliverer = fixture.deliverer("0")
+        await fixture.append(app, "begin")
+        while fixture.loop.time() < LONG:
             for name in chance.choices(channels, k=chance.choice([1, 5, 20])):
                 state[name] = not state[name]
                 kind = "channel_occupied" if state[name] else "channel_vacated"
-                while world.outbox.trouble:  # noqa: ASYNC110 - virtual time costs nothing
+                while fixture.outbox.trouble:  # noqa: ASYNC110 - virtual time costs nothing
                     await asyncio.sleep(0.5)
-                await world.append(app, name, kind=kind)
+                await fixture.append(app, name, kind=kind)
             await asyncio.sleep(chance.choice([0.0, 0.01, 0.3, 3.0]))
             if chance.random() < 0.02:
-                world.outbox.trouble = "away"
-                world.loop.call_later(
-                    chance.choice([0.5, 15.0]), setattr, world.outbox, "trouble", ""
+                fixture.outbox.trouble = "away"
+                fixture.loop.call_later(
+                    chance.choice([0.5, 15.0]), setattr, fixture.outbox, "trouble", ""
                 )
             if seed % 2 and chance.random() < 0.03:
                 _kill(deliverer)
-                deliverer = world.deliverer(str(world.loop.time()))
-        world.outbox.trouble = ""
-        await world.drained()
-        assert not world.outbox.graves.get("1")
+                deliverer = fixture.deliverer(str(fixture.loop.time()))
+        fixture.outbox.trouble = ""
+        await fixture.drained()
+        assert not fixture.outbox.graves.get("1")
         for webhook in app.webhooks:
-            bodies = [each.body for each in world.targets.accepted if each.url == webhook.url]
+            bodies = [each.body for each in fixture.targets.accepted if each.url == webhook.url]
             events = [
                 bytes(event)
                 for body in bodies
@@ -148,7 +157,7 @@ class _Redis(MemoryOutbox):
         return appended
 
 
-class _Slow(Apps):
+class _Slow(GatedApps):
     """Apps in a database."""
 
     def __init__(self, apps: Sequence[App], chance: random.Random) -> None:
@@ -195,12 +204,12 @@ def test_the_outbox_is_told_what_is_true(seed: int, monkeypatch: pytest.MonkeyPa
             outbox.fails = chance.choice([outbox.fails] * 9 + [0.0, 0.5, 0.95])
             if chance.random() < 0.2 and in_use.pop("1", None) is None:
                 in_use["1"] = all_apps["1"]
-            apps.is_away = apps.is_away != (chance.random() < 0.1)
+            apps.gate.is_away = apps.gate.is_away != (chance.random() < 0.1)
             place = (chance.choice("12"), f"c{chance.randrange(3)}", chance.choice(["", "", "u"]))
             state[place] = not state[place]
             made.observe(_signal(*place, comes=state[place]))
             await asyncio.sleep(chance.choice([0.0, 0.0, 0.0, 0.05, 1.0, 6.0]))
-        outbox.fails, apps.is_away = 0.0, False
+        outbox.fails, apps.gate.is_away = 0.0, False
         await made.kept()
         for app in all_apps.values():
             for webhook in app.webhooks:

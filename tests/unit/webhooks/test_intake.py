@@ -20,8 +20,9 @@ from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.intake import Intake
 from pusher_server.webhooks.outbox.interface import Appended, Decision, Outbox, OutboxUnavailable
 from pusher_server.webhooks.outbox.undoing import subject_of
+from tests.support.node import GatedApps
+from tests.unit.webhooks.delivery_fixture import EPOCH, an_app, hook, simulate
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
-from tests.unit.webhooks.world import EPOCH, Apps, an_app, hook, simulate
 
 APP, PLAIN = an_app("1", hook("a")), an_app("2")
 
@@ -32,7 +33,7 @@ class Scene:
     def __init__(self, *in_use: App, known: Collection[App] = ()) -> None:
         loop = asyncio.get_running_loop()
         self.in_use = {app.id: app for app in in_use}
-        self.apps = Apps([*in_use, *known])
+        self.apps = GatedApps([*in_use, *known])
         self.outbox = MemoryOutbox(loop.time)
         self.stats = DeliveryStats()
         self.woken: list[Collection[str]] = []
@@ -109,7 +110,7 @@ def test_while_apps_cannot_be_looked_up_others_go_on_and_the_order_stays() -> No
     async def play() -> None:
         unknown = an_app("3", hook("b"))
         scene = Scene(APP, known=[unknown])
-        scene.apps.is_away = True
+        scene.apps.gate.is_away = True
         scene.intake.observe(ChannelVacated(app_id="3", channel="first"))
         scene.in_use["3"] = unknown
         scene.miss("second", unknown)
@@ -118,7 +119,7 @@ def test_while_apps_cannot_be_looked_up_others_go_on_and_the_order_stays() -> No
         await asyncio.sleep(60.0)
         assert scene.channels == ["a"]
         assert not waiting.done()
-        scene.apps.is_away = False
+        scene.apps.gate.is_away = False
         await waiting
         assert scene.channels == ["a", "first", "second"]
 
@@ -295,7 +296,7 @@ def test_memory_is_counted_in_bytes_whatever_they_are_in(monkeypatch: pytest.Mon
         for _ in range(10):
             scene.intake.observe(client_event("c", data="🦉".encode() * 5_000))
         assert scene.stats.of("1").dropped_in_memory == 6
-        scene.apps.is_away = True
+        scene.apps.gate.is_away = True
         for _ in range(10):
             scene.intake.observe(client_event("c", an_app("3"), data=b"x" * 20_000))
         assert scene.stats.of("3").dropped_in_memory >= 5

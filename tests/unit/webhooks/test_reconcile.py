@@ -10,8 +10,9 @@ from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.intake import Intake
 from pusher_server.webhooks.outbox.interface import Appended, Decision, Presence
 from pusher_server.webhooks.reconcile import MARGIN, Reconciler
+from tests.support.node import GatedApps
+from tests.unit.webhooks.delivery_fixture import an_app, hook, simulate
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
-from tests.unit.webhooks.world import Apps, an_app, hook, simulate
 
 LEASE, UNDO_WINDOW = 10.0, 3.0
 APP = an_app("1", hook("a"))
@@ -38,7 +39,7 @@ class Scene:
         self.outbox = MemoryOutbox(loop.time)
         self.outbox.believes = dict.fromkeys(believed)
         self.roster = Roster("node", loop.time, epoch=1, undo_window=UNDO_WINDOW)
-        self.apps = Apps([APP])
+        self.apps = GatedApps([APP])
         self.intake = Intake(
             {APP.id: APP}.get, self.apps, self._open, DeliveryStats(),
             event_prefix="node", wall=loop.time, on_kept=lambda app_ids: None,
@@ -140,7 +141,7 @@ def test_who_comes_back_just_while_it_is_announced_is_announced_as_back() -> Non
 def test_it_waits_for_whatever_is_away() -> None:
     async def play() -> None:
         scene = Scene(ROOM)
-        scene.outbox.trouble, scene.roster.is_away, scene.apps.is_away = "away", True, True
+        scene.outbox.trouble, scene.roster.is_away, scene.apps.gate.is_away = "away", True, True
         announcing = asyncio.create_task(scene.missing.announce())
         await asyncio.sleep(10.0)
         scene.outbox.trouble = ""
@@ -148,7 +149,7 @@ def test_it_waits_for_whatever_is_away() -> None:
         scene.roster.is_away = False
         await asyncio.sleep(60.0)
         assert scene.events == []
-        scene.apps.is_away = False
+        scene.apps.gate.is_away = False
         await announcing
         assert len(scene.events) == 1
 

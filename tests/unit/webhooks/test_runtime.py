@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,8 +13,10 @@ from pusher_server.signals import CacheMissed, ChannelVacated
 from pusher_server.webhooks import intake, runtime
 from pusher_server.webhooks.outbox.interface import Outbox, OutboxUnavailable, Presence
 from pusher_server.webhooks.runtime import DeliverySettings, Opening, Webhooks
+from tests.support.node import GatedApps
+from tests.support.waiting import eventually
+from tests.unit.webhooks.delivery_fixture import an_app, hook
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
-from tests.unit.webhooks.world import Apps, an_app, hook
 
 TERMS = DeliverySettings(
     timeout=1.0, batch_events=10, batch_window=0.01, lease=0.0, undo_window=0.0
@@ -45,7 +47,7 @@ class Scene(Opening):
             self,
             TERMS,
             current=apps.get,
-            apps=Apps([APP, PLAIN]),
+            apps=GatedApps([APP, PLAIN]),
             roster=LocalRoster("node", lambda: 0.0, epoch=1, undo_window=0.0),
             worker="node",
         )
@@ -71,13 +73,6 @@ async def scene(*in_use: App) -> AsyncIterator[Scene]:
     await made.webhooks.stop()
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Look again and again until it holds."""
-    async with asyncio.timeout(5.0):
-        while not condition():  # noqa: ASYNC110 - another thread may be behind it
-            await asyncio.sleep(0.01)
-
-
 async def test_nothing_is_opened_without_a_reason() -> None:
     async with scene(PLAIN) as it:
         it.webhooks.start(expected=False)
@@ -101,7 +96,7 @@ async def test_it_is_opened_once_for_any_reason(
             it.webhooks.observe(CacheMissed(app_id="1", channel="c"))
         elif reason == "elsewhere":
             it.webhooks.observe(ChannelVacated(app_id="1", channel="c"))
-        await until(lambda: it.opened)
+        await eventually(lambda: it.opened)
         it.webhooks.expect()
         it.webhooks.observe(CacheMissed(app_id="1", channel="c"))
         await it.webhooks.kept()
@@ -117,12 +112,12 @@ async def test_what_cannot_be_opened_is_said_once_and_tried_again(
         it.trouble = "disk full"
         it.webhooks.start(expected=True)
         it.webhooks.observe(CacheMissed(app_id="1", channel="c"))
-        await until(lambda: it.webhooks.problem)
+        await eventually(lambda: it.webhooks.problem)
         assert it.webhooks.problem == "disk full"
         await asyncio.sleep(0.1)
         it.trouble = ""
         await it.webhooks.kept()
-        await until(lambda: it.webhooks.problem is None)
+        await eventually(lambda: it.webhooks.problem is None)
         assert [each.entries[0].channel for each in it.outbox.appended[0]] == ["c"]
     assert caplog.text.count("no webhook is delivered") == 1
 
@@ -131,7 +126,7 @@ async def test_events_are_sent_as_soon_as_they_are_kept(caplog: pytest.LogCaptur
     async with scene(APP) as it:
         it.webhooks.start(expected=True)
         it.webhooks.observe(CacheMissed(app_id="1", channel="c"))
-        await until(lambda: it.outbox.attempts)
+        await eventually(lambda: it.outbox.attempts)
         assert it.webhooks.stats.of("1").attempts == 1
         ((_, attempt),) = it.outbox.attempts
         assert (attempt.status, attempt.url) == (0, "http://nowhere.example/")
@@ -142,7 +137,7 @@ async def test_what_is_believed_and_missing_is_announced(monkeypatch: pytest.Mon
     async with scene(APP) as it:
         it.outbox.believes[Presence("1", "c")] = None
         it.webhooks.start(expected=True)
-        await until(lambda: not it.outbox.believes)
+        await eventually(lambda: not it.outbox.believes)
 
 
 async def test_a_stop_while_it_cannot_be_opened_ends(caplog: pytest.LogCaptureFixture) -> None:
@@ -150,5 +145,5 @@ async def test_a_stop_while_it_cannot_be_opened_ends(caplog: pytest.LogCaptureFi
         it.trouble = "disk full"
         it.webhooks.start(expected=True)
         it.webhooks.observe(CacheMissed(app_id="1", channel="c"))
-        await until(lambda: it.webhooks.problem)
+        await eventually(lambda: it.webhooks.problem)
     assert "1 webhook events were not kept and are lost" in caplog.text

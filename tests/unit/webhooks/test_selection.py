@@ -15,7 +15,7 @@ from pusher_server.signals import (
 )
 from pusher_server.webhooks.outbox.interface import Decision, Presence
 from pusher_server.webhooks.selection import select_targets
-from tests.unit.webhooks.world import an_app
+from tests.unit.webhooks.delivery_fixture import an_app
 
 
 def hook(*event_types: EventType, name: str = "a", prefix: str = "") -> Webhook:

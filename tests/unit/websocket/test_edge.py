@@ -4,7 +4,7 @@ import pytest
 
 from pusher_server.clients.request import ClientRequest
 from pusher_server.protocol.errors import ConnectionRejected
-from tests.unit.websocket.house import House
+from tests.unit.websocket.edge_fixture import EdgeFixture
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from tests.unit.websocket.house import House
     ["/app/key", "/app/key/", "/app/key?protocol=7&client=js", "/ws/app/key", "/app/k%65y"],
 )
 def test_the_key_is_the_last_part_of_the_path(target: str) -> None:
-    assert House().edge.key_of(ClientRequest("GET", target, [])) == "key"
+    assert EdgeFixture().edge.key_of(ClientRequest("GET", target, [])) == "key"
 
 
 @pytest.mark.parametrize(
@@ -21,16 +21,16 @@ def test_the_key_is_the_last_part_of_the_path(target: str) -> None:
 )
 def test_other_paths_are_not_found(target: str) -> None:
     with pytest.raises(ConnectionRejected) as caught:
-        House().edge.key_of(ClientRequest("GET", target, []))
+        EdgeFixture().edge.key_of(ClientRequest("GET", target, []))
     assert (caught.value.code, caught.value.message) == (4005, "Path not found")
 
 
 async def test_a_process_takes_so_many_connections_and_no_more() -> None:
-    house = House(max_connections=2)
-    first = await house.client().established()
-    await house.client().established()
-    third = house.client()
+    fixture = EdgeFixture(max_connections=2)
+    first = await fixture.client().established()
+    await fixture.client().established()
+    third = fixture.client()
     assert await third.told() == [(4100, "Over capacity"), ("close", 4100)]
     third.lose()
     first.lose()
-    await house.client().established()
+    await fixture.client().established()

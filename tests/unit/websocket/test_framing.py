@@ -15,10 +15,9 @@ from pusher_server.websocket.framing import (
     PingFrame,
     PongFrame,
 )
-from tests import fakes
-from tests.fakes import client_frame
+from tests.support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame
 
-HELLO = client_frame(fakes.TEXT, b"hello")
+HELLO = client_frame(TEXT, b"hello")
 
 
 def complete(stream: bytes, max_bytes: int) -> Iterator[object]:
@@ -41,13 +40,13 @@ def failure(stream: bytes, max_bytes: int = 0) -> tuple[list[object], int]:
 
 
 def test_simple_frames_are_read_in_order() -> None:
-    stream = HELLO + client_frame(fakes.PING, b"p") + client_frame(fakes.PONG, b"q") + HELLO
+    stream = HELLO + client_frame(PING, b"p") + client_frame(PONG, b"q") + HELLO
     assert read(stream) == [b"hello", PingFrame(b"p"), PongFrame(), b"hello"]
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
 def test_every_form_of_the_length(size: int) -> None:
-    frame = client_frame(fakes.TEXT, b"x" * size)
+    frame = client_frame(TEXT, b"x" * size)
     assert read(frame) == [b"x" * size]
     reader = FrameReader(0)
     assert list(reader.receive(frame[:-1])) == []
@@ -56,7 +55,7 @@ def test_every_form_of_the_length(size: int) -> None:
 
 def test_a_stream_in_single_bytes() -> None:
     reader = FrameReader(0)
-    stream = HELLO + client_frame(fakes.TEXT, b"y" * 200) + client_frame(fakes.PING)
+    stream = HELLO + client_frame(TEXT, b"y" * 200) + client_frame(PING)
     read_so_far = [each for byte in stream for each in reader.receive(bytes((byte,)))]
     assert read_so_far == [b"hello", b"y" * 200, PingFrame(b"")]
 
@@ -64,11 +63,11 @@ def test_a_stream_in_single_bytes() -> None:
 def test_a_fragmented_message_with_a_ping_in_between() -> None:
     stream = (
         HELLO
-        + client_frame(fakes.TEXT, b"a", fin=False)
-        + client_frame(fakes.PING, b"p")
-        + client_frame(fakes.CONTINUATION, b"b", fin=False)
-        + client_frame(fakes.PONG)
-        + client_frame(fakes.CONTINUATION, b"c")
+        + client_frame(TEXT, b"a", fin=False)
+        + client_frame(PING, b"p")
+        + client_frame(CONTINUATION, b"b", fin=False)
+        + client_frame(PONG)
+        + client_frame(CONTINUATION, b"c")
         + HELLO
     )
     assert read(stream) == [b"hello", PingFrame(b"p"), PongFrame(), b"abc", b"hello"]
@@ -78,28 +77,28 @@ def test_a_fragmented_message_with_a_ping_in_between() -> None:
     ("payload", "code"), [(b"", None), (b"\x03\xe8", 1000), (b"\x0f\xa1bye", 4001)]
 )
 def test_a_close_frame_with_and_without_a_code(payload: bytes, code: int | None) -> None:
-    assert read(HELLO + client_frame(fakes.CLOSE, payload)) == [b"hello", CloseFrame(code)]
+    assert read(HELLO + client_frame(CLOSE, payload)) == [b"hello", CloseFrame(code)]
 
 
 def test_what_follows_a_close_frame_is_dropped() -> None:
     reader = FrameReader(0)
-    assert list(reader.receive(client_frame(fakes.CLOSE) + HELLO)) == [CloseFrame(None)]
+    assert list(reader.receive(client_frame(CLOSE) + HELLO)) == [CloseFrame(None)]
     assert list(reader.receive(HELLO + b"\xff" * 50)) == []
 
 
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
-        (client_frame(fakes.BINARY, b"x"), 1003),
-        (client_frame(fakes.BINARY, b"x", fin=False), 1003),
-        (client_frame(fakes.TEXT, b"x", mask=None), 1002),
-        (client_frame(fakes.TEXT, b"x", reserved=4), 1002),
+        (client_frame(BINARY, b"x"), 1003),
+        (client_frame(BINARY, b"x", fin=False), 1003),
+        (client_frame(TEXT, b"x", mask=None), 1002),
+        (client_frame(TEXT, b"x", reserved=4), 1002),
         (client_frame(3, b"x"), 1002),
-        (client_frame(fakes.CONTINUATION, b"x"), 1002),
-        (client_frame(fakes.PING, b"x", fin=False), 1002),
-        (client_frame(fakes.PING, b"x" * 126), 1002),
-        (client_frame(fakes.CLOSE, b"x"), 1002),
-        (client_frame(fakes.CLOSE, b"\x03\xe8\xff"), 1007),
+        (client_frame(CONTINUATION, b"x"), 1002),
+        (client_frame(PING, b"x", fin=False), 1002),
+        (client_frame(PING, b"x" * 126), 1002),
+        (client_frame(CLOSE, b"x"), 1002),
+        (client_frame(CLOSE, b"\x03\xe8\xff"), 1007),
     ],
 )
 def test_broken_frames_end_the_stream_after_what_came_before(frame: bytes, code: int) -> None:
@@ -107,34 +106,34 @@ def test_broken_frames_end_the_stream_after_what_came_before(frame: bytes, code:
 
 
 def test_a_message_is_limited_whole_or_in_fragments() -> None:
-    assert read(client_frame(fakes.TEXT, b"x" * 10), 10) == [b"x" * 10]
-    assert failure(client_frame(fakes.TEXT, b"x" * 11), 10) == ([], 1009)
-    fragments = client_frame(fakes.TEXT, b"x" * 6, fin=False)
-    assert read(fragments + client_frame(fakes.CONTINUATION, b"x" * 4), 10) == [b"x" * 10]
-    assert failure(fragments + client_frame(fakes.CONTINUATION, b"x" * 5), 10) == ([], 1009)
+    assert read(client_frame(TEXT, b"x" * 10), 10) == [b"x" * 10]
+    assert failure(client_frame(TEXT, b"x" * 11), 10) == ([], 1009)
+    fragments = client_frame(TEXT, b"x" * 6, fin=False)
+    assert read(fragments + client_frame(CONTINUATION, b"x" * 4), 10) == [b"x" * 10]
+    assert failure(fragments + client_frame(CONTINUATION, b"x" * 5), 10) == ([], 1009)
 
 
 def test_a_message_that_is_too_long_is_refused_at_its_head() -> None:
-    assert failure(client_frame(fakes.TEXT, b"x" * 70_000)[:20], 1_000) == ([], 1009)
+    assert failure(client_frame(TEXT, b"x" * 70_000)[:20], 1_000) == ([], 1009)
 
 
-EMPTY = client_frame(fakes.CONTINUATION, b"", fin=False)
+EMPTY = client_frame(CONTINUATION, b"", fin=False)
 
 
 def test_each_frame_is_a_step_of_its_own() -> None:
     """The taker of a chunk with thousands of frames may stop after any of them."""
-    steps = FrameReader(0).receive(client_frame(fakes.TEXT, b"a", fin=False) + EMPTY * 10_000)
+    steps = FrameReader(0).receive(client_frame(TEXT, b"a", fin=False) + EMPTY * 10_000)
     for _ in range(10):
         assert next(steps) == Fragment()
     reader = FrameReader(0)
-    begun = reader.receive(client_frame(fakes.TEXT, b"a", fin=False) + EMPTY * 3 + b"\x00")
+    begun = reader.receive(client_frame(TEXT, b"a", fin=False) + EMPTY * 3 + b"\x00")
     assert [next(begun) for _ in range(4)] == [Fragment()] * 4
     assert list(begun) == []
 
 
 def test_fragments_are_bounded_in_number() -> None:
-    first = client_frame(fakes.TEXT, b"", fin=False)
-    last = client_frame(fakes.CONTINUATION, b"x")
+    first = client_frame(TEXT, b"", fin=False)
+    last = client_frame(CONTINUATION, b"x")
     assert read(first + EMPTY * (MAX_FRAGMENTS - 2) + last) == [b"x"]
     assert failure(first + EMPTY * (MAX_FRAGMENTS - 1) + last) == ([], 1008)
     twice = (first + EMPTY * (MAX_FRAGMENTS - 2) + last) * 2
@@ -144,8 +143,8 @@ def test_fragments_are_bounded_in_number() -> None:
 def test_fragments_cost_their_bytes() -> None:
     """A list of one-byte fragments took 28 times as much."""
     reader = FrameReader(0)
-    piece = client_frame(fakes.CONTINUATION, b"x", fin=False)
-    chunk = client_frame(fakes.TEXT, b"", fin=False) + piece * 10_000
+    piece = client_frame(CONTINUATION, b"x", fin=False)
+    chunk = client_frame(TEXT, b"", fin=False) + piece * 10_000
     tracemalloc.start()
     try:
         for _ in reader.receive(chunk):
@@ -154,7 +153,7 @@ def test_fragments_cost_their_bytes() -> None:
     finally:
         tracemalloc.stop()
     assert kept < 4 * 10_000
-    assert list(reader.receive(client_frame(fakes.CONTINUATION, b"!"))) == [b"x" * 10_000 + b"!"]
+    assert list(reader.receive(client_frame(CONTINUATION, b"!"))) == [b"x" * 10_000 + b"!"]
 
 
 def test_without_a_limit_of_the_app_a_message_has_ours() -> None:
@@ -162,12 +161,12 @@ def test_without_a_limit_of_the_app_a_message_has_ours() -> None:
     announced = b"\x81\xff" + (LARGEST_MESSAGE + 1).to_bytes(8) + b"mask"
     assert failure(announced, 0) == ([], 1009)
     reader = FrameReader(0)
-    piece = client_frame(fakes.CONTINUATION, bytes(1_048_576), fin=False)
-    assert list(reader.receive(client_frame(fakes.TEXT, b"", fin=False))) == [Fragment()]
+    piece = client_frame(CONTINUATION, bytes(1_048_576), fin=False)
+    assert list(reader.receive(client_frame(TEXT, b"", fin=False))) == [Fragment()]
     for _ in range(LARGEST_MESSAGE // 1_048_576):
         assert list(reader.receive(piece)) == [Fragment()]
     with pytest.raises(FramingViolation) as caught:
-        list(reader.receive(client_frame(fakes.CONTINUATION, b"x")))
+        list(reader.receive(client_frame(CONTINUATION, b"x")))
     assert caught.value.code == 1009
-    largest = client_frame(fakes.TEXT, bytes(LARGEST_MESSAGE))
+    largest = client_frame(TEXT, bytes(LARGEST_MESSAGE))
     assert list(FrameReader(0).receive(largest)) == [bytes(LARGEST_MESSAGE)]

@@ -14,7 +14,7 @@ from pusher_server.apps.database.cache import CachedApps
 from pusher_server.apps.database.schemas import FoundApp
 from pusher_server.clients.mailbox import advance
 from pusher_server.errors import ClusterUnavailable, ConfigError
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 UNKNOWN_SECONDS = 2.0
 

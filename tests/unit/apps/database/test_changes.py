@@ -10,7 +10,7 @@ from pusher_server.apps.database.cache import CachedApps
 from pusher_server.apps.database.changes import BUSY, LONGEST_PAUSE, PRECAUTION, ChangeWatcher
 from pusher_server.apps.database.schemas import FoundApp
 from pusher_server.errors import ClusterUnavailable
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 POLL = 2.0
 

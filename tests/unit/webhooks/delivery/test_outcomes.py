@@ -9,8 +9,8 @@ import pytest
 from pusher_server.webhooks.delivery import outcomes as module
 from pusher_server.webhooks.delivery.outcomes import Outcomes
 from pusher_server.webhooks.outbox.interface import PAUSE, AttemptRecord, Decision, Entry
+from tests.unit.webhooks.delivery_fixture import simulate
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
-from tests.unit.webhooks.world import simulate
 
 ATTEMPT = AttemptRecord(
     at=0.0, webhook="w", url="", ids=(), events=(), number=1, status=200, took=0.0,

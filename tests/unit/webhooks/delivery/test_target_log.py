@@ -7,7 +7,7 @@ import pytest
 from pusher_server.app import Webhook
 from pusher_server.log_rate_limit import INTERVAL, KEPT
 from pusher_server.webhooks.delivery.target_log import TargetLog
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 WEBHOOK = Webhook(url="https://user:hunter2@example.com/hook?token=hunter3")
 

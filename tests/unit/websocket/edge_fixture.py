@@ -5,58 +5,40 @@ import json
 from itertools import count
 from typing import Any
 
-from pusher_server.app import App
-from pusher_server.apps.static import StaticApps
 from pusher_server.clients.admission import Admission
 from pusher_server.clients.registry import ClientRegistry
 from pusher_server.clients.request import ClientRequest
 from pusher_server.config import WebsocketSettings
-from pusher_server.interfaces import AppProvider
 from pusher_server.signals import ConnectionClosed
 from pusher_server.websocket.connection import WebSocketConnection
 from pusher_server.websocket.edge import WebSocketEdge
-from tests import fakes
-from tests.fakes import FakeTransport, ServerFrame, client_frame, server_frames
-from tests.unit.node.world import KEY, Gate, World
+from tests.support.fakes import FakeTransport
+from tests.support.frames import CLOSE, PING, TEXT, ServerFrame, client_frame, server_frames
+from tests.support.node import KEY, NodeFixture
 
 SUCCESS = "pusher_internal:subscription_succeeded"
 GREETING = b"HTTP/1.1 101 X\r\n\r\n"
 
 
-class GatedApps(AppProvider):
-    """An app store that may take its time."""
+class EdgeFixture:
+    """A node with its WebSocket edge; `settings` are those of `[websocket]`."""
 
-    def __init__(self, apps: StaticApps) -> None:
-        self._apps = apps
-        self.gate = Gate()
-
-    async def by_key(self, key: str) -> App | None:
-        await self.gate.passed()
-        return await self._apps.by_key(key)
-
-    async def by_id(self, app_id: str) -> App | None:
-        return await self._apps.by_id(app_id)
-
-
-class House:
-    """A world with its edge; `settings` are those of `[websocket]`."""
-
-    def __init__(self, world: World | None = None, **settings: Any) -> None:
-        self.world = world or World()
+    def __init__(self, node_fixture: NodeFixture | None = None, **settings: Any) -> None:
+        self.node_fixture = node_fixture or NodeFixture()
         self._random = count(1)
-        self.app_state = self.world.node.hub.app_state(self.world.app)
+        node = self.node_fixture.node
+        self.app_state = node.hub.app_state(self.node_fixture.app)
         websocket = WebsocketSettings(**settings)
-        self.clients = ClientRegistry(websocket.max_connections, self.world.clock)
-        #: What admission asks.
-        self.apps = GatedApps(self.world.apps)
+        self.clients = ClientRegistry(websocket.max_connections, self.node_fixture.clock)
+        apps = self.node_fixture.apps
         self.edge = WebSocketEdge(
-            self.world.node,
+            node,
             self.clients,
-            Admission(self.world.node, self.apps, self.clients, lambda limit: next(self._random)),
+            Admission(node, apps, self.clients, lambda limit: next(self._random)),
             websocket,
             path_prefix="/ws/",
         )
-        self.clients.heartbeat.tick(self.world.clock())
+        self.clients.heartbeat.tick(self.node_fixture.clock())
 
     def client(self, target: str | None = None, **options: Any) -> "Client":
         """Somebody whose upgrade has just been accepted."""
@@ -64,13 +46,15 @@ class House:
 
     def closed(self) -> list[int]:
         """The codes of the connections that have ended."""
-        return [each.code for each in self.world.signals if isinstance(each, ConnectionClosed)]
+        return [
+            each.code for each in self.node_fixture.signals if isinstance(each, ConnectionClosed)
+        ]
 
     def wait(self, seconds: float) -> None:
         """Time passes, with the sweeps that belong to it."""
         for _ in range(int(seconds * 4)):
-            self.world.clock.advance(0.25)
-            self.clients.heartbeat.tick(self.world.clock())
+            self.node_fixture.clock.advance(0.25)
+            self.clients.heartbeat.tick(self.node_fixture.clock())
 
 
 class Client:
@@ -78,7 +62,7 @@ class Client:
 
     def __init__(
         self,
-        house: House,
+        fixture: EdgeFixture,
         target: str,
         *,
         origin: str | None = None,
@@ -88,11 +72,11 @@ class Client:
         self.transport = FakeTransport(has_halves=has_halves)
         self.ended: list[WebSocketConnection] = []
         self.connection = WebSocketConnection(
-            house.edge, self.transport, "192.0.2.1", self.ended.append
+            fixture.edge, self.transport, "192.0.2.1", self.ended.append
         )
         headers = [] if origin is None else [(b"origin", origin.encode())]
         self.connection.open(ClientRequest("GET", target, headers), GREETING, secure=secure)
-        self._loop = house.world.loop
+        self._loop = fixture.node_fixture.loop
 
     def feed(self, *frames: bytes) -> None:
         """These bytes arrive in one piece."""
@@ -131,15 +115,15 @@ class Client:
 
 def message(event: str, data: Any = None, **fields: Any) -> bytes:
     body = {"event": event, **fields} if data is None else {"event": event, "data": data, **fields}
-    return client_frame(fakes.TEXT, json.dumps(body).encode())
+    return client_frame(TEXT, json.dumps(body).encode())
 
 
 def _readable(frame: ServerFrame) -> Any:
-    if frame.opcode == fakes.CLOSE:
+    if frame.opcode == CLOSE:
         code = int.from_bytes(frame.payload[:2]) if frame.payload else None
         return ("close", code)
-    if frame.opcode != fakes.TEXT:
-        return ("ping" if frame.opcode == fakes.PING else "pong", frame.payload)
+    if frame.opcode != TEXT:
+        return ("ping" if frame.opcode == PING else "pong", frame.payload)
     body = json.loads(frame.payload)
     if body["event"] == "pusher:error":
         return (body["data"]["code"], body["data"]["message"])

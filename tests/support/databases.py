@@ -11,16 +11,15 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from tests.serving import free_port
+from tests.support.serving import free_port
+from tests.support.waiting import block_until
 
 #: Seconds within which a server must accept connections, or must have ended.
 DEADLINE = 30.0
-POLL_SECONDS = 0.02
 USER, PASSWORD = "pusher", "not-a-secret"
 
 
@@ -61,12 +60,16 @@ class DatabaseServer:
             self._process = subprocess.Popen(
                 self.command(), stdout=log, stderr=log, **_unprivileged(self.directory)
             )
-        deadline = time.monotonic() + DEADLINE
-        while not self._accepts():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise RuntimeError(f"the database does not start:\n{self.log}")
-            time.sleep(POLL_SECONDS)
+        try:
+            block_until(self._is_ready, DEADLINE, show=lambda: f"the database starts\n{self.log}")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _is_ready(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise RuntimeError(f"the database does not start:\n{self.log}")
+        return self._accepts()
 
     def _accepts(self) -> bool:
         """Whether it can be used."""
@@ -184,7 +187,7 @@ class MariaServer(DatabaseServer):
         ]
 
 
-def _unprivileged(directory: Path) -> dict[str, object]:
+def _unprivileged(directory: Path) -> dict[str, Any]:
     """How a process is started that must not be root's."""
     if os.geteuid() != 0:
         return {"cwd": directory}

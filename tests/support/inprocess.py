@@ -21,8 +21,9 @@ from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen
 from pusher_server.server.request_guard import RequestGuard
 from pusher_server.websocket.edge import WebSocketEdge
-from tests.edge.wire import PATIENCE, Address
-from tests.serving import to_toml
+from tests.support.serving import to_toml
+from tests.support.waiting import PATIENCE
+from tests.support.wire import Address
 
 APP_ID, KEY, SECRET = "3", "278d425bdf160c739803", "7ad3773142a6692b25b8"
 

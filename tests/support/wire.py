@@ -11,19 +11,16 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from websockets.speedups import apply_mask
-
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+from tests.support.frames import CLOSE, TEXT, client_frame
+from tests.support.waiting import PATIENCE
 
 QUERY = "?protocol=7&client=js&version=8.6.0&flash=false"
-#: How long anything may take that should come at once.
-PATIENCE = 5.0
 _NONCE = base64.b64encode(bytes(16)).decode()
 
 
@@ -55,19 +52,8 @@ def frame(
     opcode: int, payload: bytes = b"", *, final: bool = True, masked: bool = True, reserved: int = 0
 ) -> bytes:
     """One WebSocket frame from a client, broken on request; `reserved` is 0…7."""
-    length = len(payload)
-    mask_bit = 0x80 if masked else 0
-    head = bytes([(0x80 if final else 0) | reserved << 4 | opcode])
-    if length < 126:
-        head += bytes([mask_bit | length])
-    elif length < 65_536:
-        head += bytes([mask_bit | 126]) + struct.pack("!H", length)
-    else:
-        head += bytes([mask_bit | 127]) + struct.pack("!Q", length)
-    if not masked:
-        return head + payload
-    mask = os.urandom(4)
-    return head + mask + apply_mask(payload, mask)
+    mask = os.urandom(4) if masked else None
+    return client_frame(opcode, payload, fin=final, mask=mask, reserved=reserved)
 
 
 def text(payload: str | bytes) -> bytes:
@@ -117,13 +103,6 @@ def request(
     lines = [f"{name}: {value}" for name, value in fields.items()]
     head = "\r\n".join([f"{method} {target} HTTP/{version}", *lines, "", ""])
     return head.encode("latin-1") + body
-
-
-async def until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Look again and again until it holds: for what a server does and tells nobody."""
-    async with asyncio.timeout(patience):
-        while not condition():  # noqa: ASYNC110 (the other side may be another process)
-            await asyncio.sleep(0.01)
 
 
 class Wire:

@@ -1,10 +1,8 @@
 """One node with its real parts, fake clients, and a clock and a loop that move when told to."""
 
 import asyncio
-import hashlib
-import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from itertools import count
 from typing import Any, TypeVar
 
@@ -15,7 +13,7 @@ from pusher_server.apps.static import StaticApps
 from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.hub import Hub
-from pusher_server.interfaces import CachedEvent, Topic
+from pusher_server.interfaces import CachedEvent, RateLimiter, Topic
 from pusher_server.limits.local import LocalRateLimiter
 from pusher_server.node.node import Node
 from pusher_server.node.observers import Observers
@@ -25,7 +23,8 @@ from pusher_server.protocol.channel_name import parse_channel_name, user_channel
 from pusher_server.protocol.messages import ClientEvent, SignIn, Subscribe, Unsubscribe
 from pusher_server.protocol.text import string_literal
 from pusher_server.signals import ConnectionClosed, ConnectionOpened, Settled, Signal
-from tests.fakes import FakeCallSoon, FakeClock, FakeConnection
+from tests.support.fakes import FakeCallSoon, FakeClock, FakeConnection
+from tests.support.signing import channel_auth, user_auth
 
 KEY, SECRET = "key", "secret"
 UNDO_WINDOW = 3.0
@@ -58,7 +57,7 @@ class Gate:
         self._reached.set()
         await self._open.wait()
         if self.is_away:
-            raise ClusterUnavailable("away")
+            raise ClusterUnavailable("the store is away")
 
 
 class GatedBroker(LocalBroker):
@@ -105,6 +104,17 @@ class GatedRoster(LocalRoster):
     def forget(self, topic: Topic) -> None:
         self.followed = [each for each in self.followed if each != topic]
 
+    async def count(self, topic: Topic) -> int:
+        await self.asking.passed()
+        return await super().count(topic)
+
+    async def scan(
+        self, topic: Topic, prefix: str = ""
+    ) -> AsyncIterator[Mapping[str, Mapping[str, bytes]]]:
+        await self.asking.passed()
+        async for page in super().scan(topic, prefix):
+            yield page
+
     async def lookup(self, topic: Topic, keys: Iterable[str]) -> Any:
         answer = await super().lookup(topic, keys)
         await self.asking.passed()
@@ -115,13 +125,50 @@ class GatedRoster(LocalRoster):
         await self.tracking.passed()
 
 
-class World:
-    """`fields` are the app's switches, `limits` its limits. `is_observed`: signals are remembered."""
+class GatedCensus(LocalCensus):
+    """The local census, whose answers can be waited for, or fail."""
+
+    def __init__(self, here: Callable[[], Mapping[str, int]]) -> None:
+        super().__init__(here)
+        self.asking = Gate()
+
+    async def total(self, app_id: str) -> int:
+        await self.asking.passed()
+        return await super().total(app_id)
+
+
+class GatedApps(StaticApps):
+    """Apps of a list, as a store may give them that takes its time, or fails."""
+
+    def __init__(self, apps: Iterable[App]) -> None:
+        super().__init__(apps)
+        self.gate = Gate()
+
+    async def by_key(self, key: str) -> App | None:
+        await self.gate.passed()
+        return await super().by_key(key)
+
+    async def by_id(self, app_id: str) -> App | None:
+        await self.gate.passed()
+        return await super().by_id(app_id)
+
+
+class NodeFixture:
+    """`app`, or one whose switches are `fields` and whose limits are `limits`.
+
+    `apps` and `limiter` are what edges ask. `is_observed`: signals are remembered.
+    """
 
     def __init__(
-        self, *, limits: dict[str, int] | None = None, is_observed: bool = True, **fields: Any
+        self,
+        app: App | None = None,
+        *,
+        limits: dict[str, int] | None = None,
+        limiter: RateLimiter | None = None,
+        is_observed: bool = True,
+        **fields: Any,
     ) -> None:
-        self.app = App(
+        self.app = app or App(
             id="1",
             keys=(AppKey(key=KEY, secret=SECRET),),
             limits=AppLimits(**(limits or {})),
@@ -131,22 +178,23 @@ class World:
         self.loop = FakeCallSoon()
         self.broker = GatedBroker(self.clock)
         self.roster = GatedRoster(self.clock)
+        self.apps = GatedApps([self.app])
+        self.limiter = limiter or LocalRateLimiter(self.clock)
         self.signals: list[Signal] = []
         #: Apps that other nodes have found changed.
         self.changed_elsewhere: list[str] = []
         hub = Hub(self.loop)
+        self.census = GatedCensus(hub.connection_counts)
         self.parts = NodeParts(
             node_id="node",
             hub=hub,
             broker=self.broker,
             roster=self.roster,
-            census=LocalCensus(hub.connection_counts),
+            census=self.census,
             observers=Observers(),
             clock=self.clock,
             event_ids=count(1),
         )
-        self.apps = StaticApps([self.app])
-        self.limiter = LocalRateLimiter(self.clock)
         self.node = Node(
             self.parts, on_app_changed=lambda app_id: self.changed_elsewhere.append(app_id)
         )
@@ -158,7 +206,7 @@ class World:
     def connect(self, app: App | None = None) -> FakeConnection:
         """An established client."""
         app_state = self.node.hub.app_state(app or self.app)
-        connection = FakeConnection(app_state, f"1.{next(self._sockets)}", KEY)
+        connection = FakeConnection(app_state, f"1.{next(self._sockets)}", self.app.keys[0].key)
         self.node.open(connection)
         return connection
 
@@ -169,7 +217,12 @@ class World:
     def change(self, **fields: Any) -> None:
         """The app has other switches from now on."""
         self.app = structs.replace(self.app, **fields)
-        self.node.change_app("1", self.app)
+        self.node.change_app(self.app.id, self.app)
+
+    def lose_cluster(self) -> None:
+        """What other nodes share can no longer be asked."""
+        for gate in (self.roster.asking, self.broker.caching, self.census.asking):
+            gate.is_away = True
 
     def flush(self) -> None:
         self.loop.run()
@@ -266,17 +319,17 @@ class World:
 
 def sign(connection: FakeConnection, channel: str, data: str | None = None) -> str:
     """The `auth` that a backend would give."""
-    text = f"{connection.socket_id}:{channel}" + (f":{data}" if data else "")
-    return f"{KEY}:{_digest(text)}"
+    return channel_auth(*_credentials(connection), connection.socket_id, channel, data)
 
 
 def sign_in_proof(connection: FakeConnection, data: str) -> str:
     """The `auth` that a backend would give for a sign-in."""
-    return f"{KEY}:{_digest(f'{connection.socket_id}::user::{data}')}"
+    return user_auth(*_credentials(connection), connection.socket_id, data)
 
 
-def _digest(text: str) -> str:
-    return hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
+def _credentials(connection: FakeConnection) -> tuple[str, str]:
+    pair = connection.app_state.app.keys[0]
+    return pair.key, pair.secret
 
 
 def events(messages: list[dict[str, Any]]) -> list[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import trustme
 
-from tests.edge.wire import PATIENCE, Address, until
-from tests.serving import RunningServer
+from tests.support.serving import RunningServer
+from tests.support.waiting import PATIENCE, eventually
+from tests.support.wire import Address
 
 
 class TlsServer(RunningServer):
@@ -80,7 +81,7 @@ async def reload(server: RunningServer, *, rejected: bool = False) -> str:
     before = len(server.log)
     os.kill(server.pid, signal.SIGHUP)
     word = "not reloaded" if rejected else "reloaded: "
-    await until(lambda: word in server.log[before:] and server.log.endswith("\n"))
+    await eventually(lambda: word in server.log[before:] and server.log.endswith("\n"))
     return server.log[before:]
 
 

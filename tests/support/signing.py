@@ -6,9 +6,10 @@ import time
 from urllib.parse import unquote
 
 
-def sign(secret: str, text: str) -> str:
+def sign(secret: str, text: str | bytes) -> str:
     """HMAC-SHA256 in lower-case hex."""
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    signed = text.encode() if isinstance(text, str) else text
+    return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
 def channel_auth(
@@ -38,17 +39,30 @@ def request_signature(secret: str, method: str, path: str, query: str) -> str:
     return sign(secret, f"{method}\n{path}\n{text}")
 
 
-def unsigned_query(key: str, body: bytes | None, parameters: str = "", age: int = 0) -> str:
-    """The query that a library builds before it signs: auth_*, body_md5, its own parameters."""
-    query = f"auth_key={key}&auth_timestamp={int(time.time()) - age}&auth_version=1.0"
+def unsigned_query(
+    key: str, body: bytes | None, parameters: str = "", *, now: float | None = None
+) -> str:
+    """The query that a library builds before it signs: auth_*, body_md5, its own parameters.
+
+    `now` is in Unix seconds, the present moment unless given.
+    """
+    timestamp = int(time.time() if now is None else now)
+    query = f"auth_key={key}&auth_timestamp={timestamp}&auth_version=1.0"
     if body:
         query += f"&body_md5={body_md5(body)}"
     return query + (f"&{parameters}" if parameters else "")
 
 
 def signed_query(
-    key: str, secret: str, method: str, path: str, body: bytes | None, parameters: str = ""
+    key: str,
+    secret: str,
+    method: str,
+    path: str,
+    body: bytes | None,
+    parameters: str = "",
+    *,
+    now: float | None = None,
 ) -> str:
-    """A complete signed query for the present moment."""
-    query = unsigned_query(key, body, parameters)
+    """A complete signed query; `parameters` as they will stand in the URL, `now` in Unix seconds."""
+    query = unsigned_query(key, body, parameters, now=now)
     return f"{query}&auth_signature={request_signature(secret, method, path, query)}"

@@ -11,7 +11,7 @@ from pusher_server.cluster.unix.bus import Bus
 from pusher_server.cluster.unix.link import UnixLink
 
 
-class UnixBench:
+class UnixHarness:
     """A bus, and links to it."""
 
     def __init__(self, path: Path, *, lease: float, undo_window: float) -> None:
@@ -50,14 +50,14 @@ class UnixBench:
         await self.start()
 
 
-B = TypeVar("B", bound=UnixBench)
+B = TypeVar("B", bound=UnixHarness)
 
 
 @asynccontextmanager
 async def unix(kind: type[B], *, lease: float, undo_window: float) -> AsyncIterator[B]:
     """A bus that runs."""
     with tempfile.TemporaryDirectory() as folder:  # a short path: a socket's has a limit
-        bench = kind(Path(folder) / "bus", lease=lease, undo_window=undo_window)
-        await bench.start()
-        yield bench
-        await bench.stop()
+        harness = kind(Path(folder) / "bus", lease=lease, undo_window=undo_window)
+        await harness.start()
+        yield harness
+        await harness.stop()

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Protocol
 
 from pusher_server.config.redis import RedisSettings
-from tests.redis_servers import RedisServer, until
-from tests.serving import free_port
+from tests.support.redis_servers import RedisServer, until
+from tests.support.serving import free_port
 
 MASTER = "the-master"
 SLOTS = 16_384

@@ -18,7 +18,7 @@ from pusher_server.apps.database.editing import AppEditor
 from pusher_server.apps.database.table import SqlStore
 from pusher_server.apps.database.url import open_store
 from pusher_server.config import DatabaseSettings
-from tests.databases import DatabaseServer
+from tests.support.databases import DatabaseServer
 
 _numbers = itertools.count(1)
 

@@ -1,4 +1,4 @@
-"""A world whose node is counted, and what a reading of it says."""
+"""A node whose signals are counted, and what a reading of it says."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from pusher_server.metrics.collector import Collector, Sample
 from pusher_server.metrics.counting import COUNTED
 from pusher_server.metrics.lag import LagWatch
 from pusher_server.metrics.reading import Distribution, Reading, State
-from tests.unit.node.world import World
+from tests.support.node import NodeFixture
 
 
 @dataclass
@@ -23,27 +23,27 @@ class Requests:
 class Counted:
     """`requests` are what the API is said to have counted, `samples` what others have."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, fixture: NodeFixture) -> None:
+        self.fixture = fixture
         self.requests: dict[str, Requests] = {}
         self.samples: list[Sample] = []
         self.webhook_latency = Histogram(DELIVERY_BOUNDS)
         self.not_ready: str | None = None
         self.problem: str | None = None
-        self.lag = LagWatch(world.clock, 0.25)
+        self.lag = LagWatch(fixture.clock, 0.25)
         self.gathering = Collector(
-            world.node,
+            fixture.node,
             worker="1",
             lag=self.lag,
             requests=self.requests,
             sources=[lambda: self.samples],
             webhook_latency=self.webhook_latency,
             max_connections=0,
-            clock=world.clock,
+            clock=fixture.clock,
             not_ready=[lambda: self.not_ready],
             problems=[lambda: self.problem],
         )
-        world.node.observe(self.gathering.counting.observe, *COUNTED)
+        fixture.node.observe(self.gathering.counting.observe, *COUNTED)
 
     def value(self, metric: Metric, *labels: str) -> float:
         """One number; 0 where nothing has happened."""

@@ -1,10 +1,8 @@
-"""A TCP proxy between one node and what it shares with the others, to cut or to swallow the link."""
+"""A TCP proxy in front of a server: it passes a link on, cuts it or swallows what it carries."""
 
 import asyncio
 import contextlib
 from typing import Literal, Self
-
-from tests.chaos.world import Address
 
 #: `pass`: as if it were not there. `cut`: connections end and none is accepted. `swallow`: connections stay
 #: and are accepted, and nothing comes through any more: the link is half-open.
@@ -12,9 +10,9 @@ Mode = Literal["pass", "cut", "swallow"]
 
 
 class LinkProxy:
-    """Listens on a port of its own for as long as the context lasts."""
+    """Listens on a port of its own for as long as the context lasts; `upstream` is a host and a port."""
 
-    def __init__(self, upstream: Address) -> None:
+    def __init__(self, upstream: tuple[str, int]) -> None:
         self.port = 0
         self._upstream = upstream
         self._mode: Mode = "pass"
@@ -59,11 +57,16 @@ class LinkProxy:
             try:
                 up_reader, up_writer = await asyncio.open_connection(*self._upstream)
                 self._writers.add(up_writer)
-                await asyncio.gather(self._copy(reader, up_writer), self._copy(up_reader, writer))
+                back = self._copy_back(up_reader, writer)
+                await asyncio.gather(self._copy(reader, up_writer), back)
             finally:
                 for each in filter(None, (writer, up_writer)):
                     self._writers.discard(each)
                     each.transport.abort()
+
+    async def _copy_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """What the server sends."""
+        await self._copy(reader, writer)
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -1,23 +1,20 @@
 """Stand-ins for what lies outside: clients, transports, clocks, the event loop's queue.
 
-They record and decode; none of them imitates a class of ours. What a server frame means is read here by
-RFC 6455 alone, so that a fault in `pusher_server.protocol.frames` cannot hide itself.
+They record and decode; none of them imitates a class of ours.
 """
 
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from struct import pack, unpack_from
-from typing import Any, NamedTuple
+from typing import Any
 
 from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Subscription
 from pusher_server.interfaces import ClusterMessage, Snapshot, Topic, Transition, Version
 from pusher_server.protocol.members import User
-
-TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
+from tests.support.frames import TEXT, client_frame, server_frames
 
 
 class FakeClock:
@@ -54,56 +51,6 @@ class FakeCallSoon:
         """Turn until nothing is left."""
         while self.turn():
             pass
-
-
-class ServerFrame(NamedTuple):
-    """One frame as a client reads it."""
-
-    opcode: int
-    payload: bytes
-
-
-def server_frames(data: bytes) -> Iterator[ServerFrame]:
-    """Every frame in `data`, which must hold whole, final, unmasked ones (RFC 6455 §5.2)."""
-    position = 0
-    while position < len(data):
-        head, length = data[position], data[position + 1]
-        assert head & 0x80, "a server never fragments"
-        assert not head & 0x70, "no extension was agreed"
-        assert not length & 0x80, "a server must not mask"
-        position += 2
-        if length >= 126:
-            form, size = ("!H", 2) if length == 126 else ("!Q", 8)
-            (length,) = unpack_from(form, data, position)
-            assert length > (125 if size == 2 else 65_535), "the shortest form is a must"
-            position += size
-        assert position + length <= len(data), "a frame was cut"
-        yield ServerFrame(head & 0x0F, data[position : position + length])
-        position += length
-
-
-def client_frame(
-    opcode: int,
-    payload: bytes = b"",
-    *,
-    fin: bool = True,
-    mask: bytes | None = b"\x01\x02\x03\x04",
-    reserved: int = 0,
-) -> bytes:
-    """A frame as a client's stack writes it; `mask` None leaves it unmasked, which is forbidden."""
-    masked = 0 if mask is None else 0x80
-    head = (0x80 if fin else 0) | reserved << 4 | opcode
-    if len(payload) < 126:
-        start = pack("!BB", head, masked | len(payload))
-    elif len(payload) < 65_536:
-        start = pack("!BBH", head, masked | 126, len(payload))
-    else:
-        start = pack("!BBQ", head, masked | 127, len(payload))
-    if mask is None:
-        return start + payload
-    stream = (mask * (len(payload) // 4 + 1))[: len(payload)]
-    masked_payload = int.from_bytes(payload) ^ int.from_bytes(stream)
-    return start + mask + masked_payload.to_bytes(len(payload))
 
 
 class FakeConnection:

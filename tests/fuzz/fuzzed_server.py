@@ -11,10 +11,11 @@ from typing import Any
 
 from hypothesis import settings
 
-from tests.conformance.signing import channel_auth
-from tests.edge import signed, wire
-from tests.edge.inprocess import KEY, SECRET
-from tests.serving import RunningServer
+from tests.support import signed, wire
+from tests.support.frames import CLOSE, PING, PONG, TEXT
+from tests.support.inprocess import KEY, SECRET
+from tests.support.serving import RunningServer
+from tests.support.signing import channel_auth
 
 PATIENCE = 5.0
 #: An example takes about 2 ms, so there may be more of them than elsewhere.
@@ -113,7 +114,7 @@ _REFUSAL = re.compile(
 )
 
 
-class World:
+class FuzzedServer:
     """The server, one faithful subscriber and one backend that outlive everything thrown."""
 
     def __init__(self, server: RunningServer) -> None:
@@ -152,10 +153,10 @@ class World:
     def _next_to_witness(self) -> tuple[str, str]:
         """Event and data of the witness's next message, which any client can read."""
         opcode, payload = self.witness.frame()
-        if opcode == wire.PING:
-            self.witness.send(wire.frame(wire.PONG, payload))
+        if opcode == PING:
+            self.witness.send(wire.frame(PONG, payload))
             return self._next_to_witness()
-        assert opcode == wire.TEXT, (opcode, payload)
+        assert opcode == TEXT, (opcode, payload)
         message = checked(payload)
         return message["event"], message["data"]
 
@@ -172,13 +173,13 @@ def last_words(line: Line) -> list[dict[str, Any] | int | None]:
     while line.received or line.more():
         opcode, payload = line.frame()
         assert not words or isinstance(words[-1], dict), "a frame after the close"
-        if opcode == wire.CLOSE:
+        if opcode == CLOSE:
             words.append(struct.unpack("!H", payload[:2])[0] if payload else None)
             payload[2:].decode()
-        elif opcode == wire.PONG:
+        elif opcode == PONG:
             assert len(payload) <= 125
         else:
-            assert opcode == wire.TEXT, (opcode, payload)
+            assert opcode == TEXT, (opcode, payload)
             words.append(checked(payload))
     return words
 

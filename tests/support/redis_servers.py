@@ -11,15 +11,14 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import hiredis
 
-from tests.serving import free_port
+from tests.support.serving import free_port
+from tests.support.waiting import block_until
 
 #: Seconds for a server to do what it was told.
 PATIENCE = 60.0
@@ -27,13 +26,7 @@ PATIENCE = 60.0
 
 def until(condition: Callable[[], bool], what: str) -> None:
     """Return once it holds; a server that is not there yet counts as "not yet"."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        with suppress(OSError, hiredis.HiredisError):
-            if condition():
-                return
-        assert time.monotonic() < deadline, f"{what}: did not come true within {PATIENCE} s"
-        time.sleep(0.02)
+    block_until(condition, PATIENCE, show=lambda: what, not_yet=(OSError, hiredis.HiredisError))
 
 
 class RedisServer:

@@ -9,10 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.edge import wire
-from tests.edge.inprocess import KEY, app
-from tests.edge.wire import Address, Wire, until
-from tests.serving import RunningServer
+from tests.support import wire
+from tests.support.inprocess import KEY, app
+from tests.support.serving import RunningServer
+from tests.support.waiting import eventually
+from tests.support.wire import Address, Wire
 
 
 class Team(RunningServer):
@@ -48,7 +49,7 @@ class Team(RunningServer):
 
     async def complete(self, workers: int = 2) -> dict[str, int]:
         """Wait until all have said that they are ready; their pids."""
-        await until(lambda: self.count("is ready") >= workers + 1, patience=20)
+        await eventually(lambda: self.count("is ready") >= workers + 1, patience=20)
         found = self.processes()
         assert len(found) == workers + 1, found
         return found
@@ -59,9 +60,11 @@ class Team(RunningServer):
 
     async def replaced(self, name: str, before: int) -> int:
         """Wait until `name` is ready again as another process; its pid."""
-        await until(lambda: self.processes().get(name, before) != before, patience=20)
+        await eventually(lambda: self.processes().get(name, before) != before, patience=20)
         pid = self.processes()[name]
-        await until(lambda: re.search(f"{name} is ready again.* pid={pid}\n", self.log) is not None)
+        await eventually(
+            lambda: re.search(f"{name} is ready again.* pid={pid}\n", self.log) is not None
+        )
         return pid
 
 

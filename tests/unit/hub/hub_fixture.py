@@ -4,12 +4,12 @@ from pusher_server.app import App, AppKey, Member
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.hub import Hub
 from pusher_server.protocol.channel_name import parse_channel_name
-from tests.fakes import FakeCallSoon, FakeConnection
+from tests.support.fakes import FakeCallSoon, FakeConnection
 
 APP = App(id="1", keys=(AppKey(key="key", secret="secret"),))
 
 
-class House:
+class HubFixture:
     """Payloads are short texts; `chunk` as in the fan-out."""
 
     def __init__(self, chunk: int = 500) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from pusher_server.app import EVENT_IDS_HEADER, App, AppKey, Webhook
-from pusher_server.apps.static import StaticApps
-from pusher_server.errors import ClusterUnavailable
 from pusher_server.webhooks.delivery.attempt import DeliveryContext
 from pusher_server.webhooks.delivery.deliverer import SLOTS, Deliverer
 from pusher_server.webhooks.delivery.outcomes import Outcomes
@@ -17,6 +15,7 @@ from pusher_server.webhooks.delivery.stats import DeliveryStats
 from pusher_server.webhooks.delivery.target_log import TargetLog
 from pusher_server.webhooks.outbox.interface import Decision, Entry
 from tests.cluster.virtual_loop import VirtualLoop
+from tests.support.node import GatedApps
 from tests.unit.webhooks.memory_outbox import MemoryOutbox
 
 #: Seconds of the epoch at which simulations begin.
@@ -34,18 +33,6 @@ class Post(NamedTuple):
     ids: tuple[str, ...]
     body: bytes
     headers: tuple[tuple[str, str], ...]
-
-
-class Apps(StaticApps):
-    """Apps that can be changed, and be away."""
-
-    is_away = False
-
-    async def by_id(self, app_id: str) -> App | None:
-        """The app of this id."""
-        if self.is_away:
-            raise ClusterUnavailable("the apps are away")
-        return await super().by_id(app_id)
 
 
 class Targets:
@@ -87,13 +74,13 @@ class Targets:
         return [each for post in self.accepted if post.url == url for each in post.ids]
 
 
-class World:
+class DeliveryFixture:
     """One or several deliverers over one outbox. Within `simulate`."""
 
     def __init__(self, *apps: App, batch_events: int = 100) -> None:
         self.loop = asyncio.get_running_loop()
         self.outbox = MemoryOutbox(self.loop.time)
-        self.apps = Apps(apps)
+        self.apps = GatedApps(apps)
         self.targets = Targets()
         self.stats = DeliveryStats()
         self.batch_events = batch_events

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from tests.conformance.signing import signed_query
-from tests.edge import wire
-from tests.edge.inprocess import APP_ID, KEY, SECRET
+from tests.support import wire
+from tests.support.inprocess import APP_ID, KEY, SECRET
+from tests.support.signing import signed_query
 
 
 def target(method: str, path: str, body: bytes = b"", parameters: str = "") -> str:
@@ -27,7 +27,7 @@ def post(body: Any, path: str = f"/apps/{APP_ID}/events", **headers: str) -> byt
 
 def get(path: str, parameters: str = "", **headers: str) -> bytes:
     """A signed GET."""
-    return wire.request(target("GET", path, b"", parameters), **headers)
+    return wire.request(target("GET", path, b"", parameters), body=b"", **headers)
 
 
 def event(channel: str, data: str = "{}", name: str = "my-event", **fields: Any) -> bytes:

@@ -13,16 +13,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
+
+from tests.support.waiting import block_until
 
 #: Below Linux's range for outgoing connections (32768…): nobody takes the port while we restart.
 PORTS = range(20_000, 32_000)
 START_DEADLINE = 20.0
 STOP_DEADLINE = 15.0
-POLL_SECONDS = 0.02
 
 
 def free_port() -> int:
@@ -147,15 +147,12 @@ class RunningServer:
         return path
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_DEADLINE
-        while True:
-            if self._process is not None and self._process.poll() is not None:
-                raise RuntimeError(f"the server ended with {self._process.returncode}:\n{self.log}")
-            if self.ready_status() == 200:
-                return
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"not ready after {START_DEADLINE} s:\n{self.log}")
-            time.sleep(POLL_SECONDS)
+        block_until(self._is_ready, START_DEADLINE, show=lambda: f"ready\n{self.log}")
+
+    def _is_ready(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise RuntimeError(f"the server ended with {self._process.returncode}:\n{self.log}")
+        return self.ready_status() == 200
 
     def ready_status(self) -> int | None:
         """The status of GET /ready, None while nobody answers."""
