@@ -15,6 +15,7 @@ from tests.support.inprocess import APP_ID, KEY, SECRET, app
 from tests.support.processes import reload, rewrite, write_text
 from tests.support.serving import RunningServer
 from tests.support.signing import channel_auth, user_auth
+from tests.support.waiting import eventually
 from tests.support.wire import QUERY, Address, Wire
 
 OTHER: dict[str, Any] = {"id": "9", "key": "other-key", "secret": "other-secret"}
@@ -231,7 +232,6 @@ async def test_many_signals_at_once(server: RunningServer, address: Address) -> 
         await asyncio.sleep(0)
         rewrite(server, apps=[app(), OTHER])
         await reload(server)
-        async with asyncio.timeout(10):  # what was waited for may have been the first one's line
-            while not await is_known(address, "other-key"):  # noqa: ASYNC110 (another process)
-                await asyncio.sleep(0.1)
+        # What was waited for may have been the first one's line.
+        await eventually(lambda: is_known(address, "other-key"), 10.0)
         await client.expect_alive()
