@@ -333,6 +333,8 @@ class Supervisor:
 
     def _look_after_file(self) -> None:
         """Workers have the socket whose file was removed: each gets the new one by being replaced."""
+        if self._replacing is not None and not self._replacing.done():
+            return  # a file that is removed again is seen when they all serve
         made = None if self._unix_file is None or self._stopping else self._unix_file.look()
         if made is not None:
             (removed,) = self._workers[0].listeners

@@ -76,8 +76,8 @@ class Acceptor:
         )
         self._loop = asyncio.get_running_loop()
         self._log_limit = LogRateLimit()
-        #: The loop's own servers, while it accepts itself.
-        self._servers: list[asyncio.Server] = []
+        #: The loop's own servers by their sockets, while it accepts itself.
+        self._servers: dict[socket.socket, asyncio.Server] = {}
         self._watching = False
         self._closed = False
         self._pausing: asyncio.TimerHandle | None = None
@@ -93,8 +93,19 @@ class Acceptor:
         else:
             self._watch()
 
-    async def add(self, listener: socket.socket) -> None:
-        """Accept from this one too."""
+    async def follow(self, listener: socket.socket) -> None:
+        """Accept from this Unix socket too, whose file has taken the place of an earlier one's.
+
+        The last one before it stays: some clients may stand in its queue. Those before that are closed.
+        """
+        earlier = [each for each in self._sockets if each.family == listener.family]
+        for each in earlier[:-1]:
+            self._sockets.remove(each)
+            if self._watching:
+                self._loop.remove_reader(each.fileno())
+            if each in self._servers:
+                self._servers.pop(each).close()
+            each.close()
         self._sockets.append(listener)
         if self._watching:
             self._watch()
@@ -105,7 +116,7 @@ class Acceptor:
         """Accept nobody any more; handshakes under way end."""
         self._closed = True
         self._unwatch()
-        for server in self._servers:
+        for server in self._servers.values():
             server.close()
         if self._pausing is not None:
             self._pausing.cancel()
@@ -132,7 +143,7 @@ class Acceptor:
 
     async def _try_to_let_loop_accept(self) -> None:
         try:
-            await self._let_loop_accept(self._sockets)
+            await self._let_loop_accept([*self._sockets])
         except OSError as error:  # the system may be out of files though we have room
             self._change()
             self._refused(error)
@@ -140,10 +151,8 @@ class Acceptor:
     async def _let_loop_accept(self, listeners: Sequence[socket.socket]) -> None:
         for listener in listeners:
             # It closes what it is given, and ours has to stay for the next change.
-            self._servers.append(
-                await self._loop.create_server(
-                    self._make, sock=listener.dup(), backlog=self._backlog
-                )
+            self._servers[listener] = await self._loop.create_server(
+                self._make, sock=listener.dup(), backlog=self._backlog
             )
         if self._closed:
             self.close()
@@ -155,8 +164,8 @@ class Acceptor:
             self._loop.call_soon(self._change)
 
     def _change(self) -> None:
-        servers, self._servers = self._servers, []
-        for server in servers:
+        servers, self._servers = self._servers, {}
+        for server in servers.values():
             server.close()
         if servers and not self._closed:
             self._watch()

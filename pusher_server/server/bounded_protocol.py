@@ -115,8 +115,13 @@ class BoundedProtocol(PacedProtocol):
             raise ValueError("too many headers")  # ends the parsing
 
     def end(self) -> None:
-        """Close it; nothing is under way."""
+        """Close it; nothing more is to be written."""
         self._guard.end(self, self.loop.time())
+
+    def shutdown(self) -> None:
+        # asyncio's transport forgets its TLS layer when it is closed twice.
+        if not self.transport.is_closing():
+            super().shutdown()
 
     def linger(self) -> None:
         """Send no more, and drop what still comes, for a while. The answer is out."""
@@ -156,7 +161,7 @@ class BoundedProtocol(PacedProtocol):
             self.transport.write(words)
         begun = answering and (self.cycle.response_started or self.pipeline)
         if begun:
-            self.transport.close()
+            self.end()
             return
         if answering:  # the application has nothing more to say
             self.cycle.disconnected = True
@@ -170,7 +175,9 @@ class BoundedProtocol(PacedProtocol):
     def on_response_complete(self) -> None:
         is_last = not self.pipeline
         super().on_response_complete()
-        if self._last_words and is_last and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self.end()
+        elif self._last_words and is_last:
             self.transport.write(self._last_words)
             self.linger()
 

@@ -318,7 +318,7 @@ class HttpProtocol(BoundedProtocol):
             greeting = accept(upgrade)
         except HandshakeRefused as refusal:
             self.transport.write(refusal.response)
-            self.transport.close()
+            self.end()
             return
         secure = self.scheme == "https" or (
             trusted

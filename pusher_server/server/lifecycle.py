@@ -119,10 +119,12 @@ class DrainingServer(uvicorn.Server):
         """Once a second: a removed Unix socket is made again."""
         if self._unix_file is None or now < self._looked_at + 1 or not self.started:
             return
+        if self._listening is not None and not self._listening.done():
+            return
         self._looked_at = now
         made = None if self._draining else self._unix_file.look()
         if made is not None and self._acceptor is not None:
-            self._listening = asyncio.get_running_loop().create_task(self._acceptor.add(made))
+            self._listening = asyncio.get_running_loop().create_task(self._acceptor.follow(made))
 
     async def _listen(self, sockets: Sequence[socket.socket]) -> None:
         make = partial(

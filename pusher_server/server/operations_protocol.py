@@ -56,6 +56,8 @@ class OperationsProtocol(BoundedProtocol):
         if self.parser.get_http_version() not in ("1.0", "1.1"):
             self.refuse(b"400 Bad Request", b"Not an HTTP/1 request\n")
             raise ValueError("another version")  # ends the parsing
+        if b"host" not in headers or len(headers) != len(self.headers):  # some name is repeated
+            self._check_host()
         self._begin_body()
         self._declines = self.parser.should_upgrade()
         if self._declines:
@@ -89,7 +91,7 @@ class OperationsProtocol(BoundedProtocol):
         """Say no more: the listener closes."""
         if self.cycle is not None:
             self.cycle.disconnected = True
-        self.transport.close()
+        self.end()
 
     def _expect_within(self, seconds: float) -> None:
         super()._expect_within(seconds)

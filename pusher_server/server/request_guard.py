@@ -107,8 +107,10 @@ class RequestGuard:
         for protocol in [each for each, deadline in self.idle.items() if deadline <= now]:
             if not protocol.transport.is_closing():
                 self.end(protocol, now)
-            elif protocol not in self.unread:
+            elif not protocol.transport.get_write_buffer_size():
                 protocol.transport.abort()
+            elif protocol not in self.unread:  # the rest of an answer, less than pauses writing
+                self.unread[protocol] = now + self.settings.body_timeout
         for protocol in [each for each, deadline in self.unread.items() if deadline <= now]:
             protocol.transport.abort()
         for protocol in [each for each, deadline in self.deadlines.items() if deadline <= now]:
@@ -116,10 +118,12 @@ class RequestGuard:
             self._tell("requests were cut: they came too slowly", logging.INFO, now)
 
     def end(self, protocol: "BoundedProtocol", now: float) -> None:
-        """Close a connection whose last answer is out."""
+        """Close a connection whose last answer is out, or see that one which was closed goes."""
         if not protocol.transport.is_closing():
             protocol.transport.close()
-            self.idle[protocol] = now + _GOODBYE_SECONDS
+        elif protocol in self.idle:
+            return
+        self.idle[protocol] = now + _GOODBYE_SECONDS
 
     def watch(self, exchange: HttpExchange) -> None:
         """Count what is kept of its body until it is decided."""

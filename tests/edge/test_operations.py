@@ -200,6 +200,9 @@ async def test_bad_requests_hurt_nobody(tmp_path: Path) -> None:
             (b"GET / HTTP/2.0\r\n\r\n", 400),
             (b"GET nowhere HTTP/1.1\r\n\r\n", 400),
             (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+            (b"GET /live HTTP/1.1\r\n\r\n", 400),
+            (b"GET /live HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+            (b"GET /live HTTP/1.0\r\n\r\n", 200),
             (b"GET / HTTP/1.1\r\nx: " + b"a" * 20_000 + b"\r\n\r\n", 431),
         ):
             async with wire.opened(operations) as client:
