@@ -99,9 +99,9 @@ async def test_tls_and_a_password_mean_what_they_mean_for_the_cluster(tmp_path: 
                 await outbox.append([decided(1)])
                 assert await waiting(outbox) == ["id-1"]
         for settings, problem in (
-            (replace(good, ca_certificate=""), "CERTIFICATE_VERIFY_FAILED"),
-            (replace(good, password="hash"), "invalid username-password pair"),
-            (replace(good, url=f"rediss://{server.address}"), "Authentication required"),
+            (replace(good, ca_certificate=""), "the certificate of 127.0.0.1"),
+            (replace(good, password="hash"), "refused the user name or the password"),
+            (replace(good, url=f"rediss://{server.address}"), "asks for a password"),
         ):
             async with opened(settings) as outbox:
                 with pytest.raises(OutboxUnavailable, match=problem) as caught:

@@ -23,8 +23,9 @@ from pusher_server.cluster.links import QUEUE_BYTES, StoreLink
 from pusher_server.cluster.redis.dialing import Dialler
 from pusher_server.cluster.redis.scripts import SERVER_CLOCK, Scripts
 from pusher_server.cluster.redis.topology import redis_links
-from pusher_server.config.redis import RedisAddress, RedisSettings, parse_url
+from pusher_server.config.redis import RedisAddress, RedisSettings
 from pusher_server.errors import ClusterUnavailable, ConfigError
+from pusher_server.redis.access import RedisAccess
 from pusher_server.resolving import Resolver
 from tests.contract.conditions import eventually
 from tests.contract.stores import Ear
@@ -105,7 +106,8 @@ async def test_a_name_that_never_answers_is_asked_once_and_other_names_are_reach
 
     settings = RedisSettings(url="redis://x", connect_timeout=0.1)
     scripts = Scripts(lease=10.0, undo_window=3.0, sharded=False, clock=SERVER_CLOCK)
-    dialler = Dialler(settings, parse_url(settings.url), scripts, Resolver(look_up, found_for=0.0))
+    access = RedisAccess(settings, resolver=Resolver(look_up, found_for=0.0))
+    dialler = Dialler(access, scripts)
     for number in range(40):
         with pytest.raises(ClusterUnavailable, match="no answer from hang"):
             await dialler.dial(RedisAddress(f"hang-{number % 4}.example", server.port))
