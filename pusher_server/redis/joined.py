@@ -18,6 +18,4 @@ class Joined(Generic[R]):
         """The result, or what `work` raises. A caller that gives up stops nobody else."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
-            # When all callers have given up, an error is no reason for asyncio to complain.
-            self._task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(self._task)
