@@ -226,6 +226,18 @@ async def test_a_password_is_asked_for_and_checked(start: Start) -> None:
         assert await client.set("k", "v")
 
 
+async def test_a_user_with_the_documented_rights_is_enough(start: Start) -> None:
+    """docs/clustering.md; `read` there includes ZRANGE and XRANGE."""
+    rights = (
+        "~{pusher-server:* &{pusher-server:* +@connection +@read +@write +@scripting"
+        " +publish +subscribe +unsubscribe +info +time"
+    )
+    server = start(user=f"strong on >{SECRET} {rights}")
+    settings = RedisSettings(url=f"redis://strong:{SECRET}@{server.address}")
+    async with client_of(settings) as client:
+        assert await client.eval("return redis.call('SET', KEYS[1], 1)", 1, "{pusher-server:0}:k")
+
+
 async def test_a_unix_socket_will_do(start: Start) -> None:
     server = start(unixsocket="redis.sock", unixsocketperm=777, requirepass=SECRET)
     path = f"{server.folder}/redis.sock"
