@@ -1,7 +1,9 @@
 """Waiting in contract suites: for a condition, with a deadline, so that a network may be in between."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 #: Seconds after which a condition counts as failed.
 DEADLINE = 5.0
@@ -22,3 +24,22 @@ async def eventually(
             return
         assert loop.time() < until, f"did not come true within {seconds:g} s"
         await asyncio.sleep(_STEP)
+
+
+@asynccontextmanager
+async def no_socket_left() -> AsyncIterator[None]:
+    """Wait at the end until the sockets that were opened here are closed, before the loop ends.
+
+    A TLS transport closes when the other side has answered. One that is left over complains in a later test.
+    """
+    before = _open_sockets()
+    yield
+    await eventually(lambda: _open_sockets() <= before)
+
+
+def _open_sockets() -> int:
+    folder, found = "/proc/self/fd", 0
+    for name in os.listdir(folder):
+        with suppress(FileNotFoundError):  # the listing's own
+            found += os.readlink(f"{folder}/{name}").startswith("socket:")
+    return found

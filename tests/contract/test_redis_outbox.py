@@ -21,7 +21,7 @@ from pusher_server.webhooks.outbox.interface import (
 )
 from pusher_server.webhooks.outbox.redis import outbox as redis_outbox
 from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
-from tests.contract.conditions import eventually
+from tests.contract.conditions import eventually, no_socket_left
 from tests.redis_servers import RedisServer
 from tests.redis_topologies import ClusterRedis
 
@@ -41,9 +41,10 @@ async def outbox(server: RedisServer) -> AsyncIterator[RedisOutbox]:
 
 @asynccontextmanager
 async def opened(settings: RedisSettings) -> AsyncIterator[RedisOutbox]:
-    outbox = RedisOutbox(settings, "Redis")
-    yield outbox
-    await outbox.close()
+    async with no_socket_left():
+        outbox = RedisOutbox(settings, "Redis")
+        yield outbox
+        await outbox.close()
 
 
 def decided(number: int, app_id: str = "1", event: str = "{}") -> Decision:
@@ -70,9 +71,6 @@ async def test_a_bound_that_was_lowered_is_reached_in_steps(server: RedisServer)
     await small.close()
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # connections cut in TLS
 async def test_tls_and_a_password_mean_what_they_mean_for_the_cluster(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
