@@ -64,7 +64,8 @@ class GreetingConnection(Connection):
                     await self._access.reach(self.host, self._connect_to)
         except (OSError, UnicodeError) as error:
             tls = self._access.tls is not None
-            reason = why_no_connection(error, self.server, timeout or 0.0, tls=tls)
+            seconds = self._access.timeout if timeout is None else timeout
+            reason = why_no_connection(error, self.server, seconds, tls=tls)
             raise RedisConnectionError(reason) from None
 
     async def _connect_to(self, address: str) -> None:

@@ -116,7 +116,8 @@ def _owner(row: Any, asked: RedisAddress) -> tuple[int, int, RedisAddress]:
     """Of a row of CLUSTER SLOTS. A node that does not know its own host leaves it out."""
     first, last, (host, port, *_), *_ = row
     name = "" if host is None else host.decode()
-    return first, last, RedisAddress(asked.host if name in {"", "?"} else name, port)
+    server = RedisAddress(asked.host if name in {"", "?"} else name, int(port))
+    return int(first), int(last), server
 
 
 async def ask(access: RedisAccess, server: RedisAddress, kind: ServerKind, *command: str) -> Any:
