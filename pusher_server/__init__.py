@@ -24,6 +24,10 @@ Rules of the wire, without a clock and without a network:
 - `config`            the settings, read once from file, environment and command line
 - `resolving`         looks up host names on its own threads, with bounds; it does I/O
 
+What two adapters share:
+
+- `redis`             reaches Redis: login, TLS, discovery, scripts
+
 The domain and the application:
 
 - `signals`           what happened, as values for observers

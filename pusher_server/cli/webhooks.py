@@ -164,7 +164,10 @@ def _in_outbox(named: Path | None, ask: "Callable[[Outbox], Awaitable[T]]") -> T
 
     config = _load(named)
     path = outbox_path(config.webhooks, config.server, os.environ)
-    outbox = look_into(path, config.cluster.redis, config.webhooks)
+    try:
+        outbox = look_into(path, config.cluster.redis, config.webhooks)
+    except OutboxUnavailable as error:
+        raise click.ClickException(str(error)) from error
     if outbox is None:
         raise click.ClickException(
             f"webhooks.outbox: there is no file {path}; a server makes it for its first app with webhooks."

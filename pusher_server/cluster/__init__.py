@@ -27,6 +27,6 @@ Then the stores:
 - `unix`                the store of one machine's workers
 - `redis`               a store on Redis
 
-May import: `backoff`, `config`, `errors`, `interfaces`, `log_rate_limit`, `outage`, `resolving`,
+May import: `backoff`, `config`, `errors`, `interfaces`, `log_rate_limit`, `outage`, `redis`,
 `unreadable`.
 """

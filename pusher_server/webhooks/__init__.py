@@ -12,5 +12,5 @@ An event goes through three stations: intake, outbox, delivery. Read:
 - `send_test`  a test request, for the command line
 
 May import: `app`, `auth`, `backoff`, `config`, `errors`, `histogram`, `interfaces`, `log_rate_limit`,
-`outage`, `protocol`, `resolving`, `signals`.
+`outage`, `protocol`, `redis`, `resolving`, `signals`.
 """

@@ -6,12 +6,16 @@ from functools import partial
 
 import pytest
 from msgspec.structs import replace
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pusher_server.cluster.commands import Count, Publish, Snapshot, Subscribe, Track
 from pusher_server.cluster.links import StoreLink
 from pusher_server.cluster.redis.topology import STORES, redis_links
 from pusher_server.config.redis import RedisSettings
 from pusher_server.errors import ClusterUnavailable
+from pusher_server.redis.access import RedisAccess
+from pusher_server.redis.client import make_client
 from tests.contract.stores import StoreClient
 from tests.support.redis_servers import RedisServer
 from tests.support.redis_topologies import ClusterRedis, SentinelRedis
@@ -85,14 +89,33 @@ async def goes_on(client: StoreClient) -> None:
 
 
 async def test_a_store_follows_the_master_that_sentinels_elect(sentinel: SentinelRedis) -> None:
-    client = await settled_in(replace(sentinel.settings, prefix="elected"))
-    before = client.link.peer
+    """And so does redis-py's client, by which the outbox of webhooks is reached."""
+    store = await settled_in(replace(sentinel.settings, prefix="elected"))
+    client = make_client(
+        sentinel.settings,
+        RedisAccess(sentinel.settings),
+        name="outbox",
+        answer_timeout=2.0,
+        connections=4,
+    )
+    assert await client.set("k", "before")
+    before = store.link.peer
     failover = asyncio.create_task(asyncio.to_thread(sentinel.failover))
-    await lost_once(client)
-    await goes_on(client)
+    await lost_once(store)
+    await goes_on(store)
     await failover
-    assert client.link.peer != before
-    client.link.close()
+    assert store.link.peer != before
+    store.link.close()
+    await eventually(lambda: _is_set(client, "k", "after"), PATIENCE)
+    assert sentinel.masters()[0].ask("GET", "k") == b"after"
+    await client.aclose()
+
+
+async def _is_set(client: "Redis | RedisCluster", key: str, value: str) -> bool:
+    try:
+        return bool(await client.set(key, value))
+    except RedisConnectionError:
+        return False
 
 
 async def test_a_store_follows_a_failover_that_an_operator_asked_for(

@@ -1,9 +1,10 @@
 """Waiting for a condition with a deadline: in an event loop (`eventually`, `equals`) or in a thread."""
 
 import asyncio
+import os
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 #: How long anything may take that should come at once, in seconds.
@@ -68,3 +69,22 @@ def block_until(
                 return
         assert time.monotonic() < deadline, f"not within {patience:g} s: {show()}"
         time.sleep(_STEP)
+
+
+@asynccontextmanager
+async def no_socket_left() -> AsyncIterator[None]:
+    """Wait at the end until the sockets that were opened here are closed, before the loop ends.
+
+    A TLS transport closes when the other side has answered. One that is left over complains in a later test.
+    """
+    before = _open_sockets()
+    yield
+    await eventually(lambda: _open_sockets() <= before)
+
+
+def _open_sockets() -> int:
+    folder, sockets = "/proc/self/fd", 0
+    for name in os.listdir(folder):
+        with suppress(FileNotFoundError):  # the listing's own
+            sockets += os.readlink(f"{folder}/{name}").startswith("socket:")
+    return sockets

@@ -2,13 +2,14 @@
 
 The Lua scripts in `lua/` are the steps that must be atomic. Read:
 
-- `topology`    makes the links: which stores there are, and on which server each one lives
+- `topology`    makes the links: which stores there are, and which server each link dials
 - `link`        one store: sends commands, receives answers and pushes
 - `encoding`    encodes a store's commands for Redis, and decodes its replies
-- `scripts`     loads the Lua scripts
+- `scripts`     puts the Lua scripts together
 - `connection`  one connection: RESP3, in order, one write per turn of the loop
-- `dialing`     connects, with TLS and login, and checks that the server is usable
-- `errors`      words what went wrong, for operators and without secrets
+- `dialing`     connects and greets, and loads the scripts
 
-May import: `config`, `errors`, `interfaces`, `resolving`, `unreadable`.
+Login, TLS and discovery are in the package `redis` of the whole server.
+
+May import: `config`, `errors`, `interfaces`, `redis`, `unreadable`.
 """

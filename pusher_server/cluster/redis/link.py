@@ -19,10 +19,10 @@ from pusher_server.cluster.commands import (
 from pusher_server.cluster.links import QUEUE_BYTES, LinkStats, StoreLink, StoreListener, fail
 from pusher_server.cluster.redis.connection import Argument, RedisConnection, pack
 from pusher_server.cluster.redis.encoding import asked
-from pusher_server.cluster.redis.errors import ONE_SLOT, code_of, why
 from pusher_server.cluster.redis.scripts import Scripts
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
+from pusher_server.redis.errors import ONE_SLOT, code_of, why
 from pusher_server.unreadable import UnreadableLog
 
 R = TypeVar("R")

@@ -5,13 +5,11 @@ The shebang makes Redis refuse a script as a whole, before its first command, on
 full; without one it would stop in the middle.
 """
 
-from hashlib import sha1
-from importlib.resources import files
-
 from pusher_server.cluster.commands import SWEEP
 from pusher_server.cluster.last_events import ENTRY_BYTES, EVICTED_AT_ONCE, PAST_AT_ONCE
 from pusher_server.cluster.memory.announcements import AT_ONCE, REMEMBERED
 from pusher_server.cluster.wire import WIRE
+from pusher_server.redis.scripts import Script, read_lua
 
 #: Lua for the time in seconds and microseconds: the store's own, so that nodes need not agree on theirs.
 SERVER_CLOCK = "redis.call('TIME')"
@@ -19,16 +17,6 @@ SERVER_CLOCK = "redis.call('TIME')"
 _WRITING = {"track", "report_gone", "remember"}
 _RELEASING = {"enter", "renew", "retire", "untrack"}
 _READING = {"snapshot", "tally", "recall"}
-
-
-class Script:
-    """One script: its text, and the name under which a server keeps it."""
-
-    __slots__ = ("sha", "text")
-
-    def __init__(self, text: str) -> None:
-        self.text = text.encode()
-        self.sha = sha1(self.text, usedforsecurity=False).hexdigest()
 
 
 class Scripts:
@@ -62,7 +50,7 @@ class Scripts:
 
 
 def _lua(name: str) -> str:
-    return (files(__package__) / "lua" / f"{name}.lua").read_text("utf-8")
+    return read_lua(__package__, name)
 
 
 def _micros(seconds: float) -> int:

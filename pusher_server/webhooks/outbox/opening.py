@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 from pusher_server.config import WebhookSettings
-from pusher_server.config.redis import RedisSettings, parse_url
+from pusher_server.config.redis import RedisSettings
+from pusher_server.errors import ConfigError
+from pusher_server.redis.access import peer_of
 from pusher_server.webhooks.outbox.interface import Outbox, OutboxUnavailable
 from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
@@ -90,16 +92,11 @@ class FileOpening:
         self._lock = lock
 
 
-def peer_of(settings: RedisSettings) -> str:
-    """For operators, without a password."""
-    if settings.sentinels:
-        return f"Redis {settings.sentinel_master!r}"
-    addresses = parse_url(settings.url).addresses
-    return "a Redis Cluster" if settings.cluster else f"Redis at {addresses[0]}"
-
-
 def look_into(path: Path, redis: RedisSettings, settings: WebhookSettings) -> Outbox | None:
-    """For whoever only asks, beside the server that owns it; None when there is no file."""
+    """For those who only ask, beside the server that owns it; None when there is no file.
+
+    Raises OutboxUnavailable.
+    """
     if redis.is_set:
         return _on_redis(redis, settings)
     return _in_file(path, settings) if _exists(path) else None
@@ -116,14 +113,17 @@ def _on_redis(redis: RedisSettings, settings: WebhookSettings) -> Outbox:
     # Imported here: it takes 0.1 s, which servers without Redis need not spend.
     from pusher_server.webhooks.outbox.redis.outbox import RedisOutbox
 
-    return RedisOutbox(
-        redis,
-        peer_of(redis),
-        waiting=settings.waiting,
-        waiting_bytes=settings.waiting_bytes,
-        dead_letters=settings.dead_letters,
-        log_size=settings.log_size,
-    )
+    try:
+        return RedisOutbox(
+            redis,
+            peer_of(redis),
+            waiting=settings.waiting,
+            waiting_bytes=settings.waiting_bytes,
+            dead_letters=settings.dead_letters,
+            log_size=settings.log_size,
+        )
+    except ConfigError as error:  # a certificate that was there when the server was started
+        raise OutboxUnavailable(str(error)) from None
 
 
 def _in_file(path: Path, settings: WebhookSettings) -> Outbox:

@@ -3,8 +3,8 @@
 Read:
 
 - `outbox`   the outbox: what it can do, in commands and scripts
-- `scripts`  loads its Lua scripts
-- `client`   makes redis-py's client from `[cluster.redis]`
+- `scripts`  puts its Lua scripts together
+- `client`   runs them by redis-py, in bounded time and with one kind of error
 
-May import: `config`, `errors`.
+May import: `config`, `redis`.
 """

@@ -16,7 +16,8 @@ from hashlib import sha1
 from itertools import count, groupby
 from typing import Any
 
-from pusher_server.config.redis import RedisSettings, parse_url
+from pusher_server.config.redis import RedisSettings
+from pusher_server.redis.access import url_of
 from pusher_server.webhooks.outbox.encoding import (
     decode_attempt,
     decode_entry,
@@ -62,7 +63,8 @@ _FEW = 1_000
 class RedisOutbox(Outbox):
     """All bounds as in `SqliteOutbox`; `peer` is what operators call this Redis.
 
-    Connects when it is needed. `clock` gives seconds that only rise.
+    Connects when it is needed. Raises ConfigError when a certificate cannot be used. `clock` gives seconds that
+    only rise.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class RedisOutbox(Outbox):
         self._claims = count(1)
         self._clock = clock
         self._tidied_at = clock()
-        self._prefix = f"{settings.prefix}:{parse_url(settings.url or 'redis:///').database}:outbox"
+        self._prefix = f"{settings.prefix}:{url_of(settings).database}:outbox"
         #: Apps that have, or lately had, something waiting; and those that have dead letters. Each set may be
         #: elsewhere than its apps, so an app is noted first: then it is never forgotten.
         self._busy = f"{{{self._prefix}}}:busy"

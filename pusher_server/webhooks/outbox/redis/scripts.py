@@ -4,8 +4,7 @@ The shebang makes Redis refuse a script as a whole, before its first command, on
 full. Those that make room again, and what delivering needs besides, run with full memory, too.
 """
 
-from hashlib import sha1
-from importlib.resources import files
+from pusher_server.redis.scripts import Script, read_lua
 
 _FLAGS = {
     "append": "",
@@ -24,21 +23,10 @@ _FLAGS = {
 }
 
 
-class Script:
-    """One script: its text, and the name under which a server keeps it."""
-
-    __slots__ = ("sha", "text")
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
 def load() -> dict[str, Script]:
     """All of them by name."""
-    shared = _lua("outbox")
-    return {name: Script(f"#!lua{flags}\n{shared}\n{_lua(name)}") for name, flags in _FLAGS.items()}
-
-
-def _lua(name: str) -> str:
-    return (files(__package__) / "lua" / f"{name}.lua").read_text("utf-8")
+    shared = read_lua(__package__, "outbox")
+    return {
+        name: Script(f"#!lua{flags}\n{shared}\n{read_lua(__package__, name)}")
+        for name, flags in _FLAGS.items()
+    }

@@ -2,9 +2,13 @@
 
 import ssl
 
-from hiredis import ReplyError
-
 from pusher_server.config.redis import RedisAddress
+from pusher_server.errors import PusherServerError
+
+
+class RedisUnavailable(PusherServerError):
+    """A server of `[cluster.redis]` cannot be used now; the text says why, without a secret."""
+
 
 #: By the first word of Redis's error.
 _REASONS = {
@@ -30,23 +34,25 @@ ONE_SLOT = {"ASK", "TRYAGAIN", "CLUSTERDOWN"}
 _TOO_LONG = 200
 
 
-def code_of(error: ReplyError) -> str:
-    """The first word, in capitals by convention."""
+def code_of(error: object) -> str:
+    """The first word of an error that Redis has sent, in capitals by convention."""
     return str(error).partition(" ")[0]
 
 
-def why(error: ReplyError) -> str:
-    """An error that Redis has answered with."""
+def why(error: object) -> str:
+    """An error that Redis has sent, in our words. `error` is its text, or has it as `str`."""
     code, text = code_of(error), str(error)
     if code == "NOPERM":
         return f"Redis does not permit its user what we need: {text.partition(' ')[2][:_TOO_LONG]}"
     return _REASONS.get(code) or f"Redis answered: {text[:_TOO_LONG]}"
 
 
-def why_no_hello(error: ReplyError) -> str:
-    """An answer to HELLO. An old server would repeat what it was sent, the password too."""
+def why_no_hello(error: object) -> str:
+    """An error that was sent to HELLO. An old server would repeat what it was sent, the password too."""
     if code_of(error) in _REASONS or code_of(error) == "NOPERM":
         return why(error)
+    if "max number of clients" in str(error):
+        return "Redis has no connection left for us (maxclients)"
     return "Redis 7 or newer is needed; what answers does not know HELLO 3"
 
 

@@ -1,0 +1,51 @@
+"""The first command on a connection, which logs in, and what its answer says about the server."""
+
+from enum import Enum
+from typing import Any
+
+from pusher_server.redis.access import RedisAccess
+from pusher_server.redis.errors import RedisUnavailable
+
+#: Scripts with a shebang, and sharded publish/subscribe.
+OLDEST = 7
+
+
+class ServerKind(Enum):
+    """What a server must be for us."""
+
+    #: It takes our writes: a single server, the master of Sentinels, a master of a Redis Cluster.
+    MASTER = 1
+    #: Any node of a Redis Cluster, or the server itself where there is none.
+    NODE = 2
+    SENTINEL = 3
+
+
+def hello(access: RedisAccess, kind: ServerKind, *, protocol: int, name: str) -> tuple[str, ...]:
+    """The command, with the login for this kind of server. `name` is shown by CLIENT LIST."""
+    login = access.sentinel_login if kind is ServerKind.SENTINEL else access.login
+    return ("HELLO", str(protocol), *login.arguments, "SETNAME", name)
+
+
+def check(answer: Any, kind: ServerKind, *, is_cluster: bool) -> None:
+    """Raises RedisUnavailable when the server is not what the settings say. `answer` is HELLO's."""
+    try:
+        # RESP2 has no maps.
+        fields = dict(zip(*[iter(answer)] * 2, strict=True)) if type(answer) is list else answer
+        version, mode = (str(fields[name], "ascii") for name in (b"version", b"mode"))
+        role = str(fields.get(b"role", b""), "ascii")  # Sentinels have none
+        major = int(version.partition(".")[0])
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise RedisUnavailable("what answers is not Redis") from None
+    if major < OLDEST:
+        raise RedisUnavailable(f"Redis {OLDEST} or newer is needed, this is {version}")
+    is_sentinel = kind is ServerKind.SENTINEL
+    if is_sentinel != (mode == "sentinel"):
+        raise RedisUnavailable(f"it is {'no' if is_sentinel else 'a'} Sentinel")
+    if is_sentinel:
+        return
+    if is_cluster and mode != "cluster":
+        raise RedisUnavailable("it is no node of a Redis Cluster; see cluster in [cluster.redis]")
+    if not is_cluster and mode == "cluster":
+        raise RedisUnavailable("it is a Redis Cluster; write cluster = true in [cluster.redis]")
+    if kind is ServerKind.MASTER and role != "master":
+        raise RedisUnavailable("it is a replica")
