@@ -6,7 +6,7 @@
     ├── ConfigError             a setting is wrong (operator's fault, at start or reload only)
     └── ProtocolError           see `pusher_server.protocol.errors`
 
-Errors carry their answer: whoever catches one at an edge does not have to decide what to say.
+Errors carry their answer: an edge that catches one does not have to choose a text.
 """
 
 

@@ -39,8 +39,8 @@ class NameNotResolved(OSError):
 
 def system_look_up(host: str) -> list[str]:
     """The addresses of a host as the system knows them, the preferred one first. Blocks; raises OSError."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    rows = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in rows))
 
 
 class _Lane:
@@ -106,21 +106,21 @@ class Resolver:
             return (str(ip_address(host)),)
         except ValueError:
             pass
-        told = self._remembered_of(host)
-        if told is None:
-            told = await asyncio.shield(self._asked(host).answer)
-        if isinstance(told, NameNotResolved):
-            raise NameNotResolved(*told.args)
-        return told
+        answer = self._remembered_of(host)
+        if answer is None:
+            answer = await asyncio.shield(self._running_look_up(host).answer)
+        if isinstance(answer, NameNotResolved):
+            raise NameNotResolved(*answer.args)
+        return answer
 
     def _remembered_of(self, host: str) -> tuple[str, ...] | NameNotResolved | None:
-        until, told = self._remembered.get(host, (0.0, None))
-        if told is not None and self._clock() >= until:
+        until, answer = self._remembered.get(host, (0.0, None))
+        if answer is not None and self._clock() >= until:
             del self._remembered[host]
             return None
-        return told
+        return answer
 
-    def _asked(self, host: str) -> _Running:
+    def _running_look_up(self, host: str) -> _Running:
         """The look-up of this name that is under way, begun if there is none. Raises NameNotResolved."""
         running = self._under_way.get(host)
         if running is None:
@@ -152,11 +152,11 @@ class Resolver:
             try:
                 thread.start()
             except RuntimeError:  # their number may be limited
-                told = NameNotResolved("no thread could be begun to resolve its host's name")
-                loop.call_soon(self._answered, host, told)
+                answer = NameNotResolved("no thread could be begun to resolve its host's name")
+                loop.call_soon(self._answered, host, answer)
 
     def _lose_patience(self, host: str, running: _Running) -> None:
-        """The system has not answered: those who wait hear it, and the next name has its turn."""
+        """The system has not answered: those who wait get the error, and the next name has its turn."""
         running.is_overdue = True
         running.lane.active -= 1
         self._answering.pop(host, None)
@@ -169,32 +169,32 @@ class Resolver:
         self._begin(running.lane)
 
     def _run(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
-        """In a thread of its own."""
-        told: tuple[str, ...] | NameNotResolved
+        """Look the name up. Runs in a thread of its own."""
+        answer: tuple[str, ...] | NameNotResolved
         try:
-            told = tuple(self._look_up(host)[:MOST_ADDRESSES]) or _unknown()
+            answer = tuple(self._look_up(host)[:MOST_ADDRESSES]) or _unknown()
         except (OSError, UnicodeError):
-            told = _unknown()
-        except Exception as error:  # those who wait must hear of it, too
-            told = NameNotResolved(f"its host's name could not be looked up ({error!r})")
+            answer = _unknown()
+        except Exception as error:  # those who wait must get this error, too
+            answer = NameNotResolved(f"its host's name could not be looked up ({error!r})")
         try:
-            loop.call_soon_threadsafe(self._answered, host, told)
+            loop.call_soon_threadsafe(self._answered, host, answer)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
 
-    def _answered(self, host: str, told: tuple[str, ...] | NameNotResolved) -> None:
+    def _answered(self, host: str, answer: tuple[str, ...] | NameNotResolved) -> None:
         running = self._under_way.pop(host)
         running.lane.under_way -= 1
         if running.timer is not None:
             running.timer.cancel()
         if not running.is_overdue:
             running.lane.active -= 1
-            running.answer.set_result(told)
+            running.answer.set_result(answer)
             _remember(self._answering, host, None)
-        holds = FAILED_FOR if isinstance(told, NameNotResolved) else self._found_for
+        holds = FAILED_FOR if isinstance(answer, NameNotResolved) else self._found_for
         self._remembered.pop(host, None)
         if holds > 0:
-            _remember(self._remembered, host, (self._clock() + holds, told))
+            _remember(self._remembered, host, (self._clock() + holds, answer))
         self._begin(running.lane)
 
 

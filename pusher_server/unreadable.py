@@ -22,9 +22,9 @@ class UnreadableLog:
 
     def report(self, kind: str, where: str, repair: str) -> None:
         """Write where it is and how to repair it, or count it. `kind` is one of a few fixed texts."""
-        found = self._limit.due(kind, self._clock())
-        if found:
+        count = self._limit.due(kind, self._clock())
+        if count:
             logger.warning(
                 "%s cannot be read and is left out: %s; %s",
-                kind, where, repair, extra={"more": found - 1} if found > 1 else {},
+                kind, where, repair, extra={"more": count - 1} if count > 1 else {},
             )  # fmt: skip

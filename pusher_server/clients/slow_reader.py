@@ -1,4 +1,4 @@
-"""Slow clients: what is kept for them meanwhile, and whether they still take anything."""
+"""Keeps output for slow clients, and finds out whether they still acknowledge any of it."""
 
 import asyncio
 import os
@@ -36,9 +36,9 @@ def bytes_acknowledged(transport: asyncio.Transport) -> int | None:
 class SlowReader:
     """A client whose write buffer is over the high-water mark, since `now`.
 
-    What it is owed from then on is kept here: a list entry for a frame that all subscribers share costs
-    8 bytes, a write that the event loop has to queue some 750 (measured). What is buffered when it begins
-    may be one large write of our own, such as a presence list: it is allowed on top of `cap`.
+    Later output is kept here. A list entry for a frame that all subscribers share costs 8 bytes. A write
+    that the event loop has to queue costs some 750 (measured). Output that is buffered already may be one
+    large write of our own, such as a presence list. So it is allowed on top of `cap`.
     """
 
     __slots__ = ("_acknowledged", "_allowed", "_kept", "_kept_bytes", "_since")

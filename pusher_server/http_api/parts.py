@@ -1,4 +1,4 @@
-"""What the API is built from, in one value that its endpoints get."""
+"""The objects that all endpoints of the API share, as one value."""
 
 from collections.abc import Callable
 

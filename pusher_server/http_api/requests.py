@@ -1,4 +1,4 @@
-"""What an endpoint is given, and how its parameters are read: from the body, or from the query."""
+"""The argument of an endpoint, and its parameters, which are read from the body or from the query."""
 
 import zlib
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _LENGTH_DIGITS = 15
 
 
 class RequestHead(Struct, frozen=True, gc=False):
-    """What stands before the body of an HTTP request; the path percent-encoded, as received."""
+    """The part before the body of an HTTP request; the path percent-encoded, as received."""
 
     method: str
     path: bytes
@@ -68,7 +68,7 @@ def listed(query: Query, name: str) -> list[str]:
 
 
 def attributes(text: str | None) -> frozenset[str]:
-    """The names in an `info` parameter. Unknown ones stay, nobody asks for them.
+    """The names in an `info` parameter. Unknown ones stay, and nothing reads them.
 
     See docs/protocol/http-api.md#info.
     """

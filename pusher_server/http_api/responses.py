@@ -1,4 +1,4 @@
-"""What an endpoint gives back. Success is 200 with a JSON object: PHP throws on anything else."""
+"""Responses, as endpoints return them. Success is 200 with a JSON object: PHP throws on anything else."""
 
 from collections.abc import Awaitable
 from typing import Any
