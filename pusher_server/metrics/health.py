@@ -1,4 +1,4 @@
-"""Whether to send clients here: judged over the processes of one machine (docs/protocol/http-api.md#health)."""
+"""Judges the health of one machine's processes: may clients be sent here (docs/protocol/http-api.md#health)?"""
 
 from collections.abc import Callable, Mapping
 
@@ -13,7 +13,7 @@ LAG_LIMIT = 1.0
 MEMORY_LIMIT = 0.85
 
 
-#: By the process's name: what it says of itself; text when it says nothing, such as "starting".
+#: Name of a process -> its state, or a text such as "starting" if it has given none.
 States = Mapping[str, State | str]
 _Judge = Callable[[State], str | None]
 
@@ -53,7 +53,7 @@ def _any(states: States, judge: _Judge) -> Verdict:
 
 
 def _condition(state: State | str) -> str:
-    """Of a process that takes clients: with others out of reach, here is still better than nowhere."""
+    """The line of a process that takes clients. With others out of reach, it still serves better than none."""
     if isinstance(state, State) and state.problem is not None:
         return f"degraded: {state.problem}"
     return "OK"

@@ -75,9 +75,9 @@ class _Pages:
 
     async def usage(self, request: Request) -> Response:
         """As soketi's, and some more."""
-        found = (await self._team.snapshot()).states
-        states = [each for each in found.values() if isinstance(each, State)]
-        total, used = memory_limit(), sum(each.memory for each in states)
+        by_worker = (await self._team.snapshot()).states
+        states = [state for state in by_worker.values() if isinstance(state, State)]
+        total, used = memory_limit(), sum(state.memory for state in states)
         document = {
             "memory": {
                 "free": max(0, total - used),
@@ -85,15 +85,15 @@ class _Pages:
                 "total": total,
                 "percent": round(100 * used / total, 2) if total else None,
             },
-            "cpu_seconds": round(sum(each.cpu_seconds for each in states), 2),
-            "open_files": sum(each.open_files for each in states),
-            "max_files": min((each.max_files for each in states), default=0),
-            "connections": sum(each.connections for each in states),
+            "cpu_seconds": round(sum(state.cpu_seconds for state in states), 2),
+            "open_files": sum(state.open_files for state in states),
+            "max_files": min((state.max_files for state in states), default=0),
+            "connections": sum(state.connections for state in states),
             "workers": {
                 name: state if isinstance(state, str) else "starting" if state.starting else "ready"
-                for name, state in found.items()
+                for name, state in by_worker.items()
             },
-            "uptime_seconds": round(max((each.uptime for each in states), default=0.0), 1),
+            "uptime_seconds": round(max((state.uptime for state in states), default=0.0), 1),
         }
         return Response(msgspec.json.encode(document), media_type=_JSON)
 
@@ -107,7 +107,7 @@ class _Pages:
         return _judged(health.accepts_traffic(states, memory_limit()))
 
     async def live(self, request: Request) -> Response:
-        """Whether some loop turns: ours alone would not serve anybody when there are workers."""
+        """Whether a worker's loop turns: with workers, the loop of this process alone would serve no client."""
         states = (await self._team.snapshot()).states
         alive = [name for name, state in states.items() if isinstance(state, State)]
         if alive:
@@ -122,7 +122,7 @@ class _Pages:
 
 
 class _Page(Route):
-    """A path that may be asked for with slashes behind it."""
+    """A path that may have slashes behind it."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         path = scope["path"]
@@ -131,7 +131,7 @@ class _Page(Route):
 
 
 class _Answers:
-    """Keeps answers out of caches, and makes an answer and a line in the log of what failed."""
+    """Keeps answers out of caches, and turns a failure into an answer and a line in the log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -149,7 +149,7 @@ class _Answers:
 
         try:
             await self._app(scope, receive, send_on)
-        except Exception:  # the one place where what failed becomes an answer
+        except Exception:  # the one place where a failure becomes an answer
             if has_begun:
                 raise
             logger.exception("an operator's request failed", extra={"path": scope["path"]})
@@ -179,7 +179,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 async def _not_allowed(request: Request, error: Exception) -> Response:
     """No page serves OPTIONS itself, so that comes here, too: HAProxy's `option httpchk` asks so by default."""
     assert isinstance(error, HTTPException)
-    assert error.headers is not None  # a route says what it serves (RFC 9110 §15.5.6)
+    assert error.headers is not None  # a route names its methods (RFC 9110 §15.5.6)
     allowed = ", ".join(sorted(error.headers["Allow"].split(", ")))
     if request.method == "OPTIONS":
         return Response(headers={"allow": f"{allowed}, OPTIONS"}, media_type="text/plain")

@@ -22,9 +22,9 @@ LOOK = 1.0
 def main(number: int) -> None:
     """Serve. `number` is the control channel's file descriptor."""
     stray_signals.ignore()
-    # A terminal and systemd tell all processes at once, but the workers need the bus until they have drained.
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
+    # A terminal and systemd signal all processes at once, but the workers need the bus until they have drained.
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
     end = socket.socket(fileno=number)
     spec = read_spec(end, BusSpec)
     logs.configure(spec.log)
@@ -45,16 +45,16 @@ def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None
 
 async def _serve(spec: BusSpec, end: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    ending = asyncio.Event()
     abandoned = asyncio.Event()
 
     def on_word(word: str) -> None:
         if word in (STOP, STOP_NOW):
-            told.set()
+            ending.set()
 
     def on_end() -> None:
         abandoned.set()
-        told.set()
+        ending.set()
 
     say_once_that_no_file_is_left(loop)
     bus = Bus(lease=spec.lease, undo_window=spec.undo_window, is_first=spec.is_first)
@@ -64,16 +64,16 @@ async def _serve(spec: BusSpec, end: socket.socket) -> None:
     channel.say(READY)
     channel.beat(spec.lease)
     looking = loop.create_task(_keep_file(bus, spec, serving))
-    await told.wait()
+    await ending.wait()
     looking.cancel()
     if abandoned.is_set():
         await _see_off(bus, spec)
-    for each in serving:
-        each.close()
+    for server in serving:
+        server.close()
 
 
 async def _keep_file(bus: Bus, spec: BusSpec, serving: list[asyncio.Server]) -> None:
-    """Let replaced workers find the bus, whatever becomes of its file. Until cancelled.
+    """Let replaced workers find the bus, also after its file was removed. Runs until cancelled.
 
     `serving` has the inherited listener, and gets the latest one that was made here.
     """
@@ -89,7 +89,7 @@ async def _keep_file(bus: Bus, spec: BusSpec, serving: list[asyncio.Server]) -> 
 
 
 async def _see_off(bus: Bus, spec: BusSpec) -> None:
-    """The supervisor is gone: what it would have done at the end is ours."""
+    """The supervisor is gone: serve until the workers are gone too, and remove the files in its place."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + spec.linger
     # A poll at the end of a process's life: no event to keep on the hot path.

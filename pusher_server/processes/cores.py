@@ -1,4 +1,4 @@
-"""How many cores this process may use: what `workers = "auto"` means."""
+"""Counts the cores that this process may use, for `workers = "auto"`."""
 
 import math
 import os
