@@ -1,4 +1,4 @@
-"""Many wishes within a second are two: the first, and one more when it is over. For SIGHUP."""
+"""Coalesces many requests within a second into two: one at once, one after the second. For SIGHUP."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, doing a bounded amount per turn of the loop for each client (`turns`).
 
-Whatever a client sends beyond that is kept, in order, and it is not read meanwhile. So it is while its requests
-wait for the answers to those before them.
+Input beyond that is kept, in order, and nothing more is read meanwhile. The same holds while requests wait for
+the answers to those before them.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from pusher_server.server.http_pieces import RequestPieces
 from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS, PacedInput
 
-#: Requests of a client that are parsed and wait for earlier answers: what one turn parses, at most.
+#: Requests of a client that are parsed and wait for earlier answers: as many as one turn parses, at most.
 PARSED_AHEAD = UNITS // REQUEST_UNITS
 
 
@@ -63,11 +63,11 @@ class PacedFlow(FlowControl):
             self._resumed()
 
     def forget(self) -> None:
-        """The connection is none of HTTP's any more, so nobody is told that reading goes on."""
-        self._resumed = _tell_nobody
+        """The connection is none of HTTP's any more, so `resumed` is called no more."""
+        self._resumed = _do_nothing
 
 
-def _tell_nobody() -> None:
+def _do_nothing() -> None:
     pass
 
 
@@ -82,7 +82,7 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         self._pieces = RequestPieces()
         #: The other end's address; none of a Unix socket.
         self.peer: str | None = None
-        #: What is being cut into pieces, and where the next one begins.
+        #: The input that is being cut into pieces, and where the next one begins.
         self._input = b""
         self._at = 0
 
