@@ -78,7 +78,7 @@ EventType = Literal[
     "subscription_count",
 ]
 
-#: Says which events a request carries, so that a receiver can drop repeats.
+#: Header that names the events of a request, so that a receiver can drop repeats.
 EVENT_IDS_HEADER = "X-Pusher-Server-Event-Ids"
 #: Headers that a webhook cannot set, because every request has its own.
 _OUR_HEADERS = (

@@ -32,7 +32,7 @@ class ClusterUnavailable(PusherServerError):
 
 
 class ConfigError(PusherServerError):
-    """A setting is wrong: one line for the operator that names it and says what to do."""
+    """A setting is wrong: one line for the operator that names it and the remedy."""
 
     def __init__(self, setting: str, problem: str) -> None:
         super().__init__(f"{setting}: {problem}" if setting else problem)

@@ -1,4 +1,4 @@
-"""The seams: what the domain asks of the outside, as few verbs as it needs.
+"""The interfaces that the domain needs from the outside, with as few verbs as possible.
 
 The docstrings are contracts (ordering, atomicity, failure); one suite in `tests/contract/` holds every
 implementation to them. A verb that needs no answer is a plain function, one that does is a coroutine. The
@@ -85,7 +85,7 @@ class CountMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="coun
 
 
 class AppChangedMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="app"):
-    """The sender has found another value of this app in the database: look, too."""
+    """The sender has found another value of this app in the database: read it, too."""
 
     app_id: str
 
@@ -128,14 +128,14 @@ class Broker(Protocol):
         """
 
     def unsubscribe(self, topic: Topic) -> None:
-        """No longer interested; takes effect lazily, about a second later, so churn stays local."""
+        """Receive no more messages; takes effect about a second later, so that churn stays local."""
 
     def publish(
         self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None
     ) -> None:
-        """Tell the other nodes. With `remember`, storing and publishing are one step.
+        """Publish to the other nodes. With `remember`, storing and publishing are one step.
 
-        Never fails and never waits: what cannot be sent is counted and dropped.
+        Never fails and never waits: a message that cannot be sent is counted and dropped.
         """
 
     async def cached(self, topic: Topic) -> CachedEvent | None:
@@ -155,7 +155,7 @@ class Version(Struct, frozen=True, order=True):
 class Transition(Struct, frozen=True, kw_only=True):
     """A key became held by its first holder, or was released by its last one, cluster-wide.
 
-    Clients see it at once; observers hear of what stays so by `on_announced`.
+    Clients see it at once; observers get lasting changes by `on_announced`.
     """
 
     topic: Topic
@@ -192,12 +192,12 @@ class Roster(Protocol):
 
         Of members, whose values clients see, another value is a version of its own (`on_updated`).
 
-        When it returns, the listener has been told of the change if the topic is followed.
+        When it returns, the listener has received the change if the topic is followed.
         Raises RosterFull (atomically decided). Waits while the store is away: the caller bounds it.
         """
 
     def declare(self, topic: Topic, key: str, value: bytes) -> None:
-        """As `track`, for those who need no answer: enqueued in order, declared again after an outage."""
+        """As `track`, without an answer: enqueued in order, declared again after an outage."""
 
     def untrack(self, topic: Topic, key: str) -> None:
         """Let `key` go. The last holder's leave starts the undo window. Enqueued in order."""
@@ -210,26 +210,27 @@ class Roster(Protocol):
         """
 
     async def follow(self, topic: Topic) -> None:
-        """As `replicate`, for those who ask for single keys by `lookup`: `on_missed` replaces the list.
+        """As `replicate`, for listeners that look up single keys: `on_missed` replaces the list.
 
         Raises ClusterUnavailable.
         """
 
     def forget(self, topic: Topic) -> None:
-        """This node no longer needs the transitions that others cause."""
+        """Stop receiving the transitions that other nodes cause."""
 
     async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
         """For those of `keys` that are held: holder (a node id) -> value. Raises ClusterUnavailable."""
 
     async def count(self, topic: Topic) -> int:
-        """How many keys are held. Raises ClusterUnavailable."""
+        """The number of held keys. Raises ClusterUnavailable."""
 
     def scan(
         self, topic: Topic, prefix: str = ""
     ) -> AsyncIterator[Mapping[str, Mapping[str, bytes]]]:
-        """Every held key that starts with `prefix`, in pages of what `lookup` gives.
+        """Every held key that starts with `prefix`, in pages of the same form as `lookup`.
 
-        Between two pages others get their turn: a key that changes meanwhile may be missed, none comes twice.
+        Between two pages the loop does other work. A key that changes meanwhile may be missed, but none comes
+        twice.
         Raises ClusterUnavailable.
         """
 
@@ -284,7 +285,7 @@ class Tallies(Protocol):
         report: Callable[[], Mapping[str, int]],
         receive: Callable[[Mapping[str, int], int], None],
     ) -> None:
-        """Report these from now on, under names that nobody else uses.
+        """Report these from now on, under names that are used only here.
 
         `receive(elsewhere, nodes)` gets the sums of the other nodes' numbers, for all names reported here.
         It also gets the number of live nodes, this one included.
@@ -305,19 +306,19 @@ class AppProvider(Protocol):
     """Where apps come from. Answers may be cached; None means there is no such app."""
 
     async def by_key(self, key: str) -> App | None:
-        """The app that owns this key. Raises ClusterUnavailable when the store cannot be asked."""
+        """The app that owns this key. Raises ClusterUnavailable when the store is unreachable."""
 
     async def by_id(self, app_id: str) -> App | None:
-        """The app of this id. Raises ClusterUnavailable when the store cannot be asked."""
+        """The app of this id. Raises ClusterUnavailable when the store is unreachable."""
 
     @property
     def problem(self) -> str | None:
-        """Why the store cannot be asked, in one line without secrets; None while all is well."""
+        """Why the store is unreachable, in one line without secrets; None while all is well."""
         return None
 
     @property
     def ready(self) -> bool:
-        """Whether known apps can be served; with a problem too, once the store has been asked."""
+        """Whether known apps can be served; with a problem too, once the store has been read."""
         return True
 
 

@@ -74,14 +74,14 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
 
 
 class _StreamHandler(logging.StreamHandler[TextIO]):
-    """Counts the lines that cannot be written, on a full disk or into a closed pipe, and says so afterwards."""
+    """Counts lines that cannot be written, on a full disk or into a closed pipe, and logs their number."""
 
     _lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record) + self.terminator
-        except Exception:  # a mistake of whoever logs; logging says which
+        except Exception:  # a mistake of the caller; logging shows which
             self.handleError(record)
             return
         if standard_streams.write(line, self.stream) is not None:

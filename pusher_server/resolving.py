@@ -2,7 +2,7 @@
 
 The system's look-up (`getaddrinfo`) blocks a thread and cannot be cancelled. Event loops give it a few
 threads that everything shares, so four names that hang stop all others (libuv's pool has four). A `Resolver`
-has threads of its own, asks for each name once at a time, and remembers the answer for a moment. Names that
+has threads of its own, looks up each name once at a time, and remembers the answer for a moment. Names that
 were answered before wait for no others, however many of these hang.
 """
 
@@ -34,7 +34,7 @@ LookUp = Callable[[str], Sequence[str]]
 
 
 class NameNotResolved(OSError):
-    """The name has no address now. The text says why, without the name."""
+    """The name has no address now. The text has the reason, without the name."""
 
 
 def system_look_up(host: str) -> list[str]:
@@ -55,7 +55,7 @@ class _Lane:
 
 
 class _Running:
-    """A look-up that was begun, and the future that all who asked wait for.
+    """A look-up that was begun, and the future that all its callers wait for.
 
     `timer` runs once it has a thread.
     """
@@ -74,7 +74,7 @@ class _Running:
 class Resolver:
     """Looks up names for one event loop. `look_up` runs in a thread; `clock` gives seconds that only rise.
 
-    `found_for` is how many seconds addresses are remembered for; 0 asks anew each time.
+    `found_for` is how many seconds addresses are remembered for; 0 looks up anew each time.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class Resolver:
         try:
             loop.call_soon_threadsafe(self._answered, host, answer)
         except RuntimeError:
-            return  # the loop is closed: nobody waits any more
+            return  # the loop is closed: no caller waits any more
 
     def _answered(self, host: str, answer: tuple[str, ...] | NameNotResolved) -> None:
         running = self._under_way.pop(host)

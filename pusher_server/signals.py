@@ -70,7 +70,7 @@ class ClientEventSent(Signal, frozen=True, kw_only=True):
 
 
 class CacheMissed(Signal, frozen=True, kw_only=True):
-    """Somebody subscribed to a cache channel that holds nothing."""
+    """A client subscribed to a cache channel that holds nothing."""
 
     channel: str
 

@@ -1,8 +1,8 @@
 """How much of one connection's input is served in one turn of the event loop.
 
-A flood of small things must not be felt by others. So an edge does its work in steps and says what each has
-cost in units: frames, fragments, requests, header lines, pieces of bodies. Past the bound it stops reading,
-and a `Backlog` goes on in the next turns, behind everybody else's input.
+A flood of small inputs must not delay other connections. So an edge does its work in steps and yields the cost
+of each in units: frames, fragments, requests, header lines, pieces of bodies. Past the bound it stops reading,
+and a `Backlog` goes on in the next turns, behind the input of all others.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ Steps = Callable[[bytes], Iterator[int]]
 
 
 def take(steps: Iterator[int]) -> int:
-    """Take steps up to the bound of a turn, and say what they cost; some may be left when it was reached."""
+    """Take steps up to the bound of a turn, and return their cost; some may be left when it was reached."""
     done = 0
     for units in steps:
         done += units
@@ -126,7 +126,7 @@ class Backlog:
 
 
 class PacedInput:
-    """A connection whose input is served in steps; it says what they are, and how reading is stopped.
+    """A connection whose input is served in steps; subclasses define the steps and how reading stops.
 
     A transport may hand over several pieces in one turn. A plain one does so only after full pieces, which end
     the turn anyway. A TLS layer hands over decrypted pieces of any size. So there the pieces add up until

@@ -1,6 +1,6 @@
-"""Reports what others have written to the cluster's store and nobody can read; it is left out.
+"""Reports unreadable data that others have written to the cluster's store; it is left out.
 
-Redis is shared with everybody who has its password, and one of its rows can be damaged. A single one must
+Redis is shared with all holders of its password, and one of its rows can be damaged. A single one must
 neither stop an answer nor fill the log, however often it is read.
 """
 

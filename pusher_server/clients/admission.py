@@ -35,7 +35,7 @@ class Admission:
         self._tls_refusals = TlsRefusals()
 
     async def app_for(self, key: str) -> App:
-        """The app of this key. Raises ConnectionRejected: there is none; ClusterUnavailable: nobody knows."""
+        """The app of this key. Raises ConnectionRejected: there is none; ClusterUnavailable: unknown."""
         app = await self._apps.by_key(key)
         if app is None:
             # The key is the client's text: as much of it as fits a close reason (RFC 6455 §5.5).

@@ -41,7 +41,7 @@ class ClientRegistry:
     def check_room(self) -> None:
         """Raise ConnectionRejected when one client too many is here.
 
-        Clients on the way out take nobody's place, however many they are.
+        Clients on the way out do not count, so they take no place of others.
         """
         staying = len(self.connections) - len(self.leaving)
         if 0 < self._max_connections < staying:

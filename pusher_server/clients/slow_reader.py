@@ -15,14 +15,14 @@ _LENGTH = _BYTES_ACKED + 8
 
 
 def bytes_acknowledged(transport: asyncio.Transport) -> int | None:
-    """Bytes the peer has acknowledged so far; None where the system does not tell (no TCP, no Linux)."""
+    """Bytes the peer has acknowledged so far; None where the system has no number (no TCP, no Linux)."""
     if not sys.platform.startswith("linux"):
         return None
     handle = transport.get_extra_info("socket")
     if handle is None or handle.family not in (socket.AF_INET, socket.AF_INET6):
         return None
     try:
-        # The event loop's own socket object may not be asked; a second handle on it may.
+        # The event loop's own socket object refuses such calls; a second handle on it does not.
         with socket.socket(fileno=os.dup(handle.fileno())) as probe:
             info = probe.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LENGTH)
     except OSError:
@@ -70,7 +70,7 @@ class SlowReader:
         """Whether it has fallen too far behind, or has taken nothing for `stall_timeout` seconds."""
         if self.is_over(buffered):
             return True
-        # Where the system does not tell, a smaller buffer is the progress that can be seen.
+        # Where the system has no number, a smaller buffer is the progress that can be seen.
         latest = -buffered if acknowledged is None else acknowledged
         if self._acknowledged is None or latest > self._acknowledged:
             self._since, self._acknowledged = now, latest

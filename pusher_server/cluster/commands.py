@@ -141,7 +141,7 @@ class Renew(Command[Renewed], frozen=True, array_like=True, tag="renew"):
 
 
 class Retired(Struct, frozen=True, array_like=True):
-    """`more`: up to `SWEEP` keys were released and there are others; ask again."""
+    """`more`: up to `SWEEP` keys were released and there are others; send the command again."""
 
     more: bool
 
@@ -246,7 +246,7 @@ class TopicState(Struct, frozen=True, array_like=True):
 
 
 class Snapshot(Command[TopicState], frozen=True, array_like=True, tag="snapshot"):
-    """The topic now; without its entries (an empty dict) when only the version is asked for."""
+    """The topic now; without its entries (an empty dict) when only the version is needed."""
 
     answer: ClassVar[type] = TopicState
     address: str

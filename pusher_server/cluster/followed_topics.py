@@ -174,9 +174,9 @@ class FollowedTopics:
         verdict = replica.judge(transition)
         if verdict is Verdict.MISSED:
             self._take(replica)
-        elif verdict is Verdict.TELL and transition.updated:
+        elif verdict is Verdict.NEXT and transition.updated:
             self._updated(replica, transition)
-        elif verdict is Verdict.TELL and self.listener is not None:
+        elif verdict is Verdict.NEXT and self.listener is not None:
             place = (replica.address, transition.key)
             if transition.held:
                 by_us = node_of(transition.holder) == self._node

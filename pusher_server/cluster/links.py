@@ -15,7 +15,7 @@ class StoreListener(Protocol):
     """Receives the pushes of a link, on the loop and in the order of the store."""
 
     def on_push(self, address: str, body: bytes) -> None:
-        """A message was published, or a transition happened (`wire` tells them apart by the address)."""
+        """A message was published, or a transition happened (`wire` distinguishes them by the address)."""
 
     def on_lost(self, reason: str) -> None:
         """The link ended, and with it all subscriptions. Called once per `open`; not after `close`."""

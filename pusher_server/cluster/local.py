@@ -50,10 +50,10 @@ class LocalBroker(Broker):
         self._cached: LastEvents[LastEvent] = LastEvents()
 
     async def subscribe(self, topic: Topic) -> None:
-        """Nobody else publishes."""
+        """Nothing to do: there are no other publishers."""
 
     def unsubscribe(self, topic: Topic) -> None:
-        """Nobody else publishes."""
+        """Nothing to do: there are no other publishers."""
 
     def publish(
         self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None

@@ -115,7 +115,7 @@ class StoreMembership(StoreListener, Tallies):
 
     @property
     def problem(self) -> str | None:
-        """Why the store cannot be asked, in one line; None while all is well."""
+        """Why the store is unreachable, in one line; None while all is well."""
         return self._log.outage.problem
 
     def add(self, report: Report, receive: TallyListener) -> None:

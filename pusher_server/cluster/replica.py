@@ -15,7 +15,7 @@ class Verdict(Enum):
     """The verdict on a transition."""
 
     #: It is the next one.
-    TELL = "tell"
+    NEXT = "next"
     #: It is contained in what is known.
     OLD = "old"
     #: Something before it was missed, or the store has another memory: take a snapshot.
@@ -89,7 +89,7 @@ class Replica:
         self.n = transition.n
         if self.with_entries and not transition.updated:
             self.size += 1 if transition.held else -1
-        return Verdict.TELL
+        return Verdict.NEXT
 
     def reached(self) -> None:
         """Wake the futures whose version is known now."""

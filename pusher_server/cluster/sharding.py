@@ -56,7 +56,7 @@ class Shards:
 
     @property
     def problem(self) -> str | None:
-        """Why the cluster cannot be asked, in one line; None while all is well."""
+        """Why the cluster is unreachable, in one line; None while all is well."""
         troubles = {
             f"{membership.link.peer}: {membership.problem}"
             for membership in self.memberships

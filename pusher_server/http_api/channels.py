@@ -17,7 +17,7 @@ _PRESENCE = "presence-"
 
 
 async def occupied(api: ApiParts, call: Call) -> ApiResponse:
-    """`GET /channels`: occupied channels and, if asked, their counts (docs/protocol/http-api.md#channels).
+    """`GET /channels`: occupied channels and, on request, their counts (docs/protocol/http-api.md#channels).
 
     `channels` is an object also when it is empty; PHP's library dies on a list.
     """

@@ -16,9 +16,9 @@ from pusher_server.http_api.responses import CLOSE, JSON, PLAIN, ApiResponse, He
 from pusher_server.protocol.errors import ProtocolError
 from pusher_server.protocol.text import quoted
 
-#: Seconds after which to ask again when the cluster cannot answer: links come back within a few.
+#: Seconds after which to retry when the cluster cannot answer: links come back within a few.
 _CLUSTER_RETRY = 1
-#: A bucket that can never hold the cost asks for an endless wait; nobody should wait longer.
+#: A bucket that can never hold the cost gives an endless wait; the header gives no more than this.
 _LONGEST_RETRY = 3_600
 
 
@@ -60,7 +60,7 @@ def body_too_large(limit: int) -> ApiError:
 
 
 def answer_to(error: Exception) -> ApiError | None:
-    """The refusal that answers an error; None when nobody raised the error on purpose."""
+    """The refusal that answers an error; None when the error was not raised on purpose."""
     match error:
         case ApiError():
             return error

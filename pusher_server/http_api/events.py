@@ -150,7 +150,7 @@ def trigger_raw(api: ApiParts, call: Call) -> Answer:
 
 
 def _complete(body: EventBody, query: Query) -> None:
-    """Pusher takes parameters from the query too; what the body says comes first."""
+    """Pusher takes parameters from the query too; the body takes precedence."""
     if body.name is None:
         body.name = parameter(query, "name")
     if body.channels is None and body.channel is None:

@@ -10,7 +10,7 @@ from pusher_server.node.node import Node
 
 
 class ApiParts(Struct, frozen=True, kw_only=True):
-    """`problem` says in one line why other nodes or the apps cannot be reached; None while all is well."""
+    """`problem` returns in one line why other nodes or the apps are unreachable; None while all is well."""
 
     node: Node
     apps: AppProvider

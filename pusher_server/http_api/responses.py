@@ -26,7 +26,7 @@ class ApiResponse(Struct, frozen=True):
     headers: tuple[Header, ...] = ()
 
 
-#: Endpoints that must ask the cluster give a coroutine, all others their answer at once.
+#: Endpoints that read from the cluster return a coroutine, all others their answer at once.
 Answer = ApiResponse | Awaitable[ApiResponse]
 
 #: The answer to nearly every publication, made once.

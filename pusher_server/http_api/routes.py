@@ -25,7 +25,7 @@ ENDPOINTS: tuple[tuple[str, str, Endpoint, Action | None], ...] = (
     ("GET", "/apps/{app}/channels/{name}/stats", channels.stats, Action.READ),
     ("POST", "/apps/{app}/channels/{name}/events", events.trigger_raw, None),
     ("POST", "/apps/{app}/users/{user}/terminate_connections", users.terminate, Action.READ),
-    # Python's library leaves the app out; its key says which one.
+    # Python's library leaves the app out; its key names it.
     ("POST", "/users/{user}/terminate_connections", users.terminate, Action.READ),
     ("GET", "/apps/{app}/connections", channels.connections, Action.READ),
 )

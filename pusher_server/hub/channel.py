@@ -99,7 +99,7 @@ class Subscription:
         return self.connection.subscriptions.get(self.channel.name.text) is not self
 
 
-#: Shared by all channels without members; nobody writes to it.
+#: Shared by all channels without members; never changed.
 _NO_USERS: dict[str, set[Subscription]] = {}
 
 

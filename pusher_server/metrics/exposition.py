@@ -46,7 +46,7 @@ SOKETI: dict[str, Metric] = {
 def exposition(
     sums: Sums, accept: str = "", *, soketi_port: int | None = None
 ) -> tuple[bytes, str]:
-    """The text and its content type, in the format that the `Accept` header asks for.
+    """The text and its content type, in the format of the `Accept` header.
 
     `soketi_port`: soketi's label `port`, if its names are to be exported too.
     """

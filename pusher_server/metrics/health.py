@@ -7,9 +7,9 @@ from msgspec import Struct
 from pusher_server.metrics.process_stats import files_for_clients
 from pusher_server.metrics.reading import State
 
-#: A loop that was this late lately serves nobody well. Below it, sending clients elsewhere only moves the load.
+#: A loop that was this late lately serves no client well. Below it, clients elsewhere would only move the load.
 LAG_LIMIT = 1.0
-#: Share of the memory above which no further client is asked for, as soketi's `memoryThreshold`.
+#: Share of the memory above which no further client is accepted, as soketi's `memoryThreshold`.
 MEMORY_LIMIT = 0.85
 
 

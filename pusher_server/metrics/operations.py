@@ -35,9 +35,9 @@ _MANY_SAMPLES = 500
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def operations_app(settings: OperationsSettings, team: ProcessGroup, *, port: int) -> Starlette:
+def operations_app(settings: OperationsSettings, group: ProcessGroup, *, port: int) -> Starlette:
     """All pages. `port` is the clients' one: soketi's names carry it."""
-    pages = _Pages(settings, team, port)
+    pages = _Pages(settings, group, port)
     return Starlette(
         routes=[
             _Page("/metrics", _for_operators(settings.token, pages.metrics)),
@@ -56,14 +56,14 @@ def operations_app(settings: OperationsSettings, team: ProcessGroup, *, port: in
 class _Pages:
     """The endpoints. Health needs no token: load balancers have none."""
 
-    def __init__(self, settings: OperationsSettings, team: ProcessGroup, port: int) -> None:
+    def __init__(self, settings: OperationsSettings, group: ProcessGroup, port: int) -> None:
         self._settings = settings
-        self._team = team
+        self._group = group
         self._port = port
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus's text."""
-        snapshot = await self._team.snapshot()
+        snapshot = await self._group.snapshot()
         port = self._port if self._settings.soketi_names else None
         accept = request.headers.get("accept", "")
         write = partial(exposition, snapshot.sums, accept, soketi_port=port)
@@ -75,7 +75,7 @@ class _Pages:
 
     async def usage(self, request: Request) -> Response:
         """As soketi's, and some more."""
-        by_worker = (await self._team.snapshot()).states
+        by_worker = (await self._group.snapshot()).states
         states = [state for state in by_worker.values() if isinstance(state, State)]
         total, used = memory_limit(), sum(state.memory for state in states)
         document = {
@@ -99,16 +99,16 @@ class _Pages:
 
     async def ready(self, request: Request) -> Response:
         """Whether clients should be sent here."""
-        return _judged(health.ready((await self._team.snapshot()).states))
+        return _judged(health.ready((await self._group.snapshot()).states))
 
     async def accept_traffic(self, request: Request) -> Response:
         """The same, and whether there is room for more of them."""
-        states = (await self._team.snapshot()).states
+        states = (await self._group.snapshot()).states
         return _judged(health.accepts_traffic(states, memory_limit()))
 
     async def live(self, request: Request) -> Response:
         """Whether a worker's loop turns: with workers, the loop of this process alone would serve no client."""
-        states = (await self._team.snapshot()).states
+        states = (await self._group.snapshot()).states
         alive = [name for name, state in states.items() if isinstance(state, State)]
         if alive:
             return PlainTextResponse("OK")
@@ -158,7 +158,7 @@ class _Answers:
 
 
 def _for_operators(token: str, page: Endpoint) -> Endpoint:
-    """The page, for those who have the token; for everybody when there is none."""
+    """The page, for requests with the token; for all requests when there is none."""
 
     async def guarded(request: Request) -> Response:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -177,7 +177,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
-    """No page serves OPTIONS itself, so that comes here, too: HAProxy's `option httpchk` asks so by default."""
+    """No page serves OPTIONS itself, so it comes here, too: HAProxy's `option httpchk` uses it by default."""
     assert isinstance(error, HTTPException)
     assert error.headers is not None  # a route names its methods (RFC 9110 §15.5.6)
     allowed = ", ".join(sorted(error.headers["Allow"].split(", ")))

@@ -20,12 +20,12 @@ PATIENCE = 1.0
 
 
 class Probe(Struct, frozen=True):
-    """A process. `phase` is shown while it does not answer; `ask` is None while it cannot be asked."""
+    """A process. `phase` is shown while it does not answer; `read` is None while it cannot answer."""
 
     name: str
     phase: str
     starts: int
-    ask: Callable[[], Awaitable[Reading]] | None
+    read: Callable[[], Awaitable[Reading]] | None
 
 
 class ProcessSums(Struct, frozen=True):
@@ -53,7 +53,7 @@ class ProcessGroup:
         for process, reading in zip(processes, readings, strict=True):
             if reading is None:
                 silent += 1
-                states[process.name] = process.phase if process.ask is None else "does not answer"
+                states[process.name] = process.phase if process.read is None else "does not answer"
                 continue
             states[process.name] = reading.state
             self._note(process.name, reading)
@@ -62,7 +62,7 @@ class ProcessGroup:
             if isinstance(states.get(name), str):
                 _add(sums, last, gauges=False)
         _add_sums(sums, self._past)
-        _add_team(sums, processes, states, silent)
+        _add_process_counts(sums, processes, states, silent)
         return ProcessSums(sums, states)
 
     def _note(self, name: str, reading: Reading) -> None:
@@ -72,20 +72,20 @@ class ProcessGroup:
         self._last[name] = reading
 
 
-def single(gathering: Collecting, name: str = "1") -> ProcessGroup:
+def single(collector: Collecting, name: str = "1") -> ProcessGroup:
     """The group of one process, which is this one."""
 
-    async def ask() -> Reading:
-        return gathering.read()
+    async def read() -> Reading:
+        return collector.read()
 
-    return ProcessGroup(lambda: (Probe(name, "ready", 1, ask),))
+    return ProcessGroup(lambda: (Probe(name, "ready", 1, read),))
 
 
 async def _reading(process: Probe) -> Reading | None:
-    if process.ask is None:
+    if process.read is None:
         return None
     try:
-        return await asyncio.wait_for(process.ask(), PATIENCE)
+        return await asyncio.wait_for(process.read(), PATIENCE)
     except (TimeoutError, ValueError):  # silent, or of another release: the package was replaced
         return None
 
@@ -110,7 +110,7 @@ def _add_sums(sums: Sums, past: Sums) -> None:
         sums.add_histogram(name, distribution)
 
 
-def _add_team(
+def _add_process_counts(
     sums: Sums, processes: Iterable[Probe], states: dict[str, State | str], silent: int
 ) -> None:
     able = sum(ready({name: state}).good for name, state in states.items())

@@ -21,7 +21,7 @@ from pusher_server.protocol import events
 from pusher_server.signals import SubscriptionCountChanged
 
 #: Above this many subscribers a change is sent at most every `INTERVAL` seconds, as Pusher does.
-CROWD = 100
+LARGE_CHANNEL = 100
 INTERVAL = 5.0
 
 
@@ -48,7 +48,7 @@ class SubscriptionCounts:
         self._check_at = 0.0
 
     def changed(self, app_state: AppState, channel: Channel) -> None:
-        """Somebody joined or left `channel` here; it may be empty now."""
+        """A client joined or left `channel` here; it may be empty now."""
         if not _is_counted(app_state, channel):
             return
         if not len(channel):
@@ -128,7 +128,7 @@ class SubscriptionCounts:
         """Send the count, if need be later. `ours`: a client here joined or left, and may have no count yet."""
         if not ours and self._last_sent.get(channel) == count:
             return
-        if count <= CROWD:
+        if count <= LARGE_CHANNEL:
             self._send(app_state, channel, count, ours=ours)
         elif self._quiet_until.get(channel, 0.0) > self._clock():
             self._waiting[channel] = app_state

@@ -90,7 +90,7 @@ class Subscriptions:
             has_ended = subscription.gone
             self.leave(subscription)
             if has_ended and isinstance(error, Exception):
-                return  # nobody waits for this answer any more
+                return  # no client waits for this answer any more
             raise
         if opening is not None:
             self._hub.activate(subscription, opening)

@@ -12,7 +12,7 @@ from pusher_server import logs, standard_streams, stray_signals
 from pusher_server.cluster.unix.bus import Bus
 from pusher_server.processes.bus_socket import BusFileWatch
 from pusher_server.processes.control_channel import READY, STOP, STOP_NOW, ControlChannel, read_spec
-from pusher_server.server.loop_errors import say_once_that_no_file_is_left
+from pusher_server.server.loop_errors import limit_accept_errors
 from pusher_server.server.specs import BusSpec
 
 #: Seconds between two looks at the socket's file.
@@ -33,8 +33,8 @@ def main(number: int) -> None:
     standard_streams.flush_or_drop()
 
 
-def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if wanted == "asyncio":
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if name == "asyncio":
         return None
     try:
         import uvloop
@@ -48,20 +48,20 @@ async def _serve(spec: BusSpec, end: socket.socket) -> None:
     ending = asyncio.Event()
     abandoned = asyncio.Event()
 
-    def on_word(word: str) -> None:
-        if word in (STOP, STOP_NOW):
+    def on_message(message: str) -> None:
+        if message in (STOP, STOP_NOW):
             ending.set()
 
     def on_end() -> None:
         abandoned.set()
         ending.set()
 
-    say_once_that_no_file_is_left(loop)
+    limit_accept_errors(loop)
     bus = Bus(lease=spec.lease, undo_window=spec.undo_window, is_first=spec.is_first)
-    # uvloop closes a Unix listener that nobody refers to, when garbage is next collected.
+    # uvloop closes a Unix listener without references, when garbage is next collected.
     serving = [await loop.create_unix_server(bus.peer, sock=socket.socket(fileno=spec.listener))]
-    channel = await ControlChannel.hold(end, on_word, on_end)
-    channel.say(READY)
+    channel = await ControlChannel.hold(end, on_message, on_end)
+    channel.send(READY)
     channel.beat(spec.lease)
     looking = loop.create_task(_keep_file(bus, spec, serving))
     await ending.wait()
@@ -93,7 +93,7 @@ async def _see_off(bus: Bus, spec: BusSpec) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + spec.linger
     # A poll at the end of a process's life: no event to keep on the hot path.
-    while bus.peers and loop.time() < deadline:  # noqa: ASYNC110 - as said above
+    while bus.peers and loop.time() < deadline:  # noqa: ASYNC110 - see above
         await asyncio.sleep(0.05)
     _remove(spec)
 

@@ -64,10 +64,10 @@ class Child:
         """Its process id."""
         return self._process.pid
 
-    def _receive(self, word: str) -> None:
+    def _receive(self, message: str) -> None:
         self.last_seen = asyncio.get_running_loop().time()
         self.answers = True
-        kind, _, report = word.partition(" ")
+        kind, _, report = message.partition(" ")
         if kind == READY:
             self.ready = True
             self._on_ready(report.encode())
@@ -80,12 +80,12 @@ class Child:
         """Request the process's reading, as JSON. Waits for ever: the caller bounds it."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._readings.append(answer)
-        self.say(READING)
+        self.send(READING)
         return await answer
 
-    def say(self, word: str) -> None:
-        """Send a message. See `ControlChannel.say`."""
-        self._channel.say(word)
+    def send(self, message: str) -> None:
+        """Send a message. See `ControlChannel.send`."""
+        self._channel.send(message)
 
     def kill(self) -> None:
         """End the process in any state."""

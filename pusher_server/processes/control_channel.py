@@ -40,21 +40,21 @@ _SPEC_BYTES = 256 * 2**20
 
 
 class ControlChannel(asyncio.Protocol):
-    """One end. `on_word` is called with each line, `on_end` when the other process is gone."""
+    """One end. `on_message` is called with each line, `on_end` when the other process is gone."""
 
-    def __init__(self, on_word: Callable[[str], None], on_end: Callable[[], None]) -> None:
-        self._on_word = on_word
+    def __init__(self, on_message: Callable[[str], None], on_end: Callable[[], None]) -> None:
+        self._on_message = on_message
         self._on_end = on_end
         self._rest = b""
         self._transport: asyncio.Transport | None = None
 
     @classmethod
     async def hold(
-        cls, end: socket.socket, on_word: Callable[[str], None], on_end: Callable[[], None]
+        cls, end: socket.socket, on_message: Callable[[str], None], on_end: Callable[[], None]
     ) -> "ControlChannel":
         """Take one end of the pair into the running loop."""
         loop = asyncio.get_running_loop()
-        _, channel = await loop.connect_accepted_socket(lambda: cls(on_word, on_end), end)
+        _, channel = await loop.connect_accepted_socket(lambda: cls(on_message, on_end), end)
         return channel
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,16 +65,16 @@ class ControlChannel(asyncio.Protocol):
         """See asyncio.Protocol."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._on_word(line.decode())
+            self._on_message(line.decode())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._on_end()
 
-    def say(self, word: str) -> None:
+    def send(self, message: str) -> None:
         """Send a message to the other end, if it is still there."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(f"{word}\n".encode())
+            self._transport.write(f"{message}\n".encode())
 
     def write(self, line: bytes) -> None:
         """Send a line that is bytes already."""
@@ -83,7 +83,7 @@ class ControlChannel(asyncio.Protocol):
 
     def beat(self, lease: float) -> None:
         """Send `alive` from now on, so often that one late turn of the loop costs nothing."""
-        self.say(ALIVE)
+        self.send(ALIVE)
         asyncio.get_running_loop().call_later(min(BEAT, lease / 4), self.beat, lease)
 
     def drop(self) -> None:

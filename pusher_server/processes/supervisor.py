@@ -37,7 +37,7 @@ from pusher_server.server import cluster
 from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.composition import StartReport
 from pusher_server.server.listening import ListeningFileWatch, listen_apart, raise_file_limit
-from pusher_server.server.loop_errors import say_once_that_no_file_is_left
+from pusher_server.server.loop_errors import limit_accept_errors
 from pusher_server.server.operations import operations_listener
 from pusher_server.server.operations_listener import OperationsListener
 from pusher_server.server.specs import BusSpec, WorkerSpec
@@ -52,7 +52,7 @@ _ATTEMPTS = 3
 #: A worker that has to wait longer than this leaves new clients to the others.
 _SHORT_WAIT = 1.0
 
-#: Not a crash: something asked it to end.
+#: Not a crash: the process was stopped.
 _ON_ITS_OWN = "ended with status 0"
 
 Phase = Literal["starting", "ready", "waiting", "ended"]
@@ -159,10 +159,10 @@ class Supervisor:
 
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
-        say_once_that_no_file_is_left(loop)
+        limit_accept_errors(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, Coalesced(self.reload).ask)
+        loop.add_signal_handler(signal.SIGHUP, Coalesced(self.reload).request)
         watching = loop.create_task(self._watch())
         if self._operations is not None:
             await self._operations.open()
@@ -299,7 +299,7 @@ class Supervisor:
                 name=str(slot.labels["worker"]),
                 phase=slot.state.phase,
                 starts=slot.state.starts,
-                ask=partial(_reading, slot.child)
+                read=partial(_reading, slot.child)
                 if slot.child is not None and slot.child.answers
                 else None,
             )
@@ -347,7 +347,7 @@ class Supervisor:
         for slot in self._workers:
             child = slot.child
             if child is not None:
-                child.say(STOP)
+                child.send(STOP)
             while slot.child is child or slot.state.phase != "ready":
                 if self._stopping:
                     return
@@ -367,7 +367,7 @@ class Supervisor:
         self._config = structs.replace(self._config, apps=config.apps)
         for slot in self._workers:
             if slot.child is not None:
-                slot.child.say(RELOAD)
+                slot.child.send(RELOAD)
 
     def stop(self) -> None:
         """Let the workers drain, then end; when called again, end at once."""
@@ -382,11 +382,11 @@ class Supervisor:
             for slot in self._workers:
                 self._close(slot, STOP_NOW)
 
-    def _close(self, slot: _Slot, word: str) -> None:
-        """Leave the slot empty from now on, and send its process `word`."""
+    def _close(self, slot: _Slot, message: str) -> None:
+        """Leave the slot empty from now on, and send its process `message`."""
         slot.closed.set()
         child = slot.child
         if child is not None:
-            child.say(word)
-            if word == STOP_NOW or slot is self._bus:
+            child.send(message)
+            if message == STOP_NOW or slot is self._bus:
                 asyncio.get_running_loop().call_later(_LAST_SECONDS, child.kill)

@@ -97,18 +97,18 @@ class _Worker:
 
     async def _report(self, report: StartReport) -> None:
         await self._holding
-        self._channel.say(f"{READY} {msgspec.json.encode(report).decode()}")
+        self._channel.send(f"{READY} {msgspec.json.encode(report).decode()}")
 
-    def _obey(self, word: str) -> None:
-        if word == STOP:
+    def _obey(self, message: str) -> None:
+        if message == STOP:
             self._server.drain()
-        elif word == STOP_NOW:
+        elif message == STOP_NOW:
             self._server.stop_now()
-        elif word == RELOAD:
+        elif message == RELOAD:
             self._server.reload()
-        elif word == READING:
-            reading = msgspec.json.encode(self._server.gathering.read())
-            self._channel.say(f"{READING} {reading.decode()}")
+        elif message == READING:
+            reading = msgspec.json.encode(self._server.collector.read())
+            self._channel.send(f"{READING} {reading.decode()}")
 
 
 if __name__ == "__main__":

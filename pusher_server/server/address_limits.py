@@ -25,7 +25,7 @@ ATTEMPTS = "server.connection_attempts_per_address"
 _BURST = 10.0
 #: Addresses whose attempts are remembered; beyond it the one that has tried longest ago is forgotten.
 _KEPT = 100_000
-#: Seconds after which a client with too many connections is asked to try again.
+#: Seconds after which a client with too many connections should try again.
 _RETRY = 5
 
 

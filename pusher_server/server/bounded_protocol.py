@@ -84,7 +84,7 @@ class BoundedProtocol(PacedProtocol):
         """The head of the request once more, for a new parser; empty when it is refused.
 
         Java's HttpClient and curl offer HTTP/2 with every request. The parser takes that for the end of
-        HTTP, whatever we think of it, and the body for another protocol.
+        HTTP, even if we decline it, and the body for another protocol.
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
@@ -163,9 +163,9 @@ class BoundedProtocol(PacedProtocol):
         if begun:
             self.end()
             return
-        if answering:  # the application has nothing more to say
+        if answering:  # the application has nothing more to send
             self.cycle.disconnected = True
-            # Our half ends: nothing may be written any more, and nobody is told to go on.
+            # Our half ends: nothing may be written any more, not even a 100 Continue.
             self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
         # Closing while the client still sends would answer it with a reset, which can destroy our words

@@ -126,7 +126,7 @@ class Server:
         self._edge = self._websocket()
         self._reserve = self._file_reserve()
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
-        self.gathering = self._gathering()
+        self.collector = self._collector()
         self._operations: OperationsListener | None = None
 
     def _websocket(self) -> WebSocketEdge:
@@ -147,11 +147,11 @@ class Server:
             resized=self._clients.allow,
         )
 
-    def _gathering(self) -> Collector:
+    def _collector(self) -> Collector:
         """The source of metrics and health. It counts signals only if the operations listener is enabled."""
         stats = self._webhooks.stats
         worker = "1" if self._spec is None else str(self._spec.index)
-        gathering = Collector(
+        collector = Collector(
             self.node,
             worker=worker,
             lag=self._lag,
@@ -167,8 +167,8 @@ class Server:
             problems=[self._problem],
         )
         if self._config.operations.enabled:
-            self.node.observe(gathering.counting.observe, *COUNTED)
-        return gathering
+            self.node.observe(collector.counting.observe, *COUNTED)
+        return collector
 
     def run(self) -> None:
         """Serve until stopped. Raises ConfigError before serving, when the address cannot be had."""
@@ -183,7 +183,7 @@ class Server:
         urls = urls_of(config.server, sockets)
         if self._spec is None:
             self._operations = operations_listener(
-                config.operations, single(self.gathering), port=config.server.port
+                config.operations, single(self.collector), port=config.server.port
             )
         self._uvicorn_server = DrainingServer(
             settings,

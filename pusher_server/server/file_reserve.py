@@ -25,7 +25,7 @@ _STEP_SECONDS = 0.05
 #: So many of a kind are watched at a time, the oldest first. To look at all of them again and again would take
 #: the loop's time just when there are most. Enough to let some thousands go in a second.
 _WATCHED = 1_000
-#: Above so many clients a kernel that has to list open files (Linux before 6.2) is not asked for them.
+#: Above so many clients a kernel that has to list open files (Linux before 6.2) is not queried.
 _LISTED = 2_000
 
 

@@ -1,8 +1,8 @@
 """Cuts the input of an HTTP client into pieces, so that the parser does little with each piece.
 
 httptools parses all that it is given at once, be it thousands of requests. A piece is at most one request's
-head, one chunk of a body, or body. The parser alone says what the bytes mean: were a cut in the wrong place,
-it would only do more at once.
+head, one chunk of a body, or body. The parser alone decides the meaning of the bytes. A cut in a wrong place
+would only make it do more at once.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _SIZE_DIGITS = 17
 
 
 class RequestPieces:
-    """Follows one client's requests; `begin_body` tells it where a head has ended."""
+    """Follows one client's requests; `begin_body` is called where a head has ended."""
 
     __slots__ = ("_is_chunked", "_left", "_size", "_tail", "units")
 
@@ -96,7 +96,7 @@ class RequestPieces:
         digits, self._size = self._size.split(b";")[0].strip(), b""
         try:
             size = int(digits or b"0", 16)
-        except ValueError:  # the parser will say so
+        except ValueError:  # the parser will refuse it
             size = 0
         if size <= 0:
             self._is_chunked = False

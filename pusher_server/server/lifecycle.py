@@ -24,7 +24,7 @@ from pusher_server.server.cluster import Cluster
 from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.listening import ListeningFileWatch
-from pusher_server.server.loop_errors import say_once_that_no_file_is_left
+from pusher_server.server.loop_errors import limit_accept_errors
 from pusher_server.server.operations_listener import OperationsListener
 
 logger = logging.getLogger("pusher_server.server")
@@ -97,7 +97,7 @@ class DrainingServer(uvicorn.Server):
         """Accept clients, then keep what exists now out of the garbage collector's way."""
         self._node.starting = True
         self._loop = asyncio.get_running_loop()
-        say_once_that_no_file_is_left(self._loop)
+        limit_accept_errors(self._loop)
         self._starting()
         self._cluster.start()
         self._sweep()
@@ -213,7 +213,7 @@ class DrainingServer(uvicorn.Server):
 
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._reloads.ask)
+            self._loop.call_soon_threadsafe(self._reloads.request)
 
     def stop(self) -> None:
         """Drain, then exit; when called again, exit at once."""
@@ -246,7 +246,7 @@ class DrainingServer(uvicorn.Server):
             )
             deadline = asyncio.get_running_loop().time() + _FAREWELL
             # A poll for two seconds at the end of a process's life: no event to keep on the hot path.
-            while (  # noqa: ASYNC110 - as said above
+            while (  # noqa: ASYNC110 - see above
                 self._clients.connections and asyncio.get_running_loop().time() < deadline
             ):
                 await asyncio.sleep(drain.STEP)

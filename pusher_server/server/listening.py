@@ -256,7 +256,7 @@ def raise_file_limit() -> int:
     except ImportError:  # Windows has no such limit
         return 0
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # refused: the warning at start says what the limit allows
+    with suppress(OSError, ValueError):  # refused: the warning at start shows the limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return 0 if limit == resource.RLIM_INFINITY else limit

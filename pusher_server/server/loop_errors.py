@@ -12,7 +12,7 @@ logger = logging.getLogger("pusher_server.server")
 _ASYNCIO_NO_ROOM = "socket.accept() out of system resource"
 
 
-def say_once_that_no_file_is_left(loop: asyncio.AbstractEventLoop) -> None:
+def limit_accept_errors(loop: asyncio.AbstractEventLoop) -> None:
     """Keep asyncio's own accepting from logging a line for each client when no file is left for it.
 
     For sockets that are no clients': the operations listener, the workers' bus.

@@ -19,7 +19,7 @@ _BACKLOG = 64
 
 
 def operations_listener(
-    settings: OperationsSettings, team: ProcessGroup, *, port: int
+    settings: OperationsSettings, group: ProcessGroup, *, port: int
 ) -> OperationsListener | None:
     """Bound, and not yet served; None when there is to be none. `port` is the clients' one.
 
@@ -38,7 +38,7 @@ def operations_listener(
     # Here, because workers have no listener: they need not load Starlette.
     from pusher_server.metrics.operations import operations_app
 
-    return OperationsListener(operations_app(settings, team, port=port), bound)
+    return OperationsListener(operations_app(settings, group, port=port), bound)
 
 
 def _bound(settings: OperationsSettings) -> socket.socket:

@@ -19,7 +19,7 @@ _KEPT = [(b"connection", b"keep-alive")]
 class OperationsProtocol(BoundedProtocol):
     """Serves the ASGI application of uvicorn's `config`.
 
-    `look` is called when something may take too long from now on: the guard has to be asked soon.
+    `look` is called when something may take too long from now on: `RequestGuard.tick` has to run soon.
     """
 
     def __init__(self, *, look: Callable[[], None], **bounded: Any) -> None:

@@ -38,13 +38,13 @@ class PacedFlow(FlowControl):
         self._is_held = False
 
     def hold(self) -> None:
-        """Do not read until `release`, whatever uvicorn wants."""
+        """Do not read until `release`, even if uvicorn resumes."""
         self._is_held = True
         if not self.read_paused:
             self._transport.pause_reading()
 
     def release(self) -> None:
-        """Read, unless uvicorn does not want to."""
+        """Read, unless uvicorn has paused."""
         self._is_held = False
         if not self.read_paused and not self._transport.is_closing():
             self._transport.resume_reading()
@@ -88,7 +88,7 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         # As uvicorn's, but the addresses are those that the loop knows: uvicorn makes two socket objects to
-        # ask for them, seven system calls (docs/performance.md).
+        # get them, seven system calls (docs/performance.md).
         self.connections.add(self)
         self.transport = transport
         self.flow = PacedFlow(transport, self.pipeline, self._go_on)
@@ -174,7 +174,7 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         return self.loop.call_soon(callback)
 
     def _is_blocked(self) -> bool:
-        """Whether requests wait for answers, or the application does not want its body yet."""
+        """Whether requests wait for answers, or the application does not read its body yet."""
         return self.flow.read_paused or bool(self.pipeline)
 
     def _go_on(self) -> None:

@@ -39,7 +39,7 @@ _PING_EVENT = text_frame(events.PING)
 _NOT_IN_TIME = "The server could not answer in time"
 #: Reading stops while more messages than this wait for their turn.
 _MAILBOX_LIMIT = 64
-#: Subscriptions at once, whatever the pace, where their number has no limit.
+#: Subscriptions at once, at any pace, where their number has no limit.
 _UNLIMITED_BURST = 2_000
 #: Bytes that may arrive before the app is known.
 _EARLY_BYTES = 65_536
@@ -48,7 +48,7 @@ _HIGH_WATER = 262_144
 
 
 class WebSocketConnection(PacedInput, asyncio.Protocol):
-    """Takes over a transport whose HTTP request asked for the upgrade; `on_end` is called when it is gone."""
+    """Takes over a transport after the request for an upgrade; `on_end` is called when it is gone."""
 
     __slots__ = (
         "__weakref__", "_cost", "_early", "_edge", "_greeting", "_liveness", "_on_end", "_reader", "_slow",
@@ -143,7 +143,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._edge.clients.connections[self] = None
         self.run(BARRIER, lambda: self._establish(upgrade, secure))
-        if self._state is State.OPENING:  # the app store has to be asked: the client need not wait
+        if self._state is State.OPENING:  # the app is looked up, but the client need not wait
             self._write_first(b"")
 
     async def _establish(self, upgrade: ClientRequest, secure: bool) -> None:
@@ -241,7 +241,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         """The client is gone; the loop closes the transport."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The transport is gone, for whatever reason."""
+        """The transport is gone, for any reason."""
         self._release(1006, settle=False)
         self._state = State.CLOSED
         self.forget_rest()

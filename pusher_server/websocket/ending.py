@@ -1,4 +1,4 @@
-"""The last seconds of a connection, after our close frame: it must reach the client, and nobody waits for ever.
+"""The last seconds of a connection, after our close frame: it must arrive, in a bounded time.
 
 A socket that is closed while bytes of the client are unread, or still arrive, answers them with a reset. A
 reset can destroy the close frame before the client has read it. So our half ends first, and later input is
@@ -15,7 +15,7 @@ from pusher_server.websocket.framing import FrameReader, Incoming
 CLOSE_TIMEOUT = 5.0
 #: Seconds without input after which nothing is believed to be under way any more: longer than most round trips.
 SILENCE = 0.25
-#: A client that was never let in has said no more than this when it closes.
+#: A client that was never let in has sent no more than this when it closes.
 _FAREWELL_BYTES = 65_536
 
 

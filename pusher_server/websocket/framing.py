@@ -1,4 +1,4 @@
-"""Frames from clients: bytes in, messages and control frames out, whatever the chunks (RFC 6455 §5).
+"""Frames from clients: bytes in, messages and control frames out, for any chunks (RFC 6455 §5).
 
 Two paths, one meaning (a property test holds both to the same results). A complete, unfragmented, masked
 text, ping or pong frame is read directly: 0.25 µs, measured, against 2.6 µs. Everything else goes to the

@@ -219,7 +219,7 @@ class Peer(asyncio.Protocol):
         self._continue()
 
     def data_received(self, data: bytes) -> None:
-        """Do what the frames ask for, in their order."""
+        """Execute the frames, in their order."""
         frames = self._splitter.feed(data)
         if self._held:
             self._held.append(frames)

@@ -5,7 +5,7 @@ See docs/protocol/channels.md#subscription-count.
 
 import pytest
 
-from pusher_server.node.counts import CROWD, INTERVAL
+from pusher_server.node.counts import INTERVAL, LARGE_CHANNEL
 from pusher_server.signals import SubscriptionCountChanged
 from tests.fakes import FakeConnection
 from tests.unit.node.world import World, events
@@ -82,56 +82,56 @@ async def test_the_switch_is_the_apps() -> None:
 
 
 async def test_up_to_a_hundred_every_change_is_told(world: World) -> None:
-    first, *_ = await crowd(world, CROWD - 1)
+    first, *_ = await crowd(world, LARGE_CHANNEL - 1)
     await world.subscriber("a")
-    assert counts(first) == [CROWD]
+    assert counts(first) == [LARGE_CHANNEL]
 
 
 async def test_a_crowd_is_told_at_most_every_five_seconds(world: World) -> None:
-    first, *rest = await crowd(world, CROWD + 2)
+    first, *rest = await crowd(world, LARGE_CHANNEL + 2)
     for _ in range(3):
         await world.subscriber("a")
-    assert counts(first) == [CROWD + 3]
+    assert counts(first) == [LARGE_CHANNEL + 3]
     world.wait(INTERVAL - 0.1)
     assert counts(first) == []
     world.wait(0.1)
-    assert counts(first) == [CROWD + 5]
+    assert counts(first) == [LARGE_CHANNEL + 5]
     world.unsubscribe(rest[0], "a")
     assert counts(first) == []
     world.wait(INTERVAL)
-    assert counts(first) == [CROWD + 4]
+    assert counts(first) == [LARGE_CHANNEL + 4]
     assert len(world.told(SubscriptionCountChanged)) == 3
 
 
 async def test_without_change_a_crowd_is_left_alone(world: World) -> None:
-    first, *_ = await crowd(world, CROWD + 1)
+    first, *_ = await crowd(world, LARGE_CHANNEL + 1)
     await world.subscriber("a")
-    assert counts(first) == [CROWD + 2]
+    assert counts(first) == [LARGE_CHANNEL + 2]
     world.wait(10 * INTERVAL)
     assert counts(first) == []
 
 
 async def test_crowds_have_intervals_of_their_own(world: World) -> None:
-    first, *_ = await crowd(world, CROWD + 1, "a")
-    other, *_ = await crowd(world, CROWD + 1, "b")
+    first, *_ = await crowd(world, LARGE_CHANNEL + 1, "a")
+    other, *_ = await crowd(world, LARGE_CHANNEL + 1, "b")
     await world.subscriber("a")
     await world.subscriber("b")
-    assert (counts(first), counts(other)) == ([CROWD + 2], [CROWD + 2])
+    assert (counts(first), counts(other)) == ([LARGE_CHANNEL + 2], [LARGE_CHANNEL + 2])
 
 
 async def test_a_crowd_that_has_shrunk_is_not_told_the_same_twice(world: World) -> None:
-    first, *rest = await crowd(world, CROWD + 3)
+    first, *rest = await crowd(world, LARGE_CHANNEL + 3)
     world.unsubscribe(rest[0], "a")  # told, and the interval begins
     world.unsubscribe(rest[1], "a")  # has to wait
     world.unsubscribe(rest[2], "a")  # no crowd any more: told at once
-    assert counts(first) == [CROWD + 2, CROWD]
+    assert counts(first) == [LARGE_CHANNEL + 2, LARGE_CHANNEL]
     world.wait(INTERVAL)
     assert counts(first) == []
 
 
 async def test_a_change_that_waits_is_not_told_after_the_channel_has_ended(world: World) -> None:
     """Nor to a new channel of the same name."""
-    clients = await crowd(world, CROWD + 2)
+    clients = await crowd(world, LARGE_CHANNEL + 2)
     for _ in range(2):
         clients.append(await world.subscriber("a"))
     for client in clients:
