@@ -43,7 +43,7 @@ Adapters, which implement the interfaces:
 - `webhooks`          keeps events for an app's owner and delivers them
 - `logs`              the log handler, for people or as JSON
 
-What every client session needs, whatever its transport:
+Parts that every client session needs, over any transport:
 
 - `clients`           messages in order, answers, deadlines, slow readers
 

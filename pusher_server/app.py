@@ -1,4 +1,4 @@
-"""What a tenant is: frozen values that every layer may hold and none may change.
+"""A tenant and its parts, as frozen values: every layer may hold them, and none may change them.
 
 An app that changes is a new `App`, and the old value is replaced (docs/decisions.md#state-of-an-app).
 """
@@ -58,7 +58,7 @@ class AppLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"{name} is {value}; write 0 for 'no limit'")
 
 
-#: What Pusher itself enforces; the defaults under the Strict switch (docs/decisions.md#defaults-and-strict).
+#: Limits that Pusher enforces; the defaults under the Strict switch (docs/decisions.md#defaults-and-strict).
 STRICT_LIMITS: dict[str, int] = {
     "event_data_bytes": 10_240,
     "presence_members": 100,
@@ -67,7 +67,7 @@ STRICT_LIMITS: dict[str, int] = {
 }
 
 
-#: What webhooks tell (docs/protocol/webhooks.md#events).
+#: The events that webhooks can report (docs/protocol/webhooks.md#events).
 EventType = Literal[
     "channel_occupied",
     "channel_vacated",
@@ -78,9 +78,9 @@ EventType = Literal[
     "subscription_count",
 ]
 
-#: Says which events a request carries, so that a receiver can drop repeats.
+#: Header that names the events of a request, so that a receiver can drop repeats.
 EVENT_IDS_HEADER = "X-Pusher-Server-Event-Ids"
-#: What a webhook cannot set, because every request has its own.
+#: Headers that a webhook cannot set, because every request has its own.
 _OUR_HEADERS = (
     "Connection",
     "Content-Encoding",
@@ -100,19 +100,19 @@ _HEADER_VALUE = re.compile(r"([!-~]([ -~\t]*[!-~])?)?")
 _HOST = re.compile(r"(?=.{1,253}\Z)\w([\w-]{0,61}\w)?(\.\w([\w-]{0,61}\w)?)*\.?", re.ASCII)
 #: A URL's host, with the brackets of IPv6, and its port.
 _PLACE = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(:\d*)?")
-#: What proxies and servers commonly take.
+#: Characters of a URL that proxies and servers commonly accept.
 _LONGEST_URL = 2_048
 
 
 class WebhookFilter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which channels a webhook is told about: those whose names begin and end so; "" is every name."""
+    """Selects channels by the beginning and the end of their names; "" matches every name."""
 
     channel_name_starts_with: str = ""
     channel_name_ends_with: str = ""
 
 
 class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where an app's owner wants to be told what happens, and of what.
+    """A URL of the app's owner, and the events that are sent to it.
 
     Its URL and headers may carry credentials, so only `shown_url` may be shown.
     """
@@ -166,12 +166,12 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @lru_cache(maxsize=4_096)
 def _id_of(url: str) -> str:
-    """Asked for with every event and webhook."""
+    """The identifier of a target. Cached, because every event of every webhook needs it."""
     return hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
 def _problem_of_url(url: str) -> str:
-    """Why nothing can be sent there, without the URL, which may hold secrets; "" when it can."""
+    """The reason why nothing can be sent to the URL, without the URL, which may hold secrets; "" if valid."""
     if not url:
         return "is empty; write it as 'https://example.com/webhooks'"
     if not url.isascii():
@@ -220,7 +220,7 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allowed_origins: tuple[str, ...] = ()
     #: Refuse plain `ws://` with 4000, so that clients switch to TLS.
     tls_only: bool = False
-    #: Who may send client events: subscribers of the channel, anybody connected, nobody.
+    #: The clients that may send client events: subscribers of the channel, all connections, none.
     client_events: Literal["members", "all", "off"] = "members"
     client_events_on_public_channels: bool = False
     #: Send `pusher_internal:subscription_count` (docs/protocol/channels.md#subscription-count).
@@ -233,8 +233,8 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     terminate_presence_members: bool = False
     #: Seconds of silence after which client and server check on each other.
     activity_timeout: int = 120
-    #: How the server checks on a silent client: a WebSocket ping, which every stack answers by itself, or
-    #: a `pusher:ping`, for the rare proxy that answers pings in the client's name.
+    #: How the server checks on a silent client. `frame` sends a WebSocket ping, which every stack answers
+    #: by itself. `event` sends `pusher:ping`, for the rare proxy that answers pings in the client's name.
     ping: Literal["frame", "event"] = "frame"
     #: Seconds in which a connection must sign in or join a private channel; 0 = not required.
     authorization_timeout: int = 0
@@ -243,7 +243,7 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     #: Close code when `limits.connections` is reached: 4004 as Pusher, 4100 as soketi.
     over_quota_code: Literal[4004, 4100] = 4004
     limits: AppLimits = AppLimits()
-    #: Who is told what happens; two with the same URL are one target.
+    #: The targets of the app's events; two with the same URL are one target.
     webhooks: tuple[Webhook, ...] = ()
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@
     ├── ConfigError             a setting is wrong (operator's fault, at start or reload only)
     └── ProtocolError           see `pusher_server.protocol.errors`
 
-Errors carry their answer: whoever catches one at an edge does not have to decide what to say.
+Errors carry their answer: an edge that catches one does not have to choose a text.
 """
 
 
@@ -32,7 +32,7 @@ class ClusterUnavailable(PusherServerError):
 
 
 class ConfigError(PusherServerError):
-    """A setting is wrong: one line for the operator that names it and says what to do."""
+    """A setting is wrong: one line for the operator that names it and the remedy."""
 
     def __init__(self, setting: str, problem: str) -> None:
         super().__init__(f"{setting}: {problem}" if setting else problem)

@@ -1,10 +1,11 @@
-"""How many values were how large: plain numbers that only rise, for metrics to read."""
+"""Counts how many values were how large: plain numbers that only rise, for metrics to read."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-#: From an event's decision to its acceptance by a webhook, in seconds: a target that is near answers within
-#: some 10 ms, the last attempt begins before 290 s. Here, because who counts and who exports are siblings.
+#: From an event's decision to its acceptance by a webhook, in seconds. A target that is near answers within
+#: some 10 ms, and the last attempt begins before 290 s. The constant is here, because the packages that count
+#: and export are siblings.
 DELIVERY_BOUNDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 

@@ -1,9 +1,9 @@
-"""The seams: what the domain asks of the outside, as few verbs as it needs.
+"""The interfaces that the domain needs from the outside, with as few verbs as possible.
 
 The docstrings are contracts (ordering, atomicity, failure); one suite in `tests/contract/` holds every
 implementation to them. A verb that needs no answer is a plain function, one that does is a coroutine. The
-first step of a coroutine may run outside any task (`websocket.mailbox.advance`): whatever needs a current
-task, such as `asyncio.timeout`, comes after its first real wait.
+first step of a coroutine may run outside any task (`clients.mailbox.advance`). Code that needs a current
+task, such as `asyncio.timeout`, must come after the coroutine's first real wait.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
@@ -16,7 +16,7 @@ from pusher_server.app import App
 
 
 class TopicKind(StrEnum):
-    """What a topic is about. The values are on the wire and in Redis: they never change."""
+    """The subject of a topic. The values are on the wire and in Redis: they never change."""
 
     #: The events of one channel.
     CHANNEL = "channel"
@@ -85,7 +85,7 @@ class CountMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="coun
 
 
 class AppChangedMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="app"):
-    """The sender has found another value of this app in the database: look, too."""
+    """The sender has found another value of this app in the database: read it, too."""
 
     app_id: str
 
@@ -104,7 +104,7 @@ class CachedEvent(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Retention(Struct, frozen=True):
-    """What a broker is to remember along with a publication: the event's data, for `ttl` seconds.
+    """Asks a broker to remember the event's data of a publication for `ttl` seconds.
 
     `limit`: the bytes that the app's remembered events may take together; 0 is no limit. Where they are short,
     the oldest are forgotten. Publications of one event to several channels give the same `data` object.
@@ -128,18 +128,18 @@ class Broker(Protocol):
         """
 
     def unsubscribe(self, topic: Topic) -> None:
-        """No longer interested; takes effect lazily, about a second later, so churn stays local."""
+        """Receive no more messages; takes effect about a second later, so that churn stays local."""
 
     def publish(
         self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None
     ) -> None:
-        """Tell the other nodes. With `remember`, storing and publishing are one step.
+        """Publish to the other nodes. With `remember`, storing and publishing are one step.
 
-        Never fails and never waits: what cannot be sent is counted and dropped.
+        Never fails and never waits: a message that cannot be sent is counted and dropped.
         """
 
     async def cached(self, topic: Topic) -> CachedEvent | None:
-        """What `publish` last remembered there, unless its time is over. Raises ClusterUnavailable."""
+        """The event that `publish` last remembered there, unless it has expired. Raises ClusterUnavailable."""
 
 
 class Version(Struct, frozen=True, order=True):
@@ -155,7 +155,7 @@ class Version(Struct, frozen=True, order=True):
 class Transition(Struct, frozen=True, kw_only=True):
     """A key became held by its first holder, or was released by its last one, cluster-wide.
 
-    Clients see it at once; observers hear of what stays so by `on_announced`.
+    Clients see it at once; observers get lasting changes by `on_announced`.
     """
 
     topic: Topic
@@ -177,11 +177,11 @@ class RosterFull(Exception):
 
 
 class Roster(Protocol):
-    """Who holds which key, cluster-wide.
+    """The keys of each topic and the nodes that hold them, cluster-wide.
 
-    A topic's transitions reach the listener in version order: always on the node that caused them, and on
-    every node that does `replicate` or `follow` the topic. What was missed, because the
-    node was cut off or the store lost its memory, is made good by a further `on_snapshot` or `on_missed`.
+    A topic's transitions reach the listener in version order. They reach the node that caused them, and
+    every node that has called `replicate` or `follow` for the topic. A node misses transitions when it is
+    cut off or the store loses its memory; a further `on_snapshot` or `on_missed` makes up for them.
     """
 
     #: There are no other nodes: what this one holds is all there is.
@@ -192,12 +192,12 @@ class Roster(Protocol):
 
         Of members, whose values clients see, another value is a version of its own (`on_updated`).
 
-        When it returns, the listener has been told of the change if the topic is followed.
+        When it returns, the listener has received the change if the topic is followed.
         Raises RosterFull (atomically decided). Waits while the store is away: the caller bounds it.
         """
 
     def declare(self, topic: Topic, key: str, value: bytes) -> None:
-        """As `track`, for those who need no answer: enqueued in order, declared again after an outage."""
+        """As `track`, without an answer: enqueued in order, declared again after an outage."""
 
     def untrack(self, topic: Topic, key: str) -> None:
         """Let `key` go. The last holder's leave starts the undo window. Enqueued in order."""
@@ -210,32 +210,36 @@ class Roster(Protocol):
         """
 
     async def follow(self, topic: Topic) -> None:
-        """As `replicate`, for those who ask for single keys by `lookup`: `on_missed` replaces the list.
+        """As `replicate`, for listeners that look up single keys: `on_missed` replaces the list.
 
         Raises ClusterUnavailable.
         """
 
     def forget(self, topic: Topic) -> None:
-        """This node no longer needs the transitions that others cause."""
+        """Stop receiving the transitions that other nodes cause."""
 
     async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
         """For those of `keys` that are held: holder (a node id) -> value. Raises ClusterUnavailable."""
 
     async def count(self, topic: Topic) -> int:
-        """How many keys are held. Raises ClusterUnavailable."""
+        """The number of held keys. Raises ClusterUnavailable."""
 
     def scan(
         self, topic: Topic, prefix: str = ""
     ) -> AsyncIterator[Mapping[str, Mapping[str, bytes]]]:
-        """Every held key that starts with `prefix`, in pages of what `lookup` gives.
+        """Every held key that starts with `prefix`, in pages of the same form as `lookup`.
 
-        Between two pages others get their turn: a key that changes meanwhile may be missed, none comes twice.
+        Between two pages the loop does other work. A key that changes meanwhile may be missed, but none comes
+        twice.
         Raises ClusterUnavailable.
         """
 
 
 class ClusterListener(Protocol):
-    """What broker and roster tell the node. Called on the loop, never re-entrantly from a publish."""
+    """Receives messages of the broker and transitions of the roster.
+
+    Called on the loop, never re-entrantly from a publish.
+    """
 
     def on_message(self, topic: Topic, message: ClusterMessage) -> None:
         """Another node published."""
@@ -249,25 +253,25 @@ class ClusterListener(Protocol):
     def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> Collection[str]:
         """A followed topic as it is now. Returns the keys that the listener had and that are gone.
 
-        `doubtful`: the store has lost its memory and the nodes are telling it again what they hold: a key that
-        is not in the snapshot stays for now. Another snapshot follows.
+        `doubtful`: the store has lost its memory, and the nodes are declaring again the keys that they hold.
+        A key that is not in the snapshot stays for now. Another snapshot follows.
         """
 
     def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
         """Transitions of a topic that is followed without its list were missed: look keys up again.
 
-        `doubtful` as in `on_snapshot`: what is not found may only be late.
+        `doubtful` as in `on_snapshot`: a key that is not found may only be late.
         """
 
     def on_announced(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
-        """A key's join is news, or its leave was not undone in time; told to one node in the cluster.
+        """A key's join is news, or its leave was not undone in time. One node in the cluster receives this.
 
-        A key's joins and leaves take turns. Should that node end before `kept` has returned, another one is
-        told again, with the same `announcement`, which names it.
+        A key's joins and leaves take turns. If that node ends before `kept` has returned, another node
+        receives it again, with the same `announcement`, which identifies it.
         """
 
     async def kept(self) -> None:
-        """Return when the end of this process can undo nothing of what `on_announced` has told.
+        """Return when the end of this process can no longer lose an announcement of `on_announced`.
 
         May be cancelled and called again.
         """
@@ -279,12 +283,12 @@ class Tallies(Protocol):
     def add(
         self,
         report: Callable[[], Mapping[str, int]],
-        heard: Callable[[Mapping[str, int], int], None],
+        receive: Callable[[Mapping[str, int], int], None],
     ) -> None:
-        """Report these from now on, under names that nobody else uses.
+        """Report these from now on, under names that are used only here.
 
-        `heard(elsewhere, nodes)` is told, for all names reported here, what the other nodes' numbers add up to,
-        and how many live nodes there are, this one included.
+        `receive(elsewhere, nodes)` gets the sums of the other nodes' numbers, for all names reported here.
+        It also gets the number of live nodes, this one included.
         """
 
 
@@ -292,41 +296,41 @@ class Census(Protocol):
     """How many connections an app has, in the cluster."""
 
     def elsewhere(self, app_id: str) -> int:
-        """On the other nodes, as last heard. Never waits."""
+        """The connections on the other nodes, as last reported. Never waits."""
 
     async def total(self, app_id: str) -> int:
-        """On all nodes, asked now. Raises ClusterUnavailable."""
+        """The connections on all nodes, read now. Raises ClusterUnavailable."""
 
 
 class AppProvider(Protocol):
     """Where apps come from. Answers may be cached; None means there is no such app."""
 
     async def by_key(self, key: str) -> App | None:
-        """The app that owns this key. Raises ClusterUnavailable when the store cannot be asked."""
+        """The app that owns this key. Raises ClusterUnavailable when the store is unreachable."""
 
     async def by_id(self, app_id: str) -> App | None:
-        """The app of this id. Raises ClusterUnavailable when the store cannot be asked."""
+        """The app of this id. Raises ClusterUnavailable when the store is unreachable."""
 
     @property
     def problem(self) -> str | None:
-        """Why the store cannot be asked, in one line without secrets; None while all is well."""
+        """Why the store is unreachable, in one line without secrets; None while all is well."""
         return None
 
     @property
     def ready(self) -> bool:
-        """Whether known apps can be served; with a problem too, once the store has been asked."""
+        """Whether known apps can be served; with a problem too, once the store has been read."""
         return True
 
 
 class Action(Enum):
-    """What a rate limit counts per app."""
+    """A kind of request that a rate limit counts per app."""
 
     PUBLISH = "publish"
     READ = "read"
 
 
 class RateLimiter(Protocol):
-    """Synchronous: it knows its answer, whatever has to be agreed with other nodes beforehand."""
+    """Limits the rates of each app. Synchronous: nodes agree on their shares beforehand."""
 
     def consume(self, app: App, action: Action, cost: int) -> float:
         """Take `cost` units. 0.0 when allowed, else the seconds after which it would be (Retry-After)."""

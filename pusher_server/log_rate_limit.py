@@ -20,7 +20,7 @@ class LogRateLimit:
     def due(self, subject: Hashable, now: float, events: int = 1) -> int:
         """Return how many events the line stands for, or 0 when no line is to be written now.
 
-        `events` are added to those since the subject's last line; 0 asks only whether some are left to report.
+        `events` are added to those since the subject's last line; 0 only checks if some are left to report.
         `now` is in seconds of any one clock; one that is set back silences nothing.
         """
         written = self._written.get(subject)

@@ -1,7 +1,7 @@
 """Logging: one handler on standard error, for people (console) or machines (JSON).
 
 A log line is an event name plus fields, given as `extra={...}`. uvicorn's loggers go the same way.
-Not here: metrics, and what is worth a line (docs/decisions.md#log-lines).
+Not here: metrics, and the rules on which events deserve a line (docs/decisions.md#log-lines).
 """
 
 import json
@@ -17,7 +17,7 @@ import msgspec
 from pusher_server import standard_streams
 from pusher_server.config import LogSettings
 
-#: What every record has; whatever else it carries came in through `extra`.
+#: Attributes that every record has; all others came in through `extra`.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 
 #: An access line shows the query, where a signature stands that is good for ten minutes. The bound keeps a
@@ -28,12 +28,12 @@ _SECRET = re.compile(
 )
 #: An HMAC-SHA256, wherever it stands.
 _DIGEST = re.compile(r"[0-9a-f]{64,}", re.IGNORECASE)
-#: What a URL ends at, in a line.
+#: Characters that end a URL in a line.
 _BETWEEN = re.compile(r"([\s\"'<>]+)")
 #: Escapes of escapes are undone so often.
 _NESTED_ESCAPES = 5
-#: So much of a word is looked at; a stranger's URL may be as long as a head. Of a longer one the end is left
-#: out, where half a signature could be: in escapes of escapes it is up to 704 characters long.
+#: So much of a word is searched; a stranger's URL may be as long as a head. The end of a longer word is left
+#: out, because half a signature could stand there. In escapes of escapes one is up to 704 characters long.
 _LONGEST_WORD = 4_096
 _LEFT_OUT = 1_024
 
@@ -74,14 +74,14 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
 
 
 class _StreamHandler(logging.StreamHandler[TextIO]):
-    """Counts the lines that cannot be written, on a full disk or into a closed pipe, and says so afterwards."""
+    """Counts lines that cannot be written, on a full disk or into a closed pipe, and logs their number."""
 
     _lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record) + self.terminator
-        except Exception:  # a mistake of whoever logs; logging says which
+        except Exception:  # a mistake of the caller; logging shows which
             self.handleError(record)
             return
         if standard_streams.write(line, self.stream) is not None:
@@ -96,7 +96,7 @@ class _StreamHandler(logging.StreamHandler[TextIO]):
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
-    """What the caller gave as `extra`, in its order."""
+    """The fields that the caller gave as `extra`, in their order."""
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
@@ -169,15 +169,15 @@ def _masked_field(value: object) -> object:
         case str():
             return without_secrets(value) if "/" in value or "=" in value else value
         case dict():
-            return {name: _masked_field(each) for name, each in value.items()}
+            return {name: _masked_field(item) for name, item in value.items()}
         case list():
-            return [_masked_field(each) for each in value]
+            return [_masked_field(item) for item in value]
         case _:
             return value
 
 
 def _one_line(text: str) -> str:
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _readable(value: object) -> str:

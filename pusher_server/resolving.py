@@ -2,7 +2,7 @@
 
 The system's look-up (`getaddrinfo`) blocks a thread and cannot be cancelled. Event loops give it a few
 threads that everything shares, so four names that hang stop all others (libuv's pool has four). A `Resolver`
-has threads of its own, asks for each name once at a time, and remembers the answer for a moment. Names that
+has threads of its own, looks up each name once at a time, and remembers the answer for a moment. Names that
 were answered before wait for no others, however many of these hang.
 """
 
@@ -34,13 +34,13 @@ LookUp = Callable[[str], Sequence[str]]
 
 
 class NameNotResolved(OSError):
-    """The name has no address now. The text says why, without the name."""
+    """The name has no address now. The text has the reason, without the name."""
 
 
 def system_look_up(host: str) -> list[str]:
     """The addresses of a host as the system knows them, the preferred one first. Blocks; raises OSError."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    rows = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in rows))
 
 
 class _Lane:
@@ -55,7 +55,7 @@ class _Lane:
 
 
 class _Running:
-    """A look-up that was begun, and the future that all who asked wait for.
+    """A look-up that was begun, and the future that all its callers wait for.
 
     `timer` runs once it has a thread.
     """
@@ -74,7 +74,7 @@ class _Running:
 class Resolver:
     """Looks up names for one event loop. `look_up` runs in a thread; `clock` gives seconds that only rise.
 
-    `found_for` is how many seconds addresses are remembered for; 0 asks anew each time.
+    `found_for` is how many seconds addresses are remembered for; 0 looks up anew each time.
     """
 
     def __init__(
@@ -106,21 +106,21 @@ class Resolver:
             return (str(ip_address(host)),)
         except ValueError:
             pass
-        told = self._remembered_of(host)
-        if told is None:
-            told = await asyncio.shield(self._asked(host).answer)
-        if isinstance(told, NameNotResolved):
-            raise NameNotResolved(*told.args)
-        return told
+        answer = self._remembered_of(host)
+        if answer is None:
+            answer = await asyncio.shield(self._running_look_up(host).answer)
+        if isinstance(answer, NameNotResolved):
+            raise NameNotResolved(*answer.args)
+        return answer
 
     def _remembered_of(self, host: str) -> tuple[str, ...] | NameNotResolved | None:
-        until, told = self._remembered.get(host, (0.0, None))
-        if told is not None and self._clock() >= until:
+        until, answer = self._remembered.get(host, (0.0, None))
+        if answer is not None and self._clock() >= until:
             del self._remembered[host]
             return None
-        return told
+        return answer
 
-    def _asked(self, host: str) -> _Running:
+    def _running_look_up(self, host: str) -> _Running:
         """The look-up of this name that is under way, begun if there is none. Raises NameNotResolved."""
         running = self._under_way.get(host)
         if running is None:
@@ -152,11 +152,11 @@ class Resolver:
             try:
                 thread.start()
             except RuntimeError:  # their number may be limited
-                told = NameNotResolved("no thread could be begun to resolve its host's name")
-                loop.call_soon(self._answered, host, told)
+                answer = NameNotResolved("no thread could be begun to resolve its host's name")
+                loop.call_soon(self._answered, host, answer)
 
     def _lose_patience(self, host: str, running: _Running) -> None:
-        """The system has not answered: those who wait hear it, and the next name has its turn."""
+        """The system has not answered: those who wait get the error, and the next name has its turn."""
         running.is_overdue = True
         running.lane.active -= 1
         self._answering.pop(host, None)
@@ -169,32 +169,32 @@ class Resolver:
         self._begin(running.lane)
 
     def _run(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
-        """In a thread of its own."""
-        told: tuple[str, ...] | NameNotResolved
+        """Look the name up. Runs in a thread of its own."""
+        answer: tuple[str, ...] | NameNotResolved
         try:
-            told = tuple(self._look_up(host)[:MOST_ADDRESSES]) or _unknown()
+            answer = tuple(self._look_up(host)[:MOST_ADDRESSES]) or _unknown()
         except (OSError, UnicodeError):
-            told = _unknown()
-        except Exception as error:  # those who wait must hear of it, too
-            told = NameNotResolved(f"its host's name could not be looked up ({error!r})")
+            answer = _unknown()
+        except Exception as error:  # those who wait must get this error, too
+            answer = NameNotResolved(f"its host's name could not be looked up ({error!r})")
         try:
-            loop.call_soon_threadsafe(self._answered, host, told)
+            loop.call_soon_threadsafe(self._answered, host, answer)
         except RuntimeError:
-            return  # the loop is closed: nobody waits any more
+            return  # the loop is closed: no caller waits any more
 
-    def _answered(self, host: str, told: tuple[str, ...] | NameNotResolved) -> None:
+    def _answered(self, host: str, answer: tuple[str, ...] | NameNotResolved) -> None:
         running = self._under_way.pop(host)
         running.lane.under_way -= 1
         if running.timer is not None:
             running.timer.cancel()
         if not running.is_overdue:
             running.lane.active -= 1
-            running.answer.set_result(told)
+            running.answer.set_result(answer)
             _remember(self._answering, host, None)
-        holds = FAILED_FOR if isinstance(told, NameNotResolved) else self._found_for
+        holds = FAILED_FOR if isinstance(answer, NameNotResolved) else self._found_for
         self._remembered.pop(host, None)
         if holds > 0:
-            _remember(self._remembered, host, (self._clock() + holds, told))
+            _remember(self._remembered, host, (self._clock() + holds, answer))
         self._begin(running.lane)
 
 

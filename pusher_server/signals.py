@@ -1,4 +1,4 @@
-"""What happened, for those who observe: webhooks, metrics, the dashboard's feed.
+"""Signals: events of the domain, as values for observers such as webhooks and metrics.
 
 A signal is emitted once in the cluster, on the node where its cause is, after the fact.
 Observers never answer and never block (docs/decisions.md#observers-of-signals).
@@ -29,9 +29,10 @@ class ConnectionClosed(Signal, frozen=True, kw_only=True):
 
 
 class Settled(Signal, frozen=True, kw_only=True):
-    """Something came or went, and it stayed so for as long as it might have been undone.
+    """A change that outlasted the undo window and is now final.
 
-    `id` is the same however often it is told, should the node that decided it die over it; "" when unknown.
+    `id` stays the same when the signal is emitted again, after the node that decided it has died; "" when
+    unknown.
     """
 
     id: str = ""
@@ -69,13 +70,13 @@ class ClientEventSent(Signal, frozen=True, kw_only=True):
 
 
 class CacheMissed(Signal, frozen=True, kw_only=True):
-    """Somebody subscribed to a cache channel that holds nothing."""
+    """A client subscribed to a cache channel that holds nothing."""
 
     channel: str
 
 
 class SubscriptionCountChanged(Signal, frozen=True, kw_only=True):
-    """The number of subscribers, as it was just told to them."""
+    """The number of subscribers, as it was just sent to them."""
 
     channel: str
     subscription_count: int
@@ -90,7 +91,7 @@ class EventPublished(Signal, frozen=True, kw_only=True):
 
 
 class SubscriptionRejected(Signal, frozen=True, kw_only=True):
-    """A subscription was refused. `reason` is what the client was told."""
+    """A subscription was refused. `reason` is the text that the client received."""
 
     channel: str
     socket_id: str

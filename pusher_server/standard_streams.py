@@ -9,7 +9,7 @@ from typing import TextIO
 def open_closed_streams() -> None:
     """Let `/dev/null` stand where a standard stream is closed. To be called before anything is opened.
 
-    Else the next socket would get its number, and whatever is printed would go to a client.
+    Else the next socket would get its number, and all printed text would go to a client.
     """
     null = os.open(os.devnull, os.O_RDWR)
     while null <= 2:
@@ -22,7 +22,7 @@ def open_closed_streams() -> None:
 
 
 def write(text: str, stream: TextIO | None) -> str | None:
-    """Write it at once; what has gone wrong, None when nothing has."""
+    """Write the text at once. Returns the reason of a failure, or None."""
     if stream is None:
         return "it is closed"
     try:
@@ -36,7 +36,7 @@ def write(text: str, stream: TextIO | None) -> str | None:
 
 
 def flush_or_drop() -> None:
-    """At the end: Python would end with status 120 for what it cannot write any more."""
+    """Flush at the end of the process. Text that cannot be written would make Python end with status 120."""
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
             if stream is not None:

@@ -13,7 +13,7 @@ _STRAY = (
 
 
 def ignore() -> None:
-    """As long as nobody else has taken them; for this process and those that it starts."""
+    """Ignore those without a disposition of their own, in this process and the processes that it starts."""
     for number in _stray_signals():
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.SIG_IGN)

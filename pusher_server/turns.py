@@ -1,8 +1,8 @@
 """How much of one connection's input is served in one turn of the event loop.
 
-A flood of small things must not be felt by others. So an edge does its work in steps and says what each has
-cost in units: frames, fragments, requests, header lines, pieces of bodies. Past the bound it stops reading,
-and a `Backlog` goes on in the next turns, behind everybody else's input.
+A flood of small inputs must not delay other connections. So an edge does its work in steps and yields the cost
+of each in units: frames, fragments, requests, header lines, pieces of bodies. Past the bound it stops reading,
+and a `Backlog` goes on in the next turns, behind the input of all others.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,9 +14,9 @@ BYTES = 262_144
 #: So many count for one unit more. Half of `BYTES` ends a turn: uvloop goes on after a full piece, of 256,000
 #: bytes, up to 8 MB in all.
 BYTES_PER_UNIT = BYTES // 2 // UNITS
-#: What a whole request counts for: a signed publication takes some 60 µs.
+#: Units of a whole request: a signed publication takes some 60 µs.
 REQUEST_UNITS = 4
-#: What a subscription or a sign-in counts for: some 30 µs alone, and in a cluster questions to a store on top.
+#: Units of a subscription or a sign-in: some 30 µs alone, and in a cluster commands to a store on top.
 SUBSCRIPTION_UNITS = 4
 
 #: Serves a piece of input lazily, a step for each `next`, and yields what the step has cost in units.
@@ -24,7 +24,7 @@ Steps = Callable[[bytes], Iterator[int]]
 
 
 def take(steps: Iterator[int]) -> int:
-    """Take steps up to the bound of a turn, and say what they cost; some may be left when it was reached."""
+    """Take steps up to the bound of a turn, and return their cost; some may be left when it was reached."""
     done = 0
     for units in steps:
         done += units
@@ -38,8 +38,8 @@ class Backlog:
 
     `begun` are steps that are not exhausted, `rest` the input behind them. `call_soon` runs a callback in the
     next turn. `blocked` says that input must wait for something else; call `go_on` when that is over. When all
-    is served, `finished` is called, in a turn of its own: reading on in the turn of the last portion would make
-    that a larger one.
+    is served, `finished` is called in a turn of its own. To read on in the turn of the last portion would
+    make that turn larger.
     """
 
     __slots__ = (
@@ -79,7 +79,7 @@ class Backlog:
         self.go_on()
 
     def add(self, data: bytes) -> None:
-        """Input that came although reading was paused: what a TLS layer had already decrypted."""
+        """Keep input that came although reading was paused, because a TLS layer had already decrypted it."""
         self._later += data
         self.go_on()
 
@@ -126,17 +126,17 @@ class Backlog:
 
 
 class PacedInput:
-    """A connection whose input is served in steps; it says what they are, and how reading is stopped.
+    """A connection whose input is served in steps; subclasses define the steps and how reading stops.
 
     A transport may hand over several pieces in one turn. A plain one does so only after full pieces, which end
-    the turn anyway. What a TLS layer has decrypted comes in pieces of any size, so there each piece counts on
-    until the connection has rested for a turn.
+    the turn anyway. A TLS layer hands over decrypted pieces of any size. So there the pieces add up until
+    the connection has rested for a turn.
     """
 
     __slots__ = ("_is_layered", "_spent", "backlog")
 
     def __init__(self) -> None:
-        #: What could not be served in one turn; nothing is read until it is.
+        #: Input that could not be served in one turn; nothing is read until it is.
         self.backlog: Backlog | None = None
         self._is_layered = False
         self._spent = 0

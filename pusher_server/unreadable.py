@@ -1,6 +1,6 @@
-"""Reports what others have written to the cluster's store and nobody can read; it is left out.
+"""Reports unreadable data that others have written to the cluster's store; it is left out.
 
-Redis is shared with everybody who has its password, and one of its rows can be damaged. A single one must
+Redis is shared with all holders of its password, and one of its rows can be damaged. A single one must
 neither stop an answer nor fill the log, however often it is read.
 """
 
@@ -22,9 +22,9 @@ class UnreadableLog:
 
     def report(self, kind: str, where: str, repair: str) -> None:
         """Write where it is and how to repair it, or count it. `kind` is one of a few fixed texts."""
-        found = self._limit.due(kind, self._clock())
-        if found:
+        count = self._limit.due(kind, self._clock())
+        if count:
             logger.warning(
                 "%s cannot be read and is left out: %s; %s",
-                kind, where, repair, extra={"more": found - 1} if found > 1 else {},
+                kind, where, repair, extra={"more": count - 1} if count > 1 else {},
             )  # fmt: skip

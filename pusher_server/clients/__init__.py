@@ -1,4 +1,4 @@
-"""What a client needs whatever its transport: its admission, its messages, its answers, its time.
+"""Sessions of clients over any transport: admission, messages, answers and deadlines.
 
 A transport, such as `websocket`, builds its connection from these. Read:
 
@@ -10,7 +10,7 @@ A transport, such as `websocket`, builds its connection from these. Read:
 - `mailbox`      keeps the order per channel when a message must wait
 - `answers`      turns errors into answers, here only
 - `heartbeat`    one sweep for all deadlines and slow readers
-- `slow_reader`  what is kept for slow readers, and whether they still acknowledge anything
+- `slow_reader`  keeps output for slow readers, and finds out if they acknowledge any of it
 - `drain`        the pace at which clients are sent away
 
 May import: `app`, `errors`, `hub`, `interfaces`, `log_rate_limit`, `node`, `protocol`, `signals`.

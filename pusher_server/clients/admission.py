@@ -1,4 +1,4 @@
-"""Who may connect, whatever the transport (docs/protocol/connection.md#refusal)."""
+"""Decides which clients may connect, over any transport (docs/protocol/connection.md#refusal)."""
 
 import fnmatch
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Admission:
         self._tls_refusals = TlsRefusals()
 
     async def app_for(self, key: str) -> App:
-        """Raises ConnectionRejected when there is no such app, ClusterUnavailable when nobody can tell."""
+        """The app of this key. Raises ConnectionRejected: there is none; ClusterUnavailable: unknown."""
         app = await self._apps.by_key(key)
         if app is None:
             # The key is the client's text: as much of it as fits a close reason (RFC 6455 §5.5).
@@ -80,7 +80,7 @@ def origin_allowed(allowed: tuple[str, ...], origin: str | None) -> bool:
 
 
 def _check_version(app: App, request: ClientRequest) -> None:
-    """5, 6, 7 and none are spoken (docs/protocol/connection.md#version); Strict asks for one."""
+    """5, 6, 7 and none are accepted (docs/protocol/connection.md#version); Strict requires one."""
     query = urlsplit(request.target).query
     if query.startswith("protocol=7&"):  # as every official client of today writes it
         return

@@ -1,4 +1,4 @@
-"""What a client is told when something goes wrong: the one place where errors become answers."""
+"""Answers a client when something goes wrong. Errors become answers here and nowhere else."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger("pusher_server.websocket")
 
 
 def answer(connection: Connection, node: Node, error: Exception) -> None:
-    """Errors carry their answer; what is no protocol error is ours, and passing.
+    """Send the answer that the error carries. Any other error is ours, and passing.
 
     See docs/protocol/subscriptions.md#passing-faults.
     """

@@ -26,16 +26,16 @@ class Ordered(Connection, Protocol):
     mailbox: Mailbox | None
 
     def run(self, key: str | None, work: Start) -> None:
-        """Do it now, or after what it has to wait for."""
+        """Do it now, or after the work it has to wait for."""
 
     def count_subscription(self) -> None:
-        """Let what follows wait if subscriptions come above their pace."""
+        """Let later messages wait if subscriptions come above their pace."""
 
 
 def dispatch(connection: Ordered, node: Node, message: Message) -> None:
-    """Serve one message. What needs no answer from the cluster is served in the same step.
+    """Serve one message, in the same step if it needs no answer from the cluster.
 
-    Raises MessageRejected; what runs in order deals with its own errors.
+    Raises MessageRejected; work that runs in order deals with its own errors.
     """
     connection.app_state.traffic.messages_received += 1
     match message:

@@ -1,4 +1,4 @@
-"""How established connections are sent away before the process ends: who, when (pure)."""
+"""How established connections are sent away before the process ends: how many, and when (pure)."""
 
 from collections.abc import Iterator
 from math import ceil

@@ -14,10 +14,10 @@ INTERVAL = 0.25
 
 
 class Watched(Protocol):
-    """What the sweep asks of a connection. `now` is in seconds."""
+    """The part of a connection that the sweep calls. `now` is in seconds."""
 
     def check(self, now: float) -> float | None:
-        """Apply the deadlines that are due; when to look again, None when it is over."""
+        """Apply the deadlines that are due. Returns when to check again, None when it is over."""
 
     def check_writing(self, now: float) -> None:
         """It reads slowly: drop it if it has been too slow for too long."""
@@ -44,7 +44,7 @@ class Heartbeat:
         self._wheel.setdefault(slot, {})[connection] = None
 
     def forget(self, connection: Watched) -> None:
-        """It is over."""
+        """Remove a connection that is over."""
         slot = self._slots.pop(connection, None)
         if slot is not None:
             group = self._wheel[slot]
@@ -61,7 +61,7 @@ class Heartbeat:
         self._slow.pop(connection, None)
 
     def tick(self, now: float) -> None:
-        """Check whoever is due."""
+        """Check the connections that are due."""
         for connection in list(self._slow):
             connection.check_writing(now)
         until = int(now / INTERVAL)

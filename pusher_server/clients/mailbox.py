@@ -46,7 +46,7 @@ async def _rest(begun: Coroutine[Any, Any, None], pending: Any) -> None:
 
 
 class Mailbox:
-    """What runs and what waits, by key. The work deals with its own errors.
+    """The work that runs and the work that waits, by key. The work deals with its own errors.
 
     `timed_out` is called when something has run for `timeout` seconds; `relieved(idle)` when
     something has finished, with whether the mailbox is no longer needed.
@@ -71,7 +71,7 @@ class Mailbox:
     def blocks(self, key: str | None) -> bool:
         """Whether a message for `key` has to wait its turn.
 
-        Whatever is in the queue is there because of something that runs, so that alone decides.
+        A message is in the queue only because something runs, so the running work alone decides.
         """
         return key in self._running or BARRIER in self._running
 
@@ -80,7 +80,7 @@ class Mailbox:
         self._queue.append((key, start))
 
     def drop(self, key: str) -> None:
-        """An unsubscribe overtakes what has not started yet for its channel."""
+        """Drop work that has not started for a channel: an unsubscribe overtakes it."""
         if self._queue:
             self._queue = deque(item for item in self._queue if item[0] != key)
 
@@ -92,7 +92,7 @@ class Mailbox:
         task.add_done_callback(lambda _: self._finished(key, deadline))
 
     def clear(self) -> None:
-        """The connection is over: stop what runs, forget what waits."""
+        """The connection is over: stop the work that runs, forget the work that waits."""
         self._queue.clear()
         for task in self._running.values():
             task.cancel()
@@ -101,11 +101,11 @@ class Mailbox:
         deadline.cancel()
         del self._running[key]
         waiting, self._queue = self._queue, deque()
-        for each, start in waiting:
-            if self.blocks(each):  # by what runs, or by an earlier one that still waits
-                self.put(each, start)
+        for waiting_key, start in waiting:
+            if self.blocks(waiting_key):  # by what runs, or by an earlier one that still waits
+                self.put(waiting_key, start)
                 continue
             rest = advance(start())
             if rest is not None:
-                self.wait_for(each, rest)
+                self.wait_for(waiting_key, rest)
         self._relieved(not self._running and not self._queue)

@@ -1,4 +1,4 @@
-"""The clients of this process, of all transports: who is there, who is on the way out, how many may stay."""
+"""The clients of this process, over all transports: those here, those on the way out, and their limit."""
 
 import logging
 import sys
@@ -32,7 +32,7 @@ class ClientRegistry:
         self.heartbeat = Heartbeat()
         #: Clients between their request and their end.
         self.connections: dict[Client, None] = {}
-        #: Those of them that have been told to go, the longest first.
+        #: Those of them that were asked to leave, the longest first.
         self.leaving: dict[Client, None] = {}
         self._max_connections = max_connections
         self._open_files_allow = sys.maxsize
@@ -41,7 +41,7 @@ class ClientRegistry:
     def check_room(self) -> None:
         """Raise ConnectionRejected when one client too many is here.
 
-        Clients on the way out take nobody's place, however many they are.
+        Clients on the way out do not count, so they take no place of others.
         """
         staying = len(self.connections) - len(self.leaving)
         if 0 < self._max_connections < staying:
@@ -60,7 +60,7 @@ class ClientRegistry:
         self._open_files_allow = connections
 
     def leaves(self, client: Client, patience: float) -> None:
-        """Note that the client has been told to go, and has so many seconds to do so."""
+        """Note that the client was asked to leave, and has so many seconds to do so."""
         self.leaving[client] = None
         self.heartbeat.watch(client, self.clock() + patience)
 

@@ -1,4 +1,4 @@
-"""The HTTP request with which a client comes, whatever transport it asks for."""
+"""The HTTP request with which a client comes, for any transport."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from pusher_server.protocol.errors import ConnectionRejected
 class ClientRequest(Struct, frozen=True):
     """A parsed request: names in lower case, `target` as on the request line.
 
-    `peer`: whose TCP connection it came on, None on a Unix socket. `by_proxy`: that is a trusted proxy, and
-    `forwarded_for` what it says of the client. `refusal`: why it is not let in, whatever it asks for.
+    `peer`: the address of the TCP connection's other end, None on a Unix socket. `by_proxy`: the peer is a
+    trusted proxy, and `forwarded_for` is its value for the client. `refusal`: refuse any request with it.
     """
 
     method: str
@@ -24,8 +24,8 @@ class ClientRequest(Struct, frozen=True):
 
     def header(self, name: bytes) -> str | None:
         """The first header of this name."""
-        for each, value in self.headers:
-            if each == name:
+        for header, value in self.headers:
+            if header == name:
                 return value.decode("latin-1")
         return None
 
@@ -36,5 +36,5 @@ class ClientRequest(Struct, frozen=True):
 
 def joined(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> str | None:
     """All headers of this name as one list (RFC 9110 §5.3): proxies add a line of their own."""
-    values = [value.decode("latin-1") for each, value in headers if each == name]
+    values = [value.decode("latin-1") for header, value in headers if header == name]
     return ",".join(values) if values else None

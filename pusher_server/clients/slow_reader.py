@@ -1,4 +1,4 @@
-"""Slow clients: what is kept for them meanwhile, and whether they still take anything."""
+"""Keeps output for slow clients, and finds out whether they still acknowledge any of it."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ _LENGTH = _BYTES_ACKED + 8
 
 
 def bytes_acknowledged(transport: asyncio.Transport) -> int | None:
-    """Bytes the peer has acknowledged so far; None where the system does not tell (no TCP, no Linux)."""
+    """Bytes the peer has acknowledged so far; None where the system has no number (no TCP, no Linux)."""
     if not sys.platform.startswith("linux"):
         return None
     handle = transport.get_extra_info("socket")
     if handle is None or handle.family not in (socket.AF_INET, socket.AF_INET6):
         return None
     try:
-        # The event loop's own socket object may not be asked; a second handle on it may.
+        # The event loop's own socket object refuses such calls; a second handle on it does not.
         with socket.socket(fileno=os.dup(handle.fileno())) as probe:
             info = probe.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LENGTH)
     except OSError:
@@ -36,9 +36,9 @@ def bytes_acknowledged(transport: asyncio.Transport) -> int | None:
 class SlowReader:
     """A client whose write buffer is over the high-water mark, since `now`.
 
-    What it is owed from then on is kept here: a list entry for a frame that all subscribers share costs
-    8 bytes, a write that the event loop has to queue some 750 (measured). What is buffered when it begins
-    may be one large write of our own, such as a presence list: it is allowed on top of `cap`.
+    Later output is kept here. A list entry for a frame that all subscribers share costs 8 bytes. A write
+    that the event loop has to queue costs some 750 (measured). Output that is buffered already may be one
+    large write of our own, such as a presence list. So it is allowed on top of `cap`.
     """
 
     __slots__ = ("_acknowledged", "_allowed", "_kept", "_kept_bytes", "_since")
@@ -70,7 +70,7 @@ class SlowReader:
         """Whether it has fallen too far behind, or has taken nothing for `stall_timeout` seconds."""
         if self.is_over(buffered):
             return True
-        # Where the system does not tell, a smaller buffer is the progress that can be seen.
+        # Where the system has no number, a smaller buffer is the progress that can be seen.
         latest = -buffered if acknowledged is None else acknowledged
         if self._acknowledged is None or latest > self._acknowledged:
             self._since, self._acknowledged = now, latest

@@ -1,8 +1,8 @@
-"""Clients without TLS, of an app that takes no others: told 4000, at a pace, and the operator why.
+"""Refuses clients without TLS with 4000, at a bounded rate, and logs the reason for the operator.
 
-4000 lets pusher-js come again at once, by TLS. Behind a proxy that is not trusted, or does not say that the
-client came by TLS, that changes nothing, and it came 49 times a second (measured). The first refusal of an
-address is said at once, so that a client which can do better loses no time; the others wait for a second.
+4000 lets pusher-js come again at once, over TLS. That changes nothing behind a proxy that is not trusted, or
+that does not forward the fact of TLS. There it came 49 times a second (measured). The first refusal of an
+address is sent at once, so that a client with TLS loses no time. Repeated refusals wait for a second.
 """
 
 import logging
@@ -13,7 +13,7 @@ from pusher_server.protocol.errors import Code, ConnectionRejected
 
 logger = logging.getLogger("pusher_server.websocket")
 
-#: Seconds until a client hears that it is refused again, and for how long that counts as again.
+#: Seconds until a repeated refusal is sent, and seconds within which a refusal counts as repeated.
 DELAY = 1.0
 _AGAIN = 10.0
 #: Addresses that are remembered.
@@ -26,7 +26,7 @@ class TlsRefusals:
     """Times are seconds that only rise."""
 
     def __init__(self) -> None:
-        #: Whom -> when it was refused last; the longest ago is first.
+        #: Client -> when it was refused last; the longest ago is first.
         self._refused: dict[tuple[str | None, str], float] = {}
         self._log_limit = LogRateLimit()
 
@@ -51,12 +51,12 @@ class TlsRefusals:
 
 
 def _advice(request: ClientRequest) -> str:
-    """What an operator can do, if it is the proxy's fault."""
+    """Advice for the operator, in case the proxy is at fault."""
     peer = request.peer
     who = f"{peer} (server.trusted_proxies)" if peer else "the proxy behind the Unix socket"
     if not request.by_proxy:
         return f"if {peer} is your proxy and speaks TLS, name it in server.trusted_proxies"
-    said = request.joined(b"x-forwarded-proto")
-    if said is None:
+    scheme = request.joined(b"x-forwarded-proto")
+    if scheme is None:
         return f"{who} sends no X-Forwarded-Proto; let it send https"
-    return f"{who} says X-Forwarded-Proto: {said[:_SHOWN]}"
+    return f"{who} says X-Forwarded-Proto: {scheme[:_SHOWN]}"

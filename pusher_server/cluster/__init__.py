@@ -12,10 +12,10 @@ Then the side of the node:
 
 - `sharding`            which topic lives in which store
 - `membership`          this node's membership of one store: its lease, and the recovery from every failure
-- `membership_log`      what operators read about it
+- `membership_log`      its log lines for operators
 - `held_keys`           the keys that this node holds there, declared again after a loss
 - `followed_topics`     the topics that this node follows: transitions in order, snapshots after a gap
-- `replica`             what a transition means for one followed topic: next, old, or proof of a gap
+- `replica`             judges a transition of one followed topic: next, old, or proof of a gap
 - `link_subscriptions`  the addresses that a link pushes; unsubscribed late
 - `roster`              the roster over shared stores
 - `broker`              the broker over shared stores

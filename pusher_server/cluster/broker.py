@@ -27,7 +27,7 @@ class SharedBroker(Broker):
     def __init__(self, stores: Shards, clock: Callable[[], float]) -> None:
         self._stores = stores
         self._clock = clock
-        #: What this node published last to cache channels.
+        #: The last events that this node published to cache channels.
         self._own: LastEvents[LastEvent] = LastEvents()
 
     async def subscribe(self, topic: Topic) -> None:
@@ -45,7 +45,7 @@ class SharedBroker(Broker):
     def publish(
         self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None
     ) -> None:
-        """Tell the other nodes; what cannot be sent is dropped and counted."""
+        """Publish to the other nodes; a message that cannot be sent is dropped and counted."""
         at, address = self._stores.at(topic)
         body = encode_message(self._stores.node, message)
         if remember is None or not isinstance(message, EventMessage):
@@ -62,16 +62,16 @@ class SharedBroker(Broker):
         """The last remembered event; while the store is away, this node's own last one if it has any."""
         at, address = self._stores.at(topic)
         try:
-            found = await at.link.call(Recall(address))
+            remembered = await at.link.call(Recall(address))
         except ClusterUnavailable:
             own = self._own.get(topic[0], topic[2], self._clock())
             if own is None:
                 raise
             return own[0].event(own[1])
-        event = decode_cached(found.cached) if found.cached else None
-        return None if event is None else event.event(found.ttl)
+        event = decode_cached(remembered.cached) if remembered.cached else None
+        return None if event is None else event.event(remembered.ttl)
 
     def sweep(self) -> None:
-        """Forget what is over. Called a few times a second."""
+        """Forget events that have expired. Called a few times a second."""
         self._own.sweep(self._clock())
-        self._own.take_evicted()  # copies: what the store lets go is counted there
+        self._own.take_evicted()  # copies: evictions are counted at the store

@@ -1,17 +1,17 @@
-"""What the nodes of a cluster share, as one node asks for it: the commands of a store.
+"""The commands of a store, in which the nodes of a cluster keep their shared state.
 
-A store is one self-contained world in which a command is atomic: leases, who holds which key, the leaves
+A store is one self-contained world in which a command is atomic. It has leases, the holders of keys, leaves
 that may still be undone, the cache channels' last events, and publish/subscribe. The Unix bus is one store
-(`memory_store`), a Redis server is one, a Redis Cluster is several, each owning some of the topics.
+(`memory.store`), a Redis server is one, a Redis Cluster is several, each owning some of the topics.
 
 Commands and answers are plain structs. Over a Unix socket they travel as they are; for Redis they become
 scripts. A node reaches a store by a link (`links`). The suite `tests/contract/test_store.py` holds every
 store to the rules that stand here.
 
-Words: an *address* is a topic in its wire form (`wire.address_of`); a *holder* is one incarnation of a node,
+Words: An *address* is a topic in its wire form (`wire.address_of`). A *holder* is one incarnation of a node,
 `node-id.boot.number`, and holds keys only while its *lease* runs. A holder whose lease has ended is fenced
-for ever: every command that names it fails with `Fenced`, so a node that slept through its lease cannot go
-on as if nothing had happened (docs/decisions.md#leases-and-fencing).
+for ever: Every command that names it fails with `Fenced`. So a node that slept through its lease cannot go on
+as if nothing had happened (docs/decisions.md#leases-and-fencing).
 """
 
 from typing import ClassVar, Generic, TypeVar
@@ -41,18 +41,18 @@ class Fenced(ClusterUnavailable):
         super().__init__("this node's lease has ended")
 
 
-#: What a store may answer instead of a result, by its name on the wire.
+#: Refusals that a store may answer instead of a result, by their names on the wire.
 REFUSALS: dict[str, type[Exception]] = {"fenced": Fenced, "full": RosterFull}
 
 
 class Command(Struct, Generic[R], frozen=True, array_like=True):
-    """Something asked of a store; `R` is the answer's type, `answer` the same for decoders."""
+    """A request to a store; `R` is the answer's type, `answer` the same for decoders."""
 
     answer: ClassVar[type]
 
 
 class Nothing(Struct, frozen=True, array_like=True):
-    """The answer to what needs none but "done"."""
+    """The answer "done", to a command without a result."""
 
 
 # Leases
@@ -71,15 +71,15 @@ class Entered(Struct, frozen=True, array_like=True):
 class Enter(Command[Entered], frozen=True, array_like=True, tag="enter"):
     """Begin a lease for `holder`, a new name. `succeeds` is the same node's holder before, or "".
 
-    What the predecessor has been given to settle but has not confirmed (`confirmed` is the last batch that
-    it knows to have settled) is due again. Its keys stay until `Retire`.
+    Announcements that the predecessor was given and has not confirmed are due again. `confirmed` is the last
+    batch that it knows to be announced. Its keys stay until `Retire`.
 
-    When no holder at all has been heard for half a lease, the store was away, not they: all leases begin
-    anew, so that nobody is declared dead for an outage of the store.
+    When no command of any holder came for half a lease, the store was away, not the holders. Then all leases
+    begin anew, so that no holder is declared dead for an outage of the store.
 
     `epoch` is the memory that the node knew, or "". Where it differs, memory was lost, and for one lease the
-    store is *unsure* what is news: see `Track`. So it is for the first lease of a memory, whoever comes first,
-    unless it can be sure that there was none before.
+    store is *unsure* what is news: see `Track`. The same holds for the first lease of a memory, unless it is
+    certain that there was none before.
     """
 
     answer: ClassVar[type] = Entered
@@ -92,8 +92,8 @@ class Enter(Command[Entered], frozen=True, array_like=True, tag="enter"):
 class Announcement(Struct, frozen=True, array_like=True):
     """With `held` a join that is news, else a leave whose undo window has passed.
 
-    `version` is the topic's in which it happened, with the epoch of that time: a replica that takes over goes
-    on with what the master has perhaps handed out already. It is "" for a leave that no memory has seen.
+    `version` is the topic's version of the change, with the epoch of that time. A replica that takes over may
+    hand out again what the master handed out. It is "" for a leave that no memory has seen.
     """
 
     address: str
@@ -105,14 +105,14 @@ class Announcement(Struct, frozen=True, array_like=True):
 class Renewed(Struct, frozen=True, array_like=True):
     """`due` is for this holder alone to announce; `batch` numbers it, 0 when there is nothing.
 
-    What is due goes to the node that caused it while that lives, so that it knows what is announced when the
-    store loses its memory; what nobody is there for goes to whoever asks.
+    An announcement goes to the node that caused it, while that lives. So the node knows what is announced
+    when the store loses its memory. If that node is gone, the announcement goes to the next that renews.
 
     `holders`: live nodes. `elsewhere`: the sums of the tallies that the other live nodes have reported, whether
     or not this one did.
     `swept`: holders whose lease had ended -> how many of their keys were released in this step.
     `more`: there is more to sweep; renew again at once.
-    `evicted`: by app, the remembered events that had to go before their time since a node was told last.
+    `evicted`: by app, the remembered events that had to go before their time since the last report to a node.
     """
 
     epoch: str
@@ -126,10 +126,11 @@ class Renewed(Struct, frozen=True, array_like=True):
 
 
 class Renew(Command[Renewed], frozen=True, array_like=True, tag="renew"):
-    """Go on with the lease; say how far what was due has been announced, and this node's tallies.
+    """Renew the lease; confirm announcements, and report this node's tallies.
 
-    Does the housekeeping that the store cannot do by itself: releases up to `SWEEP` keys of holders whose
-    lease has ended, and hands out what has become due. A batch that is not confirmed is handed out again.
+    Does the housekeeping that the store cannot do by itself. It releases up to `SWEEP` keys of holders whose
+    lease has ended, and hands out announcements that have become due. A batch that is not confirmed is
+    handed out again.
     Raises Fenced.
     """
 
@@ -140,7 +141,7 @@ class Renew(Command[Renewed], frozen=True, array_like=True, tag="renew"):
 
 
 class Retired(Struct, frozen=True, array_like=True):
-    """`more`: up to `SWEEP` keys were released and there are others; ask again."""
+    """`more`: up to `SWEEP` keys were released and there are others; send the command again."""
 
     more: bool
 
@@ -148,7 +149,7 @@ class Retired(Struct, frozen=True, array_like=True):
 class Retire(Command[Retired], frozen=True, array_like=True, tag="retire"):
     """End a holder's lease and release what it holds, in steps of `SWEEP` keys.
 
-    `confirmed` as in `Enter`: what it has been given beyond that is due again.
+    `confirmed` as in `Enter`: announcements beyond that are due again.
     """
 
     answer: ClassVar[type] = Retired
@@ -160,14 +161,14 @@ class Retire(Command[Retired], frozen=True, array_like=True, tag="retire"):
 SWEEP = 200
 
 
-# Who holds what
+# Holding keys
 
 
 class Tracked(Struct, frozen=True, array_like=True):
     """`n` is the topic's version with the change in it.
 
-    `held_now`: nobody held the key before. `returned`: and that is no news. `unsure`: its join has not been
-    announced yet, so nobody may rely on that in another memory of the store.
+    `held_now`: the key had no holder before. `returned`: and that is no news. `unsure`: its join has not been
+    announced yet, so no node may rely on that in another memory of the store.
     """
 
     n: int
@@ -179,14 +180,18 @@ class Tracked(Struct, frozen=True, array_like=True):
 class Track(Command[Tracked], frozen=True, array_like=True, tag="track"):
     """Hold a key. A repeat changes the value and makes no transition.
 
-    `tell`: but if the value is another one then, that is a version of its own, told as `updated`.
+    `tell`: but another value is a version of its own, pushed as `updated`.
     `limit`: raise RosterFull when that many other keys are held already; 0 is none.
     `again`: this node has announced the key before, in a memory that was lost.
-    A transition says `returned`, and is no news, when the key was let go less than an undo window ago, or when
-    `again` is said and its leave has not been announced since. Every other join is news and due at once, with
-    two exceptions. While the store is unsure (`Enter`), a key may have been announced by a node that has not
-    come back yet: it is due at the end of that time, unless somebody says `again` for it. While the leave is
-    in a node's hands to be announced, it is due once that is confirmed, and none if that never happens.
+
+    A join is `returned`, and no news, in two cases. The key was let go less than an undo window ago. Or `again`
+    is set, and the key's leave has not been announced since. Every other join is news and due at once, with
+    two exceptions:
+
+    - While the store is unsure (`Enter`), the join waits until the end of that time. It is cancelled if a node
+      declares the key with `again`: the node that announced it may not have come back yet.
+    - While the key's leave is being announced, the join waits for the confirmation. Without it, it is not due.
+
     Raises Fenced.
     """
 
@@ -211,7 +216,7 @@ class Untrack(Command[Released], frozen=True, array_like=True, tag="untrack"):
     """Let a key go. The last holder's leave is a transition and due after the undo window. Raises Fenced.
 
     It is never due before the join is confirmed. Where the store is not sure yet that the join is news, neither
-    is due: nobody has been told of it.
+    is due, because the join was not announced.
     """
 
     answer: ClassVar[type] = Released
@@ -223,8 +228,8 @@ class Untrack(Command[Released], frozen=True, array_like=True, tag="untrack"):
 class ReportGone(Command[Nothing], frozen=True, array_like=True, tag="mourn"):
     """A key that was held before the store lost its memory did not come back: its leave is due.
 
-    Once: several nodes may say the same. While the store is unsure (`Enter`), at the end of that time, unless
-    somebody comes back with it. Where somebody holds it, that is no news: it was announced and came back.
+    It is due once, though several nodes may report it. While the store is unsure (`Enter`), it is due at the
+    end of that time, unless a node comes back with the key. A key that is held is no news: it came back.
     """
 
     answer: ClassVar[type] = Nothing
@@ -241,7 +246,7 @@ class TopicState(Struct, frozen=True, array_like=True):
 
 
 class Snapshot(Command[TopicState], frozen=True, array_like=True, tag="snapshot"):
-    """The topic now; without its entries (an empty dict) when only the version is asked for."""
+    """The topic now; without its entries (an empty dict) when only the version is needed."""
 
     answer: ClassVar[type] = TopicState
     address: str
@@ -251,11 +256,11 @@ class Snapshot(Command[TopicState], frozen=True, array_like=True, tag="snapshot"
 class Holders(Struct, frozen=True, array_like=True):
     """Key -> holder -> value, for keys that are held."""
 
-    found: dict[str, dict[str, str]]
+    by_key: dict[str, dict[str, str]]
 
 
 class Lookup(Command[Holders], frozen=True, array_like=True, tag="lookup"):
-    """Who holds these keys."""
+    """The holders of these keys."""
 
     answer: ClassVar[type] = Holders
     address: str
@@ -263,7 +268,7 @@ class Lookup(Command[Holders], frozen=True, array_like=True, tag="lookup"):
 
 
 class Count(Command[int], frozen=True, array_like=True, tag="count"):
-    """How many keys are held."""
+    """The number of held keys."""
 
     answer: ClassVar[type] = int
     address: str
@@ -273,7 +278,7 @@ class Page(Struct, frozen=True, array_like=True):
     """A part of a topic; `cursor` is "" after the last one. A key may come twice."""
 
     cursor: str
-    found: dict[str, dict[str, str]]
+    by_key: dict[str, dict[str, str]]
 
 
 class Scan(Command[Page], frozen=True, array_like=True, tag="scan"):
@@ -286,7 +291,7 @@ class Scan(Command[Page], frozen=True, array_like=True, tag="scan"):
 
 
 class Tally(Command[int], frozen=True, array_like=True, tag="tally"):
-    """The sum of what all live holders but those of the node of `besides` last reported under this name."""
+    """The sum of the last reports under this name, of all live holders but those of the node of `besides`."""
 
     answer: ClassVar[type] = int
     name: str
@@ -297,21 +302,21 @@ class Tally(Command[int], frozen=True, array_like=True, tag="tally"):
 
 
 class Subscribe(Command[Nothing], frozen=True, array_like=True, tag="subscribe"):
-    """Push what is published to the address, and its transitions, after the answer to this."""
+    """Push messages published to the address, and its transitions, after the answer to this."""
 
     answer: ClassVar[type] = Nothing
     address: str
 
 
 class Unsubscribe(Command[Nothing], frozen=True, array_like=True, tag="unsubscribe"):
-    """No longer push it."""
+    """No longer push messages and transitions of the address."""
 
     answer: ClassVar[type] = Nothing
     address: str
 
 
 class Publish(Command[Nothing], frozen=True, array_like=True, tag="publish"):
-    """Push `body` to who has subscribed; whether the publisher gets its own is the store's choice."""
+    """Push `body` to all subscribers; a store may leave out the publisher or not."""
 
     answer: ClassVar[type] = Nothing
     address: str
@@ -322,8 +327,8 @@ class Remember(Command[Nothing], frozen=True, array_like=True, tag="remember"):
     """As `Publish`, and keep `cached` for `ttl` seconds, in one step.
 
     `limit`: bytes that the app's may take in this store together; 0 is none. Each counts as `remembered_bytes`.
-    Where they are short, the oldest of the app's are let go and counted (`Renewed.evicted`), and what is larger
-    than `limit` alone is not kept.
+    Where they are short, the oldest of the app's are let go and counted (`Renewed.evicted`). An event that is
+    larger than `limit` alone is not kept.
     """
 
     answer: ClassVar[type] = Nothing
@@ -335,19 +340,19 @@ class Remember(Command[Nothing], frozen=True, array_like=True, tag="remember"):
 
 
 def remembered_bytes(address: str, cached: bytes) -> int:
-    """What it takes to remember this, besides `last_events.ENTRY_BYTES`: Redis writes the address thrice."""
+    """Bytes to remember this, besides `last_events.ENTRY_BYTES`: Redis writes the address thrice."""
     return len(cached) + 3 * len(address.encode())
 
 
 class Remembered(Struct, frozen=True, array_like=True):
-    """`ttl` is what remains of it, in seconds; `cached` is empty when there is nothing."""
+    """`ttl` is the remaining time in seconds; `cached` is empty when there is nothing."""
 
     cached: bytes
     ttl: float
 
 
 class Recall(Command[Remembered], frozen=True, array_like=True, tag="recall"):
-    """What was last remembered there."""
+    """The event that was last remembered there."""
 
     answer: ClassVar[type] = Remembered
     address: str

@@ -1,13 +1,15 @@
-"""The topics of one store that this node follows: snapshots, transitions in order, and what to do when
-something was missed (docs/decisions.md#versions-have-an-epoch).
+"""The topics of one store that this node follows: snapshots, transitions in order, and the recovery from gaps.
 
-What this node holds itself is so, whatever a store says: a release of it, or a snapshot without it, only means
-that our lease had ended or that the store lost its memory, and holding it again is under way. Clients here are
-not told that they themselves have left.
+See docs/decisions.md#versions-have-an-epoch.
 
-What was held when the store lost its memory comes back node by node. Until a lease has passed, a key that a
-snapshot lacks is only doubtful; after that it is gone, and mourned, so that its leave is announced once. A key
-that had been held for less than a second was perhaps not announced: who held it knows, and mourns it if it was.
+This node is the authority on the keys that it holds itself. A store may report the release of such a key, or
+send a snapshot without it. This only means that our lease had ended or that the store lost its memory, and the
+key is being declared again. Clients here get no event that they themselves have left.
+
+After the store has lost its memory, keys come back node by node. Until a lease has passed, a key that a
+snapshot lacks is only doubtful. After that it is gone, and reported as gone, so that its leave is announced
+once. A key that had been held for less than a second was perhaps not announced. Its holder knows, and reports
+it as gone if it was.
 """
 
 import asyncio
@@ -29,7 +31,7 @@ FRESH = 1.0
 
 
 class FollowedTopics:
-    """`node` names this process: what its holders cause is its own."""
+    """`node` names this process: transitions of its holders are its own."""
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class FollowedTopics:
         #: Keys that became held, when, the oldest first; and those that were fresh when the store was lost.
         self._fresh: OrderedDict[TopicKey, float] = OrderedDict()
         self._perhaps_unannounced: set[TopicKey] = set()
-        #: Ends all doubts, and about which memory of the store they are.
+        #: Timer that ends all doubts, and the memory of the store that they are about.
         self._doubts: asyncio.TimerHandle | None = None
         self._doubted = ""
 
@@ -59,18 +61,18 @@ class FollowedTopics:
         return len(self._replicas)
 
     def knows(self, address: str) -> bool:
-        """Whether the topic is followed and up to date, so that its transitions are told from the stream."""
+        """Whether the topic is followed and up to date, so that its transitions come from the stream."""
         replica = self._replicas.get(address)
         return replica is not None and replica.n is not None
 
     def follow(self, address: str, *, with_entries: bool) -> "asyncio.Future[TopicState]":
-        """The topic now, and from here on its transitions. Raises ClusterUnavailable."""
+        """Get the topic now, and from here on its transitions. Raises ClusterUnavailable."""
         replica = self._replicas.get(address)
         if replica is None or (with_entries and not replica.with_entries):
             replica = self._replicas[address] = Replica(address, with_entries=with_entries)
         self._subscriptions.add(address)
-        if replica.asked is not None:
-            return replica.asked  # many may come while it is on its way
+        if replica.pending is not None:
+            return replica.pending  # many may come while it is on its way
         return self._take(replica)
 
     def forget(self, address: str) -> None:
@@ -81,15 +83,15 @@ class FollowedTopics:
             self._subscriptions.discard(address, asyncio.get_running_loop().time())
 
     async def seen(self, address: str, n: int) -> None:
-        """Wait until the listener has been told of a followed topic's version `n`."""
+        """Wait until the listener has received a followed topic's version `n`."""
         replica = self._replicas.get(address)
         if replica is not None and (replica.n is None or replica.n < n):
-            told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            replica.waiting.append((n, told))
-            await told
+            reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            replica.waiting.append((n, reached))
+            await reached
 
     def detached(self) -> None:
-        """Questions have no answers until `attached`."""
+        """Queries have no answers until `attached`."""
         if self._is_attached:
             if self._doubts is None:
                 self._perhaps_unannounced.clear()
@@ -104,19 +106,19 @@ class FollowedTopics:
             replica.unknown()
 
     def again(self) -> Iterator["asyncio.Future[TopicState]"]:
-        """A snapshot of every topic, asked for one by one as the caller goes on."""
+        """Request a snapshot of every topic, one by one as the caller goes on."""
         for replica in list(self._replicas.values()):
             if self._replicas.get(replica.address) is replica:
                 yield self._take(replica)
 
     def attached(self) -> None:
-        """Everything is declared: questions have answers from now on."""
+        """Everything is declared: queries have answers from now on."""
         self._is_attached = True
-        for replica in [each for each in self._replicas.values() if each.missed]:
+        for replica in [late for late in self._replicas.values() if late.missed]:
             self._missed(replica)
 
     def on_transition(self, address: str, transition: Transitioned) -> None:
-        """The store says that a key became held or was released."""
+        """A key became held or was released at the store."""
         replica = self._replicas.get(address)
         if replica is not None:
             self._judge(replica, transition)
@@ -129,18 +131,18 @@ class FollowedTopics:
     def _take(self, replica: Replica) -> "asyncio.Future[TopicState]":
         replica.unknown()
         answer = self._link.call(TakeSnapshot(replica.address, replica.with_entries))
-        replica.asked = answer
+        replica.pending = answer
         answer.add_done_callback(partial(self._adopt, replica))
         return answer
 
     def _adopt(self, replica: Replica, answer: "asyncio.Future[TopicState]") -> None:
-        is_current = self._replicas.get(replica.address) is replica and replica.asked is answer
+        is_current = self._replicas.get(replica.address) is replica and replica.pending is answer
         if not is_current or answer.cancelled() or answer.exception() is not None:
             return
         state = answer.result()
         if replica.epoch not in ("", state.epoch):
             replica.release()  # versions of the lost memory do not come any more
-            self._doubt(replica, state.epoch)  # whoever noticed first has declared, others will
+            self._doubt(replica, state.epoch)  # some nodes have declared, others will
         arrived, replica.arrived = replica.arrived, []
         replica.adopt(state)
         topic = topic_of(replica.address)
@@ -172,9 +174,9 @@ class FollowedTopics:
         verdict = replica.judge(transition)
         if verdict is Verdict.MISSED:
             self._take(replica)
-        elif verdict is Verdict.TELL and transition.updated:
+        elif verdict is Verdict.NEXT and transition.updated:
             self._updated(replica, transition)
-        elif verdict is Verdict.TELL and self.listener is not None:
+        elif verdict is Verdict.NEXT and self.listener is not None:
             place = (replica.address, transition.key)
             if transition.held:
                 by_us = node_of(transition.holder) == self._node
@@ -210,7 +212,7 @@ class FollowedTopics:
             self._fresh.popitem(last=False)
 
     def _doubt(self, replica: Replica, epoch: str) -> None:
-        """The store has another memory: for a lease, who is missing in it may only be late."""
+        """The store has another memory: for a lease, a missing key may only be late."""
         replica.doubtful = True
         if self._doubts is None or self._doubted != epoch:
             self.stop()
@@ -218,7 +220,7 @@ class FollowedTopics:
             self._doubts = asyncio.get_running_loop().call_later(self._lease, self._end_doubts)
 
     def _end_doubts(self) -> None:
-        """Who has not come back within a lease is gone."""
+        """Keys that have not come back within a lease are gone."""
         self._doubts = None
         for replica in list(self._replicas.values()):
             if replica.doubtful:

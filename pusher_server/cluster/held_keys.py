@@ -1,8 +1,9 @@
-"""What this node holds at one store, and how far the store has confirmed it.
+"""The keys that this node holds at one store, and how far the store has confirmed them.
 
-The dictionary here is the truth; the store can be told again at any time. A key counts as announced in a
-memory (epoch) of the store once this node has announced its join, or the store has answered that it was
-announced: only then will holding it anew, after the store has lost its memory, be no news for webhooks.
+The dictionary here is the truth; keys can be declared to the store again at any time. In a memory (epoch) of
+the store, a key counts as announced in two cases. This node has announced its join, or the store has answered
+that it was announced. Only such a key is no news for webhooks when it is declared again, after the store has
+lost its memory.
 """
 
 from asyncio import Future, get_running_loop
@@ -26,14 +27,14 @@ from pusher_server.interfaces import RosterFull, TopicKind
 TopicKey = tuple[str, str]
 #: Seconds after its undo window by which a leave has been given to us to announce, or was undone.
 LATE = 0.6
-#: Of these topics clients see the values, so that a change of one is told to those who follow.
+#: Clients see the values of these topics, so a change of one is sent to the nodes that follow them.
 _VISIBLE = f"{TopicKind.MEMBERS}:"
-#: Seconds after which the store is asked again about what it was unsure of.
+#: Seconds after which a key is declared again that the store was unsure of.
 ASK_AGAIN = 1.0
 
 
 class HeldKey:
-    """One key: its value, under which name the store was told, and in which epoch its join was announced."""
+    """One key: its value, the holder under which it was declared, and the epoch of its announced join."""
 
     __slots__ = ("announced_in", "holder", "is_let_in", "limit", "value")
 
@@ -47,7 +48,7 @@ class HeldKey:
 
 
 class OwnTransition:
-    """A transition that this node has caused, as an answer tells it."""
+    """A transition that this node has caused, from the answer to its command."""
 
     __slots__ = ("held", "n", "place", "value")
 
@@ -59,7 +60,7 @@ class OwnTransition:
 
 
 class HeldKeys:
-    """`on_transition` hears what answers say, `fenced` that the lease has ended. Times are in seconds."""
+    """`on_transition` gets transitions of answers, `fenced` is called when the lease has ended. In seconds."""
 
     def __init__(
         self,
@@ -76,20 +77,20 @@ class HeldKeys:
         self._held: dict[TopicKey, HeldKey] = {}
         #: The same by address and key.
         self._topics: dict[str, dict[str, HeldKey]] = {}
-        #: Released while the store could not be told -> in which epoch they were announced.
-        self._untold: dict[TopicKey, str] = {}
-        #: Released and told, when and in which epoch: not announced yet, as far as we know. The oldest first.
+        #: Released while the store was away -> in which epoch they were announced.
+        self._unreleased: dict[TopicKey, str] = {}
+        #: Keys released at the store -> (when, epoch), until their leave is announced. The oldest first.
         self._leaving: OrderedDict[TopicKey, tuple[float, str]] = OrderedDict()
-        #: Announced by us, released and held by others, since when and in which epoch: they may not have asked
-        #: yet whether its join was announced. The oldest first.
+        #: Keys we announced, then released, that other nodes still hold -> (when, epoch). Kept until those
+        #: nodes know that the join was announced. The oldest first.
         self._passed_on: OrderedDict[TopicKey, tuple[float, str]] = OrderedDict()
-        #: Mourned, since when and in which epoch: that memory may be lost before it is due. The oldest first.
+        #: Keys reported gone -> (when, epoch): that memory may be lost before the leave is due. Oldest first.
         self._reported_gone: OrderedDict[TopicKey, tuple[float, str]] = OrderedDict()
         self._lease = lease
         self._undo_window = undo_window
-        #: Held, the join not announced yet, and when the store said so: asked again until it is.
+        #: Held keys whose join is not announced yet -> when the store answered so. Declared again until it is.
         self._unsure: OrderedDict[TopicKey, float] = OrderedDict()
-        #: Whose name commands carry; "" while none may be sent.
+        #: The holder that commands name; "" while none may be sent.
         self._holder = ""
         self._epoch = ""
 
@@ -108,11 +109,11 @@ class HeldKeys:
         self._holder = ""
 
     def hold(self, place: TopicKey, value: str, limit: int) -> "Future[Tracked] | None":
-        """Hold it from now on; the store's answer, None while it cannot be told."""
+        """Hold it from now on. Returns the store's answer, None while the store is away."""
         held = self._held.get(place)
         if held is None:
             held = self._put(place)
-            known_in = self._untold.pop(place, "")
+            known_in = self._unreleased.pop(place, "")
             for places in (self._leaving, self._reported_gone, self._passed_on):
                 _, epoch = places.pop(place, (0.0, ""))
                 known_in = known_in or epoch
@@ -126,8 +127,8 @@ class HeldKeys:
         if held is None:
             return
         if not self._holder or held.holder != self._holder:
-            # The store does not know the present name for it: `report_gone` or `Retire` will tell.
-            self._could_not_tell(place, held)
+            # The store does not know the present name for it: `report_gone` or `Retire` will release it.
+            self._not_released(place, held)
             return
         if held.announced_in:
             self._leaving[place] = (get_running_loop().time(), self._epoch)
@@ -135,7 +136,7 @@ class HeldKeys:
         answer.add_done_callback(partial(self._released, place, held))
 
     def in_topic(self, address: str) -> dict[str, str]:
-        """What we hold there and a store has let us have: key -> value. It is so, whatever a store says."""
+        """The keys of a topic that a store has let us have: key -> value. No store can overrule them."""
         topic = self._topics.get(address, {})
         return {key: held.value for key, held in topic.items() if held.is_let_in}
 
@@ -145,18 +146,18 @@ class HeldKeys:
         return held is not None and held.is_let_in
 
     def places(self) -> list[TopicKey]:
-        """All that is held."""
+        """All held keys."""
         return list(self._held)
 
     def declare(self, place: TopicKey) -> "Future[Tracked] | None":
-        """Tell the store, unless it has been told under the present name, or it is no longer held."""
+        """Declare the key to the store, unless it is declared under the present name or no longer held."""
         held = self._held.get(place)
         if held is None or held.holder == self._holder:
             return None
         return self._track(place, held)
 
     def became_held(self, place: TopicKey, *, by_us: bool) -> None:
-        """The stream tells of it, whether or not an answer arrives."""
+        """The stream brought the transition, with or without an answer."""
         self._pass_on(place)  # undone, here or elsewhere
         held = self._held.get(place)
         if by_us and held is not None and held.holder == self._holder:
@@ -187,10 +188,10 @@ class HeldKeys:
     def tick(self, now: float) -> None:
         """The store has just answered, at `now`."""
         self._forget_settled(now)
-        self._ask_again(now)
+        self._declare_unsure(now)
 
     def _forget_settled(self, now: float) -> None:
-        """What we were not given to announce by now was undone elsewhere; others know what they hold."""
+        """Forget leaves that we were not given to announce in time: they were undone elsewhere."""
         for places, seconds in (
             (self._leaving, self._undo_window + LATE),
             (self._reported_gone, self._lease + LATE),
@@ -199,7 +200,7 @@ class HeldKeys:
             while places and next(iter(places.values()))[0] <= now - seconds:
                 places.popitem(last=False)
 
-    def _ask_again(self, now: float) -> None:
+    def _declare_unsure(self, now: float) -> None:
         while self._unsure and next(iter(self._unsure.values())) <= now - ASK_AGAIN:
             place, _ = self._unsure.popitem(last=False)
             held = self._held.get(place)
@@ -207,7 +208,7 @@ class HeldKeys:
                 self._track(place, held)
 
     def report_gone(self) -> "list[Future[Nothing]]":
-        """What we released in a memory that was lost, and nobody announced, has left all the same.
+        """Report keys as gone that we released in a lost memory, and whose leave was not announced.
 
         In the memory that the store still has, its own rules announce it.
         """
@@ -217,7 +218,7 @@ class HeldKeys:
             for places in (self._passed_on, self._reported_gone, self._leaving)
             for place, (_, epoch) in places.items()
         }
-        for place, epoch in {**known, **self._untold}.items():
+        for place, epoch in {**known, **self._unreleased}.items():
             if epoch != self._epoch:
                 self._leaving.pop(place, None)
                 self._passed_on.pop(place, None)
@@ -225,7 +226,7 @@ class HeldKeys:
                 if place not in self._held:
                     self._reported_gone[place] = (now, self._epoch)
                     answers.append(self._link.call(ReportGone(*place)))
-        self._untold.clear()
+        self._unreleased.clear()
         return answers
 
     def _put(self, place: TopicKey) -> HeldKey:
@@ -276,7 +277,7 @@ class HeldKeys:
     def _released(self, place: TopicKey, held: HeldKey, answer: "Future[Released]") -> None:
         error = None if answer.cancelled() else answer.exception()
         if error is not None:
-            self._could_not_tell(place, held)
+            self._not_released(place, held)
             if isinstance(error, Fenced):
                 self._fenced()
         elif answer.cancelled():
@@ -289,17 +290,17 @@ class HeldKeys:
             self._on_transition(OwnTransition(place, released.value, released.n, held=False))
 
     def _pass_on(self, place: TopicKey) -> None:
-        _, mourned_in = self._reported_gone.pop(place, (0.0, ""))
-        _, left_in = self._leaving.pop(place, (0.0, mourned_in))
+        _, reported_in = self._reported_gone.pop(place, (0.0, ""))
+        _, left_in = self._leaving.pop(place, (0.0, reported_in))
         if left_in:
             self._passed_on[place] = (get_running_loop().time(), left_in)
             self._passed_on.move_to_end(place)
 
-    def _could_not_tell(self, place: TopicKey, held: HeldKey) -> None:
+    def _not_released(self, place: TopicKey, held: HeldKey) -> None:
         if not held.announced_in:
             return
         anew = self._held.get(place)
         if anew is None:
-            self._untold[place] = held.announced_in
+            self._unreleased[place] = held.announced_in
         elif not anew.announced_in:
             anew.announced_in = held.announced_in

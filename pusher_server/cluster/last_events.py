@@ -1,7 +1,7 @@
 """The last events of cache channels in one process's memory: bounded in bytes for each app, let go in time.
 
-A tenant's valid key fills this, so what is kept is counted as what it takes: an event to 100 channels refers to
-its data once. An app's oldest events go first, which no step has to search for.
+A tenant's valid key fills this, so entries count with the bytes that they really take. An event to 100 channels
+refers to its data once. An app's oldest events go first, which no step has to search for.
 """
 
 import logging
@@ -18,7 +18,7 @@ logger = logging.getLogger("pusher_server.cluster")
 
 V = TypeVar("V")
 
-#: What an entry takes besides its own bytes: objects, and places in two tables (measured by a test).
+#: Bytes that an entry takes besides its own: objects, and places in two tables (measured by a test).
 ENTRY_BYTES = 512
 #: Events whose time is over that one publication clears away, and those that one look clears away.
 PAST_AT_ONCE = 100
@@ -112,7 +112,7 @@ class _AppEvents(Generic[V]):
             self.drop(key)
 
     def evict(self, now: float) -> int:
-        """Let the oldest go until the rest is within the limit; how many would still have had time."""
+        """Let the oldest go until the rest is within the limit. Returns how many still had time."""
         evicted = 0
         for _ in range(EVICTED_AT_ONCE):
             if self.size <= self.limit or not self.limit:
@@ -129,11 +129,11 @@ class LastEvents(Generic[V]):
     def __init__(self) -> None:
         self._apps: OrderedDict[str, _AppEvents[V]] = OrderedDict()
         self._evicted: dict[str, int] = {}
-        #: What the last event shared: it may go on to further channels.
+        #: The data that the last event shared: it may go on to further channels.
         self._shared: _Shared | None = None
 
     def __len__(self) -> int:
-        return sum(len(each.entries) for each in self._apps.values())
+        return sum(len(events.entries) for events in self._apps.values())
 
     def size(self, app_id: str) -> int:
         """Bytes that count for this app."""
@@ -155,8 +155,8 @@ class LastEvents(Generic[V]):
         """Take the place of what was kept there before, and of the oldest where bytes are short.
 
         `size`: bytes of key and value. `shared`: those that `value` refers to, counted once while events that
-        follow each other refer to the same object. `limit`: of the app's bytes; 0 is none. What is larger than
-        that alone is not kept.
+        follow each other refer to the same object. `limit`: of the app's bytes; 0 is none. An event that is
+        larger than that alone is not kept.
         """
         events = self._apps.get(app_id)
         if events is None:
@@ -174,7 +174,7 @@ class LastEvents(Generic[V]):
             del self._apps[app_id]
 
     def get(self, app_id: str, key: str, now: float) -> tuple[V, float] | None:
-        """What is kept there, and the seconds that it still has."""
+        """The value that is kept there, and the seconds that it still has."""
         events = self._apps.get(app_id)
         entry = None if events is None else events.entries.get(key)
         if entry is None or entry.until <= now:
@@ -182,7 +182,7 @@ class LastEvents(Generic[V]):
         return entry.value, entry.until - now
 
     def sweep(self, now: float) -> None:
-        """Let go of what is over, some apps at a time. Called again and again."""
+        """Let go of expired events, some apps at a time. Called again and again."""
         for _ in range(min(len(self._apps), APPS_AT_ONCE)):
             app_id, events = self._apps.popitem(last=False)
             events.forget_past(now)
@@ -218,7 +218,7 @@ def keep_last(
     now: float,
     limit: int,
 ) -> LastEvent:
-    """Keep a publication by its app and channel, with the data shared among channels; what is kept."""
+    """Keep a publication by its app and channel, with the data shared among channels. Returns it."""
     app_id, _, channel = topic
     event = LastEvent.of(message.payload, remember.data, message.event_id)
     events.keep(
@@ -235,7 +235,7 @@ def keep_last(
 
 
 class Evictions:
-    """Counts events that had to go before their time, for metrics, and says so now and then."""
+    """Counts events that had to go before their time, for metrics, and logs that now and then."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.totals: dict[str, int] = {}
@@ -247,7 +247,7 @@ class Evictions:
         for app_id, count in counts.items():
             self.totals[app_id] = self.totals.get(app_id, 0) + count
         if counts and self._log_limit.due("evicted", self._clock()):
-            app_id = max(counts, key=lambda each: counts[each])
+            app_id = max(counts, key=lambda candidate: counts[candidate])
             logger.warning(
                 "an app's cache channels outgrow its limits.cache_bytes: the oldest events are forgotten;"
                 " raise the limit, or publish less to such channels",

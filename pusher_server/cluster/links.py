@@ -1,4 +1,4 @@
-"""How a node reaches a store: one ordered connection.
+"""The link of a node to a store: one ordered connection.
 
 Answers and pushes form one stream: a push that stands after an answer happened after it.
 """
@@ -12,13 +12,13 @@ from pusher_server.cluster.commands import Command, Publish, R, Remember
 
 
 class StoreListener(Protocol):
-    """What a link tells the node, on the loop and in the order of the store."""
+    """Receives the pushes of a link, on the loop and in the order of the store."""
 
     def on_push(self, address: str, body: bytes) -> None:
-        """Somebody published, or a transition happened (`wire` tells them apart by the address)."""
+        """A message was published, or a transition happened (`wire` distinguishes them by the address)."""
 
     def on_lost(self, reason: str) -> None:
-        """The link ended, and with it all subscriptions. Told once per `open`; not after `close`."""
+        """The link ended, and with it all subscriptions. Called once per `open`; not after `close`."""
 
 
 class LinkStats(Struct):
@@ -29,7 +29,7 @@ class LinkStats(Struct):
     pushes: int = 0
     #: Publications that were not sent, because the link was away or its queue full.
     dropped: int = 0
-    #: Keys that the store was told again after it had been away.
+    #: Keys that were declared again after the store had been away.
     redeclared: int = 0
 
 
@@ -41,7 +41,7 @@ class StoreLink(Protocol):
     """
 
     stats: LinkStats
-    #: What it leads to, for logs: never with a password.
+    #: The store that it leads to, for logs: never with a password.
     peer: str
 
     @property
@@ -49,7 +49,7 @@ class StoreLink(Protocol):
         """Whether commands can be sent now."""
 
     def attach(self, listener: StoreListener) -> None:
-        """Who hears of pushes; once, before `open`."""
+        """Set the listener of pushes; once, before `open`."""
 
     async def open(self) -> None:
         """Connect, unless connected. Raises ClusterUnavailable with a reason that an operator understands."""
@@ -60,24 +60,24 @@ class StoreLink(Protocol):
     def call(self, command: Command[R]) -> "asyncio.Future[R]":
         """Send it. The future may be dropped: an answer that nobody waits for is not an error.
 
-        Fails with ClusterUnavailable when the link is not open or ends, with what `REFUSALS` names when the
+        Fails with ClusterUnavailable when the link is not open or ends, with an error of `REFUSALS` when the
         store refuses.
         """
 
     def publish(self, command: Publish | Remember) -> bool:
         """As `call`, without an answer and with a bound: False when it was dropped.
 
-        That is so while the link is not open, and while more than `QUEUE_BYTES` wait to be taken by the store:
-        a slow store must not fill a node's memory.
+        Publications are dropped while the link is not open, and while more than `QUEUE_BYTES` wait for the
+        store. A slow store must not fill a node's memory.
         """
 
 
-#: What may wait in one link for a store that does not read, before publications are dropped.
+#: Bytes that may wait in one link for a store that does not read, before publications are dropped.
 QUEUE_BYTES = 8 * 2**20
 
 
 def fail(answer: "asyncio.Future[Any]", error: Exception) -> None:
-    """Unless it is over. An answer that nobody waits for is not an error."""
+    """Set the error, unless the answer is over. An answer that nobody waits for is not an error."""
     if not answer.done():
         answer.set_exception(error)
         answer.exception()  # counts as seen

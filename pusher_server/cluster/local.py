@@ -32,7 +32,7 @@ _PAGE = 500
 
 
 class _Keys:
-    """One topic: who is in, and its version number."""
+    """One topic: its held keys, and its version number."""
 
     __slots__ = ("entries", "n")
 
@@ -50,26 +50,26 @@ class LocalBroker(Broker):
         self._cached: LastEvents[LastEvent] = LastEvents()
 
     async def subscribe(self, topic: Topic) -> None:
-        """Nobody else publishes."""
+        """Nothing to do: there are no other publishers."""
 
     def unsubscribe(self, topic: Topic) -> None:
-        """Nobody else publishes."""
+        """Nothing to do: there are no other publishers."""
 
     def publish(
         self, topic: Topic, message: ClusterMessage, *, remember: Retention | None = None
     ) -> None:
-        """Remember; there is nobody to tell."""
+        """Remember the event; there is no other node to publish to."""
         if remember is None or not isinstance(message, EventMessage):
             return
         keep_last(self._cached, topic, message, remember, self._clock(), remember.limit)
 
     async def cached(self, topic: Topic) -> CachedEvent | None:
         """The last remembered event, with the seconds it still has."""
-        found = self._cached.get(topic[0], topic[2], self._clock())
-        return None if found is None else found[0].event(found[1])
+        last = self._cached.get(topic[0], topic[2], self._clock())
+        return None if last is None else last[0].event(last[1])
 
     def sweep(self) -> Mapping[str, int]:
-        """Forget what is over. Called a few times a second.
+        """Forget expired events. Called a few times a second.
 
         Returns by app how many events had to go before their time since the last call.
         """
@@ -85,11 +85,11 @@ class LocalCensus(Census):
         self._here = here
 
     def elsewhere(self, app_id: str) -> int:
-        """None."""
+        """There are none: 0."""
         return 0
 
     async def total(self, app_id: str) -> int:
-        """This node's."""
+        """The connections of this node."""
         return self._here().get(app_id, 0)
 
 
@@ -111,7 +111,7 @@ class LocalRoster(Roster):
         self._listener: ClusterListener | None = None
 
     def attach(self, listener: ClusterListener) -> None:
-        """Who is told of transitions; once, before the first verb."""
+        """Set the listener of transitions; once, before the first verb."""
         self._listener = listener
 
     async def track(self, topic: Topic, key: str, value: bytes, *, limit: int = 0) -> None:
@@ -136,9 +136,9 @@ class LocalRoster(Roster):
         if is_new:
             keys.n += 1
             is_undone = self._leaving.pop((topic, key), None) is not None
-            self._tell(topic, key, value, held=True)
+            self._emit(topic, key, value, held=True)
             if not is_undone:
-                self._settle(topic, key, keys.n, held=True)
+                self._announce(topic, key, keys.n, held=True)
 
     def untrack(self, topic: Topic, key: str) -> None:
         """Let `key` go."""
@@ -148,7 +148,7 @@ class LocalRoster(Roster):
         value = keys.entries.pop(key)
         keys.n += 1
         self._leaving[topic, key] = (self._clock() + self._undo_window, keys.n)
-        self._tell(topic, key, value, held=False)
+        self._emit(topic, key, value, held=False)
         if not keys.entries:
             del self._topics[topic]
             self._floor = max(self._floor, keys.n)
@@ -160,10 +160,10 @@ class LocalRoster(Roster):
             self._listener.on_snapshot(topic, snapshot, doubtful=False)
 
     async def follow(self, topic: Topic) -> None:
-        """All transitions here are caused here, and told anyway."""
+        """Nothing to do: all transitions are caused here, and reach the listener anyway."""
 
     def forget(self, topic: Topic) -> None:
-        """All transitions here are caused here, and told anyway."""
+        """Nothing to do: all transitions are caused here, and reach the listener anyway."""
 
     async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
         """For those of `keys` that are held: holder -> value."""
@@ -171,7 +171,7 @@ class LocalRoster(Roster):
         return {key: {self._node_id: entries[key]} for key in keys if key in entries}
 
     async def count(self, topic: Topic) -> int:
-        """How many keys are held."""
+        """The number of held keys."""
         return len(self._entries(topic))
 
     async def scan(
@@ -187,14 +187,14 @@ class LocalRoster(Roster):
                 yield await self.lookup(topic, page)
 
     def sweep(self) -> None:
-        """Settle what has been released for a whole undo window. Called a few times a second."""
+        """Announce leaves whose undo window has passed. Called a few times a second."""
         now = self._clock()
         while self._leaving:
             (topic, key), (until, n) = next(iter(self._leaving.items()))
             if until > now:
                 break
             del self._leaving[topic, key]
-            self._settle(topic, key, n, held=False)
+            self._announce(topic, key, n, held=False)
 
     def _entries(self, topic: Topic) -> dict[str, bytes]:
         keys = self._topics.get(topic)
@@ -204,14 +204,15 @@ class LocalRoster(Roster):
         keys = self._topics.get(topic)
         return Version(self._epoch, self._floor if keys is None else keys.n)
 
-    def _tell(self, topic: Topic, key: str, value: bytes, *, held: bool) -> None:
+    def _emit(self, topic: Topic, key: str, value: bytes, *, held: bool) -> None:
         if self._listener is not None:
             version = self._version(topic)
             self._listener.on_transition(
                 Transition(topic=topic, key=key, value=value, held=held, version=version)
             )
 
-    def _settle(self, topic: Topic, key: str, n: int, *, held: bool) -> None:
+    def _announce(self, topic: Topic, key: str, n: int, *, held: bool) -> None:
         if self._listener is not None:
-            told = announcement_id(address_of(topic), key, f"{self._epoch:x}.{n}", held=held)
-            self._listener.on_announced(topic, key, held=held, announcement=told)
+            version = f"{self._epoch:x}.{n}"
+            announcement = announcement_id(address_of(topic), key, version, held=held)
+            self._listener.on_announced(topic, key, held=held, announcement=announcement)

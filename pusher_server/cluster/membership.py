@@ -1,10 +1,17 @@
-"""This node's standing at one store: the lease, and the way back from whatever goes wrong.
+"""This node's membership of one store: its lease, and the recovery from every failure.
 
-The node's own memory is the truth about what it holds; the store is an index that can be filled again. So
-there is one way back from everything, be it a lost link, a lease that ended while this process slept, a
-store that restarted empty or a replica that took over: enter under a new name, subscribe again, hold again
-all that is held, retire the old name, and take a snapshot of every topic that is followed. The listener tells
-clients the difference. Others see nothing of it, because the new name holds before the old one lets go.
+The node's own memory is the truth about its keys; the store is an index that can be filled again. So one
+recovery serves all failures. Such are a lost link, a lease that ended while this process slept, a store that
+restarted empty, and a replica that took over. It has these steps:
+
+- enter under a new name
+- subscribe again
+- declare all held keys again
+- retire the old name
+- take a snapshot of every followed topic
+
+The listener sends clients the difference. Other nodes see nothing of it, because the new name holds the keys
+before the old one lets go.
 """
 
 import asyncio
@@ -39,14 +46,14 @@ logger = logging.getLogger("pusher_server.cluster")
 
 T = TypeVar("T")
 Report = Callable[[], Mapping[str, int]]
-Heard = Callable[[Mapping[str, int], int], None]
+TallyListener = Callable[[Mapping[str, int], int], None]
 
 #: Seconds between two renewals at the most; also how late a leave may be settled.
 BEAT = 0.5
 #: Seconds before a failed command is tried again.
 PAUSE = 0.05
 #: Seconds before the first attempt to attach again, and the most before a later one. No pause lasts longer than
-#: a third of a lease: after a store's loss of memory, nodes that come back are waited for as long as a lease.
+#: a third of a lease. After a store has lost its memory, it waits one lease for nodes to come back.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 #: Commands under way at once while everything is declared again.
 SLICE = 200
@@ -79,7 +86,7 @@ class StoreMembership(StoreListener, Tallies):
         self._own = opening_of(node)
         self._listener: ClusterListener | None = None
         self._reports: list[Report] = []
-        self._heard: list[Heard] = []
+        self._tally_listeners: list[TallyListener] = []
         self._lease = lease
         self._backoff = Backoff(FIRST_PAUSE, min(LONGEST_PAUSE, lease / 3), random)
         self._number = 0
@@ -90,38 +97,38 @@ class StoreMembership(StoreListener, Tallies):
         #: The name under which this node holds keys, and the store's memory; "" before the first lease.
         self.holder = ""
         self.epoch = ""
-        #: The last batch that was announced, and the last one of which nothing can be lost any more.
+        #: The last batch that was announced, and the last one that can no longer be lost.
         self._settled = 0
         self._confirmed = 0
         self._on_evicted = on_evicted
         #: When the lease was last renewed, by the loop's clock; 0.0 before that.
         self.renewed_at = 0.0
         self._ready = asyncio.Event()
-        #: Set when what goes on must end, with the reason.
+        #: Set when the current lease must end, with the reason.
         self._ended = asyncio.Event()
         self._trouble = ClusterUnavailable("")
         link.attach(self)
 
     def attach(self, listener: ClusterListener) -> None:
-        """Who is told; once, before `run`."""
+        """Set the listener; once, before `run`."""
         self._listener = self.followed_topics.listener = listener
 
     @property
     def problem(self) -> str | None:
-        """Why the store cannot be asked, in one line; None while all is well."""
+        """Why the store is unreachable, in one line; None while all is well."""
         return self._log.outage.problem
 
-    def add(self, report: Report, heard: Heard) -> None:
+    def add(self, report: Report, receive: TallyListener) -> None:
         """See `Tallies`."""
         self._reports.append(report)
-        self._heard.append(heard)
+        self._tally_listeners.append(receive)
 
     async def ready(self) -> None:
         """Wait until everything is declared and known. The caller bounds the wait."""
         await self._ready.wait()
 
     def check(self) -> None:
-        """Raises ClusterUnavailable while answers would lack what is not declared yet."""
+        """Raises ClusterUnavailable while answers would lack keys that are not declared yet."""
         if not self._ready.is_set():
             raise ClusterUnavailable(f"{self.link.peer}: {self.problem or self._trouble}")
 
@@ -154,7 +161,7 @@ class StoreMembership(StoreListener, Tallies):
                 pass
 
     def on_push(self, address: str, body: bytes) -> None:
-        """A message of another node, or a transition. What goes wrong here is not the link's fault."""
+        """Take in a message of another node, or a transition. A failure here is not the link's fault."""
         try:
             self._take_in(address, body)
         except Exception:
@@ -173,7 +180,7 @@ class StoreMembership(StoreListener, Tallies):
             else:
                 self._unread(address, body)
             return
-        if body.startswith(self._own):  # Redis tells the publisher too: 0.1 µs instead of 0.7
+        if body.startswith(self._own):  # Redis pushes to the publisher too: 0.1 µs instead of 0.7
             return
         envelope = decode_message(body)
         if envelope is None:
@@ -200,7 +207,7 @@ class StoreMembership(StoreListener, Tallies):
         self._ended.set()
 
     def _refuse(self) -> None:
-        """Questions and commands have no answers until all is declared again."""
+        """Refuse queries and commands until all is declared again."""
         self.held_keys.leave()
         self.followed_topics.detached()
         self._ready.clear()
@@ -210,7 +217,7 @@ class StoreMembership(StoreListener, Tallies):
         self._log.detached(str(trouble))
 
     async def _attach(self) -> None:
-        """Open, enter, declare everything, know everything."""
+        """Connect, and take the steps of the recovery."""
         await self.link.open()
         before, self._number = self.holder, self._number + 1
         holder = f"{self.node}.{self._number}"
@@ -220,7 +227,7 @@ class StoreMembership(StoreListener, Tallies):
             raise ClusterUnavailable(
                 f"its epoch {entered.epoch[:20]!r} is none of ours; delete the hash that ends in ':world'"
             )
-        self._ended.clear()  # what was refused under an old name has been answered by now
+        self._ended.clear()  # commands that were refused under an old name have been answered by now
         self.holder, self.epoch = holder, entered.epoch
         self._settled = self._confirmed = 0
         self._log.rivals(entered.rivals, self._lease)
@@ -239,10 +246,10 @@ class StoreMembership(StoreListener, Tallies):
         self._attached()
 
     async def _in_slices(self, sending: Iterable["asyncio.Future[T] | None"]) -> None:
-        """Let what is sent be answered before more follows: a store takes it at its own pace."""
+        """Send commands in slices, each after the answers to the one before: a store sets the pace."""
         commands = iter(sending)
         while answers := list(islice(commands, SLICE)):
-            last = next((each for each in reversed(answers) if each is not None), None)
+            last = next((answer for answer in reversed(answers) if answer is not None), None)
             if last is not None:
                 with suppress(RosterFull):
                     await last
@@ -296,8 +303,8 @@ class StoreMembership(StoreListener, Tallies):
             self._settle(renewed)
         if renewed.evicted:
             self._on_evicted(renewed.evicted)
-        for heard in self._heard:
-            heard(renewed.elsewhere, renewed.holders)
+        for receive in self._tally_listeners:
+            receive(renewed.elsewhere, renewed.holders)
 
     def _settle(self, renewed: Renewed) -> None:
         """Announce a batch. It comes again until it is confirmed, and is announced once."""
@@ -319,7 +326,7 @@ class StoreMembership(StoreListener, Tallies):
                 )
 
     async def _kept(self, seconds: float) -> bool:
-        """Whether what was announced cannot be lost any more; waits so long for it at the most."""
+        """Whether announcements can no longer be lost; waits so many seconds for that at the most."""
         if self._listener is None:
             return True
         try:
@@ -330,7 +337,7 @@ class StoreMembership(StoreListener, Tallies):
         return True
 
     def _on_own_transition(self, own_transition: OwnTransition) -> None:
-        """An answer told of a transition; of a topic that is followed, the stream tells it."""
+        """Pass on the transition of an answer, unless the topic is followed: then the stream brings it."""
         address, key = own_transition.place
         if self._listener is None or self.followed_topics.knows(address):
             return

@@ -1,4 +1,4 @@
-"""What operators read about this node's membership of a store."""
+"""Log lines for operators about this node's membership of a store."""
 
 import logging
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How far this node knows one roster topic, and what a transition means for it.
+"""The version of one roster topic that this node knows; it judges transitions by it.
 
 No list is kept here: that is the listener's. This decides whether a transition is the next one, an old one,
 or proof that something was missed (docs/decisions.md#versions-have-an-epoch).
@@ -12,10 +12,10 @@ from pusher_server.cluster.wire import Transitioned
 
 
 class Verdict(Enum):
-    """What to do with a transition."""
+    """The verdict on a transition."""
 
     #: It is the next one.
-    TELL = "tell"
+    NEXT = "next"
     #: It is contained in what is known.
     OLD = "old"
     #: Something before it was missed, or the store has another memory: take a snapshot.
@@ -25,16 +25,16 @@ class Verdict(Enum):
 
 
 class Replica:
-    """One followed topic. `with_entries`: the listener keeps its list; else it asks for single keys."""
+    """One followed topic. `with_entries`: the listener keeps its list; else it looks up single keys."""
 
     __slots__ = (
         "address",
         "arrived",
-        "asked",
         "doubtful",
         "epoch",
         "missed",
         "n",
+        "pending",
         "reports_gone",
         "size",
         "waiting",
@@ -50,31 +50,31 @@ class Replica:
         self.n: int | None = None
         self.size = 0
         #: The snapshot that is awaited: an older one's answer counts no more.
-        self.asked: asyncio.Future[TopicState] | None = None
+        self.pending: asyncio.Future[TopicState] | None = None
         #: Transitions that came while it was awaited.
         self.arrived: list[Transitioned] = []
-        #: The store lost its memory: who is not in the snapshot may only be late.
+        #: The store lost its memory: a key that is not in the snapshot may only be late.
         self.doubtful = False
-        #: Without a list: the listener has yet to be told that it missed something.
+        #: Without a list: `on_missed` has still to be called.
         self.missed = False
-        #: Doubts have just ended: who is not in the next snapshot has left.
+        #: The rebuild lease has passed: keys missing from the next snapshot are gone for good.
         self.reports_gone = False
-        #: Who waits until a version is known.
+        #: Versions and the futures that wait until they are known.
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def unknown(self) -> None:
         """From here on only a snapshot helps."""
         self.n = None
-        self.asked = None
+        self.pending = None
         self.arrived.clear()
 
     def adopt(self, state: TopicState) -> None:
-        """The store's word."""
+        """Take the version of the store."""
         self.epoch, self.n, self.size = state.epoch, state.n, len(state.entries)
-        self.asked = None
+        self.pending = None
 
     def judge(self, transition: Transitioned) -> Verdict:
-        """Take note of a transition."""
+        """Judge a transition, and note its version."""
         if self.n is None:
             self.arrived.append(transition)
             return Verdict.LATER
@@ -89,20 +89,20 @@ class Replica:
         self.n = transition.n
         if self.with_entries and not transition.updated:
             self.size += 1 if transition.held else -1
-        return Verdict.TELL
+        return Verdict.NEXT
 
     def reached(self) -> None:
-        """Wake those whose version is known now."""
+        """Wake the futures whose version is known now."""
         if self.waiting and self.n is not None:
             known = self.n
             due = [future for n, future in self.waiting if n <= known]
-            self.waiting = [each for each in self.waiting if each[0] > known]
+            self.waiting = [(n, future) for n, future in self.waiting if n > known]
             for future in due:
                 if not future.done():
                     future.set_result(None)
 
     def release(self) -> None:
-        """Nobody waits any longer: the topic is known anew, or no longer needed."""
+        """Wake all futures: the topic is known anew, or no longer needed."""
         waiting, self.waiting = self.waiting, []
         for _, future in waiting:
             if not future.done():

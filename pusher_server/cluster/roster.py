@@ -8,12 +8,12 @@ from pusher_server.cluster.sharding import Shards
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import Roster, Topic
 
-#: Keys in one question.
+#: Keys in one query.
 PAGE = 1_000
 
 
 class SharedRoster(Roster):
-    """While a store is away, `track` and `replicate` wait, questions fail, and the rest is remembered."""
+    """While a store is away, `track` and `replicate` wait, queries fail, and the rest is remembered."""
 
     alone = False
 
@@ -27,7 +27,7 @@ class SharedRoster(Roster):
         while True:
             if answer is not None:
                 try:
-                    # Shielded: whoever gives up waiting must not take the answer away from the held keys.
+                    # Shielded: a caller that gives up must not take the answer away from the held keys.
                     tracked = await asyncio.shield(answer)
                 except ClusterUnavailable:
                     pass
@@ -50,7 +50,7 @@ class SharedRoster(Roster):
         at.held_keys.release((address, key))
 
     async def replicate(self, topic: Topic) -> None:
-        """From now on its list and its transitions are told."""
+        """Give the listener the list, and from now on its transitions."""
         at, address = self._stores.at(topic)
         while True:
             await at.ready()
@@ -62,29 +62,29 @@ class SharedRoster(Roster):
                 return
 
     async def follow(self, topic: Topic) -> None:
-        """From now on its transitions are told."""
+        """Give the listener its transitions from now on."""
         at, address = self._stores.at(topic)
         if not at.followed_topics.knows(address):
             await asyncio.shield(at.followed_topics.follow(address, with_entries=False))
 
     def forget(self, topic: Topic) -> None:
-        """Others' transitions need not be told any longer."""
+        """Transitions that other nodes cause are no longer needed."""
         at, address = self._stores.at(topic)
         at.followed_topics.forget(address)
 
     async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
         """For those of `keys` that are held: node -> value."""
         at, address = self._stores.at(topic)
-        found: dict[str, dict[str, bytes]] = {}
+        holders: dict[str, dict[str, bytes]] = {}
         at.check()
         keys = list(keys)
         for start in range(0, len(keys), PAGE):
             page = await at.link.call(Lookup(address, keys[start : start + PAGE]))
-            found.update(_by_node(page.found))
-        return found
+            holders.update(_by_node(page.by_key))
+        return holders
 
     async def count(self, topic: Topic) -> int:
-        """How many keys are held."""
+        """The number of held keys."""
         at, address = self._stores.at(topic)
         at.check()
         return await at.link.call(Count(address))
@@ -98,7 +98,7 @@ class SharedRoster(Roster):
         cursor, seen = "", set[str]()
         while True:
             page = await at.link.call(Scan(address, prefix, cursor))
-            fresh = {key: holders for key, holders in page.found.items() if key not in seen}
+            fresh = {key: holders for key, holders in page.by_key.items() if key not in seen}
             seen.update(fresh)
             if fresh:
                 yield _by_node(fresh)
@@ -107,9 +107,9 @@ class SharedRoster(Roster):
                 return
 
 
-def _by_node(found: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, bytes]]:
-    """A node may hold a key under its new name and for a moment still under its old one."""
+def _by_node(by_key: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, bytes]]:
+    """Name nodes instead of holders: a node may hold a key under its new and for a moment its old name."""
     return {
         key: {node_of(holder): value.encode() for holder, value in holders.items()}
-        for key, holders in found.items()
+        for key, holders in by_key.items()
     }

@@ -1,4 +1,4 @@
-"""The stores of a cluster: which topic belongs to which, and the memberships in all of them together."""
+"""The stores of a cluster: finds the store of a topic, and runs the memberships of all stores."""
 
 import asyncio
 import logging
@@ -14,15 +14,15 @@ from pusher_server.interfaces import CONTROL, ClusterListener, Topic
 
 logger = logging.getLogger("pusher_server.cluster")
 
-#: Seconds that a node takes at the end to let its keys go.
-_GOODBYE = 2.0
+#: Seconds that a node takes at the end to release its keys.
+_RELEASE_SECONDS = 2.0
 
 
 class Shards:
     """One store (Unix bus, Redis, Sentinel) or several (Redis Cluster), seen from this node.
 
     `node` names this process among all; `random` gives numbers in 0..1.
-    `on_evicted` is told by app how many events of cache channels a store let go before their time.
+    `on_evicted` gets, by app, how many events of cache channels a store let go before their time.
     """
 
     def __init__(
@@ -51,54 +51,56 @@ class Shards:
 
     @property
     def primary(self) -> StoreMembership:
-        """The one that keeps what belongs to no topic: tallies."""
+        """The store of the state without a topic, which is the tallies."""
         return self.memberships[0]
 
     @property
     def problem(self) -> str | None:
-        """Why the cluster cannot be asked, in one line; None while all is well."""
+        """Why the cluster is unreachable, in one line; None while all is well."""
         troubles = {
-            f"{each.link.peer}: {each.problem}" for each in self.memberships if each.problem
+            f"{membership.link.peer}: {membership.problem}"
+            for membership in self.memberships
+            if membership.problem
         }
         return "; ".join(sorted(troubles)) or None
 
     def at(self, topic: Topic) -> tuple[StoreMembership, str]:
-        """Where a topic lives, and its address there."""
+        """The store of a topic, and its address there."""
         address = address_of(topic)
         if len(self.memberships) == 1:
             return self.memberships[0], address
         return self.memberships[crc32(address.encode()) % len(self.memberships)], address
 
     def attach(self, listener: ClusterListener) -> None:
-        """Who is told; once, before `start`."""
-        for each in self.memberships:
-            each.attach(listener)
+        """Set the listener; once, before `start`."""
+        for membership in self.memberships:
+            membership.attach(listener)
 
     def start(self) -> None:
         """Begin to connect; in the running loop."""
-        membership, address = self.at(CONTROL)
-        with suppress(ClusterUnavailable):  # not connected yet: it is asked for when that is done
-            membership.subscriptions.add(address)
+        control, address = self.at(CONTROL)
+        with suppress(ClusterUnavailable):  # not connected yet: it is subscribed when that is done
+            control.subscriptions.add(address)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(each.run()) for each in self.memberships]
+        self._tasks = [loop.create_task(membership.run()) for membership in self.memberships]
 
     async def attached(self) -> None:
         """Wait until every store has been attached to. The caller bounds the wait."""
-        for each in self.memberships:
-            await each.ready()
+        for membership in self.memberships:
+            await membership.ready()
 
     def abandon(self) -> None:
-        """Do nothing more; what is held is released when the lease ends."""
+        """Do nothing more; held keys are released when the lease ends."""
         for task in self._tasks:
             task.cancel()
 
     async def stop(self) -> None:
         """Let everything go, so that others need not wait for the lease."""
         self.abandon()
-        goodbyes = asyncio.gather(
-            *(each.leave() for each in self.memberships), return_exceptions=True
+        releases = asyncio.gather(
+            *(membership.leave() for membership in self.memberships), return_exceptions=True
         )
         with suppress(TimeoutError):
-            await asyncio.wait_for(goodbyes, _GOODBYE)
-        for each in self.memberships:
-            each.link.close()
+            await asyncio.wait_for(releases, _RELEASE_SECONDS)
+        for membership in self.memberships:
+            membership.link.close()

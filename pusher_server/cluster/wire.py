@@ -1,7 +1,7 @@
 """The bytes between nodes: msgpack arrays, versioned, without secrets.
 
-Two releases may run side by side. A reader takes what it knows of an array and ignores what stands behind it;
-a new kind of message has a new tag, which older readers skip. `WIRE` rises only when that is not enough, and
+Two releases may run side by side. A reader takes the elements of an array that it knows and ignores later ones.
+A new kind of message has a new tag, which older readers skip. `WIRE` rises only when that is not enough, and
 then a node ignores the other's messages rather than misread them.
 """
 
@@ -27,7 +27,7 @@ from pusher_server.interfaces import (
 WIRE = 1
 
 _KINDS = frozenset(TopicKind)
-#: What belongs to rosters, by the kind of its topic; everything else is messages.
+#: Kinds of topics that belong to rosters; all other kinds carry messages.
 ROSTER_KINDS = frozenset((MEMBERS, CHANNELS, USERS))
 #: Longer names, where an app allows them, are written and read anew: clients choose them, the memory is ours.
 _REMEMBERED = 300
@@ -67,7 +67,7 @@ def app_of(address: str) -> str:
 
 
 class Transitioned(Struct, frozen=True, array_like=True):
-    """A key became held or was released, as a store tells it to those who subscribed to the topic.
+    """A key became held or was released, as a store pushes it to subscribers of the topic.
 
     `n` is the topic's version after it. `first`: the topic was empty before. `holder` caused it.
     `updated`: it was held before and still is, and has got another value.
@@ -99,7 +99,7 @@ _transition = msgspec.msgpack.Decoder(Transitioned)
 _cached = msgspec.msgpack.Decoder(LastEvent)
 _anything = msgspec.msgpack.Decoder()
 
-#: What decoders raise for bytes that are none of ours: DecodeError and UnicodeDecodeError are ValueErrors.
+#: Errors of decoders for bytes that are none of ours: DecodeError and UnicodeDecodeError are ValueErrors.
 UNREADABLE = (ValueError, RecursionError)
 
 
@@ -109,23 +109,23 @@ def encode_message(sender: str, message: ClusterMessage) -> bytes:
 
 
 def opening_of(sender: str) -> bytes:
-    """What all messages of this sender begin with, so that it knows its own ones without decoding them."""
+    """The beginning of all messages of this sender, so that it knows its own ones without decoding them."""
     message = CountMessage()
     return encode_message(sender, message).removesuffix(_encode(message))
 
 
 def decode_message(body: bytes) -> Envelope | None:
-    """None for what another release says that we do not know, and for what is unreadable."""
+    """Decode a message. None for messages of other releases that we do not know, and for unreadable bytes."""
     try:
-        found = _envelope.decode(body)
+        envelope = _envelope.decode(body)
     except UNREADABLE:
         return None
-    if found.wire != WIRE:
+    if envelope.wire != WIRE:
         return None
-    message = found.message
+    message = envelope.message
     if type(message) is EventMessage and not _is_utf8(message.payload):
         return None  # it would cost every browser of the channel its connection
-    return found
+    return envelope
 
 
 def encode_transition(transition: Transitioned) -> bytes:
@@ -136,25 +136,25 @@ def encode_transition(transition: Transitioned) -> bytes:
 def decode_transition(body: bytes) -> Transitioned | None:
     """As `decode_message`."""
     try:
-        found = _transition.decode(body)
+        transition = _transition.decode(body)
     except UNREADABLE:
         return None
-    return found if found.wire == WIRE and is_epoch(found.epoch) else None
+    return transition if transition.wire == WIRE and is_epoch(transition.epoch) else None
 
 
 def is_of_another_release(body: bytes) -> bool:
     """Of a body that was not decoded: whether a release that we do not know may have written it."""
     try:
-        found = _anything.decode(body)
+        decoded = _anything.decode(body)
     except UNREADABLE:
         return False
-    return isinstance(found, list) and len(found) > 1 and type(found[0]) is int
+    return isinstance(decoded, list) and len(decoded) > 1 and type(decoded[0]) is int
 
 
 @lru_cache(maxsize=64)
 def is_epoch(text: str) -> bool:
     """Whether it names a store's memory: some hexadecimal digits."""
-    return 0 < len(text) <= 16 and all(each in "0123456789abcdef" for each in text)
+    return 0 < len(text) <= 16 and all(digit in "0123456789abcdef" for digit in text)
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -168,9 +168,9 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def announcement_id(address: str, key: str, version: str, *, held: bool) -> str:
-    """A name for one announcement, whoever makes it: 16 hex digits."""
-    told = _encode((address, key, version, held))
-    return hashlib.blake2b(told, digest_size=8).hexdigest()
+    """A name for one announcement, the same from every node: 16 hex digits."""
+    octets = _encode((address, key, version, held))
+    return hashlib.blake2b(octets, digest_size=8).hexdigest()
 
 
 def encode_cached(event: LastEvent) -> bytes:
@@ -179,10 +179,10 @@ def encode_cached(event: LastEvent) -> bytes:
 
 
 def decode_cached(body: bytes) -> LastEvent | None:
-    """None when it cannot be read."""
+    """Decode a cache channel's last event. None when it cannot be read."""
     try:
-        found = _cached.decode(body)
+        last = _cached.decode(body)
     except UNREADABLE:
         return None
-    event = found.event(0.0)
-    return found if _is_utf8(event.payload) and _is_utf8(event.data) else None
+    event = last.event(0.0)
+    return last if _is_utf8(event.payload) and _is_utf8(event.data) else None

@@ -6,10 +6,10 @@ Read in the order of a request's life:
 - `bodies`     gathers the body of a request, or drops it
 - `routes`     path → endpoint
 - `api`        the steps of each request: app and signature at its head, digest and rate with its body
-- `requests`   what an endpoint is given, and how parameters are read
-- `responses`  what an endpoint returns
+- `requests`   the argument of an endpoint, and how parameters are read
+- `responses`  the return values of endpoints
 - `errors`     refusals and their status
-- `parts`      what the API is built from, as one value
+- `parts`      the objects that endpoints share, as one value
 - `traffic`    counts requests and their bytes, by app
 - `events`     publishing: `/events`, `/batch_events`
 - `channels`   questions about channels and their users

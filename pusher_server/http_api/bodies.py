@@ -10,7 +10,7 @@ class ClientLeft(Exception):
 
 
 class RequestBody:
-    """What comes through `receive`. `length` is what the head announced, None when chunked."""
+    """The body that comes through `receive`. `length` is as the head announced it, None when chunked."""
 
     def __init__(self, receive: Receive, length: int | None) -> None:
         self._receive = receive
@@ -18,7 +18,7 @@ class RequestBody:
         self.has_ended = length == 0
 
     async def gather(self, limit: int) -> bytes | None:
-        """All of it, None as soon as it exceeds `limit`. Raises ClientLeft."""
+        """Return the whole body, or None as soon as it exceeds `limit`. Raises ClientLeft."""
         gathered = b"" if self.has_ended else await self._next()
         if len(gathered) > limit:
             return None
@@ -49,7 +49,7 @@ class RequestBody:
         return True
 
     async def wait_for_the_end(self) -> None:
-        """Until the client has left; what comes is dropped."""
+        """Wait until the client has left, and drop all that it sends."""
         with contextlib.suppress(ClientLeft):
             while True:
                 await self._next()

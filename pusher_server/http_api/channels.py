@@ -1,4 +1,4 @@
-"""The endpoints that ask about channels. All of them ask the cluster, so all are coroutines."""
+"""The endpoints that inspect channels. All of them read from the cluster, so all are coroutines."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ _PRESENCE = "presence-"
 
 
 async def occupied(api: ApiParts, call: Call) -> ApiResponse:
-    """`GET /channels`: occupied channels and, if asked, their counts (docs/protocol/http-api.md#channels).
+    """`GET /channels`: occupied channels and, on request, their counts (docs/protocol/http-api.md#channels).
 
     `channels` is an object also when it is empty; PHP's library dies on a list.
     """
@@ -55,25 +55,25 @@ async def one(api: ApiParts, call: Call) -> ApiResponse:
     if "cache" in info and not channel.remembers_last:
         raise ApiError(400, "Cannot retrieve the cache unless the channel is a cache channel")
     subscriptions = await _subscriptions(api, call.app, channel)
-    found: dict[str, Any] = {"occupied": subscriptions > 0}
+    description: dict[str, Any] = {"occupied": subscriptions > 0}
     if "user_count" in info:
-        found["user_count"] = await _users(api, call.app, channel)
+        description["user_count"] = await _users(api, call.app, channel)
     if "subscription_count" in info:
-        found["subscription_count"] = subscriptions
+        description["subscription_count"] = subscriptions
     if "cache" in info:
         event = await api.node.inspection.cached(call.app, channel.text)
-        found["cache"] = event and {"data": Raw(event.data), "ttl": math.ceil(event.ttl)}
-    return json_response(found)
+        description["cache"] = event and {"data": Raw(event.data), "ttl": math.ceil(event.ttl)}
+    return json_response(description)
 
 
 async def stats(api: ApiParts, call: Call) -> ApiResponse:
     """`GET /channels/{name}/stats`, deprecated (docs/protocol/http-api.md#deprecated)."""
     channel = channel_argument(call)
     subscriptions = await _subscriptions(api, call.app, channel)
-    found = {"occupied": subscriptions > 0, "connection_count": subscriptions}
+    description = {"occupied": subscriptions > 0, "connection_count": subscriptions}
     if channel.has_members:
-        found["user_count"] = await _users(api, call.app, channel)
-    return json_response(found)
+        description["user_count"] = await _users(api, call.app, channel)
+    return json_response(description)
 
 
 async def members(api: ApiParts, call: Call) -> ApiResponse:

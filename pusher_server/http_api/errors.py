@@ -6,7 +6,7 @@ See docs/protocol/http-api.md#conventions.
     └── ApiError        carries its whole answer
         └── BodyUnread  413 before the end of the body: the connection ends with the answer
 
-`answer_to` is the only translation of errors to answers. What it does not know is ours: 500.
+`answer_to` is the only translation of errors to answers. An error that it does not know is ours: 500.
 """
 
 import math
@@ -16,9 +16,9 @@ from pusher_server.http_api.responses import CLOSE, JSON, PLAIN, ApiResponse, He
 from pusher_server.protocol.errors import ProtocolError
 from pusher_server.protocol.text import quoted
 
-#: Seconds after which to ask again when the cluster cannot answer: links come back within a few.
+#: Seconds after which to retry when the cluster cannot answer: links come back within a few.
 _CLUSTER_RETRY = 1
-#: A bucket that can never hold the cost asks for an endless wait; nobody should wait longer.
+#: A bucket that can never hold the cost gives an endless wait; the header gives no more than this.
 _LONGEST_RETRY = 3_600
 
 
@@ -55,12 +55,12 @@ def method_not_allowed(methods: list[str]) -> ApiError:
 
 
 def body_too_large(limit: int) -> ApiError:
-    """What the body holds when it is inflated exceeds the limit."""
+    """The inflated body exceeds the limit."""
     return ApiError(413, _too_large(limit))
 
 
 def answer_to(error: Exception) -> ApiError | None:
-    """What to say about an error; None when nobody raised it on purpose."""
+    """The refusal that answers an error; None when the error was not raised on purpose."""
     match error:
         case ApiError():
             return error

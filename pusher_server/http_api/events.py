@@ -2,8 +2,8 @@
 
 `data` is never parsed: the text from the backend is already what clients are to receive. A batch is
 checked as a whole before anything of it is sent. Everything up to the answer is synchronous, unless
-counts were asked for: those are gathered after publishing. Once an event is out the answer is a success,
-whatever becomes of the counts: a backend would send it again.
+counts were requested: those are gathered after publishing. Once an event is out the answer is a success,
+even if the counts fail: otherwise a backend would send the event again.
 """
 
 import asyncio
@@ -42,17 +42,17 @@ logger = logging.getLogger(__name__)
 #: Seconds for which counts are waited for. Libraries give a whole request 5 (Python) to 30 (PHP).
 COUNTS_PATIENCE = 2.0
 
-#: What every signed request has in its query: key, timestamp, version, digest, signature.
+#: Parameters that every signed request has in its query: key, timestamp, version, digest, signature.
 _SIGNING_PARAMETERS = 5
 #: They would forge frames of the protocol.
 _RESERVED = ("pusher:", "pusher_internal:")
 
-#: What may be asked along with a publication.
+#: Counts that a publication may request.
 _ATTRIBUTES = frozenset({"user_count", "subscription_count"})
 
 
 class BatchItem(Struct, gc=False):
-    """One event of a batch. What is required is checked later: it may stand in the query."""
+    """One event of a batch. Required fields are checked later: they may stand in the query."""
 
     name: str | None = None
     data: Raw = Raw(b"")
@@ -73,7 +73,7 @@ class BatchBody(Struct, gc=False):
     batch: list[BatchItem] | None = None
 
 
-#: What was asked about a channel.
+#: A channel and the names of its counts that were requested.
 Wanted = tuple[ChannelName, frozenset[str]]
 
 _event_body = msgspec.json.Decoder(EventBody)
@@ -150,7 +150,7 @@ def trigger_raw(api: ApiParts, call: Call) -> Answer:
 
 
 def _complete(body: EventBody, query: Query) -> None:
-    """Pusher takes parameters from the query too; what the body says comes first."""
+    """Pusher takes parameters from the query too; the body takes precedence."""
     if body.name is None:
         body.name = parameter(query, "name")
     if body.channels is None and body.channel is None:
@@ -238,20 +238,20 @@ def _socket_id(text: str | None) -> str | None:
 
 
 async def _with_counts(api: ApiParts, app: App, wanted: list[Wanted]) -> ApiResponse:
-    found = await _counts(api, app, wanted)
-    if found is None:
+    counts = await _counts(api, app, wanted)
+    if counts is None:
         return EMPTY
     names = [channel.text for channel, _ in wanted]
-    return json_response({"channels": dict(zip(names, found, strict=True))})
+    return json_response({"channels": dict(zip(names, counts, strict=True))})
 
 
 async def _with_batch_counts(api: ApiParts, app: App, wanted: list[Wanted]) -> ApiResponse:
-    found = await _counts(api, app, wanted)
-    return EMPTY if found is None else json_response({"batch": found})
+    counts = await _counts(api, app, wanted)
+    return EMPTY if counts is None else json_response({"batch": counts})
 
 
 async def _counts(api: ApiParts, app: App, wanted: list[Wanted]) -> list[dict[str, int]] | None:
-    """What was asked about each channel, in order; None when the cluster cannot tell now, or not soon.
+    """The requested counts of each channel, in order; None if the cluster cannot answer now, or not soon.
 
     The events are out by then, so the publication has succeeded all the same.
     """
@@ -277,9 +277,9 @@ async def _counts(api: ApiParts, app: App, wanted: list[Wanted]) -> list[dict[st
 def _attributes_of(
     channel: str, wanted: frozenset[str], subscriptions: dict[str, int], users: dict[str, int]
 ) -> dict[str, int]:
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     if "subscription_count" in wanted and channel in subscriptions:
-        found["subscription_count"] = subscriptions[channel]
+        counts["subscription_count"] = subscriptions[channel]
     if "user_count" in wanted and channel in users:
-        found["user_count"] = users[channel]
-    return found
+        counts["user_count"] = users[channel]
+    return counts

@@ -1,4 +1,4 @@
-"""What the API is built from, in one value that its endpoints get."""
+"""The objects that all endpoints of the API share, as one value."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from pusher_server.node.node import Node
 
 
 class ApiParts(Struct, frozen=True, kw_only=True):
-    """`problem` says in one line why other nodes or the apps cannot be reached; None while all is well."""
+    """`problem` returns in one line why other nodes or the apps are unreachable; None while all is well."""
 
     node: Node
     apps: AppProvider

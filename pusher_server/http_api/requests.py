@@ -1,4 +1,4 @@
-"""What an endpoint is given, and how its parameters are read: from the body, or from the query."""
+"""The argument of an endpoint, and its parameters, which are read from the body or from the query."""
 
 import zlib
 from collections.abc import Mapping
@@ -10,26 +10,26 @@ from pusher_server.auth.requests import Query
 from pusher_server.errors import PusherServerError
 from pusher_server.http_api.errors import ApiError, body_too_large
 
-#: So much of a body that nobody needs is read all the same, so that the connection can be kept.
+#: So much of an unwanted body is read all the same, so that the connection can be kept.
 UNWANTED_BODY_BYTES = 65_536
 #: Longer numbers of bytes are beyond every limit, and `int` is slow on endless ones.
 _LENGTH_DIGITS = 15
 
 
 class RequestHead(Struct, frozen=True, gc=False):
-    """What stands before the body of an HTTP request; the path percent-encoded, as received."""
+    """The part before the body of an HTTP request; the path percent-encoded, as received."""
 
     method: str
     path: bytes
     query: bytes = b""
     #: The Content-Encoding header, empty when there is none.
     encoding: bytes = b""
-    #: The size of the body; None when only its end will tell.
+    #: The size of the body; None when only its end will show.
     length: int | None = 0
 
 
 def body_length(headers: Mapping[bytes, bytes]) -> int | None:
-    """How many bytes of body these headers announce; None when only the end will tell (chunked)."""
+    """How many bytes of body these headers announce; None when only the end will show (chunked)."""
     if b"transfer-encoding" in headers:
         return None
     declared = headers.get(b"content-length", b"0").strip()
@@ -68,7 +68,7 @@ def listed(query: Query, name: str) -> list[str]:
 
 
 def attributes(text: str | None) -> frozenset[str]:
-    """The names in an `info` parameter. Unknown ones stay, nobody asks for them.
+    """The names in an `info` parameter. Unknown ones stay, and nothing reads them.
 
     See docs/protocol/http-api.md#info.
     """

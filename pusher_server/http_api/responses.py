@@ -1,4 +1,4 @@
-"""What an endpoint gives back. Success is 200 with a JSON object: PHP throws on anything else."""
+"""Responses, as endpoints return them. Success is 200 with a JSON object: PHP throws on anything else."""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -26,7 +26,7 @@ class ApiResponse(Struct, frozen=True):
     headers: tuple[Header, ...] = ()
 
 
-#: Endpoints that must ask the cluster give a coroutine, all others their answer at once.
+#: Endpoints that read from the cluster return a coroutine, all others their answer at once.
 Answer = ApiResponse | Awaitable[ApiResponse]
 
 #: The answer to nearly every publication, made once.

@@ -25,7 +25,7 @@ ENDPOINTS: tuple[tuple[str, str, Endpoint, Action | None], ...] = (
     ("GET", "/apps/{app}/channels/{name}/stats", channels.stats, Action.READ),
     ("POST", "/apps/{app}/channels/{name}/events", events.trigger_raw, None),
     ("POST", "/apps/{app}/users/{user}/terminate_connections", users.terminate, Action.READ),
-    # Python's library leaves the app out; its key says which one.
+    # Python's library leaves the app out; its key names it.
     ("POST", "/users/{user}/terminate_connections", users.terminate, Action.READ),
     ("GET", "/apps/{app}/connections", channels.connections, Action.READ),
 )
@@ -47,9 +47,9 @@ _REMEMBERED_BYTES = 256
 
 
 class Route(Struct, frozen=True):
-    """A signed endpoint. `action` is what it is rated as, None when it rates itself.
+    """A signed endpoint. `action` is the rate limit that it counts against, None when it consumes by itself.
 
-    The answer to a publication waits for nothing but counts, and those only if asked for.
+    The answer to a publication waits for nothing but counts, and only if these were requested.
     """
 
     endpoint: Endpoint
@@ -71,7 +71,7 @@ class Target(Struct, frozen=True):
 # Literals and parameters alternate in every path of the API, the first one being a literal. So the
 # literals and the length find the route: one dict look-up, no pattern is tried.
 Shape = tuple[int, tuple[bytes, ...]]
-#: Method -> what it stands for.
+#: Method -> the route or operation that serves it.
 Methods = dict[str, Route | Operation]
 
 
@@ -95,27 +95,27 @@ class Routes:
     def __init__(self, path_prefix: str = "") -> None:
         self._prefix = path_prefix.encode()
         self._table = _table()
-        #: What was found lately; most backends ask for the same few paths.
-        self._found: dict[tuple[str, bytes], Target] = {}
+        #: Targets that were found lately; most backends use the same few paths.
+        self._recent: dict[tuple[str, bytes], Target] = {}
 
     def find(self, method: str, path: bytes) -> Target | Operation:
-        """What method and path stand for, with or without prefix and trailing slash; HEAD is a GET.
+        """The target of a method and a path, with or without prefix and trailing slash; HEAD is a GET.
 
         Raises ApiError: 404 for an unknown path, 405 for a known one with another method.
         """
-        asked = (method, path)
-        known = self._found.get(asked)
+        request_line = (method, path)
+        known = self._recent.get(request_line)
         if known is not None:
             return known
-        found = self._find(method, path)
-        if isinstance(found, Target) and len(path) <= _REMEMBERED_BYTES:
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            self._found[asked] = found
-        return found
+        target = self._find(method, path)
+        if isinstance(target, Target) and len(path) <= _REMEMBERED_BYTES:
+            if len(self._recent) >= _REMEMBERED:
+                self._recent.clear()
+            self._recent[request_line] = target
+        return target
 
     def unsigned_methods(self, path: bytes) -> list[str]:
-        """What may be asked of an unsigned path, `*` (the whole server) among them; empty for all others."""
+        """The methods of an unsigned path, or of `*` (the whole server); empty for all other paths."""
         _, methods = self._look_up(b"/" if path == b"*" else path)
         if methods is None or any(isinstance(route, Route) for route in methods.values()):
             return []

@@ -1,4 +1,7 @@
-"""What the API has answered since the start, by app: plain numbers that only rise, for metrics to read."""
+"""Counts the API's requests and their bytes by app: plain numbers that only rise, for metrics to read.
+
+They count since the start of the process.
+"""
 
 
 class AppRequests:
@@ -20,7 +23,7 @@ class ApiTraffic:
 
     def of(self, app_id: str) -> AppRequests:
         """The app's numbers, made on first use."""
-        found = self.apps.get(app_id)
-        if found is None:
-            found = self.apps[app_id] = AppRequests()
-        return found
+        requests = self.apps.get(app_id)
+        if requests is None:
+            requests = self.apps[app_id] = AppRequests()
+        return requests

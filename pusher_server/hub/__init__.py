@@ -9,9 +9,9 @@ nothing reachable from a connection's `write` may change the hub, and no step of
 - `batch`       frames on their way to subscribers: joins, exceptions, rounds
 - `fanout`      the one way out: one flush per loop turn, in chunks, round robin
 - `members`     this node's replica of one presence channel's members
-- `users`       signed-in users and their connections, and who watches them
-- `traffic`     counters of what passed through, for metrics
-- `connection`  what hub and node know of a client
+- `users`       signed-in users, their connections and their watchers
+- `traffic`     counters of messages and bytes, for metrics
+- `connection`  a client, as the hub and the node see it
 
 May import: `app`, `histogram`, `interfaces`, `protocol`.
 """

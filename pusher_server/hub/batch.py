@@ -17,7 +17,7 @@ Subscribers = dict["Subscription", Write]
 
 
 class Exclusions:
-    """Which frames of a batch somebody gets: those from `start` on, but the `skipped` ones."""
+    """Selects the frames of a batch for one subscriber: those from `start` on, but the `skipped` ones."""
 
     __slots__ = ("skipped", "start")
 
@@ -26,7 +26,7 @@ class Exclusions:
         self.skipped: list[int] = []
 
     def of(self, frames: Sequence[bytes], had: int = 0) -> list[bytes]:
-        """Of those that it has not had."""
+        """The selected frames, without the first `had`."""
         start = max(self.start, had)
         if not self.skipped:
             return list(frames[start:])
@@ -53,7 +53,7 @@ def join(frames: Sequence[bytes]) -> Sequence[bytes]:
 
 
 class SubscriberList:
-    """A channel's subscriptions in join order, and with what each is written to."""
+    """A channel's subscriptions in join order, each with its `write`."""
 
     __slots__ = ("targets", "writes")
 
@@ -62,20 +62,20 @@ class SubscriberList:
         self.writes = list(subscribers.values())
 
     def index(self, subscription: "Subscription") -> int | None:
-        """Where it stands, if it is in here."""
+        """The place of a subscription, or None."""
         index = bisect_left(self.targets, abs(subscription.order), key=_order)
-        found = index < len(self.targets) and self.targets[index] is subscription
-        return index if found else None
+        is_here = index < len(self.targets) and self.targets[index] is subscription
+        return index if is_here else None
 
     def redirect(self, subscription: "Subscription", write: Write) -> None:
-        """It is written to otherwise from now on."""
+        """Use another `write` for a subscription from now on."""
         index = self.index(subscription)
         if index is not None:
             self.writes[index] = write
 
 
 def _order(target: "Subscription") -> int:
-    """Orders rise along a snapshot, also when somebody in it has left."""
+    """Orders rise along a snapshot, also when a subscriber in it has left."""
     return abs(target.order)
 
 
@@ -96,11 +96,11 @@ class FanoutJob:
 
     @property
     def done(self) -> bool:
-        """Everybody has had everything."""
+        """Every subscriber has had every frame."""
         return self._segments[0][2] == len(self.frames)
 
     def takes(self, frames: list[bytes]) -> bool:
-        """Whether it is still one write with these. It must end, too: so does a job that always takes more."""
+        """True while these frames still fit one write (`JOIN_BYTES`). The bound also makes every job end."""
         return self._size + sum(map(len, frames)) <= JOIN_BYTES
 
     def add(self, frames: list[bytes], parts: ExclusionMap) -> None:
@@ -115,7 +115,7 @@ class FanoutJob:
         self._size += sum(map(len, frames))
 
     def claim(self, subscription: "Subscription") -> list[bytes]:
-        """What it has not had yet; the job will not write it."""
+        """Take the frames that the subscription has not had yet; the job will not write them."""
         index = self.snapshot.index(subscription)
         if index is None:
             return []
@@ -128,7 +128,7 @@ class FanoutJob:
         return owed
 
     def serve(self, limit: int) -> int:
-        """Write to the next ones, `limit` at most; how many they were."""
+        """Write to the next subscribers, `limit` at most. Returns their number."""
         first, last, had = self._segments.popleft()
         end = min(first + limit, last)
         if end < last:
@@ -157,7 +157,7 @@ class FanoutJob:
 def write_to_all(writes: Iterable[Write], piece: bytes) -> None:
     """The hot loop: about 0.03 µs of Python per subscriber beside the kernel's send.
 
-    With thousands of subscribers each object that is looked at is a cache miss, so none is but the writes.
+    With thousands of subscribers each object is a cache miss, so the loop touches nothing but the writes.
     """
     for write in writes:
         write(piece)
@@ -170,7 +170,7 @@ def write_each(
     pieces: Sequence[bytes],
     parts: ExclusionMap,
 ) -> None:
-    """When not all get the same, or in several pieces: a write may redirect the next one."""
+    """Write where subscribers get different frames, or several pieces: a write may redirect the next one."""
     for target in targets:
         part = parts.get(target)
         for piece in pieces if part is None else join(part.of(frames, had)):

@@ -1,18 +1,18 @@
-"""One channel on this node: who is subscribed, and what they are still owed.
+"""One channel on this node: its subscribers, and the frames that they are still owed.
 
 How frames get out (docs/decisions.md#fan-out):
 
 1. `queue` appends a frame to those that are owed. Nothing is written yet.
 2. The fan-out calls `serve` in the same loop turn. All that has gathered becomes one immutable `FanoutJob` and
    is written joined, once per subscriber. A channel larger than one chunk is served over several turns
-   from a snapshot, which is kept for the next job while nobody comes or goes. Frames queued meanwhile
-   join the job while it is small: whoever has not had its turn gets all of it in one write, the others
-   the rest in a second round. Else they form the next job, which starts after it.
-3. Who must not get the whole of it stands in a small map, subscription -> `Exclusions`: an excluded sender,
-   somebody who joined after the first frame. Only those get a join of their own, so an exclusion never
-   splits a batch.
-4. `settle` writes at once what one subscriber is still owed: before it leaves, and before anything is
-   written to it directly that belongs to this channel.
+   from a snapshot. The snapshot is kept for the next job while no subscriber joins or leaves. Frames queued
+   meanwhile join the job while it is small. Subscribers that had no turn yet get all of it in one write.
+   The others get the rest in a second round. Else the frames form the next job, which starts after it.
+3. A small map, subscription -> `Exclusions`, has the subscribers that must not get all of it. Such are an
+   excluded sender, and one that joined after the first frame. Only these get a join of their own, so an
+   exclusion never splits a batch.
+4. `settle` writes at once the frames that one subscriber is still owed. This happens before it leaves, and
+   before a direct write to it that belongs to this channel.
 
 A subscription is pending until its success frame is written; frames for it are held back in it.
 """
@@ -36,7 +36,7 @@ from pusher_server.hub.members import MemberList
 from pusher_server.protocol.channel_name import ChannelName
 from pusher_server.protocol.errors import Code
 
-#: Bytes held for a subscription that waits for other nodes, unless one frame is larger: as many as are kept for
+#: Bytes held for a subscription that waits for other nodes, unless one frame is larger. As many are kept for
 #: a slow reader by default. A busy channel brings more in the time that it may wait.
 HELD_BYTES = 2_097_152
 
@@ -80,7 +80,7 @@ class Subscription:
         self.held_bytes = 0
 
     def hold(self, event_id: int, frame: bytes) -> None:
-        """Keep a frame until the success frame is written; who waits for too many is sent away."""
+        """Keep a frame until the success frame is written. With too many bytes the connection is closed."""
         self.held_bytes += len(frame)
         if self.held and self.held_bytes > HELD_BYTES:
             self.held.clear()
@@ -99,7 +99,7 @@ class Subscription:
         return self.connection.subscriptions.get(self.channel.name.text) is not self
 
 
-#: Shared by all channels without members; nobody writes to it.
+#: Shared by all channels without members; never changed.
 _NO_USERS: dict[str, set[Subscription]] = {}
 
 
@@ -131,24 +131,24 @@ class Channel:
 
     def __init__(self, name: ChannelName) -> None:
         self.name = name
-        #: In join order, with what is written to each.
+        #: In join order, each with its `write`.
         self.subscribers: Subscribers = {}
         self.pending: dict[Connection, Subscription] = {}
         #: Presence only: this node's subscriptions of each user, and the cluster's list of members.
         self.users: dict[str, set[Subscription]] = {} if name.has_members else _NO_USERS
         self.members: MemberList | None = MemberList() if name.has_members else None
-        #: Whether the broker brings us what other nodes publish to it.
+        #: Whether the broker brings us the messages that other nodes publish to it.
         self.on_bus = False
         #: Whether the fan-out has it in its queue.
         self.scheduled = False
-        #: The fan-out's notes: since when the oldest frame waits, since when those behind it at the most, and
-        #: how many subscribers its pass has still to serve.
+        #: Latency bookkeeping of the fan-out. `since`: when the oldest frame of this pass was queued. `behind`:
+        #: the same of the next pass, at the earliest. `left`: subscribers that this pass has still to serve.
         self.since = self.behind = 0.0
         self.left = 0
         self._frames: list[bytes] = []
         self._parts: ExclusionMap = {}
         self._job: FanoutJob | None = None
-        #: Made for a job of several chunks; none once somebody has come or gone.
+        #: Made for a job of several chunks; None again after a join or a leave.
         self._snapshot: SubscriberList | None = None
         self._orders = 0
 
@@ -163,7 +163,7 @@ class Channel:
     def queue(
         self, frame: bytes, *, skip: Connection | None = None, event_id: int = 0, hold: bool = True
     ) -> Owed:
-        """Owe `frame` to everybody subscribed now, but to `skip`; to the pending ones only if `hold`."""
+        """Owe `frame` to all subscribers except `skip`; to the pending ones only if `hold`."""
         active, held = len(self.subscribers), 0
         sender = None if skip is None else skip.subscriptions.get(self.name.text)
         if sender is not None and sender.active:
@@ -179,13 +179,13 @@ class Channel:
         return Owed(active, held)
 
     def add(self, subscription: Subscription) -> None:
-        """Pending from here on."""
+        """Add a subscription, pending from here on."""
         self.pending[subscription.connection] = subscription
         if subscription.member is not None:
             self.users.setdefault(subscription.member.user_id, set()).add(subscription)
 
     def activate(self, subscription: Subscription, opening: Sequence[bytes]) -> None:
-        """Write the opening frames and what was held back, and receive live from now on."""
+        """Write the opening frames and the held ones; later frames are delivered live."""
         del self.pending[subscription.connection]
         held = [frame for _, frame in subscription.held]
         subscription.held = []
@@ -198,11 +198,11 @@ class Channel:
         _write_pieces(subscription, [*opening, *held])
 
     def settle(self, subscription: Subscription) -> None:
-        """Write at once what this subscriber is owed, so that something else may follow it."""
+        """Write at once the frames that this subscriber is owed, so that a direct write may follow them."""
         _write_pieces(subscription, self._claim(subscription))
 
     def redirect(self, subscription: Subscription) -> None:
-        """Its connection's `write` is another one from now on. May be called inside a write."""
+        """Use the connection's new `write` from now on. May be called inside a write."""
         if subscription in self.subscribers:
             write = self.subscribers[subscription] = subscription.connection.write
             if self._snapshot is not None:
@@ -213,7 +213,7 @@ class Channel:
     def remove(self, subscription: Subscription, *, settle: bool) -> bool:
         """Leave; owed frames are written first if `settle` (not when the transport is gone).
 
-        Whether it was the last of its user here.
+        Returns whether it was the last of its user here.
         """
         if subscription.active:
             owed = self._claim(subscription)
@@ -234,7 +234,7 @@ class Channel:
         return not mates
 
     def serve(self, limit: int) -> int:
-        """Write the next batch, to `limit` subscribers at most; how many they were."""
+        """Write the next batch, to `limit` subscribers at most. Returns their number."""
         if self._job is None:
             frames, parts = self._take()
             if not frames or not self.subscribers:
@@ -259,7 +259,7 @@ class Channel:
         return served
 
     def _take(self) -> tuple[list[bytes], ExclusionMap]:
-        """What is queued, which is not any more."""
+        """Take the queued frames out of the queue."""
         frames, self._frames = self._frames, []
         parts, self._parts = self._parts, {}
         return frames, parts
@@ -271,7 +271,7 @@ class Channel:
         return part
 
     def _claim(self, subscription: Subscription) -> list[bytes]:
-        """Take what is owed to one subscriber out of the running job and out of the queue."""
+        """Take the frames owed to one subscriber out of the running job and out of the queue."""
         owed: list[bytes] = []
         if self._job is not None:
             owed += self._job.claim(subscription)

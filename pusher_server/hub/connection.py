@@ -1,4 +1,4 @@
-"""What hub and node know of a client."""
+"""The connection of a client, as the hub and the node see it."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Connection(Protocol):
     """One established client. Identity is the object, `socket_id` its name.
 
-    The hub owns `subscriptions` and `user`; whoever implements this only keeps them.
+    The hub owns `subscriptions` and `user`; an implementation only stores them.
     """
 
     socket_id: str
@@ -41,4 +41,4 @@ class Connection(Protocol):
         """Take one from its allowance of client events (docs/protocol/client-events.md#checks)."""
 
     def close(self, code: int, message: str) -> None:
-        """Say an error and close with `code`. Idempotent, scheduled: nothing changes inside the call."""
+        """Send an error and close with `code`. Idempotent, scheduled: nothing changes inside the call."""

@@ -5,9 +5,9 @@ than writing each, and at light load costs nothing. Without chunks a channel of 
 for 67 ms; with chunks of 200, served round robin, for 3.7 ms. One FIFO of chunks does not help: a channel
 goes to the end of the queue after each of its chunks.
 
-How long a pass through a channel took, from the oldest event in it to the last write, is noted with one look
-at the clock per turn: a turn is about 1 ms. In a channel that never comes to rest, events that come during a
-pass count as old as that pass.
+The latency of a pass through a channel is the time from its oldest event to its last write. It is noted with
+one look at the clock per turn: a turn is about 1 ms. In a channel that never comes to rest, events that come
+during a pass count as old as that pass.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ CHUNK = 200
 class Fanout:
     """The queue of channels that owe frames. `call_soon` runs a callback in the next loop turn.
 
-    `latency` hears of every batch that is out, by `clock`.
+    `latency` observes every batch that is out, by `clock`.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Fanout:
         self._latency = latency or Histogram(LATENCY_BOUNDS)
         self._ready: deque[Channel] = deque()
         self._armed = False
-        #: What the clock said last: when the first channel came, or after the last turn.
+        #: The last reading of the clock: when the first channel came, or after the last turn.
         self._now = 0.0
 
     def schedule(self, channel: Channel) -> None:

@@ -1,7 +1,7 @@
 """The node's connections and channels, app by app, and the verbs that change them.
 
-Each verb does the local part and answers what changed here ("first subscriber", "last of this user"), so
-that the node can tell the cluster. Frames leave through the fan-out only.
+Each verb does the local part and returns the change here ("first subscriber", "last of this user"). The node
+passes it on to the cluster. Frames leave through the fan-out only.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ class Joined(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What a leave ended on this node."""
+    """A leave, and whether it was the last one of the channel and of the user on this node."""
 
     subscription: Subscription
     last_here: bool
@@ -47,7 +47,7 @@ class Hub:
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.app_states: dict[str, AppState] = {}
-        #: What metrics read.
+        #: Counters for metrics.
         self.traffic = Traffic()
         self._encode = encode
         self._fanout = Fanout(call_soon, chunk=chunk, clock=clock, latency=self.traffic.latency)
@@ -76,9 +76,11 @@ class Hub:
         connection.app_state.connections[connection.socket_id] = connection
 
     def close(self, connection: Connection, *, settle: bool) -> list[Left]:
-        """A client is gone, or about to be closed by us (`settle`): what its leaving ended."""
+        """A client is gone, or about to be closed by us (`settle`). Returns its leaves."""
         connection.app_state.connections.pop(connection.socket_id, None)
-        return [self.leave(each, settle=settle) for each in list(connection.subscriptions.values())]
+        return [
+            self.leave(visit, settle=settle) for visit in list(connection.subscriptions.values())
+        ]
 
     def subscribe(
         self,
@@ -100,7 +102,7 @@ class Hub:
         return Joined(subscription, first_here)
 
     def activate(self, subscription: Subscription, opening: Sequence[bytes]) -> None:
-        """Write the opening payloads, then what was held back; live from now on."""
+        """Write the opening payloads, then the held frames; later frames are delivered live."""
         traffic = subscription.connection.app_state.traffic
         frames = [traffic.replied(self._encode(payload)) for payload in opening]
         for _, held in subscription.held:
@@ -109,7 +111,7 @@ class Hub:
         subscription.channel.activate(subscription, frames)
 
     def settle(self, subscription: Subscription) -> None:
-        """Write what is owed now, so that a direct write does not overtake it."""
+        """Write the owed frames now, so that a direct write does not overtake them."""
         if subscription.active:
             subscription.channel.settle(subscription)
 
@@ -134,10 +136,10 @@ class Hub:
         event_id: int = 0,
         hold: bool = True,
     ) -> int:
-        """Owe `payload` to a channel's subscribers here, but to the socket `skip`; to how many it is owed.
+        """Owe `payload` to a channel's subscribers here, except the socket `skip`. Returns their number.
 
-        `hold=False` leaves out the pending ones, for what their success frame will tell them anyway.
-        What is held for them counts as delivered once they are let in (`activate`).
+        `hold=False` leaves out the pending ones, if their success frame will carry the news anyway.
+        Frames held for them count as delivered once they are let in (`activate`).
         """
         channel = app_state.channels.get(channel_name)
         if channel is None:

@@ -26,24 +26,24 @@ class MemberList:
         self._success: bytes | None = None
 
     def value(self, user_id: str) -> bytes | None:
-        """What the roster holds for this member; None when there is no such member."""
+        """The roster's value of this member; None when there is no such member."""
         return self._values.get(user_id)
 
     def adopt(self, snapshot: Snapshot) -> None:
-        """Take the roster's word for everything."""
+        """Replace all members by those of the snapshot."""
         self._values, self._entries = {}, {}
         for user_id, value in snapshot.entries.items():
             self._put(user_id, value)
         self.version = snapshot.version
 
     def difference(self, snapshot: Snapshot) -> tuple[list[str], list[str]]:
-        """Who is here and not in the snapshot, and who is in it and not here, in its order."""
+        """The members that the snapshot lacks, and the ones that only the snapshot has, in its order."""
         gone = [user_id for user_id in self._values if user_id not in snapshot.entries]
         come = [user_id for user_id in snapshot.entries if user_id not in self._values]
         return gone, come
 
     def refresh(self, snapshot: Snapshot) -> None:
-        """Take the values of those whose info has changed; nobody is told."""
+        """Take the values of members with changed info; clients get no event."""
         for user_id, value in snapshot.entries.items():
             if self._values.get(user_id) != value:
                 self._put(user_id, value)
@@ -62,7 +62,7 @@ class MemberList:
         self.version = version
 
     def update(self, user_id: str, value: bytes, version: Version | None = None) -> None:
-        """A later connection of the same user brought other info: last wins, nothing is told."""
+        """A later connection of the same user brought other info: the last one wins, without an event."""
         if self._values.get(user_id) not in (None, value):
             self._put(user_id, value)
         self.version = version or self.version

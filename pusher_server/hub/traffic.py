@@ -1,7 +1,7 @@
-"""What has passed through this node since its start: plain numbers that only rise, for metrics to read.
+"""Counts messages and bytes of this node since its start: plain numbers that only rise, for metrics.
 
 A broadcast is counted once, by the number of its recipients. Nothing is counted per subscriber, and nothing
-here is computed that nobody asks for.
+here is computed before metrics read it.
 """
 
 from pusher_server.histogram import Histogram
@@ -39,14 +39,14 @@ class AppTraffic:
         self.slow_consumers_dropped = 0
 
     def replied(self, frame: bytes) -> bytes:
-        """Count one message to one connection; its frame as it was given."""
+        """Count one message to one connection. Returns its frame unchanged."""
         self.replies += 1
         self.bytes_sent += len(frame)
         return frame
 
 
 class Traffic:
-    """Of all apps on this node, and how long it took from publishing to the last write."""
+    """The numbers of all apps on this node, and the latency from publishing to the last write."""
 
     def __init__(self) -> None:
         self.apps: dict[str, AppTraffic] = {}
@@ -54,7 +54,7 @@ class Traffic:
 
     def of(self, app_id: str) -> AppTraffic:
         """The app's numbers, made on first use."""
-        found = self.apps.get(app_id)
-        if found is None:
-            found = self.apps[app_id] = AppTraffic()
-        return found
+        traffic = self.apps.get(app_id)
+        if traffic is None:
+            traffic = self.apps[app_id] = AppTraffic()
+        return traffic

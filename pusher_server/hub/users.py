@@ -1,4 +1,4 @@
-"""Signed-in users of one app on this node: whose connections are whose, and who watches whom."""
+"""Signed-in users of one app on this node: their connections and their watchers."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,13 +12,13 @@ class _Index:
         self._by_name: dict[str, dict[Connection, None]] = {}
 
     def add(self, name: str, connection: Connection) -> bool:
-        """Whether it is the name's first."""
+        """Add a connection. Returns whether it is the name's first."""
         group = self._by_name.setdefault(name, {})
         group[connection] = None
         return len(group) == 1
 
     def discard(self, name: str, connection: Connection) -> bool:
-        """Whether it was the name's last."""
+        """Remove a connection. Returns whether it was the name's last."""
         group = self._by_name.get(name)
         if group is None or connection not in group:
             return False
@@ -43,18 +43,18 @@ class UserDirectory:
     def __init__(self) -> None:
         self._connections = _Index()
         self._watchers = _Index()
-        #: Whether watched users are online, as their watchers were told last.
-        self.told: dict[str, bool] = {}
+        #: Watched user -> whether online, as last sent to the watchers.
+        self.last_sent: dict[str, bool] = {}
 
     def __len__(self) -> int:
         return len(self._connections)
 
     def sign_in(self, connection: Connection, user_id: str) -> bool:
-        """Whether this is the user's first connection here."""
+        """Add a connection. Returns whether it is the user's first one here."""
         return self._connections.add(user_id, connection)
 
     def sign_out(self, connection: Connection, user_id: str) -> bool:
-        """Whether this was the user's last connection here."""
+        """Remove a connection. Returns whether it was the user's last one here."""
         return self._connections.discard(user_id, connection)
 
     def connections(self, user_id: str) -> list[Connection]:
@@ -62,20 +62,20 @@ class UserDirectory:
         return self._connections.of(user_id)
 
     def watch(self, connection: Connection, user_ids: Iterable[str]) -> None:
-        """Tell `connection` when these users come and go."""
+        """Send `connection` an event when these users come and go, from now on."""
         for user_id in user_ids:
             self._watchers.add(user_id, connection)
 
     def unwatch(self, connection: Connection, user_ids: Iterable[str]) -> None:
-        """No longer tell it."""
+        """Send it no more events about these users."""
         for user_id in user_ids:
             if self._watchers.discard(user_id, connection):
-                self.told.pop(user_id, None)
+                self.last_sent.pop(user_id, None)
 
     def watched(self) -> list[str]:
-        """Everybody who is watched."""
+        """The ids of all watched users."""
         return list(self._watchers)
 
     def watchers(self, user_id: str) -> list[Connection]:
-        """Whom to tell about this user."""
+        """The connections that watch this user."""
         return self._watchers.of(user_id)

@@ -11,7 +11,7 @@ Everything is read at scrape time; nothing runs between two scrapes. Read:
 - `health`         decides whether clients should be sent here
 - `operations`     the Starlette application of the operations listener: a route for each page
 - `lag`            how late the event loop is
-- `process_stats`  what the process takes of its machine: CPU, memory, files
+- `process_stats`  resources of the process: CPU, memory, files
 
 May import: `config`, `histogram`, `hub`, `node`, `protocol`, `signals`.
 """

@@ -1,4 +1,4 @@
-"""Reads what hub, node and links keep anyway into one `Reading`; nothing runs between two scrapes."""
+"""Reads the numbers of hub, node and links into one `Reading`; nothing runs between two scrapes."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
@@ -17,12 +17,12 @@ from pusher_server.node.node import Node
 #: A metric, the values of its labels, its value.
 Sample = tuple[Metric, Labels, float]
 
-#: Of an app that only the API has heard of.
+#: The traffic of an app that only the API has served.
 _NO_TRAFFIC = AppTraffic()
 
 
 class RequestCounts(Protocol):
-    """What an API counts of one app's requests and their bodies."""
+    """Numbers that an API counts of one app's requests and their bodies."""
 
     requests: int
     bytes_received: int
@@ -30,19 +30,19 @@ class RequestCounts(Protocol):
 
 
 class Collecting(Protocol):
-    """Whatever can be read."""
+    """Anything that gives a `Reading`."""
 
     def read(self) -> Reading:
-        """Now."""
+        """The numbers as they are now."""
 
 
 class Collector(Collecting):
-    """One process. `worker` is its name among its machine's; the callables are asked at each reading.
+    """One process. `worker` is its name among its machine's; the callables are called at each reading.
 
     `clock` gives seconds of the epoch. `webhook_latency` is from decided to delivered. `requests` are the API's
-    numbers by app, `sources` yield what others on this process count.
+    numbers by app, `sources` yield numbers that other parts of the process count.
 
-    `not_ready` say why no client should come, `problems` what is wrong besides; None while all is well.
+    `not_ready` return why no client should come, `problems` other troubles; None while all is well.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Collector(Collecting):
         self.counting = Counting()
 
     def read(self) -> Reading:
-        """Everything, now."""
+        """Read all numbers as they are now."""
         use = own_stats()
         numbers: dict[str, list[tuple[Labels, float]]] = {}
         for metric, labels, value in chain(self._samples(use), self.counting.samples()):
@@ -143,8 +143,8 @@ class Collector(Collecting):
             yield catalogue.HTTP_BYTES_SENT, labels, sent
 
 
-def _first(questions: Iterable[Callable[[], str | None]]) -> str | None:
-    return next((said for ask in questions if (said := ask()) is not None), None)
+def _first(checks: Iterable[Callable[[], str | None]]) -> str | None:
+    return next((reason for check in checks if (reason := check()) is not None), None)
 
 
 def _distribution(histogram: Histogram) -> Distribution:

@@ -26,7 +26,7 @@ _SUBSCRIPTION_REASONS = {
 _RATES = {"rate_publish": "publish", "rate_read": "read"}
 
 
-#: What it is to hear: nothing that happens with every event, which the hub counts itself.
+#: The signals to observe: none that comes with every event, because the hub counts those itself.
 COUNTED: tuple[type[Signal], ...] = (
     ConnectionOpened,
     ConnectionClosed,
@@ -38,7 +38,7 @@ COUNTED: tuple[type[Signal], ...] = (
 
 
 class Counting:
-    """Totals since the start, of what signals tell."""
+    """Totals of signals since the start."""
 
     def __init__(self) -> None:
         self._totals: dict[Metric, Counter[Labels]] = {}
@@ -73,10 +73,10 @@ class Counting:
                 self._counter(catalogue.REQUESTS_REFUSED)[app, signal.reason] += 1
 
     def _counter(self, metric: Metric) -> Counter[Labels]:
-        found = self._totals.get(metric)
-        if found is None:
-            found = self._totals[metric] = Counter()
-        return found
+        totals = self._totals.get(metric)
+        if totals is None:
+            totals = self._totals[metric] = Counter()
+        return totals
 
 
 def reason_of(code: int) -> str:

@@ -46,9 +46,9 @@ SOKETI: dict[str, Metric] = {
 def exposition(
     sums: Sums, accept: str = "", *, soketi_port: int | None = None
 ) -> tuple[bytes, str]:
-    """The text and its content type, in the format that the `Accept` header asks for.
+    """The text and its content type, in the format of the `Accept` header.
 
-    `soketi_port`: soketi's label `port` when its names are wanted, too.
+    `soketi_port`: soketi's label `port`, if its names are to be exported too.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Sums(sums, soketi_port))
@@ -82,10 +82,10 @@ class _Sums(Collector):
                 family.add_metric([], buckets, distribution.total)
             return family
         kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-        found = kind(metric.name, metric.help, labels=metric.labels)
+        counted = kind(metric.name, metric.help, labels=metric.labels)
         for labels, value in self._samples(metric):
-            found.add_metric(labels, value)
-        return found
+            counted.add_metric(labels, value)
+        return counted
 
     def _soketi(self, port: str) -> Iterator[Family]:
         for name, metric in SOKETI.items():

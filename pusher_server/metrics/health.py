@@ -1,4 +1,4 @@
-"""Whether to send clients here: judged over the processes of one machine (docs/protocol/http-api.md#health)."""
+"""Judges the health of one machine's processes: may clients be sent here (docs/protocol/http-api.md#health)?"""
 
 from collections.abc import Callable, Mapping
 
@@ -7,13 +7,13 @@ from msgspec import Struct
 from pusher_server.metrics.process_stats import files_for_clients
 from pusher_server.metrics.reading import State
 
-#: A loop that was this late lately serves nobody well. Below it, sending clients elsewhere only moves the load.
+#: A loop that was this late lately serves no client well. Below it, clients elsewhere would only move the load.
 LAG_LIMIT = 1.0
-#: Share of the memory above which no further client is asked for, as soketi's `memoryThreshold`.
+#: Share of the memory above which no further client is accepted, as soketi's `memoryThreshold`.
 MEMORY_LIMIT = 0.85
 
 
-#: By the process's name: what it says of itself; text when it says nothing, such as "starting".
+#: Name of a process -> its state, or a text such as "starting" if it has given none.
 States = Mapping[str, State | str]
 _Judge = Callable[[State], str | None]
 
@@ -53,7 +53,7 @@ def _any(states: States, judge: _Judge) -> Verdict:
 
 
 def _condition(state: State | str) -> str:
-    """Of a process that takes clients: with others out of reach, here is still better than nowhere."""
+    """The line of a process that takes clients. With others out of reach, it still serves better than none."""
     if isinstance(state, State) and state.problem is not None:
         return f"degraded: {state.problem}"
     return "OK"

@@ -1,4 +1,4 @@
-"""How late the event loop comes to its timers: what everybody else has to wait, too."""
+"""Measures the lag of the event loop: how late timers fire. All other work of the loop is late by as much."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _RECENT = 40
 
 
 class LagWatch:
-    """`clock` gives seconds; `tick` is asked for every `interval` seconds and comes when the loop lets it."""
+    """`clock` gives seconds; `tick` is due every `interval` seconds and comes when the loop gets to it."""
 
     def __init__(self, clock: Callable[[], float], interval: float) -> None:
         self.histogram = Histogram(LAG_BOUNDS)
@@ -27,7 +27,7 @@ class LagWatch:
         return max(self._recent, default=0.0)
 
     def tick(self) -> None:
-        """It is time, or past it."""
+        """Measure how late this call is."""
         now = self._clock()
         if self._due is not None:
             late = max(0.0, now - self._due)

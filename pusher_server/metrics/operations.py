@@ -35,9 +35,9 @@ _MANY_SAMPLES = 500
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def operations_app(settings: OperationsSettings, team: ProcessGroup, *, port: int) -> Starlette:
+def operations_app(settings: OperationsSettings, group: ProcessGroup, *, port: int) -> Starlette:
     """All pages. `port` is the clients' one: soketi's names carry it."""
-    pages = _Pages(settings, team, port)
+    pages = _Pages(settings, group, port)
     return Starlette(
         routes=[
             _Page("/metrics", _for_operators(settings.token, pages.metrics)),
@@ -56,14 +56,14 @@ def operations_app(settings: OperationsSettings, team: ProcessGroup, *, port: in
 class _Pages:
     """The endpoints. Health needs no token: load balancers have none."""
 
-    def __init__(self, settings: OperationsSettings, team: ProcessGroup, port: int) -> None:
+    def __init__(self, settings: OperationsSettings, group: ProcessGroup, port: int) -> None:
         self._settings = settings
-        self._team = team
+        self._group = group
         self._port = port
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus's text."""
-        snapshot = await self._team.snapshot()
+        snapshot = await self._group.snapshot()
         port = self._port if self._settings.soketi_names else None
         accept = request.headers.get("accept", "")
         write = partial(exposition, snapshot.sums, accept, soketi_port=port)
@@ -75,9 +75,9 @@ class _Pages:
 
     async def usage(self, request: Request) -> Response:
         """As soketi's, and some more."""
-        found = (await self._team.snapshot()).states
-        states = [each for each in found.values() if isinstance(each, State)]
-        total, used = memory_limit(), sum(each.memory for each in states)
+        by_worker = (await self._group.snapshot()).states
+        states = [state for state in by_worker.values() if isinstance(state, State)]
+        total, used = memory_limit(), sum(state.memory for state in states)
         document = {
             "memory": {
                 "free": max(0, total - used),
@@ -85,30 +85,30 @@ class _Pages:
                 "total": total,
                 "percent": round(100 * used / total, 2) if total else None,
             },
-            "cpu_seconds": round(sum(each.cpu_seconds for each in states), 2),
-            "open_files": sum(each.open_files for each in states),
-            "max_files": min((each.max_files for each in states), default=0),
-            "connections": sum(each.connections for each in states),
+            "cpu_seconds": round(sum(state.cpu_seconds for state in states), 2),
+            "open_files": sum(state.open_files for state in states),
+            "max_files": min((state.max_files for state in states), default=0),
+            "connections": sum(state.connections for state in states),
             "workers": {
                 name: state if isinstance(state, str) else "starting" if state.starting else "ready"
-                for name, state in found.items()
+                for name, state in by_worker.items()
             },
-            "uptime_seconds": round(max((each.uptime for each in states), default=0.0), 1),
+            "uptime_seconds": round(max((state.uptime for state in states), default=0.0), 1),
         }
         return Response(msgspec.json.encode(document), media_type=_JSON)
 
     async def ready(self, request: Request) -> Response:
         """Whether clients should be sent here."""
-        return _judged(health.ready((await self._team.snapshot()).states))
+        return _judged(health.ready((await self._group.snapshot()).states))
 
     async def accept_traffic(self, request: Request) -> Response:
         """The same, and whether there is room for more of them."""
-        states = (await self._team.snapshot()).states
+        states = (await self._group.snapshot()).states
         return _judged(health.accepts_traffic(states, memory_limit()))
 
     async def live(self, request: Request) -> Response:
-        """Whether some loop turns: ours alone would not serve anybody when there are workers."""
-        states = (await self._team.snapshot()).states
+        """Whether a worker's loop turns: with workers, the loop of this process alone would serve no client."""
+        states = (await self._group.snapshot()).states
         alive = [name for name, state in states.items() if isinstance(state, State)]
         if alive:
             return PlainTextResponse("OK")
@@ -122,7 +122,7 @@ class _Pages:
 
 
 class _Page(Route):
-    """A path that may be asked for with slashes behind it."""
+    """A path that may have slashes behind it."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         path = scope["path"]
@@ -131,7 +131,7 @@ class _Page(Route):
 
 
 class _Answers:
-    """Keeps answers out of caches, and makes an answer and a line in the log of what failed."""
+    """Keeps answers out of caches, and turns a failure into an answer and a line in the log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -149,7 +149,7 @@ class _Answers:
 
         try:
             await self._app(scope, receive, send_on)
-        except Exception:  # the one place where what failed becomes an answer
+        except Exception:  # the one place where a failure becomes an answer
             if has_begun:
                 raise
             logger.exception("an operator's request failed", extra={"path": scope["path"]})
@@ -158,7 +158,7 @@ class _Answers:
 
 
 def _for_operators(token: str, page: Endpoint) -> Endpoint:
-    """The page, for those who have the token; for everybody when there is none."""
+    """The page, for requests with the token; for all requests when there is none."""
 
     async def guarded(request: Request) -> Response:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -177,9 +177,9 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
-    """No page serves OPTIONS itself, so that comes here, too: HAProxy's `option httpchk` asks so by default."""
+    """No page serves OPTIONS itself, so it comes here, too: HAProxy's `option httpchk` uses it by default."""
     assert isinstance(error, HTTPException)
-    assert error.headers is not None  # a route says what it serves (RFC 9110 §15.5.6)
+    assert error.headers is not None  # a route names its methods (RFC 9110 §15.5.6)
     allowed = ", ".join(sorted(error.headers["Allow"].split(", ")))
     if request.method == "OPTIONS":
         return Response(headers={"allow": f"{allowed}, OPTIONS"}, media_type="text/plain")

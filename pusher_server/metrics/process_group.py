@@ -1,8 +1,8 @@
-"""One machine's processes as one: asked in parallel, added up, never falling back.
+"""Aggregates metrics of all local processes; counters stay monotonic across restarts of workers.
 
-A worker that is replaced begins at zero. Its predecessor's totals, as they were last heard, are added from
-then on, so that sums go on rising: a counter that falls reads as a restart of everything. So does one that
-leaves out a worker for a while; hence a worker that does not answer keeps its totals and loses its gauges.
+A worker that is replaced begins at zero. The last totals of its predecessor are added from then on, so that
+sums go on rising. A counter that falls reads as a restart of everything. A sum that leaves out a worker for a
+while would fall, too. Hence a worker that does not answer keeps its totals and loses its gauges.
 """
 
 import asyncio
@@ -20,72 +20,72 @@ PATIENCE = 1.0
 
 
 class Probe(Struct, frozen=True):
-    """A process. `phase` is shown while it says nothing; `ask` is None while it cannot be asked."""
+    """A process. `phase` is shown while it does not answer; `read` is None while it cannot answer."""
 
     name: str
     phase: str
     starts: int
-    ask: Callable[[], Awaitable[Reading]] | None
+    read: Callable[[], Awaitable[Reading]] | None
 
 
 class ProcessSums(Struct, frozen=True):
-    """All processes at one moment: their sums, and what each says of itself (text: that it says nothing)."""
+    """All processes at one moment: their sums, and the state of each (text: it gave none)."""
 
     sums: Sums
     states: dict[str, State | str]
 
 
 class ProcessGroup:
-    """`processes` lists those that there are now; their names are those of their places."""
+    """The processes of this machine. `processes` lists the current ones; a replacement has the same name."""
 
     def __init__(self, processes: Callable[[], Sequence[Probe]]) -> None:
         self._processes = processes
-        #: By name: what was heard last, and the totals of those who had the place before.
+        #: By name, the last reading; and the totals of all predecessors.
         self._last: dict[str, Reading] = {}
         self._past = Sums()
 
     async def snapshot(self) -> ProcessSums:
-        """Ask everybody. Waits `PATIENCE` at most."""
+        """Read all processes. Waits `PATIENCE` at most."""
         processes = self._processes()
-        readings = await asyncio.gather(*(_reading(each) for each in processes))
+        readings = await asyncio.gather(*(_reading(process) for process in processes))
         sums, states = Sums(), dict[str, State | str]()
         silent = 0
         for process, reading in zip(processes, readings, strict=True):
             if reading is None:
                 silent += 1
-                states[process.name] = process.phase if process.ask is None else "does not answer"
+                states[process.name] = process.phase if process.read is None else "does not answer"
                 continue
             states[process.name] = reading.state
-            self._heard(process.name, reading)
+            self._note(process.name, reading)
             _add(sums, reading, gauges=True)
         for name, last in self._last.items():
             if isinstance(states.get(name), str):
                 _add(sums, last, gauges=False)
         _add_sums(sums, self._past)
-        _add_team(sums, processes, states, silent)
+        _add_process_counts(sums, processes, states, silent)
         return ProcessSums(sums, states)
 
-    def _heard(self, name: str, reading: Reading) -> None:
+    def _note(self, name: str, reading: Reading) -> None:
         before = self._last.get(name)
         if before is not None and before.node != reading.node:
             _add(self._past, before, gauges=False)
         self._last[name] = reading
 
 
-def single(gathering: Collecting, name: str = "1") -> ProcessGroup:
-    """The team of one: the process that answers is the process that is asked."""
+def single(collector: Collecting, name: str = "1") -> ProcessGroup:
+    """The group of one process, which is this one."""
 
-    async def ask() -> Reading:
-        return gathering.read()
+    async def read() -> Reading:
+        return collector.read()
 
-    return ProcessGroup(lambda: (Probe(name, "ready", 1, ask),))
+    return ProcessGroup(lambda: (Probe(name, "ready", 1, read),))
 
 
 async def _reading(process: Probe) -> Reading | None:
-    if process.ask is None:
+    if process.read is None:
         return None
     try:
-        return await asyncio.wait_for(process.ask(), PATIENCE)
+        return await asyncio.wait_for(process.read(), PATIENCE)
     except (TimeoutError, ValueError):  # silent, or of another release: the package was replaced
         return None
 
@@ -110,12 +110,12 @@ def _add_sums(sums: Sums, past: Sums) -> None:
         sums.add_histogram(name, distribution)
 
 
-def _add_team(
+def _add_process_counts(
     sums: Sums, processes: Iterable[Probe], states: dict[str, State | str], silent: int
 ) -> None:
     able = sum(ready({name: state}).good for name, state in states.items())
     sums.add(catalogue.WORKERS.name, [((), len(states))])
     sums.add(catalogue.WORKERS_READY.name, [((), able)])
     sums.add(catalogue.WORKERS_UNANSWERED.name, [((), silent)])
-    starts = [((each.name,), float(each.starts)) for each in processes]
+    starts = [((process.name,), float(process.starts)) for process in processes]
     sums.add(catalogue.WORKER_STARTS.name, starts)

@@ -1,4 +1,4 @@
-"""What one process says of itself at one moment, and what several say together. It travels as JSON."""
+"""The numbers and the state of one process at one moment, and sums of several. They travel as JSON."""
 
 from collections.abc import Iterable
 
@@ -16,9 +16,9 @@ class Distribution(Struct, array_like=True):
 
 
 class State(Struct, kw_only=True):
-    """What health is judged by. `not_ready`: why no client should come; `problem`: what is wrong besides."""
+    """The state that health is judged by. `not_ready`: why no client should come; `problem`: other trouble."""
 
-    #: It waits for the cluster and accepts nobody yet.
+    #: It waits for the cluster and accepts no client yet.
     starting: bool = False
     draining: bool = False
     not_ready: str | None = None
@@ -56,7 +56,7 @@ class Sums:
         return sum(map(len, self.numbers.values()))
 
     def add(self, name: str, samples: Iterable[tuple[Labels, float]]) -> None:
-        """Samples of one metric."""
+        """Add samples of one metric."""
         sums = self.numbers.setdefault(name, {})
         for labels, value in samples:
             sums[labels] = sums.get(labels, 0) + value
@@ -68,10 +68,12 @@ class Sums:
             sums[labels] = max(sums.get(labels, value), value)
 
     def add_histogram(self, name: str, other: Distribution) -> None:
-        """All histograms of one name have the same bounds."""
-        found = self.histograms.get(name)
-        if found is None:
+        """Add a histogram. All histograms of one name have the same bounds."""
+        sum_so_far = self.histograms.get(name)
+        if sum_so_far is None:
             self.histograms[name] = Distribution(list(other.counts), other.total)
         else:
-            found.counts = [a + b for a, b in zip(found.counts, other.counts, strict=True)]
-            found.total += other.total
+            sum_so_far.counts = [
+                a + b for a, b in zip(sum_so_far.counts, other.counts, strict=True)
+            ]
+            sum_so_far.total += other.total

@@ -1,4 +1,4 @@
-"""Brings a channel what other nodes publish on it."""
+"""Brings a channel the events that other nodes publish on it."""
 
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.channel import Channel

@@ -1,5 +1,7 @@
-"""Read-only questions, answered for the whole cluster: this node's own numbers exactly, the others' from
-the roster. All raise ClusterUnavailable when the roster cannot be asked."""
+"""Read-only queries over the whole cluster: exact numbers of this node, the others' from the roster.
+
+All raise ClusterUnavailable when the roster cannot be read.
+"""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 
@@ -17,7 +19,7 @@ from pusher_server.unreadable import UnreadableLog
 
 
 class Inspection:
-    """What the HTTP API and the dashboard ask."""
+    """The queries of the HTTP API."""
 
     def __init__(self, parts: NodeParts) -> None:
         self._node_id = parts.node_id
@@ -31,31 +33,31 @@ class Inspection:
     async def channels(self, app: App, prefix: str = "") -> AsyncIterator[dict[str, int]]:
         """Occupied channels and their subscription counts, page by page; there may be many.
 
-        User channels are nobody's business.
+        `#server-to-user-*` channels are internal and never listed.
         """
         async for page in self._roster.scan(channels_topic(app.id), prefix):
             yield {name: self._count(app, name, holders) for name, holders in page.items()}
 
     async def subscription_counts(self, app: App, names: Iterable[str]) -> dict[str, int]:
-        """Every name is present, with 0 where nobody is subscribed."""
+        """Subscriptions by channel. Every name is present, with 0 where nobody is subscribed."""
         names = list(names)
-        found = await self._roster.lookup(channels_topic(app.id), names)
-        return {name: self._count(app, name, found.get(name, {})) for name in names}
+        rows = await self._roster.lookup(channels_topic(app.id), names)
+        return {name: self._count(app, name, rows.get(name, {})) for name in names}
 
     async def user_counts(self, app: App, names: Iterable[str]) -> dict[str, int]:
-        """Distinct users of presence channels."""
+        """Numbers of distinct users by presence channel."""
         return {name: await self._roster.count(members_topic(app.id, name)) for name in names}
 
     async def members(self, app: App, name: str) -> AsyncIterator[list[tuple[str, bytes]]]:
-        """(user id, info as JSON or b"" when absent), page by page."""
+        """The members of a channel, page by page: (user id, info as JSON or b"" when absent)."""
         async for page in self._roster.scan(members_topic(app.id, name)):
-            found = [
+            rows = [
                 (user_id, next(iter(holders.values())))
                 for user_id, holders in page.items()
                 if holders
             ]
             topic = members_topic(app.id, name)
-            yield [each for each in found if self._infos.is_readable(topic, *each)]
+            yield [row for row in rows if self._infos.is_readable(topic, *row)]
 
     async def cached(self, app: App, name: str) -> CachedEvent | None:
         """The last event of a cache channel."""

@@ -1,4 +1,6 @@
-"""What the cluster says of a member becomes part of the JSON for clients: what is none is left out.
+"""Checks the infos of members that come from the cluster, and leaves out those that are no JSON.
+
+A member's info becomes part of the JSON for clients.
 
 Nodes of ours hold JSON or nothing. But others may have Redis's password, and one bad text would make the list
 of a whole channel unreadable for all of its clients.
@@ -21,7 +23,7 @@ class MemberInfos:
         self._log = log
 
     def is_readable(self, topic: Topic, user_id: str, value: bytes) -> bool:
-        """Whether clients can be told of it; if not, the operator is."""
+        """Whether the info can be sent to clients; if not, the operator gets a line."""
         try:
             if value:
                 decode(_any, value)
@@ -36,7 +38,7 @@ class MemberInfos:
         return True
 
     def readable(self, topic: Topic, snapshot: Snapshot) -> Snapshot:
-        """The snapshot without what cannot be read."""
+        """The snapshot without the members that cannot be read."""
         bad = [
             user_id
             for user_id, value in snapshot.entries.items()

@@ -1,4 +1,4 @@
-"""One node: builds its parts, hears the cluster, emits signals."""
+"""One node: builds its parts, listens to the cluster, emits signals."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 
@@ -45,10 +45,10 @@ from pusher_server.unreadable import UnreadableLog
 
 
 class Node(ClusterListener):
-    """What the edges drive, and what broker and roster tell.
+    """The entry to one node for the edges, and its listener to broker and roster.
 
     `on_app_changed` is called with the id of an app that another node has found changed in the database.
-    `flushers` are awaited before what observers were told counts as told for good.
+    `flushers` are awaited before an announcement is confirmed to the store.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Node(ClusterListener):
         self.inspection = Inspection(parts)
 
     def admit(self, app: App) -> None:
-        """Whether one more connection may come. Raises ConnectionRejected."""
+        """Check whether one more connection may come. Raises ConnectionRejected."""
         if self.draining:
             raise ConnectionRejected(
                 Code.OVER_CAPACITY, "Server is restarting. Please reconnect shortly."
@@ -95,7 +95,7 @@ class Node(ClusterListener):
             raise ConnectionRejected(app.over_quota_code, "Application is over connection quota")
 
     def open(self, connection: Connection) -> None:
-        """A client has been told that it is established."""
+        """A client has received `connection_established`."""
         self.hub.open(connection)
         self.emit(
             ConnectionOpened(app_id=connection.app_state.app.id, socket_id=connection.socket_id)
@@ -113,11 +113,11 @@ class Node(ClusterListener):
         )
 
     def sent_away(self, cause: ClusterUnavailable) -> None:
-        """A client cannot be served for now, and was told to come back."""
+        """A client cannot be served for now, and was sent away to come back."""
         self._refusals.sent_away(cause)
 
     def rejected(self, connection: Connection, refusal: SubscriptionRefused) -> None:
-        """A subscription was refused, and the client was told."""
+        """A subscription was refused, and the client has its answer."""
         app_id = connection.app_state.app.id
         self._refusals.refused(app_id, refusal)
         self.emit(
@@ -131,27 +131,27 @@ class Node(ClusterListener):
         )
 
     def change_app(self, app_id: str, app: App | None) -> list[tuple[Connection, int, str]]:
-        """An app has another value, or is gone. Returns whom to close, with code and message.
+        """An app has another value, or is gone. Returns the connections to close, with code and message.
 
-        Limits and switches count from the next action on, the size of a message and the time to authorize
-        from the next connection on (docs/decisions.md#state-of-an-app).
+        Limits and switches apply from the next action on. The size of a message and the time to authorize
+        apply from the next connection on (docs/decisions.md#state-of-an-app).
 
-        Connections end with a key that is gone: for good those that came with it; to come back and be
-        authorized anew those with a channel or a sign-in that its secret signed.
+        Connections end with a key that is gone. Those that came with the key end for good. Those with a
+        channel or a sign-in that its secret signed may come back and be authorized anew.
         """
         app_state = self.hub.app_states.get(app_id)
         if app_state is None:
             return []
-        everybody = list(app_state.connections.values())
+        connections = list(app_state.connections.values())
         if app is None:
-            return [(each, Code.UNKNOWN_APP, "Application was removed") for each in everybody]
+            return [(client, Code.UNKNOWN_APP, "Application was removed") for client in connections]
         app_state.app = app
         if not app.enabled:
-            return [(each, Code.APP_DISABLED, "Application disabled") for each in everybody]
-        return list(_unauthorized(app, everybody))
+            return [(client, Code.APP_DISABLED, "Application disabled") for client in connections]
+        return list(_unauthorized(app, connections))
 
     def tick(self) -> None:
-        """What waits for time to pass. Called a few times a second."""
+        """Do the work that waits for time to pass. Called a few times a second."""
         self._occupancy.tick()
         self._counts.tick()
         self.subscriptions.tick()
@@ -177,7 +177,7 @@ class Node(ClusterListener):
                 self._counts.changed_elsewhere(app_state, app_state.channels[name])
 
     def on_transition(self, transition: Transition) -> None:
-        """Clients see a change at once."""
+        """A key became held or was released: clients see it at once."""
         app_id, kind, _ = transition.topic
         app_state = self.hub.app_states.get(app_id)
         if kind is MEMBERS:
@@ -186,7 +186,7 @@ class Node(ClusterListener):
             self.users.changed(app_state, transition.key, online=transition.held)
 
     def on_updated(self, topic: Topic, key: str, value: bytes, version: Version) -> None:
-        """Later joiners see a member's new info; nobody is told (docs/protocol/presence.md#later-info)."""
+        """Later joiners see a member's new info; no event is sent (docs/protocol/presence.md#later-info)."""
         app_id, _, name = topic
         channel = self._channel_with_members(app_id, name)
         if (
@@ -197,7 +197,7 @@ class Node(ClusterListener):
             channel.members.update(key, value, version)
 
     def on_snapshot(self, topic: Topic, snapshot: Snapshot, *, doubtful: bool) -> Collection[str]:
-        """Clients are told the difference to what they know."""
+        """Send clients the difference to the members that they know."""
         app_id, kind, name = topic
         channel = self._channel_with_members(app_id, name) if kind is MEMBERS else None
         if channel is None or channel.members is None:
@@ -211,23 +211,25 @@ class Node(ClusterListener):
             gone = []
         for user_id in gone:
             members.remove(user_id, snapshot.version)
-            self._tell_members(app_id, channel, events.member_removed(name, user_id))
+            self._send_to_members(app_id, channel, events.member_removed(name, user_id))
         for user_id in come:
             value = snapshot.entries[user_id]
             members.add(user_id, value, snapshot.version)
-            self._tell_members(app_id, channel, events.member_added(name, user_id, value or None))
+            self._send_to_members(
+                app_id, channel, events.member_added(name, user_id, value or None)
+            )
         members.refresh(snapshot)
         return gone
 
     def on_missed(self, topic: Topic, *, doubtful: bool) -> None:
-        """Users came and went without our hearing of it."""
+        """Users came and went while this node missed it."""
         app_id, kind, _ = topic
         app_state = self.hub.app_states.get(app_id)
         if kind is USERS and app_state is not None:
             self.users.missed(app_state, doubtful=doubtful)
 
     def on_announced(self, topic: Topic, key: str, *, held: bool, announcement: str) -> None:
-        """Observers hear of a join or a leave once it will not be undone."""
+        """Emit the signal of a join or a leave that will not be undone."""
         app_id, kind, name = topic
         if kind is MEMBERS:
             member_changed = MemberAdded if held else MemberRemoved
@@ -237,12 +239,12 @@ class Node(ClusterListener):
             self.emit(channel_changed(app_id=app_id, id=announcement, channel=key))
 
     async def kept(self) -> None:
-        """What observers have to keep of what they heard, they have."""
+        """Return once observers have stored their part of all announcements."""
         for flush in self._flushers:
             await flush()
 
     def _member_changed(self, transition: Transition) -> None:
-        """Idempotent: what a snapshot has told already is not told again."""
+        """Send a change to the channel. Idempotent: a change that a snapshot has brought is not sent again."""
         app_id, _, name = transition.topic
         channel = self._channel_with_members(app_id, name)
         if channel is None or channel.members is None or channel.members.version is None:
@@ -260,13 +262,13 @@ class Node(ClusterListener):
             members.remove(user_id, transition.version)
             payload = events.member_removed(name, user_id)
         if was_member is not transition.held:
-            self._tell_members(app_id, channel, payload)
+            self._send_to_members(app_id, channel, payload)
 
     def _channel_with_members(self, app_id: str, name: str) -> Channel | None:
         app_state = self.hub.app_states.get(app_id)
         return None if app_state is None else app_state.channels.get(name)
 
-    def _tell_members(self, app_id: str, channel: Channel, payload: bytes) -> None:
+    def _send_to_members(self, app_id: str, channel: Channel, payload: bytes) -> None:
         # The pending ones learn of it from the list in their success frame.
         self.hub.deliver(self.hub.app_states[app_id], channel.name.text, payload, hold=False)
 
@@ -274,7 +276,7 @@ class Node(ClusterListener):
 def _unauthorized(
     app: App, connections: Iterable[Connection]
 ) -> Iterator[tuple[Connection, int, str]]:
-    """Whom the app's keys, as they are now, do not let stay as they are: with code and message."""
+    """Yield the connections that the app's current keys no longer authorize, with code and message."""
     #: By identity: subscriptions share few keys. A key with another secret is another one.
     is_valid = {id(None): True}
     for connection in connections:

@@ -1,4 +1,4 @@
-"""Who is told of signals on this node (docs/decisions.md#observers-of-signals)."""
+"""Passes signals of this node to their observers (docs/decisions.md#observers-of-signals)."""
 
 import logging
 
@@ -8,27 +8,27 @@ logger = logging.getLogger("pusher_server.node")
 
 
 class Observers:
-    """One node's observers, by the kinds of signals that they asked for."""
+    """One node's observers, by the kinds of signals that they observe."""
 
     def __init__(self) -> None:
         self._of_everything: list[Observer] = []
-        #: For each kind that somebody asked for: its observers, and those of everything.
+        #: For each kind with observers of its own: these, and the observers of everything.
         self._of_kind: dict[type[Signal], list[Observer]] = {}
 
     def observe(self, observer: Observer, *kinds: type[Signal]) -> None:
-        """Tell `observer` of every signal from now on, or of these kinds: others then cost nothing."""
+        """Call `observer` with every signal from now on, or with these kinds: others then cost nothing."""
         for kind in kinds:
             self._of_kind.setdefault(kind, [*self._of_everything]).append(observer)
         if not kinds:
-            for each in (self._of_everything, *self._of_kind.values()):
-                each.append(observer)
+            for observers in (self._of_everything, *self._of_kind.values()):
+                observers.append(observer)
 
     def is_observed(self, kind: type[Signal]) -> bool:
-        """Return whether an observer hears signals of this kind: else none needs to be made."""
+        """Return whether signals of this kind are observed: else none needs to be made."""
         return bool(self._of_kind.get(kind, self._of_everything))
 
     def emit(self, signal: Signal) -> None:
-        """Tell the observers. One that fails hurts nobody else."""
+        """Call the observers. One that fails hurts no other one."""
         for observer in self._of_kind.get(type(signal), self._of_everything):
             try:
                 observer(signal)

@@ -1,7 +1,7 @@
-"""What the cluster knows of this node's channels: that they are occupied, and by how many connections.
+"""Declares this node's occupied channels to the cluster, with the number of their subscribers.
 
-Whether a channel is occupied is told at once. How many subscribers it has here is told within a tick of a
-change, or at once where clients see the number (`counts`).
+A channel that becomes occupied or vacant is declared at once. Its number of subscribers is declared within a
+tick of a change, or at once where clients see the number (`counts`).
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pusher_server.hub.channel import Channel
 from pusher_server.interfaces import channels_topic
 from pusher_server.node.parts import NodeParts
 
-#: Nobody has more subscribers than these can say.
+#: Digits of a number of subscribers, at most.
 _DIGITS = 10
 
 
@@ -27,20 +27,20 @@ def is_number(value: bytes) -> bool:
 
 
 class Occupancy:
-    """Declares the occupied channels of one node; user channels are nobody's business."""
+    """Declares the occupied channels of one node; `#server-to-user-*` channels are internal."""
 
     def __init__(self, parts: NodeParts) -> None:
         self._roster = parts.roster
-        #: Whose number has changed since it was told.
+        #: Channels with another number than the declared one.
         self._changed: dict[Channel, AppState] = {}
 
     def opened(self, app_state: AppState, channel: Channel) -> None:
         """It has its first subscriber here."""
         if channel.name.user_id is None:
-            self.tell(app_state, channel)
+            self.declare(app_state, channel)
 
     def changed(self, app_state: AppState, channel: Channel) -> None:
-        """Somebody has joined or left, and others remain."""
+        """A subscriber has joined or left, and others remain."""
         if not self._roster.alone and channel.name.user_id is None:
             self._changed[channel] = app_state
 
@@ -50,14 +50,14 @@ class Occupancy:
         if channel.name.user_id is None:
             self._roster.untrack(channels_topic(app_state.app.id), channel.name.text)
 
-    def tell(self, app_state: AppState, channel: Channel) -> None:
-        """The number as it is now."""
+    def declare(self, app_state: AppState, channel: Channel) -> None:
+        """Declare the number as it is now."""
         self._changed.pop(channel, None)
         self._roster.declare(
             channels_topic(app_state.app.id), channel.name.text, b"%d" % len(channel)
         )
 
     def tick(self) -> None:
-        """Tell what has changed. Called a few times a second."""
+        """Declare the numbers that have changed. Called a few times a second."""
         for channel, app_state in list(self._changed.items()):
-            self.tell(app_state, channel)
+            self.declare(app_state, channel)

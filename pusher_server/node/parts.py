@@ -1,4 +1,4 @@
-"""What a node is built from, in one value that its parts share."""
+"""The objects that all parts of a node share, as one value."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ from pusher_server.node.observers import Observers
 
 
 class NodeParts(Struct, frozen=True, kw_only=True):
-    """Each part of the node takes what it needs from here.
+    """Each part of the node takes its dependencies from here.
 
     `node_id` names this process among all there ever were. `event_ids` yields numbers unique in the cluster,
     `clock` seconds that only rise.

@@ -1,7 +1,7 @@
 """Events on their way out: from the backend's API and from clients.
 
-Publishing is synchronous and waits for nobody. Local subscribers are served first, by the fan-out; then the
-other nodes are told (ARCHITECTURE.md#an-event-over-http).
+Publishing is synchronous and never waits. Local subscribers are served first, by the fan-out; then the event
+goes to the other nodes (ARCHITECTURE.md#an-event-over-http).
 """
 
 from msgspec import Struct
@@ -54,7 +54,7 @@ class Publishing:
                 self._emit(signal)
 
     def client_event(self, connection: Connection, message: ClientEvent) -> None:
-        """Relay to everybody on the channel but the sender. Raises MessageRejected.
+        """Relay to all subscribers of the channel except the sender. Raises MessageRejected.
 
         See docs/protocol/client-events.md#relay.
 

@@ -8,11 +8,11 @@ from pusher_server.protocol.channel_name import kind_of
 from pusher_server.protocol.errors import SubscriptionRefused
 
 logger = logging.getLogger("pusher_server.node")
-#: Of lines about clients, whatever sends them away.
+#: The logger of lines about clients that are sent away, for any reason.
 clients_logger = logging.getLogger("pusher_server.websocket")
 
-#: Beginning of what the client was told -> what may be said of it, and what to check. Signed texts and digests
-#: stay out: a digest that is wrong here may be right elsewhere.
+#: Beginning of the text that the client got -> the part of it to log, and what to check. Signed texts and
+#: digests stay out: a digest that is wrong here may be right elsewhere.
 _AUTH = (
     (
         "Invalid signature",

@@ -29,9 +29,9 @@ from pusher_server.protocol.members import InvalidIdentity, decode_member
 from pusher_server.protocol.messages import Subscribe, Unsubscribe
 from pusher_server.signals import CacheMissed
 
-#: A channel that stays empty says so to webhooks once in this many seconds (docs/protocol/channels.md#cache).
+#: Seconds between two reports of one empty channel to webhooks (docs/protocol/channels.md#cache).
 MISS_INTERVAL = 10.0
-#: Channel names are the clients' choice, so what is remembered of them is bounded.
+#: Clients choose channel names, so the number of remembered names is bounded.
 MISSES_KEPT = 10_000
 
 
@@ -50,10 +50,10 @@ class Subscriptions:
         self._missed: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     async def subscribe(self, connection: Connection, message: Subscribe) -> None:
-        """Let the connection in and say so to it.
+        """Let the connection into the channel and confirm it.
 
         Raises SubscriptionRefused, MessageRejected (Strict's double subscribe), ClusterUnavailable (a
-        presence join while the roster is away). If the connection goes away meanwhile, nothing is said.
+        presence join while the roster is away). If the connection goes away meanwhile, nothing is sent.
         """
         app, limits = connection.app_state.app, connection.app_state.app.limits
         try:
@@ -90,7 +90,7 @@ class Subscriptions:
             has_ended = subscription.gone
             self.leave(subscription)
             if has_ended and isinstance(error, Exception):
-                return  # nobody waits for this answer any more
+                return  # no client waits for this answer any more
             raise
         if opening is not None:
             self._hub.activate(subscription, opening)
@@ -114,12 +114,12 @@ class Subscriptions:
             self.leave(subscription)
 
     def leave(self, subscription: Subscription) -> None:
-        """End one subscription, whatever the reason; does nothing to one that has ended."""
+        """End one subscription, for any reason; does nothing to one that has ended."""
         if not subscription.gone:
             self.left(self._hub.leave(subscription))
 
     def left(self, ended: Left) -> None:
-        """Tell the cluster and the remaining subscribers what a leave has ended here."""
+        """Pass a leave on to the cluster and to the remaining subscribers."""
         subscription, channel = ended.subscription, ended.subscription.channel
         app_state, name = subscription.connection.app_state, channel.name
         if ended.last_of_user_here and subscription.member is not None:
@@ -136,18 +136,18 @@ class Subscriptions:
         self._counts.changed(app_state, channel)
 
     def tick(self) -> None:
-        """Forget which cache misses were told a while ago."""
+        """Forget cache misses that were reported a while ago."""
         horizon = self._clock() - MISS_INTERVAL
         while self._missed and next(iter(self._missed.values())) <= horizon:
             self._missed.popitem(last=False)
 
     async def _open(self, subscription: Subscription) -> list[bytes] | None:
-        """The success frame and what follows it; None when the subscription has ended meanwhile."""
+        """The success payload and the cached event; None when the subscription has ended meanwhile."""
         channel = subscription.channel
         app_id, name = subscription.connection.app_state.app.id, channel.name
         if not channel.on_bus:  # a presence join waits below until the store is back
             await subscribe_channel(self._broker, app_id, channel)
-        if subscription.gone:  # nobody would ever undo what is asked for from here on
+        if subscription.gone:  # nothing would ever undo the requests from here on
             return None
         if subscription.member is not None:
             await self._become_member(subscription, subscription.member)
@@ -185,7 +185,7 @@ class Subscriptions:
             ) from None
 
     def _update(self, subscription: Subscription, member: Member) -> None:
-        """A further connection of a present user: the later info wins, nobody is told."""
+        """A further connection of a present user: the later info wins, without an event."""
         channel, app_id = subscription.channel, subscription.connection.app_state.app.id
         subscription.member = member
         value = member_value(member)

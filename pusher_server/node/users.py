@@ -23,22 +23,22 @@ from pusher_server.protocol.messages import SignIn
 
 
 class Users:
-    """The verbs of one node's signed-in users; the app's space keeps them."""
+    """The verbs of one node's signed-in users; `AppState.users` keeps them."""
 
     def __init__(self, parts: NodeParts) -> None:
         self._hub = parts.hub
         self._broker = parts.broker
         self._roster = parts.roster
-        #: Whose watchlist is being looked up, with what has changed since it was asked for.
+        #: Connections with a look-up of their watchlist in flight -> the changes since it began.
         self._looking_up: dict[Connection, dict[str, bool]] = {}
-        #: Who could not be told the first state of their watchlist yet.
+        #: Connections that could not be sent the first state of their watchlist yet.
         self._uninformed: dict[Connection, list[str]] = {}
-        #: Who has come or gone since everybody watched in an app was asked for.
-        self._asking: dict[AppState, set[str]] = {}
+        #: Apps with a look-up of all watched users in flight -> users that came or went since it began.
+        self._catching_up: dict[AppState, set[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def sign_in(self, connection: Connection, message: SignIn) -> None:
-        """Raises ConnectionRejected (4009) on bad proof, MessageRejected when signed in as another."""
+        """Sign a user in. Raises ConnectionRejected (4009): bad proof; MessageRejected: another user."""
         user, authorized_by = _verified(connection, message)
         before = connection.user
         if before is not None and before.id != user.id:
@@ -73,17 +73,17 @@ class Users:
 
     def changed(self, app_state: AppState, user_id: str, *, online: bool) -> None:
         """A user's first connection in the cluster signed in, or the last one went."""
-        if app_state in self._asking:
-            self._asking[app_state].add(user_id)
-        self._tell_watchers(app_state, {user_id: online})
+        if app_state in self._catching_up:
+            self._catching_up[app_state].add(user_id)
+        self._send_to_watchers(app_state, {user_id: online})
 
     def missed(self, app_state: AppState, *, doubtful: bool) -> None:
-        """Changes may have been missed: ask for everybody who is watched here, and tell what is new.
+        """Changes may have been missed: look up all users watched here, and send what is new.
 
-        `doubtful`: do not take those for offline who were online and are not found.
+        `doubtful`: users that were online and are not found do not count as offline.
         """
-        if app_state not in self._asking:
-            self._asking[app_state] = set()
+        if app_state not in self._catching_up:
+            self._catching_up[app_state] = set()
             task = asyncio.get_running_loop().create_task(
                 self._catch_up(app_state, doubtful=doubtful)
             )
@@ -96,7 +96,7 @@ class Users:
         self._broker.publish(CONTROL, TerminateMessage(app_id=app.id, user_id=user_id))
 
     def terminate_here(self, app_id: str, user_id: str) -> None:
-        """Close those on this node; 4009 keeps pusher-js from coming back, which is the wish."""
+        """Close those on this node; 4009 is meant to keep pusher-js from coming back."""
         app_state = self._hub.app_states.get(app_id)
         if app_state is None:
             return
@@ -109,13 +109,13 @@ class Users:
         for connection in connections:
             connection.close(Code.UNAUTHORIZED, "You got disconnected by the app.")
 
-    def _tell_watchers(self, app_state: AppState, states: Mapping[str, bool]) -> None:
-        """Each watcher is told what it does not know, in one frame."""
+    def _send_to_watchers(self, app_state: AppState, states: Mapping[str, bool]) -> None:
+        """Send each watcher the changes that it does not know, in one frame."""
         news: dict[Connection, list[str]] = {}
         for user_id, online in states.items():
-            is_known = app_state.users.told.get(user_id) is online
+            is_known = app_state.users.last_sent.get(user_id) is online
             for connection in app_state.users.watchers(user_id):
-                app_state.users.told[user_id] = online
+                app_state.users.last_sent[user_id] = online
                 changes = self._looking_up.get(connection)
                 if changes is not None:
                     changes[user_id] = online
@@ -127,24 +127,24 @@ class Users:
     async def _catch_up(self, app_state: AppState, *, doubtful: bool) -> None:
         watched = app_state.users.watched()
         try:
-            found = await self._roster.lookup(users_topic(app_state.app.id), watched)
+            holders = await self._roster.lookup(users_topic(app_state.app.id), watched)
         except ClusterUnavailable:
             return  # there will be another occasion when the store is back
         finally:
-            since = self._asking.pop(app_state)
-        told = app_state.users.told
+            since = self._catching_up.pop(app_state)
+        last_sent = app_state.users.last_sent
         states = {
-            user_id: user_id in found or (doubtful and told.get(user_id, False))
+            user_id: user_id in holders or (doubtful and last_sent.get(user_id, False))
             for user_id in watched
             if user_id not in since
         }
-        self._tell_watchers(app_state, states)
+        self._send_to_watchers(app_state, states)
         for connection, wanted in list(self._uninformed.items()):
             if connection.app_state is app_state and all(
-                each in app_state.users.told for each in wanted
+                user_id in app_state.users.last_sent for user_id in wanted
             ):
                 del self._uninformed[connection]
-                connection.send(_states_event(wanted, app_state.users.told))
+                connection.send(_states_event(wanted, app_state.users.last_sent))
 
     async def _join_own_channel(
         self, connection: Connection, user: User, authorized_by: AppKey
@@ -165,7 +165,7 @@ class Users:
             self._hub.activate(subscription, [events.signin_success(user.data)])
 
     async def _watch(self, connection: Connection, user: User) -> None:
-        """Follow the first of the list, say who is online now, and complain about the rest.
+        """Watch the first users of the list, send their states, and an error for the rest.
 
         See docs/protocol/users.md#watchlist.
         """
@@ -189,13 +189,14 @@ class Users:
         )  # before the answer, which may be older than a change
         try:
             await self._roster.follow(topic)
-            found = await self._roster.lookup(topic, watched)
-            # Who is not found may only be late (`on_missed`): then all are told alike, later.
-            told = app_state.users.told
+            holders = await self._roster.lookup(topic, watched)
+            # A user that is not found may only be late (`on_missed`): then all watchers get the change later.
+            last_sent = app_state.users.last_sent
             states = {
-                each: changes.get(each, each in found or told.get(each, False)) for each in watched
+                user_id: changes.get(user_id, user_id in holders or last_sent.get(user_id, False))
+                for user_id in watched
             }
-            self._tell_watchers(app_state, states)  # what the other watchers may have missed
+            self._send_to_watchers(app_state, states)  # the other watchers may have missed it
         except ClusterUnavailable:
             self._uninformed[connection] = list(watched)  # until the store is back
             return
@@ -206,8 +207,8 @@ class Users:
 
 
 def _states_event(user_ids: Iterable[str], states: Mapping[str, bool]) -> bytes:
-    online = [each for each in user_ids if states[each]]
-    offline = [each for each in user_ids if not states[each]]
+    online = [user_id for user_id in user_ids if states[user_id]]
+    offline = [user_id for user_id in user_ids if not states[user_id]]
     return events.watchlist_events(online, offline)
 
 
@@ -216,7 +217,7 @@ def _is_gone(connection: Connection) -> bool:
 
 
 def _verified(connection: Connection, message: SignIn) -> tuple[User, AppKey]:
-    """Who it is, and the key that signed it. Raises ConnectionRejected."""
+    """The user of a sign-in, and the key that signed it. Raises ConnectionRejected."""
     try:
         authorized_by = user_auth.verify(
             connection.app_state.app, connection.socket_id, message.auth, message.user_data

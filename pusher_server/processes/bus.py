@@ -12,7 +12,7 @@ from pusher_server import logs, standard_streams, stray_signals
 from pusher_server.cluster.unix.bus import Bus
 from pusher_server.processes.bus_socket import BusFileWatch
 from pusher_server.processes.control_channel import READY, STOP, STOP_NOW, ControlChannel, read_spec
-from pusher_server.server.loop_errors import say_once_that_no_file_is_left
+from pusher_server.server.loop_errors import limit_accept_errors
 from pusher_server.server.specs import BusSpec
 
 #: Seconds between two looks at the socket's file.
@@ -22,9 +22,9 @@ LOOK = 1.0
 def main(number: int) -> None:
     """Serve. `number` is the control channel's file descriptor."""
     stray_signals.ignore()
-    # A terminal and systemd tell all processes at once, but the workers need the bus until they have drained.
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
+    # A terminal and systemd signal all processes at once, but the workers need the bus until they have drained.
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
     end = socket.socket(fileno=number)
     spec = read_spec(end, BusSpec)
     logs.configure(spec.log)
@@ -33,8 +33,8 @@ def main(number: int) -> None:
     standard_streams.flush_or_drop()
 
 
-def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if wanted == "asyncio":
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if name == "asyncio":
         return None
     try:
         import uvloop
@@ -45,35 +45,35 @@ def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None
 
 async def _serve(spec: BusSpec, end: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    ending = asyncio.Event()
     abandoned = asyncio.Event()
 
-    def on_word(word: str) -> None:
-        if word in (STOP, STOP_NOW):
-            told.set()
+    def on_message(message: str) -> None:
+        if message in (STOP, STOP_NOW):
+            ending.set()
 
     def on_end() -> None:
         abandoned.set()
-        told.set()
+        ending.set()
 
-    say_once_that_no_file_is_left(loop)
+    limit_accept_errors(loop)
     bus = Bus(lease=spec.lease, undo_window=spec.undo_window, is_first=spec.is_first)
-    # uvloop closes a Unix listener that nobody refers to, when garbage is next collected.
+    # uvloop closes a Unix listener without references, when garbage is next collected.
     serving = [await loop.create_unix_server(bus.peer, sock=socket.socket(fileno=spec.listener))]
-    channel = await ControlChannel.hold(end, on_word, on_end)
-    channel.say(READY)
+    channel = await ControlChannel.hold(end, on_message, on_end)
+    channel.send(READY)
     channel.beat(spec.lease)
     looking = loop.create_task(_keep_file(bus, spec, serving))
-    await told.wait()
+    await ending.wait()
     looking.cancel()
     if abandoned.is_set():
         await _see_off(bus, spec)
-    for each in serving:
-        each.close()
+    for server in serving:
+        server.close()
 
 
 async def _keep_file(bus: Bus, spec: BusSpec, serving: list[asyncio.Server]) -> None:
-    """Let replaced workers find the bus, whatever becomes of its file. Until cancelled.
+    """Let replaced workers find the bus, also after its file was removed. Runs until cancelled.
 
     `serving` has the inherited listener, and gets the latest one that was made here.
     """
@@ -89,11 +89,11 @@ async def _keep_file(bus: Bus, spec: BusSpec, serving: list[asyncio.Server]) -> 
 
 
 async def _see_off(bus: Bus, spec: BusSpec) -> None:
-    """The supervisor is gone: what it would have done at the end is ours."""
+    """The supervisor is gone: serve until the workers are gone too, and remove the files in its place."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + spec.linger
     # A poll at the end of a process's life: no event to keep on the hot path.
-    while bus.peers and loop.time() < deadline:  # noqa: ASYNC110 - as said above
+    while bus.peers and loop.time() < deadline:  # noqa: ASYNC110 - see above
         await asyncio.sleep(0.05)
     _remove(spec)
 

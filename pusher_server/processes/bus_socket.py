@@ -1,4 +1,4 @@
-"""Where the bus listens: a Unix socket that the supervisor makes and keeps, so that a new bus inherits it.
+"""The Unix socket of the bus. The supervisor makes and keeps it, so that a new bus inherits it.
 
 Cleaners of temporary folders remove its file, or the folder. Connections go on then, but no process finds the
 bus any more. So a running bus looks after its file and makes it again (`BusFileWatch`), and the supervisor does
@@ -32,7 +32,7 @@ class BusFile(SocketFile):
         self._private_directory = private_directory
 
     def make(self) -> socket.socket:
-        """A socket that listens there, instead of whatever has the name. Raises OSError."""
+        """Make a socket that listens there, in place of any file with that name. Raises OSError."""
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with suppress(FileNotFoundError):
@@ -53,10 +53,10 @@ class BusFile(SocketFile):
         with suppress(FileExistsError):
             os.mkdir(directory, 0o700)
         if self._private_directory:
-            found = os.lstat(directory)
+            status = os.lstat(directory)
             # Below /tmp anybody may have taken the name meanwhile, to stand between us and our workers.
-            ours = found.st_uid == os.geteuid() and not found.st_mode & 0o077
-            if not (ours and stat.S_ISDIR(found.st_mode)):
+            ours = status.st_uid == os.geteuid() and not status.st_mode & 0o077
+            if not (ours and stat.S_ISDIR(status.st_mode)):
                 raise PermissionError(None, f"{directory} belongs to somebody else")
         return self.make()
 
@@ -104,7 +104,7 @@ class BusSocket:
             self._listener = None
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Close the socket and remove its files."""
         self._close()
         with suppress(OSError):
             os.unlink(self.path)

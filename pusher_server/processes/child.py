@@ -1,4 +1,4 @@
-"""One process of the supervisor's: started, listened to, ended. Who follows it is not said here."""
+"""One process of the supervisor: started, observed, ended. It knows nothing of its successor."""
 
 import asyncio
 import logging
@@ -21,17 +21,17 @@ START_TIMEOUT = 30.0
 
 
 class Child:
-    """A running process. `name` is for logs; `on_ready` is told its report."""
+    """A running process. `name` is for logs; `on_ready` receives its report."""
 
     def __init__(self, name: str, on_ready: Callable[[bytes], None]) -> None:
         self.name = name
-        #: It has been heard, so it can be asked; it serves.
+        #: `answers`: a message has come, so readings can be requested. `ready`: it serves.
         self.answers = False
         self.ready = False
-        self.born = self.heard = asyncio.get_running_loop().time()
+        self.born = self.last_seen = asyncio.get_running_loop().time()
         self._on_ready = on_ready
-        #: Who waits for a reading.
-        self._asked: deque[asyncio.Future[bytes]] = deque()
+        #: Futures of requested readings, in order.
+        self._readings: deque[asyncio.Future[bytes]] = deque()
         self._process: asyncio.subprocess.Process
         self._channel: ControlChannel
 
@@ -45,7 +45,7 @@ class Child:
         descriptors: tuple[int, ...],
         on_ready: Callable[[bytes], None],
     ) -> "Child":
-        """Start `module` of `pusher_server.server`; it inherits `descriptors` and is told `spec`."""
+        """Start `module` of `pusher_server.processes`; it inherits `descriptors` and reads `spec` first."""
         child = cls(name, on_ready)
         ours, theirs = socket.socketpair()
         with theirs:
@@ -55,7 +55,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(*descriptors, theirs.fileno()),
             )  # fmt: skip
-        child._channel = await ControlChannel.hold(ours, child._hear, lambda: None)
+        child._channel = await ControlChannel.hold(ours, child._receive, lambda: None)
         child._channel.write(spec_line(spec))
         return child
 
@@ -64,40 +64,40 @@ class Child:
         """Its process id."""
         return self._process.pid
 
-    def _hear(self, word: str) -> None:
-        self.heard = asyncio.get_running_loop().time()
+    def _receive(self, message: str) -> None:
+        self.last_seen = asyncio.get_running_loop().time()
         self.answers = True
-        said, _, report = word.partition(" ")
-        if said == READY:
+        kind, _, report = message.partition(" ")
+        if kind == READY:
             self.ready = True
             self._on_ready(report.encode())
-        elif said == READING and self._asked:
-            answer = self._asked.popleft()
+        elif kind == READING and self._readings:
+            answer = self._readings.popleft()
             if not answer.done():
                 answer.set_result(report.encode())
 
     async def reading(self) -> bytes:
-        """What it says of itself, as JSON. Waits for ever: the caller bounds it."""
+        """Request the process's reading, as JSON. Waits for ever: the caller bounds it."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._asked.append(answer)
-        self.say(READING)
+        self._readings.append(answer)
+        self.send(READING)
         return await answer
 
-    def say(self, word: str) -> None:
-        """See `channel`."""
-        self._channel.say(word)
+    def send(self, message: str) -> None:
+        """Send a message. See `ControlChannel.send`."""
+        self._channel.send(message)
 
     def kill(self) -> None:
-        """End it, whatever state it is in."""
+        """End the process in any state."""
         if self._process.returncode is None:
             self._process.kill()
 
     def is_silent(self, now: float, patience: float) -> bool:
-        """Whether it has not been heard for so long, or has not begun to serve in time."""
-        return now - self.heard > (patience if self.ready else max(patience, START_TIMEOUT))
+        """Whether no message came for `patience` seconds, or it has not begun to serve in time."""
+        return now - self.last_seen > (patience if self.ready else max(patience, START_TIMEOUT))
 
     async def ended(self) -> str:
-        """Wait for its end; what to say about it."""
+        """Wait for its end. Returns its status or signal, as text for the log."""
         status = await self._process.wait()
         self._channel.drop()
         return f"status {status}" if status >= 0 else f"signal {_signal_name(-status)}"

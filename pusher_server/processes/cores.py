@@ -1,4 +1,4 @@
-"""How many cores this process may use: what `workers = "auto"` means."""
+"""Counts the cores that this process may use, for `workers = "auto"`."""
 
 import math
 import os
@@ -12,7 +12,7 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def worker_count(settings: ServerSettings) -> int:
-    """How many processes `server.workers` asks for. Raises ConfigError."""
+    """The number of processes that `server.workers` sets. Raises ConfigError."""
     count = usable_cores() if settings.workers == "auto" else int(settings.workers)
     if count > 1 and os.name != "posix":
         raise ConfigError("server.workers", f"is {count}; only 1 works on this operating system")

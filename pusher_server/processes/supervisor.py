@@ -5,8 +5,8 @@
               └── worker 2, its socket
 
 It holds the listening sockets, so that a worker's replacement finds the clients that have been waiting. Each
-worker has a socket of its own (`SO_REUSEPORT`): a shared one is emptied by whoever wakes up first (measured:
-364 to 36). It serves nobody itself and knows nothing of channels.
+worker has a socket of its own (`SO_REUSEPORT`). A shared one is emptied by the worker that wakes up first
+(measured: 364 to 36). The supervisor serves no client itself and knows nothing of channels.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from pusher_server.server import cluster
 from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.composition import StartReport
 from pusher_server.server.listening import ListeningFileWatch, listen_apart, raise_file_limit
-from pusher_server.server.loop_errors import say_once_that_no_file_is_left
+from pusher_server.server.loop_errors import limit_accept_errors
 from pusher_server.server.operations import operations_listener
 from pusher_server.server.operations_listener import OperationsListener
 from pusher_server.server.specs import BusSpec, WorkerSpec
@@ -45,21 +45,21 @@ from pusher_server.server.tls import Certificate
 
 logger = logging.getLogger("pusher_server.server")
 
-#: Seconds that a process told to end at once, or the bus at the end, has before it is killed.
+#: Seconds that a process has to end at once, or the bus at the end, before it is killed.
 _LAST_SECONDS = 2.0
 #: Starts of each worker before a server that has never served gives up.
 _ATTEMPTS = 3
 #: A worker that has to wait longer than this leaves new clients to the others.
 _SHORT_WAIT = 1.0
 
-#: Not a crash: somebody told it to end.
+#: Not a crash: the process was stopped.
 _ON_ITS_OWN = "ended with status 0"
 
 Phase = Literal["starting", "ready", "waiting", "ended"]
 
 
 class WorkerState(Struct):
-    """What there is to know of a supervised process. `since` is Unix time of the phase's begin."""
+    """The state of a supervised process. `since` is Unix time of the phase's begin."""
 
     name: str
     phase: Phase = "starting"
@@ -69,7 +69,7 @@ class WorkerState(Struct):
 
 
 class _Slot:
-    """A place in the team, and whoever has it at the moment."""
+    """A place in the group, and the process that has it at the moment."""
 
     def __init__(self, name: str, listeners: list[socket.socket], labels: dict[str, int]) -> None:
         self.state = WorkerState(name)
@@ -79,7 +79,7 @@ class _Slot:
         self.restarts = RestartDelay()
         self.child: Child | None = None
         self.was_ready = False
-        #: Nobody follows whoever has it now.
+        #: The process that has it now gets no successor.
         self.closed = asyncio.Event()
 
     def turns(self, phase: Phase) -> None:
@@ -127,12 +127,12 @@ class Supervisor:
 
     @property
     def states(self) -> list[WorkerState]:
-        """Of all workers, and of the bus if there is one."""
+        """The states of all workers, and of the bus if there is one."""
         slots = self._workers if self._bus is None else [*self._workers, self._bus]
         return [slot.state for slot in slots]
 
     def run(self) -> int:
-        """Serve until told to stop; the exit status. Raises ConfigError when an address cannot be had."""
+        """Serve until stopped. Returns the exit status. Raises ConfigError when an address cannot be had."""
         raise_file_limit()
         server = self._config.server
         listeners = listen_apart(server, self._config.websocket.send_buffer_bytes, self._count)
@@ -159,10 +159,10 @@ class Supervisor:
 
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
-        say_once_that_no_file_is_left(loop)
+        limit_accept_errors(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, Coalesced(self.reload).ask)
+        loop.add_signal_handler(signal.SIGHUP, Coalesced(self.reload).request)
         watching = loop.create_task(self._watch())
         if self._operations is not None:
             await self._operations.open()
@@ -217,7 +217,7 @@ class Supervisor:
         if deaf:
             for listener in slot.listeners:
                 with suppress(OSError):
-                    listener.shutdown(socket.SHUT_RD)  # the kernel asks the others from now on
+                    listener.shutdown(socket.SHUT_RD)  # the kernel chooses others from now on
         with suppress(TimeoutError):
             await asyncio.wait_for(slot.closed.wait(), delay)
         if deaf and not slot.closed.is_set():
@@ -234,7 +234,7 @@ class Supervisor:
         )
 
     async def _start_worker(self, slot: _Slot) -> Child:
-        descriptors = tuple(each.fileno() for each in slot.listeners)
+        descriptors = tuple(listener.fileno() for listener in slot.listeners)
         index = slot.labels["worker"]
         spec = WorkerSpec(
             index=index,
@@ -293,13 +293,13 @@ class Supervisor:
     # Metrics and health
 
     def _processes(self) -> list[Probe]:
-        """Those who can say something of themselves."""
+        """The workers, each with the request for its reading if it can answer."""
         return [
             Probe(
                 name=str(slot.labels["worker"]),
                 phase=slot.state.phase,
                 starts=slot.state.starts,
-                ask=partial(_reading, slot.child)
+                read=partial(_reading, slot.child)
                 if slot.child is not None and slot.child.answers
                 else None,
             )
@@ -309,7 +309,7 @@ class Supervisor:
     # Watching
 
     async def _watch(self) -> None:
-        """Kill who is silent for longer than a lease: it would hold clients that it does not serve."""
+        """Kill a process that is silent for longer than a lease: it would hold clients without serving them."""
         loop = asyncio.get_running_loop()
         lease = self._config.cluster.lease
         step = min(1.0, lease / 4)
@@ -319,16 +319,16 @@ class Supervisor:
             self._look_after_file()
             now = loop.time()
             if now - before > 2 * step:
-                # We were away ourselves, the machine asleep or overloaded: what they said is still unread.
+                # We were away ourselves, the machine asleep or overloaded: their messages are still unread.
                 continue
             for slot in [*self._workers, *([self._bus] if self._bus else [])]:
                 if slot.child is not None and slot.child.is_silent(now, lease):
-                    silence = now - slot.child.heard
+                    silence = now - slot.child.last_seen
                     logger.error(
                         "%s has been silent for %.1f s and is killed",
                         slot.state.name, silence, extra=slot.labels,
                     )  # fmt: skip
-                    slot.child.heard = now  # once
+                    slot.child.last_seen = now  # once
                     slot.child.kill()
 
     def _look_after_file(self) -> None:
@@ -347,16 +347,16 @@ class Supervisor:
         for slot in self._workers:
             child = slot.child
             if child is not None:
-                child.say(STOP)
+                child.send(STOP)
             while slot.child is child or slot.state.phase != "ready":
                 if self._stopping:
                     return
                 await asyncio.sleep(0.1)
 
-    # What the operator wants
+    # Called for the operator
 
     def reload(self) -> None:
-        """SIGHUP: look at the file first, so that a bad one is said once; then tell the workers."""
+        """SIGHUP: check the file first, so that a bad one makes one line; then let the workers reload."""
         try:
             config = load(self._config_path, os.environ, self._config.overrides)
             if self._config.server.tls.certificate:
@@ -367,10 +367,10 @@ class Supervisor:
         self._config = structs.replace(self._config, apps=config.apps)
         for slot in self._workers:
             if slot.child is not None:
-                slot.child.say(RELOAD)
+                slot.child.send(RELOAD)
 
     def stop(self) -> None:
-        """Let the workers drain, then end; asked a second time, at once."""
+        """Let the workers drain, then end; when called again, end at once."""
         if not self._stopping:
             self._stopping = True
             logger.info("stopping %d workers", self._count)
@@ -382,11 +382,11 @@ class Supervisor:
             for slot in self._workers:
                 self._close(slot, STOP_NOW)
 
-    def _close(self, slot: _Slot, word: str) -> None:
-        """The slot stays empty; whoever has it is told so."""
+    def _close(self, slot: _Slot, message: str) -> None:
+        """Leave the slot empty from now on, and send its process `message`."""
         slot.closed.set()
         child = slot.child
         if child is not None:
-            child.say(word)
-            if word == STOP_NOW or slot is self._bus:
+            child.send(message)
+            if message == STOP_NOW or slot is self._bus:
                 asyncio.get_running_loop().call_later(_LAST_SECONDS, child.kill)

@@ -1,7 +1,7 @@
 """`python -m pusher_server.processes.worker INDEX FD`: one worker, started by the supervisor.
 
-It is the same server as a single process, but its sockets are inherited, and it ends when its supervisor
-says so or is gone.
+It is the same server as a single process, but its sockets are inherited. It ends when its supervisor stops
+it or is gone.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ _BAD_CONFIG = 2
 
 
 def main(number: int) -> int:
-    """Serve; the exit status. `number` is the control channel's file descriptor."""
+    """Serve. Returns the exit status. `number` is the control channel's file descriptor."""
     stray_signals.ignore()
-    for each in (signal.SIGINT, signal.SIGHUP):  # until the server takes it: a terminal tells all
-        signal.signal(each, signal.SIG_IGN)
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # until the server takes them
+        signal.signal(ignored, signal.SIG_IGN)
     end = socket.socket(fileno=number)
     spec = read_spec(end, WorkerSpec)
     logs.configure(spec.config.log)
@@ -65,7 +65,7 @@ def _name_records(index: int) -> None:
 
 
 class _Worker:
-    """The server, and what the supervisor says to it."""
+    """The server, driven by the messages of the supervisor."""
 
     def __init__(self, spec: WorkerSpec, end: socket.socket) -> None:
         self._end = end
@@ -80,11 +80,11 @@ class _Worker:
         )
 
     def run(self) -> None:
-        """Until the end. Raises ConfigError."""
+        """Serve until the end. Raises ConfigError."""
         self._server.run()
 
     def _begin(self) -> None:
-        """Called on the loop: it can be told to end, and asked how it is, while it waits for the cluster."""
+        """Called on the loop. The supervisor can stop it and read it while it waits for the cluster."""
         self._holding = asyncio.get_running_loop().create_task(self._hold())
 
     async def _hold(self) -> None:
@@ -93,22 +93,22 @@ class _Worker:
 
     def _started(self, report: StartReport) -> None:
         """Called on the loop, once it accepts clients."""
-        self._telling = asyncio.get_running_loop().create_task(self._tell(report))
+        self._reporting = asyncio.get_running_loop().create_task(self._report(report))
 
-    async def _tell(self, report: StartReport) -> None:
+    async def _report(self, report: StartReport) -> None:
         await self._holding
-        self._channel.say(f"{READY} {msgspec.json.encode(report).decode()}")
+        self._channel.send(f"{READY} {msgspec.json.encode(report).decode()}")
 
-    def _obey(self, word: str) -> None:
-        if word == STOP:
+    def _obey(self, message: str) -> None:
+        if message == STOP:
             self._server.drain()
-        elif word == STOP_NOW:
+        elif message == STOP_NOW:
             self._server.stop_now()
-        elif word == RELOAD:
+        elif message == RELOAD:
             self._server.reload()
-        elif word == READING:
-            reading = msgspec.json.encode(self._server.gathering.read())
-            self._channel.say(f"{READING} {reading.decode()}")
+        elif message == READING:
+            reading = msgspec.json.encode(self._server.collector.read())
+            self._channel.send(f"{READING} {reading.decode()}")
 
 
 if __name__ == "__main__":

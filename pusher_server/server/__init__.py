@@ -12,11 +12,11 @@ Read first how a process is built:
 
 Then how bytes reach it. The protocol classes build on each other, `paced_protocol` first:
 
-- `uvicorn_config`    what uvicorn serves the clients with
+- `uvicorn_config`    the settings of uvicorn for the clients
 - `listening`         sockets to listen on, and the limit on open files
 - `accepting`         accepts clients at a bounded rate; TLS handshakes and their time-out
 - `tls`               certificates, replaced while serving
-- `proxies`           what a trusted proxy says about a client
+- `proxies`           the headers in which a trusted proxy describes a client
 - `address_limits`    how many connections and attempts one address may have
 - `paced_protocol`    uvicorn's HTTP protocol with bounded work per turn of the loop
 - `http_pieces`       cuts a client's bytes so that the parser does little with each piece
@@ -26,7 +26,7 @@ Then how bytes reach it. The protocol classes build on each other, `paced_protoc
 - `http_protocol`     our upgrade, the fast path for publications, heads judged before bodies
 - `operations_protocol`  the same bounds for one connection of the operations listener
 - `operations_listener`  serves it until the end of a drain
-- `file_reserve`      how many files clients may have, and who goes first when they run short
+- `file_reserve`      how many files clients may have, and which go first when files run short
 - `loop_errors`       limits the log lines of a loop that has no file left
 - `coalesced`         turns many SIGHUPs into one reload
 

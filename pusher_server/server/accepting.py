@@ -1,8 +1,8 @@
-"""Taking in clients at a pace that the process can bear, on uvloop and asyncio alike.
+"""Accepts clients at a rate that the process can bear, on uvloop and asyncio alike.
 
-asyncio accepts a whole backlog in one turn; without a file left it logs each attempt, uvloop drops who waits
-without a word. So sockets are accepted here, a few in each turn, and not at all while no file is free for
-them (`file_reserve`). The one exception is uvloop without TLS and with room: its own accepting takes one
+asyncio accepts a whole backlog in one turn. Without a free file asyncio logs each attempt, and uvloop drops
+waiting clients silently. So sockets are accepted here, a few in each turn, and not at all while no file is free
+for them (`file_reserve`). The one exception is uvloop without TLS and with room. Its own accepting takes one
 client in each turn and costs 77 µs with the client's first answer, where ours costs 121. TLS handshakes are
 always ours, to know how many are under way.
 """
@@ -26,12 +26,12 @@ _PER_TURN = 16
 _PAUSE = 0.02
 _REFUSED_PAUSE = 0.5
 
-#: What `accept` answers when there is no file or no memory for another socket.
+#: Errors of `accept` when there is no file or no memory for another socket.
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Client(asyncio.Protocol):
-    """What is made for each socket. It is told of it before the handshake where there is one."""
+    """The protocol that is made for each socket. `accepted` is called before a TLS handshake only."""
 
     def accepted(self, peer: str | None) -> None:
         """A TLS handshake begins; `peer` is the client's address."""
@@ -52,9 +52,9 @@ class _Arrival:
 
 
 class Acceptor:
-    """Listens on `sockets`, which are bound. Has the two verbs that uvicorn asks of a server.
+    """Listens on `sockets`, which are bound. Has the two methods that uvicorn calls on a server.
 
-    `handshake_timeout`: seconds in which a TLS handshake has to be complete, whatever the client sends.
+    `handshake_timeout`: seconds in which a TLS handshake has to be complete, at any pace of the client.
     """
 
     def __init__(
@@ -98,14 +98,14 @@ class Acceptor:
 
         The last one before it stays: some clients may stand in its queue. Those before that are closed.
         """
-        earlier = [each for each in self._sockets if each.family == listener.family]
-        for each in earlier[:-1]:
-            self._sockets.remove(each)
+        earlier = [old for old in self._sockets if old.family == listener.family]
+        for old in earlier[:-1]:
+            self._sockets.remove(old)
             if self._watching:
-                self._loop.remove_reader(each.fileno())
-            if each in self._servers:
-                self._servers.pop(each).close()
-            each.close()
+                self._loop.remove_reader(old.fileno())
+            if old in self._servers:
+                self._servers.pop(old).close()
+            old.close()
         self._sockets.append(listener)
         if self._watching:
             self._watch()
@@ -113,7 +113,7 @@ class Acceptor:
             await self._let_loop_accept([listener])
 
     def close(self) -> None:
-        """Accept nobody any more; handshakes under way end."""
+        """Accept no more clients; handshakes under way end."""
         self._closed = True
         self._unwatch()
         for server in self._servers.values():
@@ -128,7 +128,7 @@ class Acceptor:
             listener.close()
 
     async def wait_closed(self) -> None:
-        """uvicorn asks for it behind `close`, which needs no time."""
+        """Does nothing: uvicorn calls it after `close`, which needs no time."""
 
     def tick(self) -> None:
         """Let the loop accept again when there is room. Called a few times a second."""
@@ -138,7 +138,7 @@ class Acceptor:
 
     @property
     def _loop_may_accept(self) -> bool:
-        """uvloop; and the loop of Windows, which has no file descriptors to watch."""
+        """True for uvloop, and for the loop of Windows, which has no file descriptors to watch."""
         return not self._tls and not isinstance(self._loop, asyncio.SelectorEventLoop)
 
     async def _try_to_let_loop_accept(self) -> None:
@@ -236,7 +236,7 @@ class Acceptor:
             protocol.accepted(peer)
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, accepted, **self._tls)
-        # A client's broken handshake is its own affair, and loops raise for it whatever they like.
+        # A broken handshake is the client's fault, and loops raise various errors for it.
         except Exception as error:
             logger.debug("a client did not arrive: %s", error)
             accepted.close()

@@ -1,7 +1,7 @@
-"""How many connections, and attempts at them, one address may have: `[server]`, off unless set.
+"""Limits the connections, and attempts at them, of one address: `[server]`, off unless set.
 
-An address is an IPv4 address or the /64 of an IPv6 one, which is what a single customer gets. Each process
-counts by itself. Whoever is over a limit is told to come again later (4100, 429), never that it is final.
+An address is an IPv4 address or the /64 of an IPv6 one, as a single customer gets it. Each process counts by
+itself. A client over a limit is asked to come again later (4100, 429), never refused for good.
 """
 
 import logging
@@ -25,7 +25,7 @@ ATTEMPTS = "server.connection_attempts_per_address"
 _BURST = 10.0
 #: Addresses whose attempts are remembered; beyond it the one that has tried longest ago is forgotten.
 _KEPT = 100_000
-#: Seconds after which somebody with too many connections is asked to try again.
+#: Seconds after which a client with too many connections should try again.
 _RETRY = 5
 
 
@@ -37,19 +37,19 @@ class TooMany(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """What a client is told."""
+        """The text that the client gets."""
         return "Too many connections from your address, try again later"
 
 
 class Visit(Struct):
-    """One connection. `counted`: under which address it counts, "" when it does not."""
+    """One connection. `counted`: the address that it counts for, "" when it does not count."""
 
     counted: str = ""
     refusal: TooMany | None = None
 
     @property
     def rejection(self) -> ConnectionRejected | None:
-        """What a WebSocket is told: 4100, so that it comes again."""
+        """The refusal of a WebSocket: 4100, so that it comes again."""
         if self.refusal is None:
             return None
         return ConnectionRejected(Code.OVER_CAPACITY, self.refusal.text, reason=self.refusal.reason)
@@ -74,7 +74,7 @@ class AddressLimits:
         self._log_limit = LogRateLimit()
 
     def enter(self, address: str) -> Visit:
-        """Somebody connects from there; `leave` belongs to it."""
+        """Count a client that connects from there. Call `leave` when it is gone."""
         key = key_of(address)
         refusal = self.attempt(key)
         if refusal is None and self._most:
@@ -88,7 +88,7 @@ class AddressLimits:
         return Visit("", refusal)
 
     def attempt(self, address: str) -> TooMany | None:
-        """As `enter` for somebody whose connection is not its own, but a proxy's."""
+        """As `enter`, for a client that uses a proxy's connection."""
         if not self._interval:
             return None
         key, now = key_of(address), self._clock()
@@ -96,7 +96,7 @@ class AddressLimits:
         wait = paid - now - self._burst
         if (
             wait > 1e-9
-        ):  # what is refused costs nothing: a crowd behind one address comes in at the pace
+        ):  # a refusal costs nothing: many clients behind one address come in at the pace
             self._say(key, ATTEMPTS, f"{1 / self._interval:g} per second")
             return TooMany("address_attempts", max(1, math.ceil(wait)))
         self._paid.pop(key, None)
@@ -116,7 +116,7 @@ class AddressLimits:
             del self._connections[key]
 
     def uncounted(self, proxy: str | None) -> None:
-        """A trusted proxy (None: behind the Unix socket) did not say whose WebSocket it is."""
+        """A trusted proxy (None: behind the Unix socket) did not name the client of a WebSocket."""
         if self._log_limit.due("uncounted", self._clock()):
             which = (
                 "behind the Unix socket" if proxy is None else f"{proxy} (server.trusted_proxies)"
@@ -126,7 +126,7 @@ class AddressLimits:
             )
 
     def _forget(self, now: float) -> None:
-        """Two for each that comes, so that none is kept for long."""
+        """Forget up to two old addresses for each new one, so that none is kept for long."""
         for _ in range(2):
             oldest = next(iter(self._paid))
             if self._paid[oldest] > now and len(self._paid) <= self._kept:
@@ -145,14 +145,14 @@ class AddressLimits:
 
 
 class Entrance:
-    """Whose address a connection counts for: its peer's, or what a trusted proxy says."""
+    """Finds the address that a connection counts for: its peer's, or the client's of a trusted proxy."""
 
     def __init__(self, limits: AddressLimits, proxies: TrustedProxies) -> None:
         self._limits = limits
         self._proxies = proxies
 
     def connected(self, peer: str | None) -> Visit | None:
-        """A connection from there; None when it is a proxy's, or a Unix socket's."""
+        """Count a connection from there; None when it is a proxy's, or a Unix socket's."""
         if peer is None or self._proxies.trusts(peer):
             return None
         return self._limits.enter(peer)
@@ -186,13 +186,13 @@ class Entrance:
 
 @lru_cache(maxsize=4_096)
 def key_of(address: str) -> str:
-    """What is counted together: an IPv4 address, also one inside an IPv6 one, or a /64."""
+    """The address to count for: an IPv4 address, also one inside an IPv6 one, or a /64."""
     try:
-        found = ip_address(address.partition("%")[0])
+        parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(found, IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(IPv6Network((int(found) >> 64 << 64, 64)))
+    if isinstance(parsed, IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed) >> 64 << 64, 64)))

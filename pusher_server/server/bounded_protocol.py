@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol within bounds: of heads, of time, of what follows the last answer."""
+"""uvicorn's HTTP protocol within bounds: of heads, of time, and of input after the last answer."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from pusher_server.server.http_heads import (
 from pusher_server.server.paced_protocol import PacedProtocol
 from pusher_server.server.request_guard import RequestGuard
 
-#: Seconds in which the client may still send after the last answer, and how much of that we take: a reset
+#: Seconds in which the client may still send after the last answer, and bytes of it that we take. A reset
 #: could destroy the answer unread. Clients that read while they send need neither.
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 1_048_576
@@ -29,9 +29,9 @@ class BoundedProtocol(PacedProtocol):
     def __init__(self, *, guard: RequestGuard, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._guard = guard
-        #: What came since the last piece of a body: head, trailers, chunk sizes.
+        #: Bytes since the last piece of a body: head, trailers, chunk sizes.
         self._header_bytes = 0
-        #: The last word is said; what still comes is dropped, and how much that was.
+        #: The refusal is sent, and later input is dropped; how much that was.
         self._refused = False
         self._dropped = 0
         #: Whether the request being read offers another protocol, which we do not take.
@@ -57,7 +57,7 @@ class BoundedProtocol(PacedProtocol):
         return True
 
     def _feed(self, data: bytes) -> bytes:
-        """Parse; what has to be parsed again, after an upgrade that we do not take."""
+        """Parse. Returns the bytes to parse again, after an upgrade that we do not take."""
         rest = None
         try:
             self.parser.feed_data(data)
@@ -84,7 +84,7 @@ class BoundedProtocol(PacedProtocol):
         """The head of the request once more, for a new parser; empty when it is refused.
 
         Java's HttpClient and curl offer HTTP/2 with every request. The parser takes that for the end of
-        HTTP, whatever we think of it, and the body for another protocol.
+        HTTP, even if we decline it, and the body for another protocol.
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
@@ -124,7 +124,7 @@ class BoundedProtocol(PacedProtocol):
             super().shutdown()
 
     def linger(self) -> None:
-        """Send no more, and drop what still comes, for a while. The answer is out."""
+        """Send no more, and drop input for a while. The answer is out."""
         self._refused = True
         self._guard.deadlines.pop(self, None)
         self.pipeline.clear()
@@ -163,9 +163,9 @@ class BoundedProtocol(PacedProtocol):
         if begun:
             self.end()
             return
-        if answering:  # the application has nothing more to say
+        if answering:  # the application has nothing more to send
             self.cycle.disconnected = True
-            # Our half ends: nothing may be written any more, and nobody is told to go on.
+            # Our half ends: nothing may be written any more, not even a 100 Continue.
             self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
         # Closing while the client still sends would answer it with a reset, which can destroy our words

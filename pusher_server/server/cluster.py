@@ -1,4 +1,4 @@
-"""Which broker, roster and census a process gets: alone, among the workers of a machine, or on Redis."""
+"""Chooses broker, roster and census of a process: alone, among the workers of a machine, or on Redis."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ Here = Callable[[], Mapping[str, int]]
 
 
 class Cluster(Protocol):
-    """What a node shares with others, and its life."""
+    """The parts that a node shares with other nodes, and their start and stop."""
 
     broker: Broker
     roster: Roster
@@ -35,19 +35,19 @@ class Cluster(Protocol):
     evicted: Evictions
 
     def attach(self, listener: ClusterListener) -> None:
-        """Who is told of what happens; once, before anything else."""
+        """Set the listener of transitions and messages; once, before anything else."""
 
     def start(self) -> None:
-        """In the running loop, before the first client."""
+        """Start, in the running loop, before the first client."""
 
     async def attached(self) -> None:
-        """Wait until what the other nodes publish arrives here. The caller bounds the wait."""
+        """Wait until publications of the other nodes arrive here. The caller bounds the wait."""
 
     async def stop(self) -> None:
-        """After the last client."""
+        """Stop, after the last client."""
 
     def sweep(self) -> None:
-        """What waits for time to pass. Called a few times a second."""
+        """Do the work that waits for time to pass. Called a few times a second."""
 
     @property
     def problem(self) -> str | None:
@@ -55,7 +55,7 @@ class Cluster(Protocol):
 
 
 class LocalCluster(Cluster):
-    """This process is all there is."""
+    """The cluster of one process."""
 
     def __init__(
         self, node_id: str, settings: ClusterSettings, *, clock: Clock, epoch: int, here: Here
@@ -73,13 +73,13 @@ class LocalCluster(Cluster):
         self._roster.attach(listener)
 
     def start(self) -> None:
-        """There is nobody to connect to."""
+        """There is no other node to connect to."""
 
     async def attached(self) -> None:
         """There is nothing to wait for."""
 
     async def stop(self) -> None:
-        """There is nobody to tell."""
+        """There is no other node to notify."""
 
     def sweep(self) -> None:
         """Settle leaves, forget events whose time is over."""
@@ -153,7 +153,9 @@ def choose(
     epoch: int,
     here: Here,
 ) -> Cluster:
-    """`bus` is the path of the workers' bus, "" when there is none. `epoch` is a random number.
+    """Return the cluster of a process. `epoch` is a random number.
+
+    `bus` is the path of the workers' bus, "" when there is none.
 
     Raises ConfigError when a certificate for Redis cannot be used.
     """
@@ -170,6 +172,6 @@ def choose(
 
 
 def check(settings: ClusterSettings) -> None:
-    """Before any process is started. Raises ConfigError when a certificate for Redis cannot be used."""
+    """Check the settings before any process is started. Raises ConfigError: a certificate is unusable."""
     if settings.redis.is_set:
         RedisAccess(settings.redis)

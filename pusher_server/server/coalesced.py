@@ -1,4 +1,4 @@
-"""Many wishes within a second are two: the first, and one more when it is over. For SIGHUP."""
+"""Coalesces many requests within a second into two: one at once, one after the second. For SIGHUP."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class Coalesced:
         self._waiting = False
         self._resting = False
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Call now, or once more when the interval has passed. In the running loop."""
         if self._resting:
             self._waiting = True
@@ -29,4 +29,4 @@ class Coalesced:
         self._resting = False
         if self._waiting:
             self._waiting = False
-            self.ask()
+            self.request()

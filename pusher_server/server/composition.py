@@ -52,7 +52,7 @@ logger = logging.getLogger("pusher_server.server")
 
 
 class StartReport(Struct, frozen=True):
-    """What a started server runs on, for whoever tells the operator."""
+    """The addresses and limits of a started server, to be shown to the operator."""
 
     loop: str
     file_limit: int
@@ -110,7 +110,9 @@ class Server:
             self.apps,
             owner=spec.bus if spec is not None else f"{os.getpid()}.{secrets.token_hex(8)}",
         )
-        self.node = Node(parts, on_app_changed=self._told_of_change, flushers=[self._webhooks.kept])
+        self.node = Node(
+            parts, on_app_changed=self._changed_elsewhere, flushers=[self._webhooks.kept]
+        )
         self._cluster.attach(self.node)
         self._api = ApiParts(
             node=self.node,
@@ -124,7 +126,7 @@ class Server:
         self._edge = self._websocket()
         self._reserve = self._file_reserve()
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
-        self.gathering = self._gathering()
+        self.collector = self._collector()
         self._operations: OperationsListener | None = None
 
     def _websocket(self) -> WebSocketEdge:
@@ -145,11 +147,11 @@ class Server:
             resized=self._clients.allow,
         )
 
-    def _gathering(self) -> Collector:
-        """What metrics and health read; it hears of refusals if somebody will ask."""
+    def _collector(self) -> Collector:
+        """The source of metrics and health. It counts signals only if the operations listener is enabled."""
         stats = self._webhooks.stats
         worker = "1" if self._spec is None else str(self._spec.index)
-        gathering = Collector(
+        collector = Collector(
             self.node,
             worker=worker,
             lag=self._lag,
@@ -165,11 +167,11 @@ class Server:
             problems=[self._problem],
         )
         if self._config.operations.enabled:
-            self.node.observe(gathering.counting.observe, *COUNTED)
-        return gathering
+            self.node.observe(collector.counting.observe, *COUNTED)
+        return collector
 
     def run(self) -> None:
-        """Serve until told to stop. Raises ConfigError before serving, when the address cannot be had."""
+        """Serve until stopped. Raises ConfigError before serving, when the address cannot be had."""
         config = self._config
         file_limit = raise_file_limit()
         self._reserve.limit_to(file_limit)
@@ -181,7 +183,7 @@ class Server:
         urls = urls_of(config.server, sockets)
         if self._spec is None:
             self._operations = operations_listener(
-                config.operations, single(self.gathering), port=config.server.port
+                config.operations, single(self.collector), port=config.server.port
             )
         self._uvicorn_server = DrainingServer(
             settings,
@@ -210,12 +212,12 @@ class Server:
                 Path(config.server.unix_socket).unlink(missing_ok=True)
 
     def begin(self) -> None:
-        """What runs beside the clients, before the first of them. In the running loop."""
+        """Start the work beside the clients, before the first of them. In the running loop."""
         self._on_begin()
         self._webhooks.start(expected=webhooks.are_expected(self._config))
 
     async def end(self) -> None:
-        """After the last client."""
+        """Stop the work beside the clients, after the last of them."""
         await self._webhooks.stop()
         if self._apps_of_database is not None:
             await self._apps_of_database.close()
@@ -241,7 +243,7 @@ class Server:
             logger.warning("[%s] has changed; this needs a restart", section)
         changed = self._apps_of_file.replace(config.apps)
         closing = [
-            each for app_id, app in changed.items() for each in self.node.change_app(app_id, app)
+            row for app_id, app in changed.items() for row in self.node.change_app(app_id, app)
         ]
         logger.info(
             "reloaded: %d apps changed, %d connections to close", len(changed), len(closing)
@@ -254,9 +256,9 @@ class Server:
         self._close_gently(closing)
 
     def _problem(self) -> str | None:
-        """What `/ready` says besides; None when nothing is wrong."""
-        told = [self._cluster.problem, self.apps.problem, self._webhooks.problem]
-        return "; ".join(each for each in told if each is not None) or None
+        """The text that `/ready` adds; None when nothing is wrong."""
+        problems = [self._cluster.problem, self.apps.problem, self._webhooks.problem]
+        return "; ".join(problem for problem in problems if problem is not None) or None
 
     def _database(self, config: Config) -> DatabaseApps | None:
         """Return the apps of the database; None when they stand in the file."""
@@ -270,7 +272,7 @@ class Server:
             on_change=self._app_changed,
         )
 
-    def _told_of_change(self, app_id: str) -> None:
+    def _changed_elsewhere(self, app_id: str) -> None:
         """Another node has found another value of this app in the database."""
         if self._apps_of_database is not None:
             self._apps_of_database.told(app_id)
@@ -278,7 +280,7 @@ class Server:
     def _app_changed(self, app_id: str, app: App | None, is_news: bool) -> None:
         """The database has another value of an app that is in use.
 
-        Other nodes need not wait for their poll. A node that was told of the change tells nobody.
+        Other nodes need not wait for their poll. A node that got the change from another does not publish it.
         """
         if is_news:
             self._cluster.broker.publish(CONTROL, AppChangedMessage(app_id=app_id))
@@ -354,7 +356,7 @@ def _limiter(config: Config, tallies: Tallies | None) -> RateLimiter:
 
 
 def _node_id(config: Config, spec: WorkerSpec | None) -> str:
-    """Unique among all processes there ever were: nobody takes a restarted node for what it was before."""
+    """Unique among all processes there ever were: a restarted node is not taken for its predecessor."""
     named = config.cluster.node_id
     if spec is None:
         return f"{named or secrets.token_hex(4)}.{secrets.token_hex(4)}"

@@ -1,8 +1,8 @@
-"""Open files: clients get all but a reserve, and near its edge those leave first who are missed least.
+"""Gives open files to clients, except a reserve. Near its edge the least important clients leave first.
 
 A process that has no file left can neither accept nor look up, log or publish: everything ends at once. So
-a part of the limit is never given to clients that stay (`metrics.process_use.files_for_clients`). Half of
-that part is for clients on their way in or out: whoever is refused, asks once, or says nothing.
+a part of the limit is never given to clients that stay (`metrics.process_stats.files_for_clients`). Half of
+that part is for clients on their way in or out: refused ones, those with a single request, silent ones.
 """
 
 from collections.abc import Callable, Iterable, Sized
@@ -16,16 +16,16 @@ from pusher_server.metrics.process_stats import files_for_clients, open_files
 _MARGIN = 8
 #: So many files before the last, accepting becomes careful (`accepting`).
 _EARLY = 16
-#: Seconds that somebody has to say what it wants, or to go after a refusal, while others need the file. The
+#: Seconds that a client has to send its request, or to go after a refusal, while others need the file. The
 #: request follows the connect at once, a TLS handshake takes two ways more.
 _REQUEST_SECONDS = 0.25
 _HANDSHAKE_SECONDS = 0.5
-#: So much of them passes from one look to the next at the most: while we are late, nobody can be heard.
+#: So much of them passes from one look to the next at the most: while we are late, no request can be read.
 _STEP_SECONDS = 0.05
-#: So many of a kind are watched at a time, the oldest first: looking at all of them again and again would take
+#: So many of a kind are watched at a time, the oldest first. To look at all of them again and again would take
 #: the loop's time just when there are most. Enough to let some thousands go in a second.
 _WATCHED = 1_000
-#: Above so many clients a kernel that has to list open files (Linux before 6.2) is not asked for them.
+#: Above so many clients a kernel that has to list open files (Linux before 6.2) is not queried.
 _LISTED = 2_000
 
 
@@ -33,14 +33,15 @@ class Idle(Protocol):
     """A kept HTTP connection between two requests."""
 
     def end(self) -> None:
-        """Close it, and wait but shortly for the client's goodbye."""
+        """Close it, and wait only shortly for the client to close, too."""
 
 
 class FileReserve:
     """Without a limit, until `limit_to` sets one.
 
-    `idle`: connections of the API without a request, oldest first. `refused`: clients that were told to go,
-    oldest first. `resized` is told how many clients may stay. `clock` gives seconds that only rise.
+    `idle`: connections of the API without a request, oldest first. `refused`: clients that were asked to
+    leave, oldest first. `resized` is called with the number of clients that may stay. `clock` gives seconds
+    that only rise.
     """
 
     def __init__(
@@ -57,13 +58,13 @@ class FileReserve:
         self._refused = refused
         self._clock = clock
         self._resized = resized
-        #: Told when clients come near the edge.
+        #: Called when clients come near the edge.
         self.on_pressure: Callable[[], None] = lambda: None
-        #: Who has not sent the head of a request yet.
+        #: Clients that have not sent the head of a request yet.
         self.silent: dict[Leaving, None] = {}
         #: Sockets that were accepted and are no connections yet: TLS handshakes.
         self.arriving: dict[Leaving, None] = {}
-        #: Of those whom others have to wait for: seconds that they have been watched.
+        #: Clients that others have to wait for -> seconds that they have been watched.
         self._watched: dict[Leaving, float] = {}
         self._looked_at = 0.0
         self.limit_to(0)
@@ -90,7 +91,7 @@ class FileReserve:
 
     @property
     def has_room(self) -> bool:
-        """Whether a client that is here may stay while it wants nothing."""
+        """Whether a client that is here may stay while it is idle."""
         return len(self.connections) <= self.capacity
 
     @property
@@ -100,18 +101,18 @@ class FileReserve:
 
     @property
     def is_used_up(self) -> bool:
-        """Whether nobody else may come in now."""
+        """Whether no further client may come in now."""
         return self.clients >= self.capacity + self._passing
 
     def came(self, client: Leaving) -> None:
-        """It is connected and has said nothing yet."""
+        """A client is connected and has sent nothing yet."""
         self.silent[client] = None
         if len(self.connections) >= self.mark:
             self.make_room()
             self.on_pressure()
 
     def make_room(self) -> None:
-        """Let idle API connections go, and, when that is not enough, whoever was refused or says nothing."""
+        """End idle API connections and, when that is not enough, refused and silent clients."""
         over = self.clients - self.capacity
         if over > 0:
             for idle in [*islice(self._idle, over)]:
@@ -122,7 +123,7 @@ class FileReserve:
             self._watched.clear()
 
     def _cut(self, most: int) -> None:
-        """End those whom others have waited for long enough, refused ones first."""
+        """End clients that others have waited for long enough, refused ones first."""
         now = self._clock()
         passed = min(now - self._looked_at, _STEP_SECONDS)
         self._looked_at = now
@@ -131,13 +132,13 @@ class FileReserve:
             **dict.fromkeys(islice(self.silent, _WATCHED), _REQUEST_SECONDS),
             **dict.fromkeys(islice(self.arriving, _WATCHED), _HANDSHAKE_SECONDS),
         }
-        self._watched = {each: self._watched.get(each, 0.0) + passed for each in patience}
-        over = [each for each, since in self._watched.items() if since >= patience[each]]
+        self._watched = {client: self._watched.get(client, 0.0) + passed for client in patience}
+        over = [client for client, since in self._watched.items() if since >= patience[client]]
         for client in over[:most]:
             client.abort()
 
     def measure(self) -> None:
-        """See what others use: links, databases, webhooks. Called a few times a second."""
+        """Measure the files of others: links, databases, webhooks. Called a few times a second."""
         if not self._limit:
             return
         clients = self.clients

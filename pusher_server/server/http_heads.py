@@ -1,4 +1,4 @@
-"""Heads of requests and answers: what is asked of them, and their bytes."""
+"""Heads of requests and answers: checks of the first, bytes of the second."""
 
 from functools import lru_cache
 from http import HTTPStatus
@@ -8,7 +8,7 @@ from pusher_server.http_api.responses import Header
 #: Trailers count. Browsers and libraries send 5 to 25, proxies add a few; each costs us many times its bytes.
 HEADER_LINES = 100
 
-#: Status and text of what is refused before anybody knows what it is.
+#: Status and text of refusals that are sent before the request is understood.
 HEAD_TOO_LARGE = (
     b"431 Request Header Fields Too Large",
     b"The request's headers are too large.\n",

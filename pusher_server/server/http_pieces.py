@@ -1,8 +1,8 @@
-"""Cuts what an HTTP client sends, so that the parser does little with each piece.
+"""Cuts the input of an HTTP client into pieces, so that the parser does little with each piece.
 
 httptools parses all that it is given at once, be it thousands of requests. A piece is at most one request's
-head, one chunk of a body, or body. The parser alone says what the bytes mean: were a cut in the wrong place,
-it would only do more at once.
+head, one chunk of a body, or body. The parser alone decides the meaning of the bytes. A cut in a wrong place
+would only make it do more at once.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ _SIZE_DIGITS = 17
 
 
 class RequestPieces:
-    """Follows one client's requests; `begin_body` tells it where a head has ended."""
+    """Follows one client's requests; `begin_body` is called where a head has ended."""
 
     __slots__ = ("_is_chunked", "_left", "_size", "_tail", "units")
 
     def __init__(self) -> None:
-        #: What the piece that was cut last costs of a turn.
+        #: Units of a turn that the last piece costs.
         self.units = 0
         #: Bytes of a body or a chunk that are still to come.
         self._left = 0
@@ -46,9 +46,9 @@ class RequestPieces:
         """
         if self._left or self._is_chunked or self._tail:
             return 0
-        found = data.find(_HEAD_END, 0, _HEAD_BYTES)
-        end = found + len(_HEAD_END)
-        return end if found >= 0 and data.find(b"\n", end) < 0 else 0
+        start = data.find(_HEAD_END, 0, _HEAD_BYTES)
+        end = start + len(_HEAD_END)
+        return end if start >= 0 and data.find(b"\n", end) < 0 else 0
 
     def pass_over(self, data: bytes, at: int) -> None:
         """From `at` on the parser had it together with the head."""
@@ -64,28 +64,28 @@ class RequestPieces:
             self._left = left - (end - at)
             return end
         if not self._is_chunked and not self._tail:
-            found = data.find(_HEAD_END, at, at + _HEAD_BYTES)
-            if found >= 0:
-                end = found + len(_HEAD_END)
+            start = data.find(_HEAD_END, at, at + _HEAD_BYTES)
+            if start >= 0:
+                end = start + len(_HEAD_END)
                 self.units = 1 + (end - at) // _HEAD_BYTES_PER_UNIT
                 return end
         return self._chunk_end(data, at) if self._is_chunked else self._begun_end(data, at)
 
     def _begun_end(self, data: bytes, at: int) -> int:
-        """Of a head that is not whole in this piece, or of trailers."""
+        """Where the piece ends, of a head that is not whole in it, or of trailers."""
         stop = min(at + _HEAD_BYTES, len(data))
         self.units = 1 + (stop - at) // _HEAD_BYTES_PER_UNIT
         known = len(self._tail)
         window = self._tail + data[at:stop]
-        found = window.find(_HEAD_END)
-        if found < 0:
+        start = window.find(_HEAD_END)
+        if start < 0:
             self._tail = window[-3:]
             return stop
         self._tail = b""
-        return at + found + len(_HEAD_END) - known
+        return at + start + len(_HEAD_END) - known
 
     def _chunk_end(self, data: bytes, at: int) -> int:
-        """With its size, if both are there. The last chunk has none, and is followed by trailers."""
+        """Where a chunk with its size ends, as far as it is there. Trailers follow the last, empty chunk."""
         stop = min(at + _HEAD_BYTES, len(data))
         line_end = data.find(b"\n", at, stop)
         end = stop if line_end < 0 else line_end + 1
@@ -96,7 +96,7 @@ class RequestPieces:
         digits, self._size = self._size.split(b";")[0].strip(), b""
         try:
             size = int(digits or b"0", 16)
-        except ValueError:  # the parser will say so
+        except ValueError:  # the parser will refuse it
             size = 0
         if size <= 0:
             self._is_chunked = False

@@ -1,4 +1,4 @@
-"""uvicorn's server with our signals: drain before it stops, reload on SIGHUP, one sweep for all that waits."""
+"""uvicorn's server with our signals: drain before it stops, reload on SIGHUP, one sweep for waiting work."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ from pusher_server.server.cluster import Cluster
 from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.listening import ListeningFileWatch
-from pusher_server.server.loop_errors import say_once_that_no_file_is_left
+from pusher_server.server.loop_errors import limit_accept_errors
 from pusher_server.server.operations_listener import OperationsListener
 
 logger = logging.getLogger("pusher_server.server")
@@ -33,7 +33,7 @@ logger = logging.getLogger("pusher_server.server")
 #: took 20 ms, 10,000 take 4. Connections leave none (`tests/edge/test_garbage.py`), some libraries do. The
 #: older generations come as rarely as with 50,000, 20 and 20.
 _GC_THRESHOLDS = 10_000, 20, 100
-#: Seconds that closed clients have to say goodbye before the process ends.
+#: Seconds that closed clients have to close, too, before the process ends.
 _FAREWELL = 2.0
 
 
@@ -41,11 +41,11 @@ class DrainingServer(uvicorn.Server):
     """`tick(now)` is called every `heartbeat.INTERVAL` seconds; `reload` on SIGHUP.
 
     `starting` is called in the loop before the first client, `stopped` after the last one. For `start_timeout`
-    seconds at most nobody is taken in before the cluster is attached to: a client would be told that it has
-    subscribed, and miss what other nodes publish.
+    seconds at most no client is accepted before the node is attached to the cluster. Else a client would be
+    subscribed and miss publications of other nodes.
 
-    `supervised`: signals may come several times for one wish, from a terminal and from the supervisor, so a
-    repeated one ends nothing at once.
+    `supervised`: one stop may send several signals, from a terminal and from the supervisor, so a repeated one
+    ends nothing at once.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class DrainingServer(uvicorn.Server):
         self._announce = started
         self._stopped = stopped
         self._start_timeout = start_timeout
-        #: Set with `should_exit`, for whoever waits at the start.
+        #: Set with `should_exit`, for the wait at the start.
         self._ending = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,14 +97,14 @@ class DrainingServer(uvicorn.Server):
         """Accept clients, then keep what exists now out of the garbage collector's way."""
         self._node.starting = True
         self._loop = asyncio.get_running_loop()
-        say_once_that_no_file_is_left(self._loop)
+        limit_accept_errors(self._loop)
         self._starting()
         self._cluster.start()
         self._sweep()
         if self._operations is not None:
             await self._operations.open()
         await self._attach()
-        if self.should_exit:  # told so meanwhile: uvicorn does not end what has not started
+        if self.should_exit:  # stopped meanwhile: uvicorn ends only servers that have started
             await self._end()
             return
         await super().startup(sockets=[])  # all but the listening, which is ours
@@ -141,12 +141,12 @@ class DrainingServer(uvicorn.Server):
             tls=self.config.ssl,
             handshake_timeout=self._handshake_timeout,
         )
-        # What uvicorn closes before it ends the connections.
+        # uvicorn closes these before it ends the connections.
         self.servers.append(cast(asyncio.Server, self._acceptor))
         await self._acceptor.open()
 
     async def _attach(self) -> None:
-        """Wait for the cluster, for `start_timeout` and until told to end."""
+        """Wait for the cluster, for `start_timeout` at most and until stopped."""
         if not self._start_timeout:
             return
         attached = asyncio.ensure_future(self._cluster.attached())
@@ -170,7 +170,7 @@ class DrainingServer(uvicorn.Server):
             )
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
-        """After the last client, let the other nodes know, and whatever else holds connections."""
+        """After the last client, leave the cluster and close all other connections."""
         await super().shutdown(sockets=sockets)
         await self._end()
 
@@ -181,7 +181,7 @@ class DrainingServer(uvicorn.Server):
             await self._operations.close()
 
     async def close_gently(self, closing: list[tuple[Connection, int, str]]) -> None:
-        """Close connections at the pace of a drain: those who may come back come back spread out."""
+        """Close connections at the pace of a drain, so that clients come back spread out."""
         position = 0
         for size in drain.batches(len(closing), self._grace):
             for connection, code, message in closing[position : position + size]:
@@ -191,7 +191,7 @@ class DrainingServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """uvicorn's would stop at once, and end the process by the signal afterwards."""
+        """Take the signals. uvicorn's method would stop at once, and then end the process by the signal."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -213,23 +213,23 @@ class DrainingServer(uvicorn.Server):
 
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._reloads.ask)
+            self._loop.call_soon_threadsafe(self._reloads.request)
 
     def stop(self) -> None:
-        """Drain, then exit; asked a second time, exit at once."""
+        """Drain, then exit; when called again, exit at once."""
         if self._draining is None:
             self.drain()
         else:
             self.stop_now()
 
     def drain(self) -> None:
-        """Drain, then exit; asked again, the same."""
+        """Drain, then exit; further calls change nothing."""
         if self._draining is None:
             logger.info("stopping: sending %d connections away", len(self._clients.connections))
             self._draining = asyncio.get_running_loop().create_task(self._drain())
 
     def stop_now(self) -> None:
-        """Exit, whoever is still there."""
+        """Exit, even with clients."""
         self.force_exit = True
         self._exit()
 
@@ -242,11 +242,11 @@ class DrainingServer(uvicorn.Server):
         message = "Server closed. Please reconnect shortly."
         try:
             await self.close_gently(
-                [(each, Code.RECONNECT, message) for each in self._clients.connections]
+                [(client, Code.RECONNECT, message) for client in self._clients.connections]
             )
             deadline = asyncio.get_running_loop().time() + _FAREWELL
             # A poll for two seconds at the end of a process's life: no event to keep on the hot path.
-            while (  # noqa: ASYNC110 - as said above
+            while (  # noqa: ASYNC110 - see above
                 self._clients.connections and asyncio.get_running_loop().time() < deadline
             ):
                 await asyncio.sleep(drain.STEP)

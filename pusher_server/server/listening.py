@@ -25,7 +25,7 @@ def listen(settings: ServerSettings, send_buffer_bytes: int) -> list[socket.sock
     if settings.unix_socket:
         return [_listen_unix(settings)]
     try:
-        found = socket.getaddrinfo(
+        addresses = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError as error:
@@ -34,7 +34,7 @@ def listen(settings: ServerSettings, send_buffer_bytes: int) -> list[socket.sock
         ) from None
     sockets: list[socket.socket] = []
     port = settings.port
-    for family, kind, proto, _, address in dict.fromkeys([*found, *_also_ipv4(found)]):
+    for family, kind, proto, _, address in dict.fromkeys([*addresses, *_also_ipv4(addresses)]):
         if sockets and not _has(family):
             continue
         bound = (address[0], port, *address[2:])
@@ -44,9 +44,11 @@ def listen(settings: ServerSettings, send_buffer_bytes: int) -> list[socket.sock
     return sockets
 
 
-def _also_ipv4(found: list[Any]) -> list[Any]:
+def _also_ipv4(addresses: list[Any]) -> list[Any]:
     """`::` is every interface, of IPv4 too: on a socket of its own, so that addresses stay what they are."""
-    if not any(family == socket.AF_INET6 and address[0] == "::" for family, *_, address in found):
+    if not any(
+        family == socket.AF_INET6 and address[0] == "::" for family, *_, address in addresses
+    ):
         return []
     return socket.getaddrinfo("0.0.0.0", 0, family=socket.AF_INET, type=socket.SOCK_STREAM)
 
@@ -61,11 +63,11 @@ def _has(family: int) -> bool:
 
 
 def urls_of(settings: ServerSettings, sockets: list[socket.socket]) -> list[str]:
-    """Where clients find us: under the name that is set, or at all addresses that stand for every interface."""
+    """The URLs for clients: with the configured host, or with all addresses that stand for every interface."""
     if settings.unix_socket:
         return [f"unix:{settings.unix_socket}"]
     scheme = "https" if settings.tls.certificate else "http"
-    addresses = [each.getsockname()[:2] for each in sockets]
+    addresses = [listener.getsockname()[:2] for listener in sockets]
     hosts = [host for host, _ in addresses if ip_address(host).is_unspecified] or [settings.host]
     port = addresses[0][1]
     return [
@@ -79,9 +81,9 @@ def listen_apart(
 ) -> list[list[socket.socket]]:
     """Listening sockets for each of `count` workers: their own on Linux, elsewhere the same for all.
 
-    The first socket of an address is made alone, so that a program which has the port already is found,
-    another server of ours included; only then the port is opened to the others (SO_REUSEPORT). A Unix
-    socket can only be shared. Raises ConfigError.
+    The first socket of an address is made alone, so that another program on the port is noticed, another
+    server of ours included. Only then the port is opened to the others (SO_REUSEPORT). A Unix socket can only
+    be shared. Raises ConfigError.
     """
     first = listen(settings, send_buffer_bytes)
     if settings.unix_socket or sys.platform != "linux":
@@ -174,7 +176,7 @@ def _listen_unix(settings: ServerSettings) -> socket.socket:
 
 
 class SocketFile:
-    """The file of a listening Unix socket, told from another one of its name.
+    """The file of a listening Unix socket, distinguished from another one of its name.
 
     Device and inode stay taken while a process has the socket open.
     """
@@ -194,10 +196,10 @@ class SocketFile:
 
     def _seen(self) -> tuple[int, int] | None:
         try:
-            found = os.lstat(self.path)
+            status = os.lstat(self.path)
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
 
 class ListeningFileWatch:
@@ -248,13 +250,13 @@ def _remove_stale(path: str) -> None:
 
 
 def raise_file_limit() -> int:
-    """Take as many open files as the system allows without asking; how many that is (0 = unknown)."""
+    """Raise the limit on open files as far as the system allows. Returns the limit (0 = unknown)."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return 0
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # refused: the warning at start says what the limit allows
+    with suppress(OSError, ValueError):  # refused: the warning at start shows the limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return 0 if limit == resource.RLIM_INFINITY else limit

@@ -1,4 +1,4 @@
-"""What an event loop says about itself: when no file is left, once a minute instead of for each client."""
+"""Limits the log lines of an event loop that has no file left: one a minute instead of one per client."""
 
 import asyncio
 import logging
@@ -8,11 +8,11 @@ from pusher_server.log_rate_limit import LogRateLimit
 
 logger = logging.getLogger("pusher_server.server")
 
-#: asyncio's word for it, in the loops of those who accept with its `start_server`.
+#: asyncio's message for it, in loops that accept with its `start_server`.
 _ASYNCIO_NO_ROOM = "socket.accept() out of system resource"
 
 
-def say_once_that_no_file_is_left(loop: asyncio.AbstractEventLoop) -> None:
+def limit_accept_errors(loop: asyncio.AbstractEventLoop) -> None:
     """Keep asyncio's own accepting from logging a line for each client when no file is left for it.
 
     For sockets that are no clients': the operations listener, the workers' bus.

@@ -1,4 +1,4 @@
-"""The operations listener of this machine: its socket, and what it is fed with.
+"""The operations listener of this machine: its socket and its application.
 
 Why it is apart from the clients' one: docs/decisions.md#operations-listener.
 """
@@ -19,12 +19,12 @@ _BACKLOG = 64
 
 
 def operations_listener(
-    settings: OperationsSettings, team: ProcessGroup, *, port: int
+    settings: OperationsSettings, group: ProcessGroup, *, port: int
 ) -> OperationsListener | None:
     """Bound, and not yet served; None when there is to be none. `port` is the clients' one.
 
-    A second server on this machine finds the default address taken: that is said, and no reason not to start.
-    Any other address was chosen by somebody who counts on it: raises ConfigError.
+    A second server on this machine finds the default address taken: it logs that and starts all the same.
+    Any other address was chosen on purpose: raises ConfigError.
     """
     if not settings.enabled:
         return None
@@ -38,7 +38,7 @@ def operations_listener(
     # Here, because workers have no listener: they need not load Starlette.
     from pusher_server.metrics.operations import operations_app
 
-    return OperationsListener(operations_app(settings, team, port=port), bound)
+    return OperationsListener(operations_app(settings, group, port=port), bound)
 
 
 def _bound(settings: OperationsSettings) -> socket.socket:

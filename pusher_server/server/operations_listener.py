@@ -1,7 +1,7 @@
 """The HTTP server for operators' programs: uvicorn's protocol on a socket of its own, without `uvicorn.Server`.
 
-That one owns the process's signals and its own shutdown, and this listener has to answer before the first
-client comes and until the very end of a drain. A supervisor, which has no node, has one as well.
+`uvicorn.Server` owns the process's signals and its own shutdown. But this listener has to answer before the
+first client comes and until the very end of a drain. A supervisor, which has no node, has one as well.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 from pusher_server.server.operations_protocol import BOUNDS, OperationsProtocol
 from pusher_server.server.request_guard import RequestGuard
 
-#: Seconds between two looks at what takes too long. Nobody looks while there is nothing to wait for.
+#: Seconds between two looks at requests that take too long. There are none while nothing is waited for.
 _LOOK_SECONDS = 0.25
 
 
@@ -53,8 +53,8 @@ class OperationsListener:
             timeout_keep_alive=cast(int, BOUNDS.keep_alive),  # only handed to call_later
         )
         config.load()
-        # uvicorn writes a head and its body one by one, and clients may wait 40 ms for the second. asyncio
-        # changes no socket without a protocol number, as `create_server` makes. Accepted ones inherit it.
+        # uvicorn writes a head and its body one by one, and clients may wait 40 ms for the second. A socket of
+        # `create_server` has no protocol number, so asyncio does not set the option. Accepted ones inherit it.
         self._bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         make = cast(Any, config.http_protocol_class)
         self._server = await asyncio.get_running_loop().create_server(
@@ -62,7 +62,7 @@ class OperationsListener:
         )
 
     async def close(self) -> None:
-        """No longer answer. What is under way ends without an answer."""
+        """Stop answering. Requests under way end without an answer."""
         if self._server is not None:
             self._server.close()
         for protocol in [*self._state.connections]:
@@ -84,7 +84,7 @@ class OperationsListener:
             self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
 
     def _look(self) -> None:
-        """End what takes too long, and look again while there is something that could."""
+        """End requests that take too long, and look again while there are any that could."""
         self._looking = None
         guard = self._guard
         guard.tick(asyncio.get_running_loop().time())

@@ -12,14 +12,14 @@ from pusher_server.server.http_heads import refusal
 CONNECTIONS = 64
 #: The listener's own bounds, in bytes and seconds; those of `[http]` are made for publications.
 BOUNDS = HttpSettings(header_bytes=16_384, header_timeout=10.0, body_timeout=10.0, keep_alive=75.0)
-#: What a connection says that stays; uvicorn says so only when it ends. HTTP/1.0 needs it (RFC 9112 §9.3).
+#: Headers of an answer whose connection stays; uvicorn sends only `close`. HTTP/1.0 needs them (RFC 9112 §9.3).
 _KEPT = [(b"connection", b"keep-alive")]
 
 
 class OperationsProtocol(BoundedProtocol):
     """Serves the ASGI application of uvicorn's `config`.
 
-    `look` is called when something may take too long from now on: the guard has to be asked soon.
+    `look` is called when something may take too long from now on: `RequestGuard.tick` has to run soon.
     """
 
     def __init__(self, *, look: Callable[[], None], **bounded: Any) -> None:
@@ -88,7 +88,7 @@ class OperationsProtocol(BoundedProtocol):
         self._look()
 
     def leave(self) -> None:
-        """Say no more: the listener closes."""
+        """End without a further answer: the listener closes."""
         if self.cycle is not None:
             self.cycle.disconnected = True
         self.end()

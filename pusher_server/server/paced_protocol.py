@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, doing a bounded amount per turn of the loop for each client (`turns`).
 
-Whatever a client sends beyond that is kept, in order, and it is not read meanwhile. So it is while its requests
-wait for the answers to those before them.
+Input beyond that is kept, in order, and nothing more is read meanwhile. The same holds while requests wait for
+the answers to those before them.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from pusher_server.server.http_pieces import RequestPieces
 from pusher_server.turns import BYTES, REQUEST_UNITS, UNITS, PacedInput
 
-#: Requests of a client that are parsed and wait for earlier answers: what one turn parses, at most.
+#: Requests of a client that are parsed and wait for earlier answers: as many as one turn parses, at most.
 PARSED_AHEAD = UNITS // REQUEST_UNITS
 
 
@@ -38,13 +38,13 @@ class PacedFlow(FlowControl):
         self._is_held = False
 
     def hold(self) -> None:
-        """Do not read until `release`, whatever uvicorn wants."""
+        """Do not read until `release`, even if uvicorn resumes."""
         self._is_held = True
         if not self.read_paused:
             self._transport.pause_reading()
 
     def release(self) -> None:
-        """Read, unless uvicorn does not want to."""
+        """Read, unless uvicorn has paused."""
         self._is_held = False
         if not self.read_paused and not self._transport.is_closing():
             self._transport.resume_reading()
@@ -63,11 +63,11 @@ class PacedFlow(FlowControl):
             self._resumed()
 
     def forget(self) -> None:
-        """The connection is none of HTTP's any more, so nobody is told that reading goes on."""
-        self._resumed = _tell_nobody
+        """The connection is none of HTTP's any more, so `resumed` is called no more."""
+        self._resumed = _do_nothing
 
 
-def _tell_nobody() -> None:
+def _do_nothing() -> None:
     pass
 
 
@@ -82,13 +82,13 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         self._pieces = RequestPieces()
         #: The other end's address; none of a Unix socket.
         self.peer: str | None = None
-        #: What is being cut into pieces, and where the next one begins.
+        #: The input that is being cut into pieces, and where the next one begins.
         self._input = b""
         self._at = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         # As uvicorn's, but the addresses are those that the loop knows: uvicorn makes two socket objects to
-        # ask for them, seven system calls (docs/performance.md).
+        # get them, seven system calls (docs/performance.md).
         self.connections.add(self)
         self.transport = transport
         self.flow = PacedFlow(transport, self.pipeline, self._go_on)
@@ -174,7 +174,7 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         return self.loop.call_soon(callback)
 
     def _is_blocked(self) -> bool:
-        """Whether requests wait for answers, or the application does not want its body yet."""
+        """Whether requests wait for answers, or the application does not read its body yet."""
         return self.flow.read_paused or bool(self.pipeline)
 
     def _go_on(self) -> None:

@@ -1,7 +1,7 @@
-"""What HTTP clients may keep open, and for how long: half requests, idle connections, unread answers.
+"""Bounds half requests, idle connections and unread answers of HTTP clients, in time and memory.
 
-Bodies are kept only for requests whose signature holds. While an app is looked up nobody can tell, so what
-has come of such bodies is bounded for all of them together, and the slowest sender goes first.
+Bodies are kept only for requests whose signature holds. While an app is looked up this is unknown. So the bytes
+of such bodies are bounded for all of them together, and the slowest sender goes first.
 """
 
 import logging
@@ -24,11 +24,11 @@ logger = logging.getLogger("pusher_server.http")
 #: mod_reqtimeout. Less than any link that carries an event in time, but a byte a second is cut.
 BODY_SECONDS = 10.0
 BODY_RATE = 1_000
-#: All that is kept of bodies whose senders are not known, together. Past it an eighth is made free: making
-#: room means looking at all of them.
+#: Bytes kept of all bodies with unknown senders, together. Past it an eighth is made free: to make room, all
+#: of them are looked at.
 UNVERIFIED_BYTES = 64 * 1_048_576
-#: Seconds from closing a connection that wants nothing to its end. Event loops wait 30 for a TLS client's
-#: goodbye, and most clients look at an idle connection only when they need it again.
+#: Seconds from closing an idle connection to its end. Event loops wait 30 for a TLS client's
+#: close, and most clients look at an idle connection only when they need it again.
 _GOODBYE_SECONDS = 0.5
 
 _TOO_SLOW = (b"408 Request Timeout", b"The request did not arrive in time.\n")
@@ -87,35 +87,35 @@ class HttpExchange:
 
 
 class RequestGuard:
-    """Who is in the middle of sending a request, and until when it may take (slow-loris)."""
+    """Connections in the middle of a request, with the deadline of its arrival (slow-loris)."""
 
     def __init__(self, settings: HttpSettings) -> None:
         self.settings = settings
         self.deadlines: dict[BoundedProtocol, float] = {}
-        #: Who has been answered on the fast path, and until when the next request may take to come.
+        #: Connections that were answered on the fast path, with the deadline of their next request.
         self.idle: dict[BoundedProtocol, float] = {}
-        #: Who does not read our answers, and until when that is waited for.
+        #: Connections that do not read our answers, with the end of our patience.
         self.unread: dict[BoundedProtocol, float] = {}
-        #: Requests whose senders are not known yet, with what has come of their bodies.
+        #: Requests whose senders are not known yet; they count the bytes of their bodies.
         self._unverified: dict[BoundedProtocol, list[HttpExchange]] = {}
-        #: An upper bound of all that: what was taken out again is seen when it matters.
+        #: An upper bound of all these bytes: it is made exact when it matters.
         self._at_most = 0
         self._log_limit = LogRateLimit()
 
     def tick(self, now: float) -> None:
         """End the requests that take too long. Called a few times a second."""
-        for protocol in [each for each, deadline in self.idle.items() if deadline <= now]:
+        for protocol in [late for late, deadline in self.idle.items() if deadline <= now]:
             if not protocol.transport.is_closing():
                 self.end(protocol, now)
             elif not protocol.transport.get_write_buffer_size():
                 protocol.transport.abort()
             elif protocol not in self.unread:  # the rest of an answer, less than pauses writing
                 self.unread[protocol] = now + self.settings.body_timeout
-        for protocol in [each for each, deadline in self.unread.items() if deadline <= now]:
+        for protocol in [late for late, deadline in self.unread.items() if deadline <= now]:
             protocol.transport.abort()
-        for protocol in [each for each, deadline in self.deadlines.items() if deadline <= now]:
+        for protocol in [late for late, deadline in self.deadlines.items() if deadline <= now]:
             protocol.refuse(*_TOO_SLOW)
-            self._tell("requests were cut: they came too slowly", logging.INFO, now)
+            self._log("requests were cut: they came too slowly", logging.INFO, now)
 
     def end(self, protocol: "BoundedProtocol", now: float) -> None:
         """Close a connection whose last answer is out, or see that one which was closed goes."""
@@ -126,7 +126,7 @@ class RequestGuard:
         self.idle[protocol] = now + _GOODBYE_SECONDS
 
     def watch(self, exchange: HttpExchange) -> None:
-        """Count what is kept of its body until it is decided."""
+        """Count the kept bytes of its body until it is decided."""
         self._unverified.setdefault(exchange.protocol, []).append(exchange)
 
     def forget(self, exchange: HttpExchange) -> None:
@@ -139,8 +139,8 @@ class RequestGuard:
 
     def gone(self, protocol: "BoundedProtocol") -> None:
         """A connection has ended."""
-        for each in (self.deadlines, self.idle, self.unread, self._unverified):
-            each.pop(protocol, None)
+        for connections in (self.deadlines, self.idle, self.unread, self._unverified):
+            connections.pop(protocol, None)
 
     def note(self, exchange: HttpExchange, size: int, now: float) -> None:
         """So much more of a body is kept. Past the bound for all strangers together the slowest go."""
@@ -152,20 +152,20 @@ class RequestGuard:
             self._make_room(now)
 
     def _make_room(self, now: float) -> None:
-        everybody = [each for waiting in self._unverified.values() for each in waiting]
-        kept = sum(each.kept for each in everybody)
-        for exchange in sorted(everybody, key=lambda each: each.rate(now)):
+        exchanges = [exchange for waiting in self._unverified.values() for exchange in waiting]
+        kept = sum(exchange.kept for exchange in exchanges)
+        for exchange in sorted(exchanges, key=lambda exchange: exchange.rate(now)):
             if kept <= UNVERIFIED_BYTES * 7 // 8:
                 break
             kept -= exchange.kept
             self.forget(exchange)
             exchange.protocol.refuse(*_NO_ROOM, is_last=True)
             event = "requests were refused: too many wait for their apps to be looked up"
-            self._tell(event, logging.WARNING, now)
+            self._log(event, logging.WARNING, now)
         self._at_most = kept
 
-    def _tell(self, event: str, level: int, now: float) -> None:
-        """A line a minute, with how many there have been since the last one."""
+    def _log(self, event: str, level: int, now: float) -> None:
+        """Log a line a minute, with the number of requests since the last one."""
         requests = self._log_limit.due(event, now)
         if requests:
             logger.log(level, event, extra={"requests": requests})

@@ -1,4 +1,4 @@
-"""Metrics of the parts that may not know of metrics: their numbers, under the catalogue's names."""
+"""Metrics of the packages that may not import metrics: their numbers, under the catalogue's names."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -10,7 +10,7 @@ from pusher_server.webhooks.delivery.stats import DeliveryStats
 
 
 def cluster_samples(cluster: Cluster, worker: str, clock: Callable[[], float]) -> Iterator[Sample]:
-    """Yield the state of each link, and what cache channels have lost. `clock` is that of the loop."""
+    """Yield the state of each link, and the evictions of cache channels. `clock` is that of the loop."""
     memberships = () if cluster.stores is None else cluster.stores.memberships
     yield from link_samples(memberships, worker, clock)
     for app_id, count in cluster.evicted.totals.items():
@@ -21,21 +21,21 @@ def link_samples(
     memberships: Iterable[StoreMembership], worker: str, clock: Callable[[], float]
 ) -> Iterator[Sample]:
     """Yield the state of each link; nothing when this process is alone."""
-    for each in memberships:
-        stats, peer = each.link.stats, (each.link.peer,)
-        yield catalogue.LINK_UP, (*peer, worker), float(each.problem is None)
-        yield catalogue.RENEWAL_AGE, (*peer, worker), max(0.0, clock() - each.renewed_at)
+    for membership in memberships:
+        stats, peer = membership.link.stats, (membership.link.peer,)
+        yield catalogue.LINK_UP, (*peer, worker), float(membership.problem is None)
+        yield catalogue.RENEWAL_AGE, (*peer, worker), max(0.0, clock() - membership.renewed_at)
         yield catalogue.LINK_OPENED, peer, stats.opened
         yield catalogue.COMMANDS, peer, stats.commands
         yield catalogue.PUSHES, peer, stats.pushes
         yield catalogue.DROPPED, peer, stats.dropped
         yield catalogue.REDECLARED, peer, stats.redeclared
-        yield catalogue.HELD_KEYS, peer, len(each.held_keys)
-        yield catalogue.FOLLOWED_TOPICS, peer, len(each.followed_topics)
+        yield catalogue.HELD_KEYS, peer, len(membership.held_keys)
+        yield catalogue.FOLLOWED_TOPICS, peer, len(membership.followed_topics)
 
 
 def webhook_samples(stats: DeliveryStats, clock: Callable[[], float]) -> Iterator[Sample]:
-    """Yield what became of each app's events, as far as this process knows. `clock` gives Unix seconds."""
+    """Yield the fates of each app's events, as far as this process knows. `clock` gives Unix seconds."""
     now = clock()
     for app_id, app in stats.apps.items():
         labels = (app_id,)

@@ -1,4 +1,4 @@
-"""What a supervised process is told of itself: the first thing it hears on its control channel."""
+"""Start-up specifications: the supervisor sends one to a process first, on its control channel."""
 
 import socket
 
@@ -11,8 +11,8 @@ class WorkerSpec(Struct, frozen=True):
     """One worker among `count`, the first is 1. File descriptors are those that it inherits.
 
     `config` is the supervisor's: a file that has gone bad since does not keep a replacement from starting.
-    `config_path` is for reloads. `node_id` is new with every start: who knew the predecessor's must not take
-    the two for one. `bus` is the path of the bus's socket, "" when the cluster does without.
+    `config_path` is for reloads. `node_id` is new with every start: others must not take a process for
+    its predecessor. `bus` is the path of the bus's socket, "" when the cluster does without.
     """
 
     index: int
@@ -24,15 +24,15 @@ class WorkerSpec(Struct, frozen=True):
     config_path: str | None
 
     def sockets(self) -> list[socket.socket]:
-        """What it listens on; the supervisor holds these open too."""
+        """The sockets that it listens on; the supervisor holds these open too."""
         return [socket.socket(fileno=number) for number in self.listeners]
 
 
 class BusSpec(Struct, frozen=True):
     """The bus process. `listener`: the inherited socket, bound to `path`.
 
-    When the supervisor is gone without a word, the bus serves until its workers are gone too, but no longer
-    than `linger` seconds, and then removes `path` and `private_directory` ("" when there is none).
+    When the supervisor is gone without a stop, the bus serves until its workers are gone too, but no longer
+    than `linger` seconds. Then it removes `path` and `private_directory` ("" when there is none).
     `loop` is the setting `server.loop`. `is_first`: no bus of this supervisor has run before.
     """
 

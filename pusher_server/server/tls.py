@@ -29,7 +29,7 @@ class Certificate:
 
     def _load_into(self, context: ssl.SSLContext) -> None:
         settings = self._settings
-        # A function, or OpenSSL would ask for a missing password on the terminal.
+        # A function, or OpenSSL would request a missing password on the terminal.
         password = settings.key_password
         for field, path in (("certificate", settings.certificate), ("key", settings.key)):
             try:

@@ -1,4 +1,4 @@
-"""What uvicorn serves the clients with: our protocol class, and the settings that are uvicorn's own."""
+"""Configures uvicorn for the clients: our protocol class, and uvicorn's own settings."""
 
 import time
 from functools import partial
@@ -56,7 +56,7 @@ def uvicorn_config(
 
 
 def _entrance(settings: ServerSettings, proxies: TrustedProxies) -> Entrance | None:
-    """None when nothing is counted by address."""
+    """The limits by address; None when nothing is counted by address."""
     most, attempts = settings.connections_per_address, settings.connection_attempts_per_address
     if not most and not attempts:
         return None

@@ -1,4 +1,4 @@
-"""The webhooks of a process: what they are told, what they need, and when they begin."""
+"""Wires webhooks to the node: they observe its signals, and begin when they are needed."""
 
 import os
 
@@ -53,9 +53,9 @@ def observing(config: Config, parts: NodeParts, apps: AppProvider, owner: str) -
 
 
 def are_expected(config: Config) -> bool:
-    """Whether an app of the file has webhooks; those of a database are known when they are used.
+    """Whether an app of the file has webhooks; apps of a database are known when they are used.
 
-    But in Redis, nodes that are gone may have left events of apps that nobody uses for the moment.
+    But in Redis, nodes that are gone may have left events of apps that are not in use at the moment.
     """
     of_database = bool(config.database.url) and config.cluster.redis.is_set
     return of_database or any(app.webhooks for app in config.apps)

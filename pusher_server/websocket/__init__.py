@@ -2,7 +2,7 @@
 
 Read in the order of a connection's life:
 
-- `edge`        what all WebSocket connections share, and where their paths are
+- `edge`        the parts that all WebSocket connections share, and their paths
 - `handshake`   the HTTP upgrade (RFC 6455 §4.2) of an already parsed request
 - `state`       the states of a connection
 - `connection`  the `asyncio.Protocol` per client

@@ -39,16 +39,16 @@ _PING_EVENT = text_frame(events.PING)
 _NOT_IN_TIME = "The server could not answer in time"
 #: Reading stops while more messages than this wait for their turn.
 _MAILBOX_LIMIT = 64
-#: Subscriptions at once, whatever the pace, where their number has no limit.
+#: Subscriptions at once, at any pace, where their number has no limit.
 _UNLIMITED_BURST = 2_000
-#: What may arrive before the app is known.
+#: Bytes that may arrive before the app is known.
 _EARLY_BYTES = 65_536
 #: `pause_writing` is called above this many bytes; 256 kB to 1 MiB measured alike.
 _HIGH_WATER = 262_144
 
 
 class WebSocketConnection(PacedInput, asyncio.Protocol):
-    """Takes over a transport whose HTTP request asked for the upgrade; `on_end` is called when it is gone."""
+    """Takes over a transport after the request for an upgrade; `on_end` is called when it is gone."""
 
     __slots__ = (
         "__weakref__", "_cost", "_early", "_edge", "_greeting", "_liveness", "_on_end", "_reader", "_slow",
@@ -72,14 +72,14 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self._transport = transport
         if transport.get_extra_info("sslcontext"):
             self.layered()
-        #: The client's address, as far as trusted proxies tell.
+        #: The client's address, as trusted proxies forward it.
         self.remote = remote
         self._on_end = on_end
         self._state = State.OPENING
         #: The handshake's response, until the first frame goes out with it.
         self._greeting = b""
         self._early = b""
-        #: What the frame that is being served costs of a turn.
+        #: Units of a turn that the frame in service costs.
         self._cost = 1
         self.mailbox: Mailbox | None = None
         self._reader: Reader | None = None
@@ -91,7 +91,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self.user: User | None = None
         self.write: Callable[[bytes], None] = transport.write
 
-    # What the hub and the node ask
+    # Called by the hub and the node
 
     def send(self, payload: bytes) -> None:
         """Frame one payload and write it."""
@@ -130,7 +130,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         return self._liveness.subscription_wait(self._edge.clock(), pace, max(pace, most))
 
     def close(self, code: int, message: str) -> None:
-        """Say an error and close with `code`. Idempotent, scheduled: nothing changes inside the call."""
+        """Send an error and close with `code`. Idempotent, scheduled: nothing changes inside the call."""
         if self._state < State.ENDING:
             self._state = State.ENDING
             asyncio.get_running_loop().call_soon(self._finish, code, message)
@@ -143,7 +143,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._edge.clients.connections[self] = None
         self.run(BARRIER, lambda: self._establish(upgrade, secure))
-        if self._state is State.OPENING:  # the app store has to be asked: the client need not wait
+        if self._state is State.OPENING:  # the app is looked up, but the client need not wait
             self._write_first(b"")
 
     async def _establish(self, upgrade: ClientRequest, secure: bool) -> None:
@@ -173,7 +173,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         if greeting or frames:
             self.write(greeting + frames)
 
-    # What the transport tells
+    # Called by the transport
 
     def data_received(self, data: bytes, *, is_late: bool = False) -> None:
         """Feed, take, dispatch; a broken frame ends it after what came before.
@@ -191,8 +191,8 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self.serve(data, is_late=is_late)
 
     def _steps(self, data: bytes) -> Iterator[int]:
-        """Take what is in it, a frame at each step."""
-        if self._reader is None:  # refused or broken: nothing it says has a meaning
+        """Serve the frames in it, one at each step."""
+        if self._reader is None:  # refused or broken: its input has no meaning
             return
         try:
             for incoming in self._reader.receive(data):
@@ -241,7 +241,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         """The client is gone; the loop closes the transport."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The transport is gone, for whatever reason."""
+        """The transport is gone, for any reason."""
         self._release(1006, settle=False)
         self._state = State.CLOSED
         self.forget_rest()
@@ -260,7 +260,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self._edge.clients.heartbeat.writing_paused(self)
 
     def resume_writing(self) -> None:
-        """It has caught up: write what was kept, until it is too much again."""
+        """The client has caught up: write the frames that were kept, until the buffer is full again."""
         slow, self._slow = self._slow, None
         self._edge.clients.heartbeat.writing_resumed(self)
         self._redirect(self._transport.write)
@@ -272,10 +272,10 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         for subscription in self.subscriptions.values():
             subscription.channel.redirect(subscription)
 
-    # What the sweep asks
+    # Called by the sweep
 
     def check(self, now: float) -> float | None:
-        """Apply the deadlines that are due; when to look again."""
+        """Apply the deadlines that are due. Returns when to check again."""
         if self._state >= State.CLOSING:
             self._transport.abort()
             return None
@@ -332,7 +332,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
             self._transport.close()
 
     def run(self, key: str | None, work: Start) -> None:
-        """Do it now, or after what it has to wait for; `key` is a channel or `BARRIER`."""
+        """Do it now, or after the work it has to wait for; `key` is a channel or `BARRIER`."""
         self._cost += SUBSCRIPTION_UNITS - 1
         if self.mailbox is not None and self.mailbox.blocks(key):
             self.mailbox.put(key, lambda: self._answered(work()))
@@ -364,16 +364,16 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
     # Ending
 
     def abort(self) -> None:
-        """Cut the transport; what is buffered is lost."""
+        """Cut the transport; buffered output is lost."""
         self._transport.abort()
 
     def _finish(self, code: int, message: str) -> None:
-        """Write what is owed, the error and the close frame; the rest is up to the client."""
+        """Write the events that are due, the error and the close frame; the client has to end."""
         if self._state is not State.ENDING:
             return
         self._release(code, settle=True)
         frames = close_frame(code, message)
-        if code >= 4000:  # Pusher's own codes are said in a frame, too; RFC 6455's are not
+        if code >= 4000:  # Pusher's own codes are sent in a frame, too; RFC 6455's are not
             frames = text_frame(events.error(code, message)) + frames
         self._begin_closing(frames, failed=code < 4000)
 
@@ -383,7 +383,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
             self.resume_writing()  # nothing is kept any more, all of it comes before the end
         self._write_first(frames)
         self._reader = end_our_half(self._transport, self._reader, failed=failed)
-        self._read_on()  # what it waited for is over
+        self._read_on()  # nothing blocks it any more
         self._edge.clients.leaves(self, CLOSE_TIMEOUT)
 
     def _release(self, code: int, *, settle: bool) -> None:
@@ -396,5 +396,5 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
             self._edge.node.close(self, code, settle=settle)
 
     def shutdown(self) -> None:
-        """uvicorn's last word, after the drain: whoever is still here goes now."""
+        """Close the connection. uvicorn calls this after the drain, for clients that are still here."""
         self.close(Code.RECONNECT, "Server closed. Please reconnect shortly.")

@@ -1,4 +1,4 @@
-"""What all WebSocket connections share, and where their paths are (docs/protocol/connection.md#refusal)."""
+"""The parts that all WebSocket connections share, and their paths (docs/protocol/connection.md#refusal)."""
 
 from urllib.parse import unquote, urlsplit
 

@@ -1,7 +1,7 @@
-"""The last seconds of a connection, after our close frame: it must reach the client, and nobody waits for ever.
+"""The last seconds of a connection, after our close frame: it must arrive, in a bounded time.
 
-A socket that is closed while bytes of the client are unread, or still arrive, answers them with a reset, and a
-reset can destroy the close frame before the client has read it. So our half ends first, and what still comes is
+A socket that is closed while bytes of the client are unread, or still arrive, answers them with a reset. A
+reset can destroy the close frame before the client has read it. So our half ends first, and later input is
 read. TLS has no halves: there the client's close frame is waited for, unless we have failed the connection.
 Then no more frames of it are read (RFC 6455 §7.1.7), so the end comes when the client has fallen silent.
 """
@@ -15,23 +15,23 @@ from pusher_server.websocket.framing import FrameReader, Incoming
 CLOSE_TIMEOUT = 5.0
 #: Seconds without input after which nothing is believed to be under way any more: longer than most round trips.
 SILENCE = 0.25
-#: A client that was never let in has said no more than this when it closes.
+#: A client that was never let in has sent no more than this when it closes.
 _FAREWELL_BYTES = 65_536
 
 
 class DiscardingReader:
     """Takes the place of a `FrameReader`: drops all input, and closes the transport once there is none."""
 
-    __slots__ = ("_heard", "_transport")
+    __slots__ = ("_has_input", "_transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._heard = False
+        self._has_input = False
         self._wait()
 
     def receive(self, data: bytes) -> Iterator[Incoming]:
-        """Nothing: it has no meaning any more."""
-        self._heard = True
+        """Drop the input: it has no meaning any more. Yields nothing."""
+        self._has_input = True
         return iter(())
 
     def _wait(self) -> None:
@@ -40,8 +40,8 @@ class DiscardingReader:
     def _look(self) -> None:
         if self._transport.is_closing():
             return
-        if self._heard:
-            self._heard = False
+        if self._has_input:
+            self._has_input = False
             self._wait()
         else:
             self._transport.close()
@@ -53,9 +53,9 @@ Reader = FrameReader | DiscardingReader
 def end_our_half(
     transport: asyncio.Transport, reader: Reader | None, *, failed: bool
 ) -> Reader | None:
-    """Call it with the close frame written. Returns what reads the rest of the client's input.
+    """End our half of the connection once the close frame is written. Returns the reader of later input.
 
-    `failed`: the client broke a rule of RFC 6455, and has been told so.
+    `failed`: the client broke a rule of RFC 6455, and our close frame says so.
     """
     if transport.can_write_eof():
         try:

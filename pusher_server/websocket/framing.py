@@ -1,10 +1,10 @@
-"""Frames from clients: bytes in, messages and control frames out, whatever the chunks (RFC 6455 §5).
+"""Frames from clients: bytes in, messages and control frames out, for any chunks (RFC 6455 §5).
 
 Two paths, one meaning (a property test holds both to the same results). A complete, unfragmented, masked
 text, ping or pong frame is read directly: 0.25 µs, measured, against 2.6 µs. Everything else goes to the
 `websockets` library's sans-I/O parser, made when first needed; from then on it reads all of the connection.
 
-The library reads all that it is given at once. So it is given one frame at a time: whoever takes from
+The library reads all that it is given at once. So it is given one frame at a time: the caller of
 `FrameReader.receive` decides after each frame whether to go on.
 """
 
@@ -27,22 +27,22 @@ _FIN_TEXT, _FIN_PING, _FIN_PONG = 0x81, 0x89, 0x8A
 _MASKED = 0x80
 
 
-#: What a message may have where the app has no limit: as much as a request of the API by default.
+#: Bytes of a message where the app has no limit: as many as a request of the API by default.
 LARGEST_MESSAGE = 10_485_760
 
 
 class PingFrame(NamedTuple):
-    """Wants a pong with the same payload."""
+    """A ping: the answer is a pong with the same payload."""
 
     payload: bytes
 
 
 class PongFrame(NamedTuple):
-    """Somebody is there."""
+    """A pong: the client is alive."""
 
 
 class CloseFrame(NamedTuple):
-    """The client says goodbye; None when it gave no code."""
+    """The client closes; `code` is None when it gave none."""
 
     code: int | None
 
@@ -80,13 +80,13 @@ class FrameReader:
         self._buffer = bytearray()
         self._needed = 0
         self._parser: ServerProtocol | None = None
-        #: What the library has still to be given of the frame that it is reading.
+        #: Bytes that the library has still to be given of the frame that it is reading.
         self._payload_left = 0
         self._fragments: bytearray | None = None
         self._fragments_left = 0
 
     def receive(self, data: bytes) -> Iterator[Incoming]:
-        """What each frame in `data` completes, in order. Raises FramingViolation; then read no more."""
+        """Yield the messages that the frames in `data` complete. Raises FramingViolation; then read no more."""
         if self._parser is None:
             if self._buffer:
                 self._buffer += data
@@ -168,7 +168,7 @@ class FrameReader:
             position = end
 
     def _feed(self, piece: bytes) -> Iterator[Incoming]:
-        """What the library makes of the next bytes of one frame."""
+        """Let the library read the next bytes of one frame. Yields the messages they complete."""
         parser = self._parser
         assert parser is not None  # only called once it is there
         if parser.parser_exc is not None:
@@ -179,8 +179,8 @@ class FrameReader:
             assert isinstance(event, Frame)  # the handshake is long over
             yield self._assemble(event)
         if parser.parser_exc is not None and parser.close_rcvd is not None:
-            # A sound close frame within a fragmented message: what it breaks off is not missed, for control
-            # frames may come there (RFC 6455 §5.4). The library takes it for an error.
+            # A sound close frame within a fragmented message. Control frames may come there (RFC 6455 §5.4),
+            # but the library takes it for an error. Nobody misses the message that it breaks off.
             code = parser.close_rcvd.code
             yield CloseFrame(None if code == CloseCode.NO_STATUS_RCVD else code)
         elif parser.parser_exc is not None:
@@ -215,7 +215,7 @@ class FrameReader:
 def _frame_size(start: bytearray) -> tuple[int, int] | None:
     """The frame's lengths of header and payload; None when more of its header is needed.
 
-    What is wrong with a header, the library says.
+    The library finds the faults of a header.
     """
     if len(start) < 2:
         return None

@@ -22,7 +22,7 @@ _ACCEPTED = (
 
 
 class HandshakeRefused(Exception):
-    """Not a WebSocket handshake; `response` is the HTTP answer that says so."""
+    """Not a WebSocket handshake; `response` is the HTTP answer."""
 
     def __init__(self, response: bytes) -> None:
         super().__init__("not a WebSocket handshake")
@@ -50,10 +50,10 @@ def _is_nonce(key: str) -> bool:
 
 
 def _subprotocol(upgrade: ClientRequest) -> bytes:
-    """Swift's is echoed; of others none is selected (docs/protocol/connection.md#subprotocol)."""
+    """Swift's is selected, no other one (docs/protocol/connection.md#subprotocol)."""
     for name, value in upgrade.headers:
         if name == b"sec-websocket-protocol":
-            offered = [each.strip() for each in value.decode("latin-1").split(",")]
+            offered = [protocol.strip() for protocol in value.decode("latin-1").split(",")]
             if SUBPROTOCOL in offered:
                 return f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n".encode()
     return b""

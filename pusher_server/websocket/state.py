@@ -1,10 +1,10 @@
 """The states of a client's connection; each leads to a later one.
 
-OPENING   the app is being looked up; early bytes are kept
-OPEN      `connection_established` is written
-ENDING    a close by us is scheduled; nothing is read any more
-CLOSING   our close frame is written; only the client's close frame counts now
-CLOSED    the transport is gone
+- OPENING: the app is being looked up; early bytes are kept
+- OPEN:    `connection_established` is written
+- ENDING:  a close by us is scheduled; nothing is read any more
+- CLOSING: our close frame is written; only the client's close frame counts now
+- CLOSED:  the transport is gone
 """
 
 from enum import IntEnum

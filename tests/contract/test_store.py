@@ -135,7 +135,7 @@ async def test_a_repeat_changes_the_value_and_makes_no_transition(join: Join) ->
     assert not repeated.held_now
     await one.heard(A, "+k")
     assert (await one.do(Snapshot(A))).entries == {"k": "newer"}
-    assert (await one.do(Lookup(A, ["k"]))).found == {"k": {"one.1.1": "newer"}}
+    assert (await one.do(Lookup(A, ["k"]))).by_key == {"k": {"one.1.1": "newer"}}
 
 
 async def test_another_value_is_a_version_of_its_own_when_it_is_to_be_told(join: Join) -> None:
@@ -651,7 +651,7 @@ async def test_a_holder_without_a_lease_is_fenced(
         with pytest.raises(Fenced):
             await one.do(commands_of(fenced)[number])
     assert (await one.do(Snapshot(B))).entries == {}
-    assert (await one.do(Lookup(A, ["k"]))).found == {"k": {"other.1.1": ""}}
+    assert (await one.do(Lookup(A, ["k"]))).by_key == {"k": {"other.1.1": ""}}
 
 
 async def test_a_fenced_holder_enters_under_another_name(join: Join, harness: StoreHarness) -> None:
@@ -694,7 +694,7 @@ async def test_what_a_dead_node_held_is_released_once_and_comes_due(
     assert left == ["only"]
     await one.heard(A, "+only +both -only")
     assert one.transitions(A)[-1].holder == "dead.1.1"
-    assert (await one.do(Lookup(A, ["both"]))).found == {"both": {"one.1.1": ""}}
+    assert (await one.do(Lookup(A, ["both"]))).by_key == {"both": {"one.1.1": ""}}
 
 
 async def test_a_large_dead_node_is_swept_in_steps(join: Join, harness: StoreHarness) -> None:
@@ -791,10 +791,10 @@ async def test_lookup_tells_each_holder_and_only_what_is_held(join: Join) -> Non
     await hold(one, "a", "1")
     await hold(other, "a", "2")
     await hold(other, "b", "3")
-    found = (await one.do(Lookup(A, ["b", "nobody", "a"]))).found
+    found = (await one.do(Lookup(A, ["b", "nobody", "a"]))).by_key
     assert found == {"a": {"one.1.1": "1", "other.1.1": "2"}, "b": {"other.1.1": "3"}}
-    assert (await one.do(Lookup(A, []))).found == {}
-    assert (await one.do(Lookup(B, ["a"]))).found == {}
+    assert (await one.do(Lookup(A, []))).by_key == {}
+    assert (await one.do(Lookup(B, ["a"]))).by_key == {}
 
 
 async def test_a_scan_is_complete_in_pages(join: Join) -> None:
@@ -807,8 +807,8 @@ async def test_a_scan_is_complete_in_pages(join: Join) -> None:
     cursor = ""
     while cursor or not pages:
         page = await one.do(Scan(A, "", cursor))
-        assert len(page.found) < count
-        found |= page.found
+        assert len(page.by_key) < count
+        found |= page.by_key
         pages, cursor = pages + 1, page.cursor
     assert found == {f"k{number}": {"one.1.1": str(number)} for number in range(count)}
 
@@ -820,7 +820,7 @@ async def test_a_scan_takes_its_prefix_literally(join: Join, prefix: str) -> Non
     for key in keys:
         await hold(one, key)
     page = await one.do(Scan(A, prefix))
-    assert (set(page.found), page.cursor) == ({k for k in keys if k.startswith(prefix)}, "")
+    assert (set(page.by_key), page.cursor) == ({k for k in keys if k.startswith(prefix)}, "")
 
 
 async def test_tallies_are_summed_over_who_lives(join: Join, harness: StoreHarness) -> None:

@@ -70,7 +70,7 @@ async def test_too_many_attempts_of_an_address(tmp_path: Path) -> None:
             refused = await backend.answer()
         assert refused.status == 429
         assert refused.headers["retry-after"] == "2"
-        numbers = inside.server.gathering.counting.samples()
+        numbers = inside.server.collector.counting.samples()
         refusals = {labels: value for _, labels, value in numbers if "address_attempts" in labels}
         assert refusals == {("", "address_attempts"): 1}
 

@@ -4,7 +4,7 @@ Read:
 
 - `store`          every command of a store
 - `announcements`  joins and leaves that it still has to hand out for webhooks
-- `scans`          its answers, page by page
+- `scans`          its answers that come page by page
 
 May import: `errors`, `interfaces`.
 """

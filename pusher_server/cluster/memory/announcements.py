@@ -1,6 +1,6 @@
-"""What a store has still to hand out for announcing: joins, and leaves that may yet be undone.
+"""The announcements that a store has still to hand out: joins, and leaves that may yet be undone.
 
-Signals, and with them webhooks, follow from it; what clients see does not wait for it. A key's join and its
+Signals, and with them webhooks, follow from these. Events to clients do not wait for them. A key's join and its
 leave take turns: the next is handed out only when the one before is confirmed.
 """
 
@@ -14,7 +14,7 @@ from pusher_server.cluster.commands import Announcement
 
 #: Address and key.
 TopicKey = tuple[str, str]
-#: What is handed out at once; the next renewal, which confirms it, brings the next.
+#: Announcements that are handed out at once; the next renewal, which confirms them, brings the next.
 AT_ONCE = 500
 #: Leases for which the announcement of a leave is remembered.
 REMEMBERED = 10
@@ -49,19 +49,19 @@ class Announcements:
         self._announced: OrderedDict[TopicKey, float] = OrderedDict()
         #: In a node's hands, not confirmed yet; whether it is a join.
         self._given: dict[TopicKey, bool] = {}
-        #: Until when what is news is unsure.
+        #: Until then it is unsure which joins are news.
         self._unsure_until = float("-inf")
 
     def doubt(self, now: float) -> None:
-        """Memory was lost: for one lease, what is news is unsure."""
+        """Memory was lost: for one lease, it is unsure which joins are news."""
         self._unsure_until = now + self._lease
 
     def is_unsure(self, place: TopicKey) -> bool:
-        """Whether nobody may rely on the join of a held key having been announced."""
+        """Whether the join of a held key is not known to be announced."""
         return place in self._joining or self._given.get(place, False)
 
     def joined(self, place: TopicKey, node: str, version: str, now: float, *, again: bool) -> bool:
-        """A key became held. Whether that undoes a leave or is known already; else its join is due."""
+        """A key became held. Returns whether that undoes a leave or is known; else its join is due."""
         announced_gone = self._announced.pop(place, None) is not None
         undone = self._leaving.pop(place, None) is not None
         if undone or (again and not announced_gone):
@@ -72,18 +72,18 @@ class Announcements:
         return False
 
     def known(self, place: TopicKey) -> None:
-        """Somebody has announced the join of this key before."""
+        """A node has announced the join of this key before."""
         self._drop_unsure(place)
 
     def left(self, place: TopicKey, node: str, version: str, now: float) -> None:
-        """A key was released; what nobody may have been told of needs no farewell."""
+        """A key was released. The leave is due later, unless its join is unsure and not handed out."""
         if not self._drop_unsure(place):
             self._leaving[place] = _Leave(now + self._undo_window, node, version)
 
     def report_gone(self, place: TopicKey, now: float) -> None:
         """A leave that this memory has not seen, unless it is known.
 
-        While nobody can be sure who holds the key, others may come back with it, and undo the leave.
+        While the store is unsure, other nodes may come back with the key and undo the leave.
         """
         if place in self._leaving or place in self._announced:
             return
@@ -93,11 +93,11 @@ class Announcements:
             self._leave_first(place, _Leave(now, "", ""))
 
     def take(self, now: float, node: str, alive: Collection[str]) -> list[Announcement]:
-        """What `node` is to announce now: its own, and what was caused by nobody alive."""
-        found: list[Announcement] = []
+        """Hand out announcements to `node`: its own, and those of nodes that are not alive."""
+        batch: list[Announcement] = []
         # Those of others stand between ours, until they take them: not all are looked at.
         for place, join in list(islice(self._joining.items(), 2 * AT_ONCE)):
-            if len(found) == AT_ONCE:
+            if len(batch) == AT_ONCE:
                 break
             if (
                 (join.node == node or join.node not in alive)
@@ -106,12 +106,12 @@ class Announcements:
             ):
                 del self._joining[place]
                 self._given[place] = True
-                found.append(Announcement(*place, held=True, version=join.version))
-        # What is mourned may be due before what stands in front of it.
+                batch.append(Announcement(*place, held=True, version=join.version))
+        # A key that was reported gone may be due before those in front of it.
         waiting = list(islice(self._leaving.items(), 2 * AT_ONCE))
-        waiting.sort(key=lambda each: each[1].due)
+        waiting.sort(key=lambda item: item[1].due)
         for place, leave in waiting:
-            if leave.due > now or len(found) == AT_ONCE:
+            if leave.due > now or len(batch) == AT_ONCE:
                 break
             is_ours = leave.node == node or leave.node not in alive
             if is_ours and place not in self._given and place not in self._joining:
@@ -119,30 +119,30 @@ class Announcements:
                 self._announced[place] = now + REMEMBERED * self._lease
                 self._announced.move_to_end(place)
                 self._given[place] = False
-                found.append(Announcement(*place, version=leave.version))
+                batch.append(Announcement(*place, version=leave.version))
         while self._announced and next(iter(self._announced.values())) <= now:
             self._announced.popitem(last=False)
-        return found
+        return batch
 
     def confirm(self, due: Iterable[Announcement]) -> None:
-        """It was announced."""
-        for each in due:
-            self._given.pop((each.address, each.key), None)
+        """They were announced."""
+        for announcement in due:
+            self._given.pop((announcement.address, announcement.key), None)
 
     def take_back(
         self, due: Iterable[Announcement], held: Collection[TopicKey], node: str, now: float
     ) -> None:
-        """It was handed out and not announced. `held` are the places that are held again."""
-        for each in reversed(list(due)):
-            place = (each.address, each.key)
+        """They were handed out and not announced. `held` are the places that are held again."""
+        for announcement in reversed(list(due)):
+            place = (announcement.address, announcement.key)
             self._given.pop(place, None)
-            if each.held:
-                self._joining[place] = _Join(node, each.version, unsure=False)
+            if announcement.held:
+                self._joining[place] = _Join(node, announcement.version, unsure=False)
                 self._joining.move_to_end(place, last=False)
             elif place in held:
-                self._drop_unsure(place)  # undone, and nobody was told
+                self._drop_unsure(place)  # undone, and not announced
             elif place not in self._leaving:
-                self._leave_first(place, _Leave(now, node, each.version))
+                self._leave_first(place, _Leave(now, node, announcement.version))
 
     def _drop_unsure(self, place: TopicKey) -> bool:
         join = self._joining.get(place)

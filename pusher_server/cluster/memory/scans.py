@@ -1,4 +1,4 @@
-"""Questions that are answered page by page, for a store in memory."""
+"""Scans, which are answered page by page, for a store in memory."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Reversible
@@ -10,7 +10,7 @@ SCANS = 100
 
 
 class Scans:
-    """What is still to be told of each scan, by its cursor."""
+    """The keys that are still to come of each scan, by its cursor."""
 
     def __init__(self) -> None:
         self._rest: OrderedDict[str, list[str]] = OrderedDict()
@@ -19,7 +19,7 @@ class Scans:
     def page(self, cursor: str, keys: Reversible[str], prefix: str) -> tuple[str, Iterable[str]]:
         """The next cursor ("" after the last page) and the keys: of a new scan of `keys` when `cursor` is "".
 
-        Of a scan that is forgotten, the next page is empty and the last.
+        An expired cursor yields one empty, final page.
         """
         if cursor:
             left = self._rest.pop(cursor, [])

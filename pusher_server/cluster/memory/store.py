@@ -1,4 +1,4 @@
-"""A store in the memory of one process: the rules of `store`, without a socket and without a clock.
+"""A store in the memory of one process: the rules of `commands`, without a socket and without a clock.
 
 The bus process of a machine's workers serves it, tests take it as the model that Redis is compared with.
 Time comes in as seconds of any steady clock.
@@ -47,7 +47,7 @@ from pusher_server.cluster.memory.scans import Scans
 from pusher_server.cluster.wire import WIRE, Transitioned, app_of, encode_transition
 from pusher_server.interfaces import RosterFull
 
-#: Who is told: address, body, and nobody is left out.
+#: Callback (address, body) that pushes to every subscriber.
 Push = Callable[[str, bytes], None]
 
 
@@ -81,7 +81,7 @@ class _Lease:
         #: (address, key), in the order of joining; an ordered dict because it is emptied from its front.
         self.held: OrderedDict[TopicKey, None] = OrderedDict()
         self.tallies: dict[str, int] = {}
-        #: What it was given to settle and has not confirmed, and that batch's number.
+        #: The announcements that it was given and has not confirmed, and that batch's number.
         self.due: list[Announcement] = []
         self.batch = 0
 
@@ -89,7 +89,7 @@ class _Lease:
 class MemoryStore:
     """`push` is called inside the command that causes it, before the answer.
 
-    `is_first`: nobody can have known another memory before, so nothing is unsure at the beginning.
+    `is_first`: no node can have known another memory before, so nothing is unsure at the beginning.
     """
 
     def __init__(
@@ -105,19 +105,19 @@ class MemoryStore:
         self._epoch = epoch
         self._lease = lease
         self._undo_window = undo_window
-        self._heard = float("-inf")
+        self._last_seen = float("-inf")
         self._begins_unsure = not is_first
         self._leases: dict[str, _Lease] = {}
         self._topics: dict[str, _Topic] = {}
         #: Where a topic starts counting: past every topic that has ended, so that no version comes twice.
         self._floor = 0
         self._announcements = Announcements(lease=lease, undo_window=undo_window)
-        #: What is remembered, by app and address.
+        #: The remembered events, by app and address.
         self._remembered: LastEvents[bytes] = LastEvents()
         self._scans = Scans()
 
     def execute(self, command: AnyCommand, now: float) -> object:
-        """The answer. Raises Fenced, RosterFull. Subscriptions are the caller's: it knows who asks."""
+        """Return the answer. Raises Fenced, RosterFull. The caller serves subscriptions: it knows the peer."""
         match command:
             case Publish(address, body):
                 self._push(address, body)
@@ -142,7 +142,7 @@ class MemoryStore:
             case Retire(holder, confirmed):
                 return self._retire(holder, confirmed, now)
             case ReportGone(address, key):
-                return self._mourn(address, key, now)
+                return self._report_gone(address, key, now)
             case Snapshot(address, entries):
                 return self._snapshot(address, entries=entries)
             case Lookup(address, keys):
@@ -168,15 +168,15 @@ class MemoryStore:
             raise Fenced
         return lease
 
-    def _hear(self, now: float) -> None:
-        """A silence of all is the store's own absence: nobody pays for it with a lease."""
-        if now - self._heard > self._lease / 2:
+    def _note_life(self, now: float) -> None:
+        """Note that a holder is alive. If all were silent, the store was away: no lease ends for that."""
+        if now - self._last_seen > self._lease / 2:
             for lease in self._leases.values():
                 lease.until = now + self._lease
-        self._heard = now
+        self._last_seen = now
 
     def _enter(self, command: Enter, now: float) -> Entered:
-        self._hear(now)
+        self._note_life(now)
         node = node_of(command.holder)
         before = self._leases.get(command.succeeds)
         if before is not None:
@@ -186,14 +186,14 @@ class MemoryStore:
             self._announcements.doubt(now)
         self._leases[command.holder] = _Lease(now + self._lease)
         rivals = [
-            each
-            for each, lease in self._leases.items()
-            if id_of(each) == id_of(node) and node_of(each) != node and lease.until > now
+            other
+            for other, lease in self._leases.items()
+            if id_of(other) == id_of(node) and node_of(other) != node and lease.until > now
         ]
         return Entered(self._epoch, rivals)
 
     def _take_back(self, lease: _Lease, confirmed: int, now: float, node: str) -> None:
-        """What was handed out and not announced is due again."""
+        """Announcements that were handed out and not confirmed are due again."""
         if lease.batch > confirmed:
             places = [(due.address, due.key) for due in lease.due]
             held = {place for place in places if place[1] in self._entries(place[0])}
@@ -202,7 +202,7 @@ class MemoryStore:
         lease.due = []
 
     def _renew(self, command: Renew, now: float) -> Renewed:
-        self._hear(now)
+        self._note_life(now)
         lease = self._live(command.holder, now)
         lease.until = now + self._lease
         lease.tallies = command.tallies
@@ -212,18 +212,18 @@ class MemoryStore:
         swept, more = self._sweep(now)
         self._remembered.sweep(now)
         if not lease.due:
-            alive = {node_of(each) for each, lease in self._leases.items() if lease.until > now}
+            alive = {node_of(other) for other, lease in self._leases.items() if lease.until > now}
             lease.due = self._announcements.take(now, node_of(command.holder), alive)
             lease.batch += bool(lease.due)
         node = node_of(command.holder)
         others = [
-            each
-            for holder, each in self._leases.items()
-            if node_of(holder) != node and each.until > now
+            other
+            for holder, other in self._leases.items()
+            if node_of(holder) != node and other.until > now
         ]
         elsewhere: dict[str, int] = {}
-        for each in others:
-            for name, count in each.tallies.items():
+        for other in others:
+            for name, count in other.tallies.items():
                 elsewhere[name] = elsewhere.get(name, 0) + count
         return Renewed(
             epoch=self._epoch,
@@ -256,7 +256,7 @@ class MemoryStore:
         return Retired(more=self._release_some(holder, lease, now))
 
     def _release_some(self, holder: str, lease: _Lease, now: float) -> bool:
-        """Whether there are more; when not, the holder is forgotten."""
+        """Return whether there are more; when not, the holder is forgotten."""
         for address, key in list(islice(lease.held, SWEEP)):
             self._let_go(lease, holder, address, key, now)
         if lease.held:
@@ -265,7 +265,7 @@ class MemoryStore:
         del self._leases[holder]
         return False
 
-    # Who holds what
+    # Holding keys
 
     def _entries(self, address: str) -> dict[str, _Entry]:
         topic = self._topics.get(address)
@@ -286,7 +286,7 @@ class MemoryStore:
         if is_news:
             topic = self._topics[address]
             topic.n += 1
-            self._tell(address, key, entry.value, topic.n, holder, updated=True)
+            self._push_transition(address, key, entry.value, topic.n, holder, updated=True)
         if command.again:
             self._announcements.known((address, key))
         unsure = self._announcements.is_unsure((address, key))
@@ -305,7 +305,7 @@ class MemoryStore:
         returned = self._announcements.joined(
             place, node_of(command.holder), self._version(topic), now, again=command.again
         )
-        self._tell(
+        self._push_transition(
             address, key, entry.value, topic.n, command.holder, first=first, returned=returned
         )
         unsure = self._announcements.is_unsure(place)
@@ -326,13 +326,13 @@ class MemoryStore:
             del self._topics[address]
             self._floor = max(self._floor, topic.n)
         self._announcements.left((address, key), node_of(holder), self._version(topic), now)
-        self._tell(address, key, entry.value, topic.n, holder, held=False)
+        self._push_transition(address, key, entry.value, topic.n, holder, held=False)
         return Released(topic.n, entry.value)
 
     def _version(self, topic: _Topic) -> str:
         return f"{self._epoch}.{topic.n}"
 
-    def _tell(
+    def _push_transition(
         self,
         address: str,
         key: str,
@@ -359,21 +359,21 @@ class MemoryStore:
         )
         self._push(address, encode_transition(transition))
 
-    def _mourn(self, address: str, key: str, now: float) -> Nothing:
+    def _report_gone(self, address: str, key: str, now: float) -> Nothing:
         if key in self._entries(address):
             self._announcements.known((address, key))
         else:
             self._announcements.report_gone((address, key), now)
         return Nothing()
 
-    # Questions
+    # Queries
 
     def _snapshot(self, address: str, *, entries: bool) -> TopicState:
         topic = self._topics.get(address)
         if topic is None:
             return TopicState(self._epoch, self._floor, {})
-        found = {key: entry.value for key, entry in topic.entries.items()} if entries else {}
-        return TopicState(self._epoch, topic.n, found)
+        values = {key: entry.value for key, entry in topic.entries.items()} if entries else {}
+        return TopicState(self._epoch, topic.n, values)
 
     def _holders(self, address: str, keys: Iterable[str]) -> dict[str, dict[str, str]]:
         entries = self._entries(address)
@@ -396,5 +396,5 @@ class MemoryStore:
         return Nothing()
 
     def _recall(self, address: str, now: float) -> Remembered:
-        found = self._remembered.get(app_of(address), address, now)
-        return Remembered(b"", 0.0) if found is None else Remembered(*found)
+        kept = self._remembered.get(app_of(address), address, now)
+        return Remembered(b"", 0.0) if kept is None else Remembered(*kept)

@@ -1,15 +1,15 @@
-"""The bus: a `MemoryStore` behind a Unix socket, and who has subscribed to which address.
+"""The bus: a `MemoryStore` behind a Unix socket, with the subscriptions of its peers.
 
 One loop, one connection per worker, no client traffic. Events, transitions and answers to a worker are one
-ordered stream; what one turn of the loop has for it leaves in one write.
+ordered stream; the frames of one turn of the loop leave in one write.
 
-Memory is bounded: a worker that has not read its answers gets no further ones until it does (`ANSWER_BYTES`),
-and is cut when what others publish piles up for it (`BACKLOG_BYTES`).
+Memory is bounded. A worker that has not read its answers gets no further ones until it does (`ANSWER_BYTES`).
+It is cut when publications of others pile up for it (`BACKLOG_BYTES`).
 
-Measured, CPU of both workers and the bus together, for an event of 330 bytes, coding included: 15 µs with
-eight to a turn, 29 with four, 72 alone. Three wake-ups cost about 60, our code about 3.
+An event of 330 bytes takes 15 µs with eight to a turn, 29 with four, 72 alone. This is the measured CPU of both
+workers and the bus together, coding included. Three wake-ups cost about 60, our code about 3.
 
-A new bus starts empty, under a new epoch, and the nodes declare anew what they hold.
+A new bus starts empty, under a new epoch, and the nodes declare their keys anew.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class Bus:
             is_first=is_first,
         )
         self._subscriptions: dict[bytes, set[Peer]] = {}
-        #: Who publishes at the moment, without asking for an answer: it does not get its own back.
+        #: The peer that publishes at the moment, with `TELL`: it does not get its own message back.
         self._sender: Peer | None = None
         self._unflushed: list[Peer] = []
 
@@ -139,7 +139,7 @@ class Bus:
                 peer.cut("it cannot be written to")
 
     def execute(self, peer: "Peer", command: AnyCommand, *, is_asked: bool) -> bytes:
-        """The frame that answers, if the peer has asked. What the command causes is queued before."""
+        """Execute a command. Returns the answer's frame; pushes that the command causes are queued before."""
         match command:
             case Subscribe(address):
                 self._subscriptions.setdefault(address.encode(), set()).add(peer)
@@ -181,7 +181,7 @@ class Peer(asyncio.Protocol):
 
     def __init__(self, bus: Bus) -> None:
         self.addresses: set[bytes] = set()
-        #: What this turn has for it, and its size.
+        #: Frames of this turn for it, and their size.
         self.queue: list[bytes] = []
         self.queued = 0
         self._bus = bus
@@ -219,7 +219,7 @@ class Peer(asyncio.Protocol):
         self._continue()
 
     def data_received(self, data: bytes) -> None:
-        """Do what the frames ask for, in their order."""
+        """Execute the frames, in their order."""
         frames = self._splitter.feed(data)
         if self._held:
             self._held.append(frames)
@@ -259,7 +259,7 @@ class Peer(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _continue(self) -> None:
-        """Go on with what was held."""
+        """Go on with the frames that were held."""
         while self._held and not self._ended:
             self._work(self._held.pop(0))
             if self._full or self.queued > ANSWER_BYTES:
@@ -268,7 +268,7 @@ class Peer(asyncio.Protocol):
             self._transport.resume_reading()
 
     def flush(self) -> None:
-        """Write what this turn has gathered, unless the worker is too far behind."""
+        """Write the frames of this turn, unless the worker is too far behind."""
         queue, self.queue = self.queue, []
         size, self.queued = self.queued, 0
         transport = self._transport
@@ -286,8 +286,8 @@ class Peer(asyncio.Protocol):
         """End the connection at once."""
         if not self._ended and self._transport is not None:
             self._ended = True
-            found = credentials_behind(self._transport)
-            fields = {"pid": None if found is None else found.pid}
+            worker = credentials_behind(self._transport)
+            fields = {"pid": None if worker is None else worker.pid}
             logger.warning("a worker's connection is ended: %s", why, extra=fields)
             self._transport.abort()
             self._bus.gone(self)

@@ -1,15 +1,15 @@
-"""Frames between a worker and the bus: a length, a kind, and what the kind says.
+"""Frames between a worker and the bus: a length, a kind, and a content of that kind.
 
     u32 little-endian: bytes that follow | u8 kind | rest
 
-| Kind | From | Rest |
-|---|---|---|
-| `HELLO` | both, once and first | the version, as text |
-| `EVENT` | worker: publish; bus: push | u32 length of the address, the address, the body |
-| `CALL` | worker | a command, msgpack; an answer is owed |
-| `TELL` | worker | a command, msgpack; no answer |
-| `ANSWER` | bus | what the oldest unanswered `CALL` asked for, msgpack |
-| `REFUSAL` | bus | instead of that answer, a name of `store.REFUSALS` |
+    | Kind | From | Rest |
+    |---|---|---|
+    | `HELLO` | both, once and first | the version, as text |
+    | `EVENT` | worker: publish; bus: push | u32 length of the address, the address, the body |
+    | `CALL` | worker | a command, msgpack; an answer is owed |
+    | `TELL` | worker | a command, msgpack; no answer |
+    | `ANSWER` | bus | the answer to the oldest unanswered `CALL`, msgpack |
+    | `REFUSAL` | bus | instead of that answer, a name of `commands.REFUSALS` |
 
 Publishing and pushing are the same bytes, so the bus passes an event on as it came.
 """
@@ -27,7 +27,7 @@ VERSION = b"1"
 
 HELLO, EVENT, CALL, TELL, ANSWER, REFUSAL = range(1, 7)
 
-#: No frame is longer; who announces one speaks another language.
+#: No frame is longer; a peer that announces one speaks another protocol.
 FRAME_BYTES = 256 * 2**20
 
 _HEAD = Struct("<IB")
@@ -45,7 +45,7 @@ _pack_event_head = _EVENT_HEAD.pack
 _length_at = _LENGTH.unpack_from
 
 
-#: What Linux says of a Unix socket's peer: pid, uid, gid.
+#: Linux's credentials of a Unix socket's peer: pid, uid, gid.
 _CREDENTIALS = Struct("3i")
 
 
@@ -57,7 +57,7 @@ class Credentials(NamedTuple):
 
 
 def credentials_behind(transport: asyncio.Transport) -> Credentials | None:
-    """Of the process that connected or listens there; None where the system does not say so (macOS)."""
+    """The process that connected or listens there; None where the system does not give it (macOS)."""
     try:
         shown = transport.get_extra_info("socket").getsockopt(
             socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
@@ -98,7 +98,7 @@ HELLO_FRAME = frame(HELLO, VERSION)
 
 
 class FrameSplitter:
-    """Finds the frames in what a socket gives."""
+    """Finds the frames in the input of a socket."""
 
     def __init__(self) -> None:
         #: The beginning of a frame that is not there yet, and how many bytes it needs at least.

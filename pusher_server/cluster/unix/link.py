@@ -47,7 +47,7 @@ def _decoder(answer: type) -> Callable[[bytes | memoryview], Any]:
 
 
 class UnixLink(StoreLink):
-    """To the bus that listens at `path`."""
+    """The link to the bus that listens at `path`."""
 
     def __init__(self, path: str) -> None:
         self.stats = LinkStats()
@@ -63,7 +63,7 @@ class UnixLink(StoreLink):
         return self._stream is not None
 
     def attach(self, listener: StoreListener) -> None:
-        """Who hears of pushes; once, before `open`."""
+        """Set the listener of pushes; once, before `open`."""
         self._listener = listener
 
     async def open(self) -> None:
@@ -96,7 +96,7 @@ class UnixLink(StoreLink):
         self.stats.opened += 1
 
     def close(self) -> None:
-        """End the connection; open answers fail. The listener is not told."""
+        """End the connection; open answers fail. `on_lost` is not called."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.end("closed")
@@ -126,7 +126,7 @@ class UnixLink(StoreLink):
     # For the stream
 
     def pushed(self, address: str, body: bytes) -> None:
-        """Tell the listener."""
+        """Pass a push to the listener."""
         self.stats.pushes += 1
         if self._listener is not None:
             self._listener.on_push(address, body)
@@ -149,7 +149,7 @@ class _Stream(asyncio.Protocol):
         self._splitter = FrameSplitter()
         self._transport: asyncio.Transport | None = None
         self.ended = False
-        #: What this turn has for the bus.
+        #: Frames of this turn for the bus.
         self._queue: list[bytes] = []
         self._queued = 0
         #: Open answers with their decoders, the oldest first.
@@ -160,10 +160,10 @@ class _Stream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
         self._transport = cast(asyncio.Transport, transport)
-        found = credentials_behind(self._transport)
-        if found is not None and found.uid != os.geteuid():
-            # A folder for all users was emptied, and somebody took the name.
-            self.end(f"it belongs to another user ({found.uid})")
+        bus = credentials_behind(self._transport)
+        if bus is not None and bus.uid != os.geteuid():
+            # A folder for all users was emptied, and another user took the name.
+            self.end(f"it belongs to another user ({bus.uid})")
             return
         self._transport.write(HELLO_FRAME)
 
@@ -203,7 +203,7 @@ class _Stream(asyncio.Protocol):
         rest = memoryview(chunk)[start + HEAD_BYTES : end]
         result = decode(rest) if kind == ANSWER else None
         self._open.popleft()
-        if not answer.done():  # else cancelled by whoever asked
+        if not answer.done():  # else cancelled by the caller
             if kind == ANSWER:
                 answer.set_result(result)
             else:
@@ -221,7 +221,7 @@ class _Stream(asyncio.Protocol):
             self._link.pushed(address, body)
 
     def call(self, command: Command[R]) -> "asyncio.Future[R]":
-        """Send it; the answer."""
+        """Send a command. Returns its answer."""
         answer: asyncio.Future[R] = self._loop.create_future()
         self._open.append((answer, _decoder(command.answer)))
         self.send(frame(CALL, _encode(command)))
@@ -245,7 +245,7 @@ class _Stream(asyncio.Protocol):
             self._transport.write(queue[0] if len(queue) == 1 else b"".join(queue))
 
     def end(self, reason: str) -> None:
-        """Whatever is open fails; once."""
+        """End the connection: all open answers fail. Does it once."""
         if self.ended:
             return
         self.ended = True

@@ -26,9 +26,9 @@ def known(n: int, *keys: str, with_entries: bool = True) -> Replica:
 
 def test_the_next_one_is_told_and_its_version_known() -> None:
     replica = known(5, "a")
-    assert replica.judge(told(6)) is Verdict.TELL
+    assert replica.judge(told(6)) is Verdict.NEXT
     assert (replica.n, replica.size) == (6, 2)
-    assert replica.judge(told(7, held=False)) is Verdict.TELL
+    assert replica.judge(told(7, held=False)) is Verdict.NEXT
     assert (replica.n, replica.size) == (7, 1)
 
 
@@ -48,13 +48,13 @@ def test_a_gap_or_another_memory_is_something_missed() -> None:
 
 def test_an_empty_topic_may_start_at_a_higher_version() -> None:
     replica = known(5)
-    assert replica.judge(told(90, first=True)) is Verdict.TELL
+    assert replica.judge(told(90, first=True)) is Verdict.NEXT
     assert (replica.n, replica.size) == (90, 1)
 
 
 def test_without_a_list_nobody_knows_whether_the_topic_was_empty() -> None:
     assert known(5, with_entries=False).judge(told(90, first=True)) is Verdict.MISSED
-    assert known(5, with_entries=False).judge(told(6, first=True)) is Verdict.TELL
+    assert known(5, with_entries=False).judge(told(6, first=True)) is Verdict.NEXT
 
 
 def test_while_a_snapshot_is_awaited_transitions_are_kept_for_it() -> None:

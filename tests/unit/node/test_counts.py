@@ -5,7 +5,7 @@ See docs/protocol/channels.md#subscription-count.
 
 import pytest
 
-from pusher_server.node.counts import CROWD, INTERVAL
+from pusher_server.node.counts import INTERVAL, LARGE_CHANNEL
 from pusher_server.signals import SubscriptionCountChanged
 from tests.support.fakes import FakeConnection
 from tests.support.node import NodeFixture, events
@@ -82,49 +82,49 @@ async def test_the_switch_is_the_apps() -> None:
 
 
 async def test_up_to_a_hundred_every_change_is_told(fixture: NodeFixture) -> None:
-    first, *_ = await crowd(fixture, CROWD - 1)
+    first, *_ = await crowd(fixture, LARGE_CHANNEL - 1)
     await fixture.subscriber("a")
-    assert counts(first) == [CROWD]
+    assert counts(first) == [LARGE_CHANNEL]
 
 
 async def test_a_crowd_is_told_at_most_every_five_seconds(fixture: NodeFixture) -> None:
-    first, *rest = await crowd(fixture, CROWD + 2)
+    first, *rest = await crowd(fixture, LARGE_CHANNEL + 2)
     for _ in range(3):
         await fixture.subscriber("a")
-    assert counts(first) == [CROWD + 3]
+    assert counts(first) == [LARGE_CHANNEL + 3]
     fixture.wait(INTERVAL - 0.1)
     assert counts(first) == []
     fixture.wait(0.1)
-    assert counts(first) == [CROWD + 5]
+    assert counts(first) == [LARGE_CHANNEL + 5]
     fixture.unsubscribe(rest[0], "a")
     assert counts(first) == []
     fixture.wait(INTERVAL)
-    assert counts(first) == [CROWD + 4]
+    assert counts(first) == [LARGE_CHANNEL + 4]
     assert len(fixture.told(SubscriptionCountChanged)) == 3
 
 
 async def test_without_change_a_crowd_is_left_alone(fixture: NodeFixture) -> None:
-    first, *_ = await crowd(fixture, CROWD + 1)
+    first, *_ = await crowd(fixture, LARGE_CHANNEL + 1)
     await fixture.subscriber("a")
-    assert counts(first) == [CROWD + 2]
+    assert counts(first) == [LARGE_CHANNEL + 2]
     fixture.wait(10 * INTERVAL)
     assert counts(first) == []
 
 
 async def test_crowds_have_intervals_of_their_own(fixture: NodeFixture) -> None:
-    first, *_ = await crowd(fixture, CROWD + 1, "a")
-    other, *_ = await crowd(fixture, CROWD + 1, "b")
+    first, *_ = await crowd(fixture, LARGE_CHANNEL + 1, "a")
+    other, *_ = await crowd(fixture, LARGE_CHANNEL + 1, "b")
     await fixture.subscriber("a")
     await fixture.subscriber("b")
-    assert (counts(first), counts(other)) == ([CROWD + 2], [CROWD + 2])
+    assert (counts(first), counts(other)) == ([LARGE_CHANNEL + 2], [LARGE_CHANNEL + 2])
 
 
 async def test_a_crowd_that_has_shrunk_is_not_told_the_same_twice(fixture: NodeFixture) -> None:
-    first, *rest = await crowd(fixture, CROWD + 3)
+    first, *rest = await crowd(fixture, LARGE_CHANNEL + 3)
     fixture.unsubscribe(rest[0], "a")  # told, and the interval begins
     fixture.unsubscribe(rest[1], "a")  # has to wait
     fixture.unsubscribe(rest[2], "a")  # no crowd any more: told at once
-    assert counts(first) == [CROWD + 2, CROWD]
+    assert counts(first) == [LARGE_CHANNEL + 2, LARGE_CHANNEL]
     fixture.wait(INTERVAL)
     assert counts(first) == []
 
@@ -133,7 +133,7 @@ async def test_a_change_that_waits_is_not_told_after_the_channel_has_ended(
     fixture: NodeFixture,
 ) -> None:
     """Nor to a new channel of the same name."""
-    clients = await crowd(fixture, CROWD + 2)
+    clients = await crowd(fixture, LARGE_CHANNEL + 2)
     for _ in range(2):
         clients.append(await fixture.subscriber("a"))
     for client in clients:

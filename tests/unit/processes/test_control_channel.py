@@ -33,8 +33,8 @@ async def test_a_place_arrives_whole_and_nothing_behind_it_is_lost() -> None:
     ended = asyncio.Event()
     channel = await ControlChannel.hold(ours, words.append, lambda: None)
     channel.write(spec_line(PLACE))
-    channel.say("stop")
-    channel.say("stop now")
+    channel.send("stop")
+    channel.send("stop now")
     found = await asyncio.to_thread(read_spec, theirs, WorkerSpec)
     assert found == PLACE
     assert [app.keys[0].secret for app in found.config.apps[:1]] == ["s0\n\u2028"]
@@ -42,7 +42,7 @@ async def test_a_place_arrives_whole_and_nothing_behind_it_is_lost() -> None:
     channel.drop()
     await asyncio.wait_for(ended.wait(), 5)
     assert words == ["stop", "stop now"]
-    other.say("into the void")
+    other.send("into the void")
     other.drop()
 
 

@@ -16,11 +16,11 @@ async def test_a_flood_is_two_calls_and_the_last_wish_is_served() -> None:
     coalesced = Coalesced(call, interval=0.05)
     for _ in range(1_000):
         wishes += 1
-        coalesced.ask()
+        coalesced.request()
     assert calls == [1]
     await eventually(lambda: len(calls) == 2)
     assert calls == [1, 1_000]
-    coalesced.ask()  # still within the interval of the second
+    coalesced.request()  # still within the interval of the second
     assert len(calls) == 2
     await eventually(lambda: len(calls) == 3)
 
@@ -28,6 +28,6 @@ async def test_a_flood_is_two_calls_and_the_last_wish_is_served() -> None:
 async def test_one_wish_is_one_call() -> None:
     calls: list[None] = []
     coalesced = Coalesced(lambda: calls.append(None), interval=0.01)
-    coalesced.ask()
+    coalesced.request()
     await asyncio.sleep(0.05)
     assert len(calls) == 1

@@ -7,14 +7,13 @@ import socket
 
 import pytest
 
-from pusher_server.server.loop_errors import say_once_that_no_file_is_left
-from tests.support.waiting import eventually
+from pusher_server.server.loop_errors import limit_accept_errors
 
 
 async def test_asyncios_own_accepting_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """The listener of operators and the workers' bus accept with it."""
     loop = asyncio.get_running_loop()
-    say_once_that_no_file_is_left(loop)
+    limit_accept_errors(loop)
 
     class Exhausted(socket.socket):
         def accept(self) -> tuple[socket.socket, object]:
@@ -32,7 +31,7 @@ async def test_asyncios_own_accepting_is_one_line(caplog: pytest.LogCaptureFixtu
 
 async def test_other_errors_are_told_as_ever(caplog: pytest.LogCaptureFixture) -> None:
     loop = asyncio.get_running_loop()
-    say_once_that_no_file_is_left(loop)
+    limit_accept_errors(loop)
     for _ in range(2):
         loop.call_exception_handler({"message": "something broke"})
     assert [record.getMessage() for record in caplog.records] == ["something broke"] * 2
