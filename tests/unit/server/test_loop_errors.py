@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from pusher_server.server.loop_errors import limit_accept_errors
+from tests.support.waiting import eventually
 
 
 async def test_asyncios_own_accepting_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
