@@ -108,7 +108,7 @@ class SqliteFile:
         return f"webhooks.outbox: {self.path} {what}"
 
     def _make_room(self) -> None:
-        """Make an empty file that only its owner may read, for customers' data; SQLite's other files get its mode."""
+        """Make an empty file that only its owner may read, for customers' data. SQLite copies its mode."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -141,7 +141,7 @@ class SqliteFile:
                 raise _Damaged(verdict)
 
     def _is_outbox(self, db: sqlite3.Connection) -> bool:
-        """Whether it is an outbox; False if it is empty. Raises OutboxUnavailable for another program's file."""
+        """Whether it is an outbox; False if it is empty. Raises OutboxUnavailable for another kind of file."""
         db.execute("BEGIN")  # another process may be making the tables
         (version,) = _row(db, "PRAGMA user_version")
         (application,) = _row(db, "PRAGMA application_id")
