@@ -135,10 +135,10 @@ def verify_body(query: Query, body: bytes) -> None:
 def _holds_as_sent(secret: str, method: str, path: bytes, raw: bytes, sent: bytes) -> bool:
     """Whether the query is one as most libraries make it: sorted, nothing encoded, the signature last."""
     if b"%" in raw:
-        return False  # the text has what the escapes stand for, or one text would have two meanings
+        return False  # the signed text has the decoded escapes, or one text would have two meanings
     signed, mark, last = raw.rpartition(b"&auth_signature=")
     if not mark or last != sent:
-        return False  # what stands behind the signature would not be signed
+        return False  # parameters behind the signature would not be signed
     return verifies(secret, b"%b\n%b\n%b" % (method.encode(), path, signed), sent)
 
 

@@ -1,6 +1,6 @@
 """The command `pusher-server`: one file per command, gathered in `main`.
 
-Commands import what they need when they run, so that `--help` and `version` answer at once. Read:
+Commands import their modules when they run, so that `--help` and `version` answer at once. Read:
 
 - `main`              the group; a wrong setting becomes one line and exit status 2
 - `serve`             the command `serve`

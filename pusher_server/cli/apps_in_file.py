@@ -106,7 +106,7 @@ class AppsInFile:
         return [app.id for app in self._apps].index(app_id)
 
     def _lines_of(self, app_id: str) -> list[int]:
-        """The numbers of an app's lines, without what follows its last setting; never empty."""
+        """The numbers of an app's lines, up to its last setting; never empty."""
         place = self._table(app_id)
         lines = [n for n, table in enumerate(self._tables, 1) if table[0] == place]
         while lines and not self._lines[lines[-1] - 1].partition("#")[0].strip():

@@ -1,6 +1,6 @@
-"""From the sources to the tree: built-in defaults, the file, the environment, the command line.
+"""Reads the settings tree from its sources: built-in defaults, the file, the environment, the command line.
 
-Later sources win, setting by setting. Nothing here but reading the file touches the outside.
+Later sources win, setting by setting. The only I/O is reading the file.
 """
 
 import tomllib
@@ -221,7 +221,7 @@ def _put(tree: Tree, steps: list[str], value: object) -> None:
     for step in steps[:-1]:
         below = table.setdefault(step, {})
         if not isinstance(below, dict):
-            return  # the file has no table there: its own check says so
+            return  # the file has no table there: `_check_names` refuses it
         table = below
     table[steps[-1]] = value
 

@@ -252,7 +252,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def denied_to_webhooks(self) -> tuple[str, ...]:
-        """Networks that no webhook may reach: tenants write what is in a database, the operator the rest."""
+        """Networks that no webhook may reach; none for apps of the file, which the operator writes."""
         return self.webhooks.denied_networks if self.apps_from == "database" else ()
 
     def __repr__(self) -> str:

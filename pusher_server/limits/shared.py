@@ -15,7 +15,7 @@ from pusher_server.token_bucket import TokenBucket
 
 #: The part of a limit that all nodes together get whatever the demand, so that an idle node has tokens at once.
 _AT_LEAST = 0.1
-#: The part of a demand that the latest report makes up; the rest is what was reported before.
+#: The weight of the latest report in a demand; the rest is the demand before.
 _LATEST = 0.5
 #: Tallies are whole numbers: thousandths of units per second.
 _UNIT = 1_000

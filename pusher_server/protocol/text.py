@@ -74,7 +74,7 @@ def read(
 ) -> T:
     """`decode` for a caller that uses `check_depth` then, and knows which part of the text is one string.
 
-    `otherwise` reads what msgspec has refused.
+    `otherwise` reads a text that msgspec has refused.
     """
     try:
         text.decode()

@@ -1,7 +1,7 @@
 """Delivers the events of one app, for as long as this process has the claim.
 
-It reads the waiting entries page by page and sorts them into one queue per webhook, which decides what may be
-sent next. A webhook that accepts no events fills its queue and no more. Its further entries are left out: they
+It reads the waiting entries page by page and sorts them into one queue per webhook, which decides the next
+batch. A webhook that accepts no events fills its queue and no more. Its further entries are left out: they
 stay in the outbox and are read later, while reading goes on for the other webhooks.
 
 The outbox gets the positions from which entries are left out. Beyond them events can undo each other, as in a

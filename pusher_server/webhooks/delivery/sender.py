@@ -95,7 +95,7 @@ def _client(context: ssl.SSLContext, backend: httpcore.AsyncNetworkBackend) -> h
         transport=Transport(context, backend),
         trust_env=False,  # proxies of the environment are not for webhooks
         follow_redirects=False,
-        timeout=None,  # ours is for the whole request
+        timeout=None,  # `Sender` has one for the whole request
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
     )
 

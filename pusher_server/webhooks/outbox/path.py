@@ -28,7 +28,7 @@ def _state_directory(environ: Mapping[str, str]) -> Path:
     if given:
         return Path(given)
     of_user = Path(environ.get("XDG_STATE_HOME", ""))
-    if not of_user.is_absolute():  # the XDG specification wants other values ignored
+    if not of_user.is_absolute():  # by the XDG specification other values are ignored
         home = environ.get("HOME", "")
         of_user = Path(home, ".local/state").absolute() if home else Path(_LAST_RESORT)
     return of_user / "pusher-server"
