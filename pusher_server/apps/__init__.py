@@ -1,4 +1,4 @@
-"""Where apps come from: adapters that implement `interfaces.AppProvider`.
+"""Sources of apps: adapters that implement `interfaces.AppProvider`.
 
 Read:
 

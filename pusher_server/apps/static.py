@@ -7,7 +7,7 @@ from pusher_server.interfaces import AppProvider
 
 
 class StaticApps(AppProvider):
-    """Answers at once. `replace` swaps them all, after the file has been read again."""
+    """Apps in memory. `replace` swaps all of them after the file has been read again."""
 
     def __init__(self, apps: Iterable[App]) -> None:
         self._by_id: dict[str, App] = {}
@@ -23,7 +23,7 @@ class StaticApps(AppProvider):
         return self._by_id.get(app_id)
 
     def replace(self, apps: Iterable[App]) -> dict[str, App | None]:
-        """Take these apps instead; what changed, with None for an app that is gone."""
+        """Replace all apps; returns the changed ones by id, with None for an app that is gone."""
         before = self._by_id
         self._by_id = {app.id: app for app in apps}
         self._by_key = {pair.key: app for app in self._by_id.values() for pair in app.keys}

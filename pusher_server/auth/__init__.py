@@ -1,4 +1,4 @@
-"""Who may do what, by signature: HMAC-SHA256 over plain values (docs/protocol/signatures.md).
+"""Checks and makes signatures: HMAC-SHA256 over plain values (docs/protocol/signatures.md).
 
 Pure: it has neither a clock nor a network. `now` and everything looked up are arguments. Read:
 

@@ -1,7 +1,7 @@
 """The `auth` of a subscription: `{key}:{signature}` over the text that the backend signed.
 
-`channel_data` goes in exactly as it stands in the frame: the libraries write the same object
-differently (docs/protocol/signatures.md#channel), so parsing and writing it again breaks signatures.
+`channel_data` is signed exactly as it stands in the frame. The libraries write the same object
+differently (docs/protocol/signatures.md#channel), so a parsed and rewritten object breaks signatures.
 """
 
 from pusher_server.app import App, AppKey
@@ -12,10 +12,10 @@ from pusher_server.errors import AuthenticationError
 def verify(
     app: App, socket_id: str, channel: str, auth: str, channel_data: str | None = None
 ) -> AppKey:
-    """Check that one of the app's keys allows this connection into the channel; returns that key.
+    """Check that one of the app's keys signed this connection's subscription; returns that key.
 
-    `channel_data` is signed too when it is there and not empty, on every kind of channel. What it
-    says is not looked at. Raises AuthenticationError with Pusher's texts
+    `channel_data` is signed too when it is there and not empty, on every kind of channel. Its
+    content is not read here. Raises AuthenticationError with Pusher's texts
     (docs/protocol/subscriptions.md#refusal).
     """
     if not auth:

@@ -1,9 +1,9 @@
 """The query of a signed API call: its parameters, the text that is signed for them, and its other readings.
 
 The signature covers parameters after percent-decoding, joined by `&` and `=`, so one text can be spelled in
-several ways. Each text has exactly one meaning here, whatever the spelling: a query whose decoded values
-could be split in another way is ambiguous and refused, and a reading that holds returns the parameters as
-they stand in its text.
+several ways. Each text has exactly one meaning here, in every spelling. A query is ambiguous and refused if
+its decoded values could be split in another way. A reading whose signature is valid returns the parameters
+of its own text.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,8 +16,8 @@ from pusher_server.errors import AuthenticationError
 Pair = tuple[bytes, bytes]
 
 _NAME = itemgetter(0)
-#: The form with 100 channels as parameters is the longest that a library can make; each reading of a
-#: wrongly signed query costs time for every parameter.
+#: The form with 100 channels as parameters is the longest that a library can make. The bound is there because
+#: each reading of a wrongly signed query costs time for every parameter.
 _PARAMETERS = 200
 #: A comma is legal in a channel's name, so a list of channels is never one value joined by commas.
 _NEVER_JOINED = (b"channels", b"channel", b"body_md5")
@@ -69,7 +69,7 @@ def parse_query(raw: bytes) -> Query:
 
 
 def string_to_sign(method: str, path: bytes, pairs: Iterable[Pair]) -> bytes:
-    """What a library signs. Sorted by name only: repeated names keep their order."""
+    """Return the text that a library signs. Sorted by name only: repeated names keep their order."""
     rest = sorted([pair for pair in pairs if pair[0] != b"auth_signature"], key=_NAME)
     return b"%b\n%b\n%b" % (method.upper().encode(), path, b"&".join(map(b"=".join, rest)))
 
@@ -95,14 +95,16 @@ def readings(query: Query) -> Iterator[Query]:
 def signed_paths(path: bytes, prefix: bytes) -> list[bytes]:
     """The paths that a library may have signed for `path`: the same resource in another spelling.
 
-    As received, without the prefix or with it (a proxy may strip it), and each of these decoded.
+    These are the path as received, without or with the prefix (a proxy may strip it), and each of them decoded.
     """
     paths = [path]
     if prefix:
         rest = path[len(prefix) :]
         is_below = path.startswith(prefix) and rest.startswith((b"/apps/", b"/users/"))
         paths.append(rest if is_below else prefix + path)
-    return paths + [unquote_to_bytes(each) for each in paths if _is_same_decoded(each)]
+    return paths + [
+        unquote_to_bytes(candidate) for candidate in paths if _is_same_decoded(candidate)
+    ]
 
 
 def _hides_a_separator(pair: Pair) -> bool:

@@ -1,13 +1,13 @@
 """The signature of an HTTP API call, checked against plain values.
 
-What is signed: method, path and every query parameter but the signature, percent-decoded and
-sorted. The body takes part by `body_md5`: its value is signed *as it was sent*, then compared with
-the body. So all but the digest can be checked before the body is there.
+The signature covers the method, the path and every query parameter but the signature itself,
+percent-decoded and sorted. It covers the body through `body_md5`: its value is signed *as it was
+sent*, then compared with the body. So all but the digest can be checked before the body is there.
 
 Libraries and proxies disagree about details (prefixes, encoded paths, `+`, lists of values). A
 request is first read the ordinary way; only when that fails are other readings tried, at most 24.
 
-In order of use, for the caller does the look-ups: `parse_query`, `Query.key`, `authorized_app`,
+The caller does the look-ups and calls, in this order: `parse_query`, `Query.key`, `authorized_app`,
 `verify_query`, `verify_body`.
 """
 
@@ -53,9 +53,9 @@ class TimestampExpired(AuthenticationError):
 def authorized_app(key: str, named: App | None, owner: App | None) -> App:
     """The app that a request with this key may act on.
 
-    `named` is the app whose id stands in the path, `owner` the one that has the key; that matters
-    only when `named` does not have it. Raises AuthenticationError: 401 for an unknown key, 400 for
-    the key of another app.
+    `named` is the app whose id stands in the path. `owner` is the app that has the key; it matters
+    only when `named` does not have the key. Raises AuthenticationError: 401 for an unknown key, 400
+    for the key of another app.
     """
     if named is not None and named.secret_of(key) is not None:
         return named
@@ -110,9 +110,9 @@ def verify_query(
     if sent is not None:
         if _holds_as_sent(secret, method, path, query.raw, sent):
             return query
-        found = _reading_that_holds(secret, method, path, query, sent, prefix)
-        if found is not None:
-            return found
+        reading = _reading_that_holds(secret, method, path, query, sent, prefix)
+        if reading is not None:
+            return reading
     text = string_to_sign(method, path, query.pairs)
     if query.ambiguous and sent is not None and verifies(secret, text, sent):
         raise AuthenticationError(_AMBIGUOUS, status=400)
@@ -135,10 +135,10 @@ def verify_body(query: Query, body: bytes) -> None:
 def _holds_as_sent(secret: str, method: str, path: bytes, raw: bytes, sent: bytes) -> bool:
     """Whether the query is one as most libraries make it: sorted, nothing encoded, the signature last."""
     if b"%" in raw:
-        return False  # the text has what the escapes stand for, or one text would have two meanings
+        return False  # the signed text has the decoded escapes, or one text would have two meanings
     signed, mark, last = raw.rpartition(b"&auth_signature=")
     if not mark or last != sent:
-        return False  # what stands behind the signature would not be signed
+        return False  # parameters behind the signature would not be signed
     return verifies(secret, b"%b\n%b\n%b" % (method.encode(), path, signed), sent)
 
 
@@ -174,7 +174,7 @@ def _reading_that_holds(
 
 
 def _refusal(text: bytes, sent: bytes | None) -> AuthenticationError:
-    """Say what should have been signed, which helps who writes a client; never the digest."""
+    """Return an error that shows the text to sign, which helps authors of clients; never the digest."""
     signed = json.dumps(text.decode("utf-8", "replace")[:_SHOWN_TEXT], ensure_ascii=False)
     got = json.dumps(
         (sent or b"").decode("utf-8", "replace")[:_SHOWN_SIGNATURE], ensure_ascii=False

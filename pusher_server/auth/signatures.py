@@ -50,8 +50,8 @@ def verifies(secret: str, message: bytes, signature: bytes) -> bool:
 def verifies_text(secret: str, text: str, signature: str) -> bool:
     """Whether `signature` is that of `text`, any `str` from a client.
 
-    A text with a lone surrogate has no UTF-8. Node signs U+FFFD in its place (Encoding Standard), others the
-    three bytes that it would have; either will do, for nobody reads a difference out of it.
+    A text with a lone surrogate has no UTF-8. Node signs U+FFFD in its place (Encoding Standard), others sign
+    the three bytes that it would have. Both are accepted, because the difference has no meaning to anybody.
     """
     sent = octets(signature)
     if verifies(secret, octets(text), sent):

@@ -1,4 +1,4 @@
-"""`pusher-server apps`: look at apps and change them, wherever the configuration says that they are."""
+"""`pusher-server apps`: shows and changes apps, in a database or in the config file."""
 
 import os
 import secrets
@@ -65,11 +65,11 @@ def init(named: Path | None) -> None:
 @_json
 def list_apps(named: Path | None, as_json: bool) -> None:
     """List all apps with their keys."""
-    found = open_apps(named).all()
+    listed = open_apps(named).all()
     if as_json:
-        shown.print_json([shown.brief(app) for app in found])
+        shown.print_json([shown.brief(app) for app in listed])
         return
-    for app in found:
+    for app in listed:
         keys = ", ".join(pair.key for pair in app.keys)
         label = f" ({app.name})" if app.name else ""
         click.echo(f"{app.id}{label}: key {keys}{'' if app.enabled else ', disabled'}")
@@ -108,11 +108,11 @@ def add(
     pusher-server apps add 7 name=kiosk client_events=off limits.connections=100
     """
     store = open_apps(named)
-    wanted = _parse(settings)
+    given = _parse(settings)
     if store.one(app_id) is not None:
         raise click.ClickException(f"there is an app {app_id!r} already")
     secret = _secret_from_stdin() if secret_stdin else secrets.token_hex(20)
-    store.add(app_id, key or secrets.token_hex(10), _to_write(store, secret, reveal), wanted)
+    store.add(app_id, key or secrets.token_hex(10), _to_write(store, secret, reveal), given)
     shown.print_app(_existing(store, app_id), reveal=reveal, as_json=as_json)
 
 
@@ -201,7 +201,7 @@ def remove(app_id: str, key: str | None, yes: bool, named: Path | None) -> None:
 
 
 def open_apps(named: Path | None) -> "AppsInFile | AppsInDatabase":
-    """Where the configuration has its apps."""
+    """Open the apps of the configuration: those in its database, or in its file."""
     from pusher_server.config import load
 
     path = config_file.choose(named, Path.cwd())
@@ -222,17 +222,17 @@ def open_apps(named: Path | None) -> "AppsInFile | AppsInDatabase":
 
 
 def _to_write(store: "AppsInFile | AppsInDatabase", secret: str, reveal: bool) -> str | None:
-    """What a store is given: into a database goes the secret, into advice on a screen only if asked."""
+    """The secret to write: a database gets it always, advice on a screen only with `reveal`."""
     from pusher_server.cli.apps_in_database import AppsInDatabase
 
     return secret if reveal or isinstance(store, AppsInDatabase) else None
 
 
 def _existing(store: "AppsInFile | AppsInDatabase", app_id: str) -> "App":
-    found = store.one(app_id)
-    if found is None:
+    app = store.one(app_id)
+    if app is None:
         raise click.ClickException(f"there is no app {app_id!r}, or its row is refused")
-    return found
+    return app
 
 
 def _parse(settings: tuple[str, ...]) -> dict[str, object]:

@@ -23,11 +23,11 @@ class AppsInDatabase:
         self._config = config
 
     def all(self) -> list["App"]:
-        """In the order of ids, without the rows that were refused; these are logged."""
+        """All apps in the order of ids, without refused rows; these are logged."""
 
         async def read(editor: "AppEditor") -> list["App"]:
-            found = await editor.store.all()
-            return [each.app for each in found if each.app is not None]
+            rows = await editor.store.all()
+            return [row.app for row in rows if row.app is not None]
 
         return self._do(read)
 
@@ -35,24 +35,24 @@ class AppsInDatabase:
         """The app of this id."""
 
         async def read(editor: "AppEditor") -> "App | None":
-            found = await editor.store.find(ids=[app_id])
-            return found[0].app if found else None
+            rows = await editor.store.find(ids=[app_id])
+            return rows[0].app if rows else None
 
         return self._do(read)
 
     def init(self) -> list[str]:
-        """Make what is missing; says what was done."""
+        """Make the table, columns and trigger that are missing; returns a line for each step."""
         return self._do(lambda editor: editor.create(), must_exist=False)
 
     def add(
         self, app_id: str, key: str, secret: str | None, settings: Mapping[str, object]
     ) -> None:
-        """A new row."""
+        """Insert a row."""
         row = {"id": app_id, "key": key, "secret": secret, **settings}
         self._do(lambda editor: editor.add(row))
 
     def change(self, app_id: str, settings: Mapping[str, object]) -> None:
-        """Other values; None is the server's default."""
+        """Write new values; None is the server's default."""
         self._do(lambda editor: editor.change(app_id, settings))
 
     def remove(self, app_id: str) -> None:
@@ -60,12 +60,12 @@ class AppsInDatabase:
         self._do(lambda editor: editor.remove(app_id))
 
     def rotate(self, app_id: str, key: str, secret: str | None) -> None:
-        """A new pair beside the present one."""
+        """Write a new key pair; the present one stays valid beside it."""
         assert secret is not None
         self._do(lambda editor: editor.rotate(app_id, key, secret))
 
     def remove_key(self, app_id: str, key: str) -> None:
-        """The key before the present one ends."""
+        """Delete the previous key pair."""
         self._do(lambda editor: editor.remove_key(app_id, key))
 
     def _do(self, verb: Callable[["AppEditor"], Awaitable[T]], *, must_exist: bool = True) -> T:

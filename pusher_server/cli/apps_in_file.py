@@ -1,6 +1,6 @@
-"""Apps in a config file: shown like those of a database, but changed by hand, because it is a person's file.
+"""Apps in a config file, which a person edits: shown like those of a database, but never changed here.
 
-What a command would do is said as the lines to change. Pure: from the file's text to sentences.
+A command prints the lines to change. Pure: it makes sentences from the file's text.
 """
 
 import json
@@ -18,7 +18,7 @@ _HEADER = re.compile(r"\s*\[\s*(\[?)\s*([\w.\s-]+?)\s*\]?\s*\]\s*(?:#.*)?")
 
 
 class NotEdited(click.ClickException):
-    """The command has changed nothing, and says what to do instead."""
+    """The command has changed nothing; its text gives the lines to change by hand."""
 
     def __init__(self, path: Path, advice: str) -> None:
         super().__init__(
@@ -27,7 +27,7 @@ class NotEdited(click.ClickException):
 
 
 class AppsInFile:
-    """The apps that were read from the file at `path`; every verb that would change one raises NotEdited."""
+    """The apps of the file at `path`. Every verb that would change one raises NotEdited."""
 
     def __init__(self, apps: tuple["App", ...], path: Path) -> None:
         self._apps = apps
@@ -36,7 +36,7 @@ class AppsInFile:
         self._tables = _tables(self._lines)
 
     def all(self) -> list["App"]:
-        """In the order of the file."""
+        """All apps, in the order of the file."""
         return list(self._apps)
 
     def one(self, app_id: str) -> "App | None":
@@ -44,30 +44,30 @@ class AppsInFile:
         return next((app for app in self._apps if app.id == app_id), None)
 
     def init(self) -> list[str]:
-        """Nothing has to be made."""
+        """Return a line that says that nothing has to be made."""
         return [f"the apps are in {self._path}: nothing has to be created"]
 
     def add(
         self, app_id: str, key: str, secret: str | None, settings: Mapping[str, object]
     ) -> None:
-        """A table at the end."""
+        """Advise a table at the end of the file."""
         own = {"id": app_id, "key": key, "secret": secret or "…", **settings}
         lines = [f"{name} = {_toml(value)}" for name, value in own.items()]
         raise self._not_edited("At its end write:\n\n" + "\n".join(["[[apps]]", *lines]) + "\n")
 
     def change(self, app_id: str, settings: Mapping[str, object]) -> None:
-        """One line per setting; None takes it out."""
+        """Advise a change of one line per setting; None deletes it."""
         raise self._not_edited(
             " ".join(self._advice(app_id, name, value) for name, value in settings.items())
         )
 
     def remove(self, app_id: str) -> None:
-        """The whole table."""
+        """Advise to delete the app's table."""
         lines = self._lines_of(app_id)
         raise self._not_edited(f"Delete lines {lines[0]} to {lines[-1]}.")
 
     def rotate(self, app_id: str, key: str, secret: str | None) -> None:
-        """A pair in front of the others, or the list instead of the two settings."""
+        """Advise a key pair in front of the others, or a list `keys` instead of the two settings."""
         pair = f"{{ key = {_toml(key)}, secret = {_toml(secret or '…')} }}"
         line = self._find(app_id, "keys")
         if line is not None:
@@ -79,7 +79,7 @@ class AppsInFile:
         )
 
     def remove_key(self, app_id: str, key: str) -> None:
-        """One pair less."""
+        """Advise to delete one key pair."""
         lines = self._lines_of(app_id)
         line = next((n for n in lines if _toml(key) in self._lines[n - 1]), lines[0])
         raise self._not_edited(f"Line {line}: take the key {key} with its secret out of `keys`.")
@@ -106,7 +106,7 @@ class AppsInFile:
         return [app.id for app in self._apps].index(app_id)
 
     def _lines_of(self, app_id: str) -> list[int]:
-        """The numbers of an app's lines, without what follows its last setting; never empty."""
+        """The numbers of an app's lines, up to its last setting; never empty."""
         place = self._table(app_id)
         lines = [n for n, table in enumerate(self._tables, 1) if table[0] == place]
         while lines and not self._lines[lines[-1] - 1].partition("#")[0].strip():
@@ -114,7 +114,7 @@ class AppsInFile:
         return lines or [1]  # the apps are a list in one line
 
     def _find(self, app_id: str, setting: str) -> int | None:
-        """The line that has the setting, in its own table or dotted."""
+        """The number of the line with the setting, in its own table or dotted; None when there is none."""
         place = self._table(app_id)
         for n, (index, table) in enumerate(self._tables, 1):
             prefix = f"{table}." if table else ""
@@ -127,8 +127,8 @@ class AppsInFile:
 
 
 def _tables(lines: list[str]) -> list[tuple[int, str]]:
-    """For each line: in which `[[apps]]` it stands, -1 in none, and in which table below that."""
-    found: list[tuple[int, str]] = []
+    """For each line: the index of its `[[apps]]` table or -1, and the name of the table below that."""
+    tables: list[tuple[int, str]] = []
     count, now = 0, (-1, "")
     for line in lines:
         header = _HEADER.fullmatch(line)
@@ -141,8 +141,8 @@ def _tables(lines: list[str]) -> list[tuple[int, str]]:
                 now = (count - 1, name.removeprefix("apps."))
             else:
                 now = (-1, "")
-        found.append(now)
-    return found
+        tables.append(now)
+    return tables
 
 
 def _toml(value: object) -> str:

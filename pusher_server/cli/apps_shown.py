@@ -1,4 +1,4 @@
-"""Apps on a screen: for people a line per setting, for programs JSON. Secrets only if asked for."""
+"""Prints apps: for people a line per setting, for programs JSON. Secrets only on request."""
 
 import json
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ _HIDDEN = "***"
 
 
 def brief(app: "App") -> dict[str, object]:
-    """An app in a list."""
+    """The short form of an app in a list."""
     keys = [pair.key for pair in app.keys]
     return {"id": app.id, "name": app.name, "enabled": app.enabled, "keys": keys}
 
 
 def print_app(app: "App", *, reveal: bool, as_json: bool) -> None:
-    """All settings of an app; `reveal`: also the secrets of its keys and webhooks."""
+    """Print all settings of an app; with `reveal` also the secrets of its keys and webhooks."""
     tree = _tree(app, reveal=reveal)
     if as_json:
         print_json(tree)
@@ -38,7 +38,7 @@ def print_app(app: "App", *, reveal: bool, as_json: bool) -> None:
 
 
 def print_json(tree: object) -> None:
-    """For programs."""
+    """Print JSON, for programs."""
     click.echo(json.dumps(tree, ensure_ascii=False, indent=2))
 
 
@@ -53,7 +53,7 @@ def _tree(app: "App", *, reveal: bool) -> dict[str, Any]:
 
 
 def _webhook(webhook: "Webhook", *, reveal: bool) -> dict[str, Any]:
-    """With the id by which the commands `webhooks …` know it."""
+    """A webhook's settings, with the id that the commands `webhooks …` use."""
     import msgspec
 
     tree: dict[str, Any] = {"id": webhook.id, **msgspec.to_builtins(webhook)}

@@ -1,6 +1,6 @@
-"""What `serve` prints once it runs: where it is, what it runs on, and what to paste where.
+"""The page that `serve` prints once it runs: its addresses, its environment, and settings for clients.
 
-Pure: from the configuration and the server's report to text.
+Pure: it makes text from the configuration and the server's report.
 """
 
 from math import ceil
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pusher_server.config import Config
     from pusher_server.server import StartReport
 
-#: Addresses that mean "every interface" and that nobody can connect to under that name.
+#: Addresses that mean "every interface", to which clients cannot connect.
 EVERY_INTERFACE = {"0.0.0.0": "IPv4", "::": "IPv6"}
 
 LARAVEL = """\
@@ -57,7 +57,7 @@ Laravel Echo (npm install laravel-echo pusher-js):
 
 
 class PublicUrl(Struct, frozen=True):
-    """Where clients reach us: scheme of HTTP, host as it stands in a URL, port, path prefix."""
+    """The address for clients: scheme of HTTP, host as it stands in a URL, port, path prefix."""
 
     scheme: str
     host: str
@@ -79,10 +79,10 @@ def banner(
     address: str,
     show_secret: bool,
 ) -> str:
-    """The page.
+    """Return the page.
 
-    `source`: where the settings come from. `address`: stands in when we listen on every interface.
-    `show_secret`: only for credentials that the operator has not chosen and so needs to be told.
+    `source`: where the settings come from. `address`: the host to show when we listen on every interface.
+    `show_secret`: only for credentials that the operator has not chosen and so does not know.
     """
     app, *others = config.apps or (_some_app(),)
     url = _public_url(config, report, address)
@@ -100,20 +100,20 @@ def banner(
 
 
 def file_limit_warning(config: "Config", file_limit: int, workers: int = 1) -> str | None:
-    """What to say when a process may not open as many files as connections are configured for it."""
-    wanted = configured_connections(config, workers)
+    """The warning that a process may open too few files for its connections; None if it may open enough."""
+    demanded = configured_connections(config, workers)
     allowed = allowed_connections(file_limit)
-    if wanted <= allowed:
+    if demanded <= allowed:
         return None
     return (
-        f"{wanted} connections are configured, but this process may open {file_limit} files,"
-        f" enough for about {allowed}: raise the limit to {wanted + RESERVED_FILES} (`ulimit -n`,"
+        f"{demanded} connections are configured, but this process may open {file_limit} files,"
+        f" enough for about {allowed}: raise the limit to {demanded + RESERVED_FILES} (`ulimit -n`,"
         " in systemd LimitNOFILE=)"
     )
 
 
 def configured_connections(config: "Config", workers: int = 1) -> int:
-    """How many connections the settings ask one process for; 0 when they name no number."""
+    """Connections that the settings demand of one process; 0 when they name no number."""
     limits = [app.limits.connections for app in config.apps]
     most = config.websocket.max_connections
     if most and not (limits and all(limits)):
@@ -128,7 +128,7 @@ def allowed_connections(file_limit: int) -> int:
 
 
 def _some_app() -> "App":
-    """Stands for those in a database, which may be none yet."""
+    """A placeholder for the apps of a database, which may have none yet."""
     from pusher_server.app import App, AppKey
 
     return App(id="<app-id>", keys=(AppKey(key="<app-key>", secret="<secret>"),))
@@ -142,7 +142,7 @@ def _public_url(config: "Config", report: "StartReport", address: str) -> Public
         return PublicUrl(scheme, "<your-proxy>", 443 if scheme == "https" else 80, prefix)
     url = urlsplit(report.urls[0])
     host = address if url.hostname in EVERY_INTERFACE else config.server.host
-    # Port 0 takes a free one, so the report knows it and the settings do not.
+    # Port 0 takes a free port, so only the report has it.
     return PublicUrl(
         scheme, f"[{host}]" if ":" in host else host, url.port or config.server.port, prefix
     )
@@ -157,9 +157,9 @@ def _where(config: "Config", report: "StartReport", url: PublicUrl, app: "App", 
         f"  HTTP API   {url.of(f'/apps/{app.id}/events')}",
         f"  Health     {url.of('/up')}",
     ]
-    families = [EVERY_INTERFACE.get(urlsplit(each).hostname or "") for each in report.urls]
+    families = [EVERY_INTERFACE.get(urlsplit(address).hostname or "") for address in report.urls]
     if any(families):
-        every = " and ".join(each for each in families if each)
+        every = " and ".join(family for family in families if family)
         lines.append(f"  Listens    at every {every} address of this machine")
     if report.operations:
         lines.append(f"  Metrics    {report.operations}/metrics")

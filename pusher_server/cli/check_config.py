@@ -38,7 +38,7 @@ def check_config(file: Path | None) -> None:
 
 
 def summary(config: "Config", path: Path | None) -> str:
-    """What was read, without secrets. Raises ConfigError."""
+    """A summary of the configuration, without secrets. Raises ConfigError."""
     from pusher_server.processes.cores import worker_count
 
     server = config.server
@@ -65,7 +65,7 @@ def _database_line(config: "Config") -> list[str]:
 
 
 def _unresolvable(config: "Config") -> list[str]:
-    """Webhooks whose host this machine cannot find now; the server starts all the same, and goes on trying."""
+    """Warnings about webhooks whose host cannot be resolved now; the server starts anyway and retries."""
     import socket
     from urllib.parse import urlsplit
 
@@ -88,5 +88,5 @@ def _app_line(app: "App") -> str:
         word for word, holds in (("strict", app.strict), ("disabled", not app.enabled)) if holds
     ]
     if app.webhooks:
-        marks.append("webhooks to " + " and ".join(each.shown_url for each in app.webhooks))
+        marks.append("webhooks to " + " and ".join(webhook.shown_url for webhook in app.webhooks))
     return f"app {app.id}{label}: key {keys}" + "".join(f", {mark}" for mark in marks)

@@ -1,4 +1,4 @@
-"""Which config file a command reads."""
+"""Chooses the config file that a command reads."""
 
 from pathlib import Path
 

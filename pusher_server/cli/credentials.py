@@ -28,12 +28,12 @@ def read_or_make(file: Path) -> Mapping[str, str]:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         raise ConfigError(str(file), "cannot be read; delete it to get new credentials") from None
-    found = {name: value for name, mark, value in (line.partition("=") for line in lines) if mark}
-    if not all(found.get(name) for name in NAMES):
+    values = {name: value for name, mark, value in (line.partition("=") for line in lines) if mark}
+    if not all(values.get(name) for name in NAMES):
         raise ConfigError(
             str(file), f"does not have {', '.join(NAMES)}; delete it to get new credentials"
         )
-    return {name: found[name] for name in NAMES}
+    return {name: values[name] for name in NAMES}
 
 
 def _fresh() -> dict[str, str]:

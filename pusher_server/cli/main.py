@@ -1,4 +1,4 @@
-"""The command group: here an operator's mistake becomes one line and exit status 2."""
+"""The command group, which turns an operator's mistake into one line and exit status 2."""
 
 import sys
 
@@ -14,7 +14,7 @@ from pusher_server.cli.webhooks import webhooks
 from pusher_server.errors import ConfigError
 from pusher_server.protocol.surrogates import has_surrogate
 
-#: What shells and supervisors take for "called wrongly"; click uses it for its own complaints too.
+#: The usual status of a command that was called wrongly; click uses it for its own errors, too.
 BAD_CONFIG = 2
 
 
@@ -28,18 +28,18 @@ class Commands(click.Group):
         except ConfigError as error:
             line = f"pusher-server: {' '.join(str(error).split())}\n"
             standard_streams.write(line, sys.stderr)
-            standard_streams.flush_or_drop()  # what cannot be said changes no status
+            standard_streams.flush_or_drop()  # a closed standard error does not change the status
             ctx.exit(BAD_CONFIG)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Python keeps other bytes than UTF-8 as lone surrogates, which nothing could send, store or log."""
+        """Refuse arguments that are not UTF-8: Python keeps lone surrogates, which cannot be sent or stored."""
         for arg in args:
             if has_surrogate(arg):
                 raise click.UsageError(f"{arg!r} is not UTF-8 text")
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of use, not of the alphabet."""
+        """The commands in the order of use, not of the alphabet."""
         return list(self.commands)
 
 

@@ -1,4 +1,4 @@
-"""`pusher-server serve`: read the settings, start the server, say how to use it."""
+"""`pusher-server serve`: reads the settings, starts the server, prints how to use it."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pusher_server.cli")
 
-#: This machine, and networks that are nobody's on the Internet (RFC 1918, RFC 6598, RFC 4193).
+#: This machine, and networks that the Internet does not route (RFC 1918, RFC 6598, RFC 4193).
 _PRIVATE = (
     "127.0.0.0/8",
     "::1/128",
@@ -70,9 +70,9 @@ def serve(
     """Run the server until SIGTERM or Ctrl+C.
 
     Settings come from the config file, then from variables such as PUSHER_SERVER__SERVER__PORT,
-    then from the options below; later ones win. Without a config file there is one app: the
-    embedded one, which works on loopback only, or the one that PUSHER_APP_ID, PUSHER_APP_KEY and
-    PUSHER_APP_SECRET describe. SIGHUP reads apps and certificates again.
+    then from the options below; later ones win. Without a config file there is one app, which
+    PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET describe. Without these it is the embedded
+    one, which works on loopback only. SIGHUP reads apps and certificates again.
     """
     standard_streams.open_closed_streams()
     stray_signals.ignore()
@@ -107,11 +107,11 @@ def serve(
 
 
 def _explain_reach(config: "Config") -> None:
-    """Who writes into the database chooses where webhooks go; one line says what is open to them."""
+    """Log the private networks that webhooks of a database's apps may reach: its writers choose the URLs."""
     from pusher_server.webhooks.delivery.denied_networks import DeniedNetworks
 
     denied = DeniedNetworks(config.webhooks.denied_networks)
-    open_ones = [each for each in _PRIVATE if not denied.cover(each)]
+    open_ones = [network for network in _PRIVATE if not denied.cover(network)]
     if open_ones:
         logger.info(
             "webhooks of the database's apps may go anywhere but to webhooks.denied_networks; to close"
@@ -121,7 +121,7 @@ def _explain_reach(config: "Config") -> None:
 
 
 def _run(config: "Config", path: Path | None, announce: Callable[["StartReport"], None]) -> None:
-    """In this process, or in several that it supervises."""
+    """Run the server in this process, or in several that it supervises."""
     from pusher_server.processes.cores import worker_count
 
     if config.database.url:
@@ -167,7 +167,7 @@ def _read(
 
 
 def _announce(config: "Config", report: "StartReport", source: str, *, show_secret: bool) -> None:
-    """Tell that the server runs: a page for people, or one log line for machines."""
+    """Print that the server runs: a page for people, or one log line for machines."""
     if config.apps_from == "database":
         _explain_reach(config)
     warning = banner.file_limit_warning(config, report.file_limit, report.workers)
@@ -193,14 +193,14 @@ def _announce(config: "Config", report: "StartReport", source: str, *, show_secr
 
 
 def _own_address(report: "StartReport") -> str:
-    """The address under which others in the network probably reach this machine; we listen on its family."""
+    """The probable address of this machine in its network, of a family on which we listen."""
     if any("[" not in url for url in report.urls):
         return _route(socket.AF_INET, "192.0.2.1") or "127.0.0.1"
     return _route(socket.AF_INET6, "2001:db8::1") or "::1"
 
 
 def _route(family: int, destination: str) -> str | None:
-    """Our end of the way to a documentation address; UDP's connect sends nothing. None when there is no way."""
+    """Our address on the route to `destination`, None without a route; UDP's connect sends nothing."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((destination, 9))

@@ -1,4 +1,4 @@
-"""`pusher-server webhooks`: what became of events, beside a server that runs or without one."""
+"""`pusher-server webhooks`: shows the deliveries of events; a server may run beside it or not."""
 
 import os
 import time
@@ -52,18 +52,18 @@ def log(app_id: str, url: str, limit: int, named: Path | None, as_json: bool) ->
     async def read(outbox: "Outbox") -> "list[AttemptRecord]":
         return await outbox.log(app_id, _webhook_id(url), limit)
 
-    found = _in_outbox(named, read)
+    attempts = _in_outbox(named, read)
     if as_json:
-        print_json([_builtins(each) for each in found])
+        print_json([_builtins(attempt) for attempt in attempts])
         return
-    for each in found:
+    for attempt in attempts:
         click.echo(
-            f"{_moment(each.at)}  {each.outcome:9}  {each.status or '-':>3}  {each.took:6.2f} s"
-            f"  attempt {each.number}  {', '.join(each.events)}  {each.url}"
+            f"{_moment(attempt.at)}  {attempt.outcome:9}  {attempt.status or '-':>3}  {attempt.took:6.2f} s"
+            f"  attempt {attempt.number}  {', '.join(attempt.events)}  {attempt.url}"
         )
-        if each.outcome != "delivered" and each.answer:
-            click.echo(f"    {_one_line(each.answer)}")
-    if not found:
+        if attempt.outcome != "delivered" and attempt.answer:
+            click.echo(f"    {_one_line(attempt.answer)}")
+    if not attempts:
         click.echo("no attempts")
 
 
@@ -78,15 +78,15 @@ def dead(app_id: str, limit: int, named: Path | None, as_json: bool) -> None:
     async def read(outbox: "Outbox") -> "list[Dead]":
         return await outbox.dead(app_id, limit)
 
-    found = _in_outbox(named, read)
+    letters = _in_outbox(named, read)
     if as_json:
-        print_json([_builtins(each) for each in found])
+        print_json([_builtins(letter) for letter in letters])
         return
-    for each in found:
+    for letter in letters:
         click.echo(
-            f"{_moment(each.at)}  {each.entry.id}  {_one_line(each.entry.event)}  {each.reason}"
+            f"{_moment(letter.at)}  {letter.entry.id}  {_one_line(letter.entry.event)}  {letter.reason}"
         )
-    if not found:
+    if not letters:
         click.echo("nothing was given up")
 
 
@@ -127,13 +127,13 @@ def test(app_id: str, url: str, named: Path | None, as_json: bool) -> None:
             f"app {app_id!r} has no webhook" + (" with this URL" if url else "")
         )
     if as_json:
-        print_json([{"url": each.webhook.shown_url, **_builtins(each.answer)} for each in tried])
+        print_json([{"url": sent.webhook.shown_url, **_builtins(sent.answer)} for sent in tried])
     else:
-        for each in tried:
-            answer = each.answer
+        for sent in tried:
+            answer = sent.answer
             words = "taken" if answer.is_success else _one_line(answer.reason)
-            click.echo(f"{each.webhook.shown_url}: {words} ({answer.took:.2f} s)")
-    if not all(each.answer.is_success for each in tried):
+            click.echo(f"{sent.webhook.shown_url}: {words} ({answer.took:.2f} s)")
+    if not all(sent.answer.is_success for sent in tried):
         raise click.exceptions.Exit(1)
 
 
@@ -154,8 +154,8 @@ def _load(named: Path | None) -> "Config":
     return load(config_file.choose(named, Path.cwd()), os.environ, {})
 
 
-def _in_outbox(named: Path | None, ask: "Callable[[Outbox], Awaitable[T]]") -> T:
-    """One answer of the outbox that the configuration names; no new file is made for a question."""
+def _in_outbox(named: Path | None, query: "Callable[[Outbox], Awaitable[T]]") -> T:
+    """Run `query` on the outbox that the configuration names; it makes no new file."""
     import asyncio
 
     from pusher_server.webhooks.outbox.interface import OutboxUnavailable
@@ -176,7 +176,7 @@ def _in_outbox(named: Path | None, ask: "Callable[[Outbox], Awaitable[T]]") -> T
 
     async def run() -> T:
         try:
-            return await ask(outbox)
+            return await query(outbox)
         finally:
             await outbox.close()
 
@@ -193,7 +193,7 @@ def _webhook_id(url: str) -> str:
 
 
 def _builtins(value: object) -> Any:
-    """For JSON; an entry's fields with their names."""
+    """A value for JSON, with an entry's fields by their names."""
     import msgspec
 
     tree = msgspec.to_builtins(value)

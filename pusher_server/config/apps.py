@@ -10,10 +10,10 @@ from pusher_server.app import STRICT_LIMITS, App, Webhook
 from pusher_server.config.problems import Table, check_names, to_struct
 from pusher_server.errors import ConfigError
 
-#: What only an app itself can say, so `[defaults]` cannot.
+#: Settings that `[defaults]` cannot have, because each app has its own.
 OWN_SETTINGS = ("id", "keys", "name")
 
-#: How an app with one key may write it.
+#: Settings of an app with one key, instead of `keys`.
 SINGLE_KEY = ("key", "secret")
 
 #: Environment variables that carry one app's credentials, as Laravel's `.env` names them.
@@ -49,15 +49,15 @@ def app_from_environment(environ: Mapping[str, str]) -> tuple[Table | None, list
         return given, []
     if not given:
         return None, []
-    found = " and ".join(CREDENTIALS[field] for field in given)
+    present = " and ".join(CREDENTIALS[field] for field in given)
     missing = " and ".join(name for field, name in CREDENTIALS.items() if field not in given)
-    return None, [f"{found} ignored: the app from the environment also needs {missing}"]
+    return None, [f"{present} ignored: the app from the environment also needs {missing}"]
 
 
 def refuse_published(apps: Iterable[App], published: Iterable[str], *, where: str) -> None:
     """Raise PublishedCredentials when an app could be used by anybody who has read our example.
 
-    `published` are the example's secrets, `where` is what we would listen on. The secret counts,
+    `published` are the example's secrets, `where` is the host to listen on. The secret counts,
     not the file: a copied example is as open as the embedded one.
     """
     known = set(published)
@@ -74,7 +74,7 @@ def refuse_published(apps: Iterable[App], published: Iterable[str], *, where: st
 def _check_defaults(
     defaults: Table, elsewhere: Collection[str], origins: Mapping[str, str]
 ) -> None:
-    """Names and values of `[defaults]`, told apart from the apps that will inherit them."""
+    """Check names and values of `[defaults]` by themselves, before apps inherit them."""
     check_names(defaults, App, "defaults", elsewhere=elsewhere)
     for name in OWN_SETTINGS:
         if name in defaults:
@@ -109,13 +109,13 @@ def check_webhook(table: Table, path: str) -> None:
 
 
 def _limits(table: Table) -> Table:
-    """A table's `limits`; `check_names` has seen to it that they are a table."""
+    """A table's `limits`; `check_names` has checked that they are a table."""
     limits = table.get("limits", {})
     return limits if isinstance(limits, Mapping) else {}
 
 
 def _keys(table: Table, path: str) -> object:
-    """The list of key pairs, however it is written."""
+    """The list of key pairs, from either way to write it."""
     single = [name for name in SINGLE_KEY if name in table]
     if "keys" in table:
         if single:
@@ -128,7 +128,7 @@ def _keys(table: Table, path: str) -> object:
 
 
 def _refuse_doubles(apps: Iterable[App]) -> None:
-    """An id or a key names exactly one app, or requests could not be told apart."""
+    """Raise ConfigError when two apps share an id or a key: requests could belong to both."""
     ids: dict[str, str] = {}
     keys: dict[str, str] = {}
     for index, app in enumerate(apps):

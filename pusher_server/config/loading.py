@@ -1,6 +1,6 @@
-"""From the sources to the tree: built-in defaults, the file, the environment, the command line.
+"""Reads the settings tree from its sources: built-in defaults, the file, the environment, the command line.
 
-Later sources win, setting by setting. Nothing here but reading the file touches the outside.
+Later sources win, setting by setting. The only I/O is reading the file.
 """
 
 import tomllib
@@ -34,14 +34,14 @@ Tree = dict[str, object]
 def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Config:
     """Read the configuration.
 
-    `path`: the file, None for the embedded defaults with their one app. `overrides`: what the
-    command line said, as dotted path -> value, None where it said nothing.
+    `path`: the file, None for the embedded defaults with their one app. `overrides`: the settings
+    of the command line, as dotted path -> value; None where it does not set one.
     Raises ConfigError; PublishedCredentials when our published app would be reachable from outside.
     """
     _check_utf8(environ)
     tree = _parse(example_text(), "config.example.toml") if path is None else _read(path)
-    spoken = {setting: value for setting, value in overrides.items() if value is not None}
-    origins = _apply_environment(tree, environ) | _apply_overrides(tree, spoken)
+    given = {setting: value for setting, value in overrides.items() if value is not None}
+    origins = _apply_environment(tree, environ) | _apply_overrides(tree, given)
     _check_names(tree)
     settings = to_struct(
         {name: _table(tree, name) for name in SECTIONS}, Config, "", origins=origins
@@ -62,7 +62,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
         apps=apps,
         apps_from=source,
         defaults=_table(tree, "defaults"),
-        overrides=spoken,
+        overrides=given,
         notices=tuple(notices),
     )
     if not config.server.is_local:
@@ -103,7 +103,7 @@ def _parse(text: str, name: str) -> Tree:
 
 
 def _check_utf8(environ: Mapping[str, str]) -> None:
-    """Python keeps other bytes of a variable as lone surrogates, which nothing could send, store or log."""
+    """Refuse variables that are not UTF-8: Python keeps lone surrogates, which cannot be sent or stored."""
     for variable, value in environ.items():
         if variable.startswith((ENVIRONMENT_PREFIX, *app_tables.CREDENTIALS.values())):
             try:
@@ -125,7 +125,7 @@ def _every_setting() -> list[str]:
 
 
 def _check_names(tree: Tree) -> None:
-    """Every table of the file is one we know, and so is every name in it."""
+    """Refuse tables and names that do not exist."""
     known = [*SECTIONS, "defaults", "apps"]
     for name in tree:
         if name not in known:
@@ -145,7 +145,7 @@ def _table(tree: Tree, name: str) -> Tree:
 def _choose_apps(
     tree: Tree, path: Path | None, environ: Mapping[str, str]
 ) -> tuple[AppsFrom, object, list[str]]:
-    """Where the apps come from (see `Config.apps_from`), their tables, and notices.
+    """Return where the apps come from (see `Config.apps_from`), their tables, and notices.
 
     The environment's app stands in for our published one and for none at all, never for the
     operator's.
@@ -164,7 +164,7 @@ def _choose_apps(
 def _leave_apps_to_database(
     tree: Tree, path: Path | None, environ: Mapping[str, str]
 ) -> tuple[AppsFrom, object, list[str]]:
-    """As `_choose_apps`, with `database.url` set: nobody shall wonder which of two places counts."""
+    """As `_choose_apps`, with `database.url` set. Raises ConfigError when the file has apps, too."""
     if path is not None and tree.get("apps"):
         raise ConfigError(
             "apps",
@@ -210,7 +210,7 @@ def _split(value: str) -> list[str]:
 
 
 def _apply_overrides(tree: Tree, overrides: Mapping[str, object]) -> dict[str, str]:
-    """Write what the command line said into the tree; returns setting -> where it came from."""
+    """Write the settings of the command line into the tree; returns setting -> where it came from."""
     for setting, value in overrides.items():
         _put(tree, setting.split("."), value)
     return dict.fromkeys(overrides, "from the command line")
@@ -221,7 +221,7 @@ def _put(tree: Tree, steps: list[str], value: object) -> None:
     for step in steps[:-1]:
         below = table.setdefault(step, {})
         if not isinstance(below, dict):
-            return  # the file has no table there: its own check says so
+            return  # the file has no table there: `_check_names` refuses it
         table = below
     table[steps[-1]] = value
 
@@ -235,7 +235,7 @@ def _kind_of(steps: list[str]) -> object | None:
 
 
 def _why_unknown(steps: list[str]) -> str:
-    """What to say about a variable that names no setting, in terms of variables."""
+    """The message about a variable that names no setting, in terms of variables."""
     if steps[0] == "apps":
         return f"apps cannot be set this way; use {app_tables.CREDENTIAL_NAMES}, or a config file"
     own_table = [setting for setting in _every_setting() if setting.startswith(f"{steps[0]}.")]

@@ -1,7 +1,7 @@
-"""What is wrong with a setting, said in one line that names it and the fix.
+"""Messages about wrong settings: one line that names the setting and the fix.
 
-A misspelt name is found before msgspec sees the value, because only here the valid names are at
-hand to suggest one. What msgspec then says of a value is reworded for people who write TOML.
+Misspelt names are refused before msgspec reads the values, because only here the valid names are
+known, to suggest one. The messages of msgspec about values are reworded for people who write TOML.
 """
 
 import difflib
@@ -32,11 +32,11 @@ _KINDS = {
 
 def fields_of(struct: type[Struct]) -> dict[str, object]:
     """The settings of a table: name -> type, without the bounds of `Annotated`."""
-    found: dict[str, object] = {}
+    kinds: dict[str, object] = {}
     for field in msgspec.structs.fields(struct):
         annotated = hasattr(field.type, "__metadata__")
-        found[field.name] = typing.get_args(field.type)[0] if annotated else field.type
-    return found
+        kinds[field.name] = typing.get_args(field.type)[0] if annotated else field.type
+    return kinds
 
 
 def subtable_of(kind: object) -> type[Struct] | None:
@@ -83,7 +83,7 @@ def check_names(
 
 
 def _check_list(value: object, struct: type[Struct], path: str, elsewhere: Collection[str]) -> None:
-    """As `check_names`, for a list of tables. What is no list or no table is left to `to_struct`."""
+    """As `check_names`, for a list of tables. `to_struct` refuses other values."""
     if isinstance(value, Mapping):
         header = re.sub(r"\[\d+\]", "", path)
         raise ConfigError(path, f"expected a list of tables; write [[{header}]] above each")
@@ -93,7 +93,7 @@ def _check_list(value: object, struct: type[Struct], path: str, elsewhere: Colle
 
 
 def unknown(name: str, path: str, known: Collection[str], elsewhere: Collection[str]) -> str:
-    """Why `name` is refused below `path` ("" at the top), with the best suggestion there is."""
+    """The message about an unknown `name` below `path` ("" at the top), with the best suggestion."""
     prefix = f"{path}." if path else ""
     near = difflib.get_close_matches(name, known, n=1)
     if near:
@@ -131,7 +131,7 @@ def item_of(kind: object) -> object | None:
 def to_struct(table: Table, struct: type[T], path: str, *, origins: Mapping[str, str]) -> T:
     """Convert a table whose names were checked. Raises ConfigError with the setting's path.
 
-    `origins` says of settings that do not come from the file where they do come from.
+    `origins` has the source of each setting that does not come from the file.
     """
     try:
         return msgspec.convert(table, struct, strict=False)
@@ -149,7 +149,7 @@ def to_struct(table: Table, struct: type[T], path: str, *, origins: Mapping[str,
 
 
 def _reworded(text: str, kind: object | None) -> str:
-    """msgspec's sentence in the words of the file: what is expected, and what stands there."""
+    """msgspec's sentence in the words of TOML: the expected type, and the value in the file."""
     if text.startswith("Invalid enum value"):
         choices = ", ".join(str(choice) for choice in typing.get_args(kind))
         return text.replace("Invalid enum value", f"expected one of {choices}; got")

@@ -1,4 +1,4 @@
-"""`[cluster.redis]`: where Redis is and how to speak with it."""
+"""`[cluster.redis]`: the addresses of Redis, and the login, TLS and prefix for it."""
 
 import re
 from typing import Annotated
@@ -27,15 +27,15 @@ class RedisAddress(Struct, frozen=True):
 
 def address_of(text: str, default_port: int = DEFAULT_PORT) -> RedisAddress | None:
     """`host`, `host:port` or `[address]:port`; None when it is none of them."""
-    found = _PLACE.fullmatch(text)
-    if found is None:
+    match = _PLACE.fullmatch(text)
+    if match is None:
         return None
-    port = int(found[3] or default_port)
-    return RedisAddress(found[1] or found[2], port) if 0 < port < 65_536 else None
+    port = int(match[3] or default_port)
+    return RedisAddress(match[1] or match[2], port) if 0 < port < 65_536 else None
 
 
 class RedisUrl(Struct, frozen=True):
-    """What a URL says. `addresses` has several hosts for a Redis Cluster only, none beside Sentinels."""
+    """The parts of a URL. `addresses` has several hosts for a Redis Cluster only, none beside Sentinels."""
 
     addresses: tuple[RedisAddress, ...]
     tls: bool
@@ -72,9 +72,9 @@ def parse_url(url: str) -> RedisUrl:
         if hosts or not parts.path:
             raise ValueError("url has no path; write unix:///path/redis.sock")
     else:
-        found = [address_of(each) for each in hosts.split(",")] if hosts else []
-        addresses = tuple(each for each in found if each is not None)
-        if len(addresses) != len(found):
+        parsed = [address_of(host) for host in hosts.split(",")] if hosts else []
+        addresses = tuple(address for address in parsed if address is not None)
+        if len(addresses) != len(parsed):
             raise ValueError("url has an unreadable host; write redis://host:6379/0")
         database = parts.path.strip("/") or "0"
     if not re.fullmatch(r"[0-9]{1,5}", database):
@@ -91,7 +91,7 @@ def parse_url(url: str) -> RedisUrl:
 class RedisSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[cluster.redis]`. Without `url` and `sentinels` there is no Redis.
 
-    Beside `sentinels`, `url` says all but the host: `rediss://user:password@/2`.
+    Beside `sentinels`, `url` has everything but the host: `rediss://user:password@/2`.
     """
 
     url: str = ""
@@ -127,9 +127,9 @@ class RedisSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             self._check_url()
 
     def _check_sentinels(self) -> None:
-        for each in self.sentinels:
-            if address_of(each) is None:
-                shown = re.sub(r"^.*@", "***@", each)  # a password may stand before it
+        for sentinel in self.sentinels:
+            if address_of(sentinel) is None:
+                shown = re.sub(r"^.*@", "***@", sentinel)  # a password may stand before it
                 raise ValueError(f"sentinels has {shown!r}; write 'host:26379'")
         if self.sentinels and not self.sentinel_master:
             raise ValueError(
@@ -163,8 +163,8 @@ class RedisSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def sentinel_addresses(self) -> tuple[RedisAddress, ...]:
         """Where the Sentinels listen."""
-        found = (address_of(each, SENTINEL_PORT) for each in self.sentinels)
-        return tuple(each for each in found if each is not None)
+        parsed = (address_of(sentinel, SENTINEL_PORT) for sentinel in self.sentinels)
+        return tuple(address for address in parsed if address is not None)
 
     def __repr__(self) -> str:
         url = re.sub(r"//.*@", "//***@", self.url)

@@ -1,7 +1,7 @@
 """The settings tree: one struct per table of `config.example.toml`, which documents every field.
 
-Sizes are bytes, times are seconds. What the type cannot say is checked in `__post_init__`, whose
-messages start with the field's name and "is" or "has": that is how the error finds its setting.
+Sizes are bytes, times are seconds. `__post_init__` checks the rules that a type cannot express. Its
+messages start with the field's name and "is" or "has", from which `problems` reads the setting's name.
 """
 
 import ipaddress
@@ -44,7 +44,7 @@ class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[server]`: where we listen and on what we run."""
+    """`[server]`: addresses to listen on, processes and event loop."""
 
     host: str = "127.0.0.1"
     port: Port = 6001
@@ -108,7 +108,7 @@ class WebsocketSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[http]`: bounds and habits of the HTTP side."""
+    """`[http]`: limits and options of the HTTP API."""
 
     request_bytes: Bytes = 10_485_760
     header_bytes: Bytes = 65_536
@@ -151,7 +151,7 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ClusterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[cluster]`: what holds for all nodes together."""
+    """`[cluster]`: this node's id and lease, and the connections to other nodes."""
 
     node_id: str = ""
     lease: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
@@ -182,7 +182,7 @@ class DatabaseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return f"DatabaseSettings(url=***, preset={self.preset!r}, table={self.table!r})"
 
 
-#: Link-local addresses, and others at which clouds tell a machine its secrets: those of Amazon, Google,
+#: Link-local addresses, and others at which clouds give a machine its secrets: those of Amazon, Google,
 #: Scaleway, Alibaba and Azure.
 DENIED_NETWORKS = (
     "169.254.0.0/16",
@@ -196,7 +196,7 @@ DENIED_NETWORKS = (
 
 
 class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[webhooks]`: how all apps' webhooks are kept and sent; which there are is the apps' own."""
+    """`[webhooks]`: how the webhooks of all apps are stored and sent; each app has its own list of webhooks."""
 
     outbox: str = ""
     waiting: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
@@ -228,7 +228,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything there is to set. `server.py` hands each component its branch, never the tree."""
+    """All settings. `server/composition.py` gives each component its own part, never the whole tree."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
     websocket: WebsocketSettings = field(default_factory=WebsocketSettings)
@@ -245,14 +245,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     apps_from: AppsFrom = "embedded"
     #: `[defaults]` as written and checked, for the apps that a database brings.
     defaults: Mapping[str, object] = field(default_factory=dict)
-    #: What the command line said (dotted path -> value); a reload has to say it again.
+    #: Settings of the command line (dotted path -> value); a reload has to apply them again.
     overrides: Mapping[str, object] = field(default_factory=dict)
-    #: What the operator should know about how the sources were read; shown once at start.
+    #: Notes for the operator about sources that were ignored; shown once at start.
     notices: tuple[str, ...] = ()
 
     @property
     def denied_to_webhooks(self) -> tuple[str, ...]:
-        """Networks that no webhook may reach: tenants write what is in a database, the operator the rest."""
+        """Networks that no webhook may reach; none for apps of the file, which the operator writes."""
         return self.webhooks.denied_networks if self.apps_from == "database" else ()
 
     def __repr__(self) -> str:

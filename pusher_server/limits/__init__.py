@@ -1,9 +1,9 @@
-"""Rates per app: adapters that implement `interfaces.RateLimiter`.
+"""Rate limits per app: adapters that implement `interfaces.RateLimiter`.
 
 Read:
 
-- `local`   rates of each node alone
-- `shared`  rates of all nodes together: each node has a share of the limit
+- `local`   limits that each node applies alone
+- `shared`  limits for all nodes together: each node has a share
 
 May import: `app`, `interfaces`, `token_bucket`.
 """

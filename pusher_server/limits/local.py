@@ -8,7 +8,7 @@ from pusher_server.token_bucket import TokenBucket
 
 
 def rate_of(app: App, action: Action) -> int:
-    """What the app allows per second; 0 is no limit."""
+    """Units per second that the app allows for this action; 0 is no limit."""
     limits = app.limits
     if action is Action.PUBLISH:
         return limits.backend_events_per_second

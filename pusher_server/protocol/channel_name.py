@@ -1,4 +1,4 @@
-"""Channel names: the grammar, and what a name's prefix says about the channel.
+"""Channel names: the grammar, and the properties of a channel that its prefix gives.
 
 See docs/protocol/channels.md#kinds.
 
@@ -35,10 +35,10 @@ class ChannelName(Struct, frozen=True):
     user_id: str | None = None
 
 
-#: Longer names, where an app allows them, are parsed anew: the clients choose them, the memory is ours.
+#: Longer names, where an app allows them, are not cached: clients choose them, and they would fill memory.
 _REMEMBERED = 300
 
-#: In the order in which they are tried: what comes after the prefix is free.
+#: In the order in which they are tried; the rest of a name is free.
 _PREFIXES: tuple[tuple[str, ChannelName], ...] = (
     (
         "private-encrypted-cache-",
@@ -105,7 +105,7 @@ def kind_of(text: str) -> str:
 
 
 def user_channel(user_id: str) -> ChannelName:
-    """The channel of a signed-in user; sign-in takes ids that no API call could address.
+    """Return the channel of a signed-in user; sign-in accepts ids that no API call could address.
 
     See docs/protocol/users.md#own-channel.
     """

@@ -1,4 +1,4 @@
-"""What the protocol answers when a client breaks its rules. Every error carries its answer.
+"""Errors for clients that break a rule of the protocol. Every error carries its answer.
 
     ProtocolError
     ├── ConnectionRejected      `pusher:error`, then close with the same code (4000-4299)
@@ -8,11 +8,11 @@
     ├── InvalidChannelName      a name against the grammar; the edge chooses the form
     └── MalformedText           text that is no JSON, or JSON that no client could read
         ├── NotUtf8             bytes that are no text at all
-        └── TooDeep             more arrays and objects in each other than anybody reads
+        └── TooDeep             arrays and objects nested more deeply than `text.DEPTH`
 
-Ranges tell a client what to do (docs/protocol/connection.md#reactions): 4000-4099 never come back unchanged,
-4100-4199 come back after a second, 4200-4299 come back at once. Nothing closes with 43xx: pusher-js would
-never return.
+The range of a code decides what a client does (docs/protocol/connection.md#reactions). With 4000-4099 it does
+not reconnect unchanged; with 4100-4199 it reconnects after a second, with 4200-4299 at once. No close has a
+code 43xx: pusher-js would never reconnect.
 """
 
 from enum import IntEnum
@@ -49,9 +49,9 @@ class ProtocolError(PusherServerError):
 
 
 class ConnectionRejected(ProtocolError):
-    """Say `message` with `code`, then close with that code.
+    """Send `pusher:error` with `message` and `code`, then close with that code.
 
-    `reason`: one word for metrics, where the code has several. `delay`: seconds to wait before it is said.
+    `reason`: one word for metrics, where the code has several. `delay`: seconds to wait before it is sent.
     """
 
     def __init__(self, code: int, message: str, *, reason: str = "", delay: float = 0.0) -> None:
@@ -62,7 +62,7 @@ class ConnectionRejected(ProtocolError):
 
 
 class MessageRejected(ProtocolError):
-    """Say `message` with `code` (None is JSON null), on `channel` if it has one; stay open."""
+    """Send `pusher:error` with `code` (None is JSON null), on `channel` if given; the connection stays open."""
 
     def __init__(self, code: int | None, message: str, *, channel: str | None = None) -> None:
         super().__init__(message)
@@ -71,7 +71,7 @@ class MessageRejected(ProtocolError):
 
 
 class SubscriptionRefused(ProtocolError):
-    """One subscription is refused for good. Never for a passing fault: pusher-js takes it as final."""
+    """One subscription is refused. Not for a temporary fault: pusher-js never repeats the subscription."""
 
     def __init__(
         self,

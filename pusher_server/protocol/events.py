@@ -3,7 +3,7 @@
 See docs/protocol/frames.md#server-frames.
 
 `data` is a string of JSON text everywhere but in `pusher:error`: the one form that every official client
-reads. A payload is made once and shared by all who receive it.
+reads. A payload is made once and shared by all its receivers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,25 +23,25 @@ def connection_established(socket_id: str, activity_timeout: int) -> bytes:
 
 
 def error(code: int | None, message: str, channel: str | None = None) -> bytes:
-    """`data` is an object here: .NET and Swift need it so. Texts may be the client's own: any `str` will do."""
+    """Make `pusher:error`. `data` is an object here: .NET and Swift need it so. `message` may be any `str`."""
     data = b'{"code":' + encode(code) + b',"message":' + quoted(message) + b"}"
     end = b"}" if channel is None else b',"channel":' + quoted(channel) + b"}"
     return b'{"event":"pusher:error","data":' + data + end
 
 
 def channel_event(event: str, channel: str, data: bytes, user_id: str | None = None) -> bytes:
-    """An event of the backend or of a client; `data` is a JSON string literal."""
+    """Make an event of the backend or of a client; `data` is a JSON string literal."""
     head = b'{"event":' + encode(event) + b',"data":' + data + b',"channel":' + encode(channel)
     return head + (b"}" if user_id is None else b',"user_id":' + encode(user_id) + b"}")
 
 
 def subscription_succeeded(channel: str) -> bytes:
-    """For every kind but presence."""
+    """Make the confirmation of a subscription, for every kind of channel but presence."""
     return channel_event("pusher_internal:subscription_succeeded", channel, b'"{}"')
 
 
 def subscription_error(channel: str, kind: str, message: str, status: int) -> bytes:
-    """Reaches `channel.bind('pusher:subscription_error')` and Echo's `.error()`; any `str` will do."""
+    """Make the event for `channel.bind('pusher:subscription_error')` and Echo's `.error()`; any `str` works."""
     data = b'{"type":%b,"error":%b,"status":%d}' % (encode(kind), quoted(message), status)
     return (
         b'{"event":"pusher:subscription_error","data":'
@@ -53,7 +53,7 @@ def subscription_error(channel: str, kind: str, message: str, status: int) -> by
 
 
 def refusal(refused: SubscriptionRefused, *, strict: bool) -> bytes:
-    """How a client learns that it may not subscribe; Strict copies Pusher's own form.
+    """Make the answer to a refused subscription; with `strict` in Pusher's own form.
 
     See docs/protocol/subscriptions.md#refusal.
     """
@@ -63,25 +63,25 @@ def refusal(refused: SubscriptionRefused, *, strict: bool) -> bytes:
 
 
 def cache_miss(channel: str) -> bytes:
-    """A cache channel holds nothing."""
+    """Make the event for a cache channel that holds nothing."""
     return channel_event("pusher:cache_miss", channel, b'"{}"')
 
 
 def subscription_count(channel: str, count: int) -> bytes:
-    """How many connections are subscribed."""
+    """Make the event with the number of subscribed connections."""
     data = stringify(encode({"subscription_count": count}))
     return channel_event("pusher_internal:subscription_count", channel, data)
 
 
 def member_added(channel: str, user_id: str, info: bytes | None) -> bytes:
-    """A user's first connection joined. Without `user_info` the key is left out."""
+    """Make the event for a user's first connection. Without `info` the key `user_info` is left out."""
     tail = b"" if info is None else b',"user_info":' + info
     data = stringify(b'{"user_id":' + encode(user_id) + tail + b"}")
     return channel_event("pusher_internal:member_added", channel, data)
 
 
 def member_removed(channel: str, user_id: str) -> bytes:
-    """A user's last connection is gone."""
+    """Make the event for the end of a user's last connection."""
     data = stringify(b'{"user_id":' + encode(user_id) + b"}")
     return channel_event("pusher_internal:member_removed", channel, data)
 
@@ -98,7 +98,10 @@ class MemberEntry:
 
 
 def presence_succeeded(channel: str, entries: Iterable[MemberEntry]) -> bytes:
-    """`hash` is an object always and has a key for every id (docs/protocol/presence.md#list)."""
+    """Make the member list. `hash` is always an object with a key for every id.
+
+    See docs/protocol/presence.md#list.
+    """
     members = list(entries)
     data = (
         b'"{\\"presence\\":{\\"ids\\":['
@@ -111,7 +114,7 @@ def presence_succeeded(channel: str, entries: Iterable[MemberEntry]) -> bytes:
 
 
 def signin_success(user_data: str) -> bytes:
-    """`user_data` is the text that was signed."""
+    """Make the confirmation of a sign-in; `user_data` is the text that was signed."""
     data = stringify(b'{"user_data":' + quoted(user_data) + b"}")
     return b'{"event":"pusher:signin_success","data":' + data + b"}"
 

@@ -27,7 +27,7 @@ def pong_frame(payload: bytes) -> bytes:
 
 
 def close_frame(code: int | None, reason: str = "") -> bytes:
-    """`code` None writes no body; a reason that is too long is cut between characters."""
+    """Make a close frame. `code` None writes no body; a reason that is too long is cut between characters."""
     if code is None:
         return bytes((_CLOSE, 0))
     body = pack("!H", code) + reason.encode()[:_REASON_BYTES].decode(errors="ignore").encode()

@@ -1,15 +1,15 @@
-"""What one connection owes and is owed over time; no socket and no clock, `now` is an argument (seconds).
+"""The deadlines of one connection, and its rates; no socket and no clock, `now` is an argument (seconds).
 
-    state     event                               next      told to the client
+    state     event                               next      sent to the client
     ALIVE     bytes arrive                        ALIVE
     ALIVE     silent for activity_timeout         PINGED    ping (a WebSocket control frame)
     PINGED    bytes arrive (any, a pong)          ALIVE
     PINGED    activity_timeout since last ping    PINGED    ping
     PINGED    pong_timeout since first ping       over      4201, close
-    any       not authorized in time              over      4009, close (only where the app asks for it)
+    any       not authorized in time              over      4009, close (only if the app sets it)
 
 The two timeouts do not depend on each other: either may be the longer one.
-Inbound silence alone closes nothing: on a busy channel a healthy client never sends
+Inbound silence alone closes no connection: on a busy channel a healthy client never sends
 (docs/protocol/connection.md#liveness).
 """
 
@@ -22,7 +22,7 @@ _CLOCK_STEP = 0.01
 
 
 class Check(NamedTuple):
-    """What a look at the clock asks for: send a ping now or not, and when to look again."""
+    """The result of `Liveness.check`: whether to send a ping now, and when to check again."""
 
     ping: bool
     again_at: float
@@ -47,16 +47,16 @@ class Liveness:
         self._authorize_by = now + authorization_timeout if authorization_timeout else 0.0
         #: Made with the first client event: most connections send none.
         self._client_events: TokenBucket | None = None
-        #: The moment by which all subscriptions so far would have come at their pace.
+        #: The time at which all subscriptions so far would be due at the allowed rate.
         self._subscribed_until = now
 
     def heard(self, now: float) -> None:
-        """Bytes arrived, whatever they mean."""
+        """Restart the silence timer: bytes arrived, of any kind."""
         self._quiet_since = now
         self._pinged_at = 0.0
 
     def authorized(self) -> None:
-        """Signed in, or subscribed to a channel that needs authorization.
+        """Cancel the authorization deadline: a sign-in, or a subscription that needs authorization.
 
         See docs/protocol/connection.md#authorization-timeout.
         """
@@ -93,13 +93,13 @@ class Liveness:
         return not bucket.take(1, now)
 
     def subscribed(self, now: float, per_second: int) -> None:
-        """One more subscription, to be counted at this pace."""
+        """Count one more subscription at this rate."""
         self._subscribed_until = max(self._subscribed_until, now) + 1 / per_second
 
     def subscription_wait(self, now: float, per_second: int, burst: int) -> float:
-        """Seconds until another one keeps the pace, `burst` of them being free; 0.0 when it does now.
+        """Seconds until another subscription keeps the rate, with `burst` of them free; 0.0 if it may come now.
 
-        The clock's own steps are no reason to wait: event loops wake up some milliseconds early.
+        A wait shorter than the clock's own steps is 0.0: event loops wake up some milliseconds early.
         """
         wait = self._subscribed_until - burst / per_second - now
         return wait if wait > _CLOCK_STEP else 0.0

@@ -1,4 +1,4 @@
-"""Who somebody is: `channel_data` of presence channels and `user_data` of sign-in.
+"""Identities: `channel_data` of presence channels and `user_data` of sign-in.
 
 See docs/protocol/presence.md#channel-data.
 """
@@ -19,11 +19,11 @@ _INTEGER = re.compile(rb"\A-?[0-9]+\Z")
 
 
 class InvalidIdentity(ProtocolError):
-    """The data is no JSON object or names nobody."""
+    """The data is no JSON object or has no usable id."""
 
 
 class UnusableIdentifier(InvalidIdentity):
-    """The id is a text that nobody can be addressed by."""
+    """The id is a text with which nobody can be addressed."""
 
 
 class _ChannelData(Struct):
@@ -38,7 +38,7 @@ class _UserData(Struct):
 
 
 class User(Struct, frozen=True):
-    """A signed-in user. `data` is the text that was signed, to be confirmed to the client.
+    """A signed-in user. `data` is the signed text, which the confirmation repeats to the client.
 
     `unwatchable` are ids of the watchlist that nobody can have, because they hold lone surrogates.
     """
@@ -50,14 +50,14 @@ class User(Struct, frozen=True):
     unwatchable: tuple[str, ...] = ()
 
     def as_member(self) -> Member:
-        """How a signed-in user joins a presence channel without `channel_data`."""
+        """Return the identity with which the user joins a presence channel without `channel_data`."""
         return Member(self.id, self.info)
 
 
 _channel_data = msgspec.json.Decoder(_ChannelData)
 _user_data = msgspec.json.Decoder(_UserData)
 _string = msgspec.json.Decoder(str)
-# `Raw`, because a fraction is no id, and one that is out of range no reason to refuse anybody.
+# `Raw`, because a fraction is no id, and a fraction that is out of range is no reason to refuse the sign-in.
 _list = msgspec.json.Decoder(list[object], float_hook=Raw)
 
 
@@ -110,14 +110,14 @@ def _identifier(raw: Raw | UnsetType, field: str) -> str:
 
 
 def _info(raw: Raw | UnsetType) -> bytes | None:
-    """It joins the JSON of other members, which every client must be able to read."""
+    """Return `user_info` without lone surrogates: it becomes part of JSON that every client must read."""
     return None if raw is UNSET else replaced(bytes(raw))
 
 
 def _watchlist(raw: Raw | UnsetType) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The ids to watch, each once and in order, and those that nobody can have.
+    """Return the ids to watch, each once and in order, and the ids that nobody can have.
 
-    Anything that is no list of ids watches nobody.
+    Both are empty for anything that is no list of ids.
     """
     if raw is UNSET or bytes(raw)[:1] != b"[":
         return (), ()

@@ -30,7 +30,7 @@ class Subscribe(Struct, frozen=True):
 
 
 class Unsubscribe(Struct, frozen=True):
-    """No acknowledgement follows."""
+    """Leave a channel; the server sends no acknowledgement."""
 
     channel: str
 
@@ -54,11 +54,11 @@ class ClientEvent(Struct, frozen=True):
 
 
 class Ping(Struct, frozen=True):
-    """Wants a pong at once."""
+    """A `pusher:ping`; the server answers with a pong at once."""
 
 
 class Pong(Struct, frozen=True):
-    """Answers our `pusher:ping`; that bytes arrived is all that counts."""
+    """The answer to our `pusher:ping`; only the arrival of bytes matters."""
 
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ _string = msgspec.json.Decoder(str)
 
 
 def decode(payload: bytes) -> Message | None:
-    """What a client said; None for events that are to be ignored silently.
+    """Decode a client's message; None for events that are ignored silently.
 
     Raises MessageRejected (not a message), SubscriptionRefused (a subscribe with unusable fields),
     FramingViolation (not UTF-8).
@@ -120,7 +120,7 @@ def decode(payload: bytes) -> Message | None:
     if event == "pusher:signin":
         fields = _fields(_signin, envelope.data)
         if not isinstance(fields.auth, str) or not isinstance(fields.user_data, str):
-            return SignIn("", "")  # refused as every bad signature is, with its own code
+            return SignIn("", "")  # refused like every bad signature, with its own code
         return SignIn(fields.auth, fields.user_data)
     if has_surrogate(event):
         raise MessageRejected(Code.RECONNECT, f"Invalid message format: {_of_surrogate(event)}")

@@ -17,6 +17,6 @@ def is_socket_id(text: str) -> bool:
 
 
 def make_socket_id(random_below: Callable[[int], int]) -> str:
-    """A fresh id. `random_below(n)` gives 0…n-1; it should be unguessable, the id is an input to auth."""
+    """Make a fresh id. `random_below(n)` gives 0…n-1, unguessable: the id is an input to auth."""
     first, second = divmod(random_below(HALF_LIMIT * HALF_LIMIT), HALF_LIMIT)
     return f"{first}.{second}"

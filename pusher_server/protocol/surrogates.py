@@ -1,10 +1,10 @@
 r"""Lone surrogates: halves of a UTF-16 pair, which JSON can write as `\ud83d` and UTF-8 cannot (RFC 8259 §8.2).
 
-JavaScript writes one when it cuts a text within an emoji. What is passed on without being read keeps it, byte
-for byte; what is written into other people's JSON gets U+FFFD instead; names and ids may not have any.
+JavaScript writes one when it cuts a text within an emoji. Data that is relayed without being read keeps it,
+byte for byte. Data that becomes part of other JSON gets U+FFFD instead. Names and ids may not have any.
 
-msgspec refuses the escape, so a document that has one is decoded from a veiled copy, and the veil is lifted
-from what was found (`Veil`). Nothing here runs for a document that msgspec reads.
+msgspec refuses the escape, so a document with one is decoded from a veiled copy. Then the veil is lifted from
+the decoded values (`Veil`). Nothing here runs for a document that msgspec reads.
 """
 
 import json
@@ -19,8 +19,8 @@ T = TypeVar("T")
 # An escaped backslash is hidden while escapes are looked for. It must keep its length, and UTF-8 has no 0xFF.
 _BACKSLASH, _HIDDEN = rb"\\", b"\xff\xff"
 
-#: The backslash of a high half that no low one follows, or of a low half that follows no high one. What stands
-#: behind it is no part of the match: putting that back each time takes nine times as long (measured).
+#: The backslash of a high half that no low one follows, or of a low half that follows no high one. The match
+#: ends with the backslash: if the digits had to be put back, it would take nine times as long (measured).
 _LONE = re.compile(
     rb"\\(?=u[dD](?:"
     rb"[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
@@ -75,14 +75,14 @@ class Veil:
         return written
 
     def lift(self, value: T) -> T:
-        """A decoded value: strings and `Raw`, also in structs and lists of these. What is deeper stays."""
+        """Return a decoded value without the veil: strings and `Raw`, also in structs and lists of these."""
         lifted: object = value
         if isinstance(value, Struct):
             names = value.__struct_fields__
             changed = {name: self.lift(getattr(value, name)) for name in names}
             lifted = structs.replace(value, **changed)
         elif isinstance(value, list):
-            lifted = [each if isinstance(each, list) else self.lift(each) for each in value]
+            lifted = [item if isinstance(item, list) else self.lift(item) for item in value]
         elif isinstance(value, Raw):
             lifted = Raw(self.lift_bytes(bytes(value)))
         elif isinstance(value, str):

@@ -1,8 +1,8 @@
-"""JSON text in its strict form: what goes out must be readable by every client.
+"""JSON text in its strict form, so that every client can read the messages to it.
 
 `msgspec.Raw` leaves a value unparsed; its syntax and its escapes are checked, its UTF-8 is not
-(msgspec 0.22, `tests/unit/protocol/test_text.py`). One relayed frame with broken UTF-8 disconnects
-every browser of a channel with 1007, so a whole message or body goes through `decode` here first.
+(msgspec 0.22, `tests/unit/protocol/test_text.py`). One relayed frame with broken UTF-8 would
+disconnect every browser of a channel with 1007. So `decode` here checks a whole message or body first.
 """
 
 import json
@@ -20,7 +20,7 @@ from pusher_server.protocol.surrogates import Veil, replaced
 
 T = TypeVar("T")
 
-#: How many arrays and objects may stand in each other, in any JSON that comes in. PHP's json_encode and
+#: How deeply arrays and objects may be nested, in any JSON that comes in. PHP's json_encode and
 #: json_decode have this bound too, and an interpreter's own recursion limit is never reached.
 DEPTH = 512
 
@@ -36,7 +36,7 @@ encode = _encoder.encode
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _QUOTE = ord('"')
-#: What a bracket adds to the depth.
+#: The change of depth at each bracket.
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_BRACKET = bytes(byte for byte in range(256) if byte not in _STEPS)
 
@@ -74,7 +74,7 @@ def read(
 ) -> T:
     """`decode` for a caller that uses `check_depth` then, and knows which part of the text is one string.
 
-    `otherwise` reads what msgspec has refused.
+    `otherwise` reads a text that msgspec has refused.
     """
     try:
         text.decode()
@@ -86,7 +86,7 @@ def read(
 
 
 def _read_veiled(decoder: msgspec.json.Decoder[T], text: bytes, refusal: Exception) -> T:
-    """What msgspec has refused: it may be lone surrogates alone that it does not read."""
+    """Decode a text that msgspec has refused, unless the reason is something else than lone surrogates."""
     veil = Veil(text)
     if not veil.hides:
         raise _malformed(refusal) from None
@@ -97,7 +97,7 @@ def _read_veiled(decoder: msgspec.json.Decoder[T], text: bytes, refusal: Excepti
 
 
 def _read_values(decoder: msgspec.json.Decoder[T], text: bytes, refusal: Exception) -> T:
-    """The same by the standard library, which reads lone surrogates itself; an integer is one, whichever."""
+    """Decode with the standard library, which reads lone surrogates; every integer becomes 0."""
     try:
         value = json.loads(
             text, parse_constant=_refuse, parse_float=_finite, parse_int=_some_integer
@@ -118,11 +118,11 @@ def _finite(number: str) -> float:
 
 
 def _some_integer(number: str) -> int:
-    return 0  # nobody asks for its value, and thousands of digits would take their time
+    return 0  # the value is not used, and thousands of digits would take time
 
 
 def string_bytes(value: msgspec.Raw | msgspec.UnsetType) -> int:
-    """How long a value is if it is a string; else 0."""
+    """The length of a value in bytes if it is a string; else 0."""
     if isinstance(value, msgspec.UnsetType):
         return 0
     view = memoryview(value)

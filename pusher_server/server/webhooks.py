@@ -7,7 +7,7 @@ from pusher_server.config import Config
 from pusher_server.interfaces import AppProvider
 from pusher_server.node.parts import NodeParts
 from pusher_server.webhooks.delivery.target_queue import Pace
-from pusher_server.webhooks.events import TOLD
+from pusher_server.webhooks.events import WEBHOOK_SIGNALS
 from pusher_server.webhooks.outbox.opening import opening
 from pusher_server.webhooks.outbox.path import outbox_path
 from pusher_server.webhooks.runtime import DeliverySettings, Webhooks
@@ -48,7 +48,7 @@ def observing(config: Config, parts: NodeParts, apps: AppProvider, owner: str) -
         roster=parts.roster,
         worker=parts.node_id,
     )
-    parts.observers.observe(webhooks.observe, *TOLD)
+    parts.observers.observe(webhooks.observe, *WEBHOOK_SIGNALS)
     return webhooks
 
 

@@ -1,15 +1,15 @@
-"""Webhooks: what happened, told to the app's owner, however often it takes (docs/protocol/webhooks.md).
+"""Webhooks: HTTP requests with events to the app's owner, retried until they are accepted or too old.
 
-An event goes through three stations: intake, outbox, delivery. Read:
+See docs/protocol/webhooks.md. An event goes through three stages: intake, outbox, delivery. Read:
 
 - `runtime`    builds the parts and starts them when they are first needed
 - `events`     signals as webhook events, and events as bodies (pure)
-- `selection`  which webhooks of an app want a signal, and what is remembered of it (pure)
-- `intake`     from signals to kept events; holds them in memory until they are kept
-- `reconcile`  after a crash: announces as gone what has not come back
-- `outbox`     keeps events until they are delivered
+- `selection`  selects the webhooks for a signal, and the change of presence to remember (pure)
+- `intake`     moves events from signals to the outbox; holds them in memory until it has stored them
+- `reconcile`  after a crash: announces channels and members that have not come back as gone
+- `outbox`     stores events until they are delivered
 - `delivery`   sends them
-- `send_test`  a test request, for the command line
+- `send_test`  sends a test request, for the command line
 
 May import: `app`, `auth`, `backoff`, `config`, `errors`, `histogram`, `interfaces`, `log_rate_limit`,
 `outage`, `protocol`, `redis`, `resolving`, `signals`.

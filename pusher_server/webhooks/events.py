@@ -1,4 +1,4 @@
-"""What webhooks say: events as JSON text, and the body that carries them (pure).
+"""Events of webhooks as JSON text, and the body that carries them (pure).
 
 See docs/protocol/webhooks.md#events.
 """
@@ -22,8 +22,8 @@ from pusher_server.signals import (
     SubscriptionCountChanged,
 )
 
-#: The signals that are events of webhooks.
-TOLD: tuple[type[Signal], ...] = (
+#: The signals that become events of webhooks.
+WEBHOOK_SIGNALS: tuple[type[Signal], ...] = (
     ChannelOccupied,
     ChannelVacated,
     MemberAdded,
@@ -43,10 +43,9 @@ class WebhookEvent(Struct, frozen=True):
 
 
 def event_of(signal: Signal) -> WebhookEvent | None:
-    """What webhooks tell of a signal; None for those that they do not tell.
+    """The event for a signal; None for signals that are no events of webhooks.
 
-    The channels of signed-in users are our own affair: nothing is told of them
-    (docs/protocol/webhooks.md#events).
+    The channels of signed-in users are internal and have no events (docs/protocol/webhooks.md#events).
     """
     event = _event_of(signal)
     return None if event is None or event.channel.startswith(USER_PREFIX) else event
@@ -84,13 +83,13 @@ def _client_event(signal: ClientEventSent) -> WebhookEvent:
 
 
 def _event(name: EventType, channel: str, **rest: str | int | Raw) -> WebhookEvent:
-    """Keys in the order in which Pusher documents them."""
+    """Make an event, with keys in the order in which Pusher documents them."""
     text = encode({"name": name, "channel": channel, **rest}).decode()
     return WebhookEvent(name, channel, text)
 
 
 def wants(webhook: Webhook, event: WebhookEvent) -> bool:
-    """Whether it is one of the webhook's event types, on a channel that its filter lets through."""
+    """Whether the webhook has this event type, and its filter lets the channel through."""
     if webhook.event_types and event.name not in webhook.event_types:
         return False
     names = webhook.filter
@@ -100,13 +99,13 @@ def wants(webhook: Webhook, event: WebhookEvent) -> bool:
 
 
 def targets(webhooks: Iterable[Webhook], event: WebhookEvent) -> list[str]:
-    """The ids of those that want it, each once: webhooks with the same URL are one target."""
+    """The ids of the webhooks that want the event, each once: webhooks with the same URL are one target."""
     return list(dict.fromkeys(webhook.id for webhook in webhooks if wants(webhook, event)))
 
 
 def body_of(texts: Iterable[str], time_ms: int) -> bytes:
-    """The body with these events; `time_ms` is its own time of making, in milliseconds of the epoch.
+    """The body with these events; `time_ms` is the time when it was made, in milliseconds of the epoch.
 
-    What is signed is these bytes, and they are what is sent.
+    Exactly these bytes are signed and sent.
     """
     return f'{{"time_ms":{time_ms},"events":[{",".join(texts)}]}}'.encode()

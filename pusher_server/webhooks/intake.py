@@ -1,9 +1,9 @@
-"""From signals to kept events: who wants what is decided at once, the outbox keeps it a moment later.
+"""Takes signals and stores their events: selects the webhooks at once, the outbox stores events a moment later.
 
-`observe` runs inside whatever has happened, a client event among others, so it neither waits nor asks anybody.
-What it has decided stands in memory until the outbox has it: for milliseconds as a rule, for as long as the
-outbox is away otherwise, up to a bound. An app that is not in use on this node, which was told to announce a
-leave there, is looked up in between.
+`observe` runs within the cause of a signal, such as a client event, so it neither waits nor does any I/O. Its
+decisions stand in memory until the outbox has stored them: usually for milliseconds, and while the outbox is
+away up to a bound. A node may announce a leave in an app that is not in use there. Then the app is looked up
+before its webhooks are selected.
 """
 
 import asyncio
@@ -35,23 +35,23 @@ from pusher_server.webhooks.selection import presence_of, select_targets
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: Decisions that are appended at once.
+#: Decisions in one append.
 AT_ONCE = 500
 #: Bytes of events in memory; beyond them some go (`overflow`), and are counted.
 MOST_BYTES = 67_108_864
-#: The part of it that is made free at once: to find out whose turn it is takes 0.1 s with 55,000 events.
+#: The part of it that is freed at once: to select the events to drop takes 0.1 s with 55,000 events.
 _FREED = 1 / 8
-#: What a decision takes besides its events, and each of its entries.
+#: Bytes of a decision besides its events, and of each of its entries.
 _OVERHEAD, _PER_ENTRY = 1_024, 128
 #: Seconds between attempts while the outbox or the apps are away.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
-#: What can be undone while it waits here: who came, or the channel of an app of which the latest counts.
+#: Key of a decision that can be undone while it waits: a presence, or app, channel and subject of an event.
 _Key = Presence | tuple[str, str, Subject]
 
 
 class _Undecided:
-    """A signal of an app that is not in use here: who wants it has to be looked up. It has its id already."""
+    """A signal of an app that is not in use here, so its webhooks must be looked up. It has its id already."""
 
     __slots__ = ("app_id", "at", "event_id", "signal")
 
@@ -65,8 +65,8 @@ class _Undecided:
 class Intake:
     """`current` gives an app's value if it is in use on this node; `outbox` opens it on first use.
 
-    `event_prefix` is unique among all processes there ever were. `wall` gives seconds of the epoch. `on_kept`
-    is told of which apps something new waits.
+    `event_prefix` is unique among all processes that ever ran. `wall` gives seconds of the epoch. `on_kept`
+    gets the ids of apps for which new entries were stored.
     """
 
     def __init__(
@@ -88,27 +88,28 @@ class Intake:
         self._event_numbers = count(1)
         self._wall = wall
         self._on_kept = on_kept
-        #: What is not kept yet, in order, by number.
+        #: Decisions that are not stored yet, in order, by number.
         self._waiting: dict[int, Decision | _Undecided] = {}
-        #: Of it what can be undone and was not yet handed to the outbox, which may have it even if it said no.
+        #: The numbers of those that can be undone. Without those handed to the outbox, which may have stored
+        #: them even if it reported a failure.
         self._undoable: dict[_Key, int] = {}
-        #: What the outbox is being given.
+        #: The numbers that the outbox is storing now.
         self._in_hand: Collection[int] = ()
         self._last = 0
         self._bytes = 0
         self._keeping: asyncio.Task[None] | None = None
-        #: Those who wait until everything up to a number is kept.
+        #: Callers that wait until all decisions up to a number are stored.
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._outage = Outage()
         self._log_limit = LogRateLimit()
 
     @property
     def problem(self) -> str | None:
-        """Why events cannot be kept, in one line; None while all is well."""
+        """Why events cannot be stored, in one line; None while they can."""
         return self._outage.problem
 
     def observe(self, signal: Signal) -> None:
-        """See `Observer`. Called in the loop."""
+        """Decide on a signal. See `Observer`; called in the loop."""
         app = self._current(signal.app_id)
         if app is not None and not app.webhooks:
             return
@@ -122,7 +123,7 @@ class Intake:
                 self._put(decision)
 
     def decide(self, decision: Decision) -> None:
-        """Keep what was decided elsewhere, after everything observed so far."""
+        """Store a decision that was made elsewhere, after everything observed so far."""
         self._put(decision)
 
     def new_id(self) -> str:
@@ -130,14 +131,14 @@ class Intake:
         return f"{self._event_prefix}-{next(self._event_numbers):x}"
 
     async def kept(self) -> None:
-        """Return once everything observed so far is kept, or was dropped for want of memory."""
+        """Return once everything observed so far is stored, or was dropped because memory was full."""
         if self._waiting:
             kept = asyncio.get_running_loop().create_future()
             self._waiters.append((self._last, kept))
             await kept
 
     async def close(self, seconds: float) -> None:
-        """Keep what waits, for no longer than `seconds`."""
+        """Store the waiting decisions, for at most `seconds`."""
         keeping = self._keeping
         if keeping is not None:
             await asyncio.wait([keeping], timeout=seconds)
@@ -160,10 +161,10 @@ class Intake:
             self._keeping = asyncio.get_running_loop().create_task(self._keep())
 
     def _undone(self, decision: Decision) -> Decision:
-        """What is left of it, once what it undoes is taken out of what waits.
+        """Remove the waiting decision that this one undoes; returns the decision to append.
 
-        Only if both are for the same webhooks: whoever wants to hear of leaves alone gets each of them. A leave
-        still counts if its coming was announced before, by an earlier run.
+        Both must be for the same webhooks: a webhook that wants leaves alone gets each of them. A leave still
+        counts if its join was announced before, by an earlier run.
         """
         key, is_undoing, undone = _keys_of(decision)
         number = None if undone is None else self._undoable.get(undone)
@@ -181,17 +182,17 @@ class Intake:
                 decision = structs.replace(decision, only_if_believed=True)
             self._release()
         if key is not None and self._undoable.pop(key, None) is None:
-            self._undoable[key] = self._last  # of two comings in a row neither can be undone
+            self._undoable[key] = self._last  # of two joins in a row neither can be undone
         return decision
 
     def _keep_before(self, undecided: _Undecided) -> None:
-        """Nothing is undone across what has to be looked up: nobody knows yet which webhooks want it."""
+        """Forbid undoing across a signal whose app must be looked up: its webhooks are not known yet."""
         presence = presence_of(undecided.signal)[0]
         if presence is not None:
             self._undoable.pop(presence, None)
 
     def _take_out(self, number: int) -> Decision | _Undecided | None:
-        """It waits no longer; None if it was dropped meanwhile."""
+        """Remove a decision from those that wait; None if it was dropped before."""
         gone = self._waiting.pop(number, None)
         if gone is not None:
             self._bytes -= _cost(gone)
@@ -199,20 +200,20 @@ class Intake:
         return gone
 
     def _forget(self, number: int, waiting: Decision | _Undecided) -> None:
-        """It can be undone no longer."""
+        """Mark a decision as one that cannot be undone any more."""
         key = _keys_of(waiting)[0] if isinstance(waiting, Decision) else None
         if key is not None and self._undoable.get(key) == number:
             del self._undoable[key]
 
     def _drop(self) -> None:
-        """Make room. The fate of what goes is known then, so nobody waits for it."""
-        found = (
-            overflow.Waiting(number, each.app_id, *_place_of(each), _cost(each))
-            for number, each in self._waiting.items()
+        """Drop decisions to make room, and release the callers that waited for them."""
+        candidates = (
+            overflow.Waiting(number, waiting.app_id, *_place_of(waiting), _cost(waiting))
+            for number, waiting in self._waiting.items()
             if number not in self._in_hand
         )
         excess, dropped = self._bytes - MOST_BYTES + int(MOST_BYTES * _FREED), 0
-        for number in overflow.to_drop(found, excess):
+        for number in overflow.to_drop(candidates, excess):
             gone = self._take_out(number)
             entries = len(gone.entries) if isinstance(gone, Decision) else 1
             if gone is not None:
@@ -229,7 +230,7 @@ class Intake:
             )
 
     async def _keep(self) -> None:
-        """Append what waits, batch by batch, until nothing does."""
+        """Append the waiting decisions, batch by batch, until none is left."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         try:
             while self._waiting:
@@ -239,7 +240,7 @@ class Intake:
                     is_done = False
                     if self._outage.begin(str(error)):
                         logger.error("webhook events cannot be kept, and wait in memory: %s", error)
-                except Exception:  # ours; what waits must not be forgotten over it
+                except Exception:  # a fault of ours; the waiting decisions must not be lost
                     is_done = False
                     logger.exception("keeping webhook events failed")
                 if is_done:
@@ -250,10 +251,13 @@ class Intake:
             self._keeping = None
 
     async def _keep_some(self) -> bool:
-        """Append a batch. False when some of it has to wait for the apps. Raises OutboxUnavailable."""
-        found = await self._decided()
-        batch = {number: each for number, each in found.items() if number in self._waiting}
-        decisions = [each for each in batch.values() if each is not None]
+        """Append a batch. False when all of it has to wait for the apps. Raises OutboxUnavailable."""
+        decided = await self._decided()
+        # Some may have been undone or dropped while an app was looked up.
+        batch = {
+            number: decision for number, decision in decided.items() if number in self._waiting
+        }
+        decisions = [decision for decision in batch.values() if decision is not None]
         if decisions:
             self._in_hand = batch.keys()
             try:
@@ -267,33 +271,36 @@ class Intake:
             self._take_out(number)
         self._release()
         if decisions:
-            self._on_kept({each.app_id for each in decisions})
-        return bool(found)
+            self._on_kept({decision.app_id for decision in decisions})
+        return bool(decided)
 
     async def _decided(self) -> dict[int, Decision | None]:
-        """The next of what waits, by number; None: nobody wants it. Without apps that cannot be looked up."""
-        found: dict[int, Decision | None] = {}
+        """The next decisions by number, None if no webhook wants the signal.
+
+        Signals of apps that cannot be looked up now are left out.
+        """
+        decided: dict[int, Decision | None] = {}
         stuck: set[str] = set()
         for number, waiting in list(self._waiting.items()):
-            if len(found) == AT_ONCE:
+            if len(decided) == AT_ONCE:
                 break
             if waiting.app_id in stuck or number not in self._waiting:
                 continue  # it may have been undone or dropped while an app was looked up
             if isinstance(waiting, Decision):
                 self._forget(number, waiting)
-                found[number] = waiting
+                decided[number] = waiting
                 continue
             try:
                 app = await self._apps.by_id(waiting.app_id)
             except ClusterUnavailable:
                 stuck.add(waiting.app_id)
                 continue
-            found[number] = (
+            decided[number] = (
                 None
                 if app is None
                 else select_targets(waiting.signal, app, waiting.event_id, waiting.at)
             )
-        return found
+        return decided
 
     def _count(self, appended: Appended) -> None:
         for app_id, entries in appended.crowded_out.items():
@@ -302,7 +309,7 @@ class Intake:
             self._stats.of(app_id).undone += entries
 
     def _release(self) -> None:
-        """Tell those whose events are all kept."""
+        """Release the callers whose decisions are all stored."""
         oldest = next(iter(self._waiting), self._last + 1)
         for number, kept in self._waiters:
             if number < oldest and not kept.done():
@@ -311,11 +318,11 @@ class Intake:
 
 
 def _webhooks(decision: Decision) -> list[str]:
-    return [each.webhook for each in decision.entries]
+    return [entry.webhook for entry in decision.entries]
 
 
 def _keys_of(decision: Decision) -> tuple[_Key | None, bool, _Key | None]:
-    """Under what it can be undone itself; whether it goes with what it undoes, and under what that waits."""
+    """The key of a decision; whether it needs no append if it undoes another one; the key of that one."""
     presence = decision.presence
     if presence is not None:
         return (presence, False, None) if decision.held else (None, True, presence)
@@ -330,7 +337,7 @@ def _keys_of(decision: Decision) -> tuple[_Key | None, bool, _Key | None]:
 
 
 def _place_of(waiting: Decision | _Undecided) -> tuple[str, str]:
-    """Kind and channel, for the rule of crowding."""
+    """Kind and channel, for the rule of `overflow`."""
     if isinstance(waiting, _Undecided):
         return type(waiting.signal).__name__, getattr(waiting.signal, "channel", "")
     if not waiting.entries:
@@ -340,12 +347,12 @@ def _place_of(waiting: Decision | _Undecided) -> tuple[str, str]:
 
 
 def _cost(waiting: Decision | _Undecided) -> int:
-    """Bytes, about; text takes up to four for each of its characters."""
+    """Bytes of memory, roughly; text takes up to four for each of its characters."""
     if isinstance(waiting, _Undecided):
         signal = waiting.signal
         return _OVERHEAD + (len(signal.data) if isinstance(signal, ClientEventSent) else 0)
     entries = waiting.entries
     if not entries:
         return _OVERHEAD
-    # They share the text.
+    # The entries share the text of the event.
     return _OVERHEAD + sys.getsizeof(entries[0].event) + _PER_ENTRY * len(entries)

@@ -1,8 +1,8 @@
-"""What owners believe to be there and what has not come back: announced as gone after a crash.
+"""Announces channels and members as gone that did not come back after a crash.
 
-A process that is killed takes its channels and members with it, and announces none of them. What the outbox
-remembers as there is compared with the roster once everybody has had the time to come back, and once more,
-for those who were between two connections just then.
+A process that is killed announces no end of its channels and members. The outbox remembers which were
+announced as present. After a start they are compared with the roster, once clients have had the time to
+reconnect. A second comparison covers clients that were between two connections at the first one.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ logger = logging.getLogger("pusher_server.webhooks")
 
 T = TypeVar("T")
 
-#: Keys in one question to the roster.
+#: Keys in one lookup of the roster.
 AT_ONCE = 500
-#: Seconds that are added to the undo window before the second look.
+#: Seconds that are added to the undo window before the second comparison.
 MARGIN = 1.0
 
 
@@ -65,49 +65,50 @@ class Reconciler:
         self._second_look = undo_window + MARGIN
 
     async def announce(self) -> None:
-        """The whole of it, once after a start."""
-        believed = await _insist(self._outbox.believed)
+        """Compare and announce, once after a start."""
+        believed = await _retry_forever(self._outbox.believed)
         if not believed:
             return
         await asyncio.sleep(self._grace)
-        missing = await self._not_there(believed)
+        missing = await self._missing(believed)
         if not missing:
             return
         await asyncio.sleep(self._second_look)
-        # Members before their channels, as when somebody leaves (docs/protocol/webhooks.md#events).
-        missing = sorted(await self._not_there(missing), key=lambda each: not each.user_id)
-        for each in missing:
-            await self._tell(each, held=False)
+        # Members before their channels, as in an ordinary leave (docs/protocol/webhooks.md#events).
+        missing = sorted(await self._missing(missing), key=lambda presence: not presence.user_id)
+        for presence in missing:
+            await self._decide(presence, held=False)
         await self._intake.kept()
         if missing:
             logger.info(
                 "%d channels and members did not come back after the start: announced as gone",
                 len(missing),
             )
-        # Who came back in this very moment was no news yet when it came, and is news now.
-        back = set(missing).difference(await self._not_there(missing))
-        for each in sorted(back, key=lambda each: bool(each.user_id)):
-            await self._tell(each, held=True)
+        # A member that came back just now was no news then, but is news after the announced leave.
+        back = set(missing).difference(await self._missing(missing))
+        for presence in sorted(back, key=lambda presence: bool(presence.user_id)):
+            await self._decide(presence, held=True)
 
-    async def _not_there(self, believed: list[Presence]) -> list[Presence]:
+    async def _missing(self, believed: list[Presence]) -> list[Presence]:
         topics: dict[Topic, dict[str, Presence]] = {}
-        for each in believed:
-            if each.user_id:
-                topics.setdefault(members_topic(each.app_id, each.channel), {})[each.user_id] = each
+        for presence in believed:
+            app_id, channel, user_id = presence
+            if user_id:
+                topics.setdefault(members_topic(app_id, channel), {})[user_id] = presence
             else:
-                topics.setdefault(channels_topic(each.app_id), {})[each.channel] = each
-        found: list[Presence] = []
+                topics.setdefault(channels_topic(app_id), {})[channel] = presence
+        missing: list[Presence] = []
         for topic, keys in topics.items():
             names = list(keys)
             for start in range(0, len(names), AT_ONCE):
                 some = names[start : start + AT_ONCE]
-                held = await _insist(partial(self._roster.lookup, topic, some))
-                found += [keys[name] for name in some if name not in held]
-        return found
+                held = await _retry_forever(partial(self._roster.lookup, topic, some))
+                missing += [keys[name] for name in some if name not in held]
+        return missing
 
-    async def _tell(self, presence: Presence, *, held: bool) -> None:
-        """What nobody wants to hear is still remembered, or forgotten."""
-        app = await _insist(lambda: self._apps.by_id(presence.app_id))
+    async def _decide(self, presence: Presence, *, held: bool) -> None:
+        """Decide on a join or leave. The outbox remembers or forgets it even if no webhook wants it."""
+        app = await _retry_forever(lambda: self._apps.by_id(presence.app_id))
         decision = None
         if app is not None:
             signal = _signal(presence, held=held)
@@ -125,11 +126,11 @@ def _signal(presence: Presence, *, held: bool) -> Signal:
     return (ChannelOccupied if held else ChannelVacated)(app_id=app_id, channel=channel)
 
 
-async def _insist(ask: Callable[[], Awaitable[T]]) -> T:
-    """Its answer, however long it takes until there is one."""
+async def _retry_forever(call: Callable[[], Awaitable[T]]) -> T:
+    """The result of `call`, which is retried until outbox, roster and apps are available."""
     while True:
         try:
-            return await ask()
+            return await call()
         except (OutboxUnavailable, ClusterUnavailable) as error:
             logger.debug("looking for what is missing after the start has to wait: %s", error)
             await asyncio.sleep(PAUSE)

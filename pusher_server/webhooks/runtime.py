@@ -1,8 +1,8 @@
-"""Webhooks as a running server has them, put together: signals in, requests out.
+"""Runtime of webhooks in a server: builds intake, outbox and delivery, and starts them when first needed.
 
-Nothing is opened, and no file made, before there is a reason to: an app that has webhooks, an event that one of
-them wants, or what an earlier run has left behind. What cannot be opened is tried again; until then events
-wait in memory.
+The outbox is opened, and its file made, only for a reason. Reasons are an app with webhooks, an event that a
+webhook wants, or an outbox that an earlier run has left. An outbox that cannot be opened is retried; until
+then events wait in memory.
 """
 
 import asyncio
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: Seconds that requests in flight, and what is still to be written, have when the server stops.
+#: Seconds for requests in flight and for events to be stored when the server stops.
 FAREWELL = 3.0
 
 
 class Opening(Protocol):
-    """Where the outbox is, and how to open it."""
+    """The location of the outbox, and how to open it."""
 
     @property
     def place(self) -> str:
-        """For people, without secrets."""
+        """The location as text for people, without secrets."""
 
     def is_left(self) -> bool:
-        """Whether an earlier run may have left something there. Asked once, before the first client."""
+        """Whether an earlier run may have left an outbox. Called once, before the first client."""
 
     async def open(self) -> Outbox:
-        """Raises OutboxUnavailable."""
+        """Open the outbox. Raises OutboxUnavailable."""
 
 
 class DeliverySettings(Struct, frozen=True, kw_only=True):
-    """How it is to be done. Times are in seconds; `lease` and `undo_window` are the cluster's.
+    """Settings of the delivery. Times are in seconds; `lease` and `undo_window` are the cluster's.
 
     `denied` are networks that no request may reach.
     """
@@ -67,11 +67,11 @@ class DeliverySettings(Struct, frozen=True, kw_only=True):
 
 
 class _Open(Struct, frozen=True):
-    """What there is once the outbox is open."""
+    """The parts that exist while the outbox is open."""
 
     outbox: Outbox
     deliverer: Deliverer
-    #: Announces what has not come back.
+    #: Runs `Reconciler.announce`.
     reconciler: "asyncio.Task[None]"
 
 
@@ -93,7 +93,7 @@ class Webhooks:
         self._terms = terms
         self._apps = apps
         self._roster = roster
-        #: What became of events, for metrics.
+        #: Results of deliveries, for metrics.
         self.stats = DeliveryStats()
         self._worker = worker
         self._wall = wall
@@ -109,7 +109,7 @@ class Webhooks:
         self._sender: Sender | None = None
         self._open: _Open | None = None
         self._turn = asyncio.Lock()
-        self._insisting: asyncio.Task[None] | None = None
+        self._open_task: asyncio.Task[None] | None = None
         self._outage = Outage()
 
     @property
@@ -120,27 +120,27 @@ class Webhooks:
 
     @property
     def observe(self) -> Callable[[Signal], None]:
-        """See `Observer`; for the kinds of `payloads.TOLD`. Neither waits nor asks anybody."""
+        """See `Observer`; for the kinds of `events.WEBHOOK_SIGNALS`. It neither waits nor does any I/O."""
         return self._intake.observe
 
     async def kept(self) -> None:
-        """Return once everything observed so far survives the end of this process."""
+        """Return once all events observed so far survive the end of this process."""
         await self._intake.kept()
 
     def start(self, *, expected: bool) -> None:
-        """In the running loop, before the first client. `expected`: there is an app with webhooks."""
+        """Start in the running loop, before the first client. `expected`: an app has webhooks."""
         if expected or self._opening.is_left():
             self.expect()
 
     def expect(self) -> None:
-        """There is an app with webhooks, so the outbox will be needed."""
-        if self._open is None and self._insisting is None:
-            self._insisting = asyncio.get_running_loop().create_task(self._insist())
+        """Open the outbox soon: an app has webhooks."""
+        if self._open is None and self._open_task is None:
+            self._open_task = asyncio.get_running_loop().create_task(self._retry_until_open())
 
     async def stop(self) -> None:
-        """Keep what waits, finish what is in flight, and let others have the rest; takes seconds at most."""
-        if self._insisting is not None:
-            self._insisting.cancel()
+        """Store waiting events, finish requests in flight, release the claims; takes seconds at most."""
+        if self._open_task is not None:
+            self._open_task.cancel()
         await self._intake.close(FAREWELL)
         if self._open is not None:
             opened, self._open = self._open, None
@@ -150,20 +150,20 @@ class Webhooks:
         if self._sender is not None:
             await self._sender.close()
 
-    async def _insist(self) -> None:
+    async def _retry_until_open(self) -> None:
         try:
             while self._open is None:
                 try:
                     await self._outbox()
                 except OutboxUnavailable:
-                    await asyncio.sleep(PAUSE)  # it was said
+                    await asyncio.sleep(PAUSE)  # `_opened` has logged it
         except Exception:
             logger.exception("webhooks cannot be started")
         finally:
-            self._insisting = None
+            self._open_task = None
 
     async def _outbox(self) -> Outbox:
-        """The outbox; opens it, and begins to deliver, if nobody has. Raises OutboxUnavailable."""
+        """The outbox; the first call opens it and starts the delivery. Raises OutboxUnavailable."""
         if self._open is not None:
             return self._open.outbox
         async with self._turn:
@@ -218,7 +218,7 @@ class Webhooks:
 
 
 def _sender(terms: DeliverySettings) -> "Sender":
-    """Off the loop: httpx takes a while to import, and certificates to read."""
+    """Make the sender, in a thread: to import httpx and read certificates takes a while."""
     from pusher_server.webhooks.delivery.sender import Sender
 
     return Sender(terms.timeout, terms.denied)

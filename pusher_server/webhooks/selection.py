@@ -1,4 +1,4 @@
-"""What a signal means for an app's webhooks: a decision for the outbox (pure)."""
+"""Selects the webhooks for a signal: makes a decision for the outbox (pure)."""
 
 from collections.abc import Mapping
 
@@ -23,10 +23,10 @@ _OPPOSITES: Mapping[EventType, EventType] = {
 
 
 def select_targets(signal: Signal, app: App, event_id: str, at: float) -> Decision | None:
-    """For all webhooks that want it; `at` is in seconds of the epoch. None: there is nothing to keep.
+    """The decision for all webhooks that want the signal; None when there is nothing to keep.
 
-    Who wants to hear of leaves only must be remembered as there, so a coming that nobody wants is still a
-    decision, without entries, if its leave is wanted.
+    `at` is in seconds of the epoch. A webhook may want leaves only. So a join that no webhook wants is still a
+    decision, without entries, if its leave is wanted: the outbox must remember it.
     """
     event = event_of(signal)
     if event is None:
@@ -49,7 +49,7 @@ def select_targets(signal: Signal, app: App, event_id: str, at: float) -> Decisi
 
 
 def presence_of(signal: Signal) -> tuple[Presence | None, bool]:
-    """Who came or went, and whether it came."""
+    """The channel or member that a signal is about, and whether it joined or became occupied."""
     match signal:
         case ChannelOccupied(app_id=app_id, channel=channel):
             return Presence(app_id, channel), True

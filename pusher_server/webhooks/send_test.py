@@ -1,4 +1,4 @@
-"""A request to a webhook at once, to see whether its target takes it."""
+"""Sends a test request to webhooks at once, to see whether their targets accept it."""
 
 import secrets
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from pusher_server.webhooks.delivery.requests import headers_of, signed_body
 from pusher_server.webhooks.delivery.sending import Answer, Send
 from pusher_server.webhooks.outbox.interface import Entry
 
-#: The channel of the event that is sent: none that a client can be in by chance.
+#: The channel of the test event; no client uses this name by chance.
 CHANNEL = "pusher-server-test"
 
 
 class SentTest(Struct, frozen=True):
-    """What came of it."""
+    """A webhook, and the answer to its test request."""
 
     webhook: Webhook
     answer: Answer
@@ -26,7 +26,7 @@ async def send_test(
 ) -> list[SentTest]:
     """Send `channel_occupied` of a test channel to each webhook of the app, or to the one with this URL.
 
-    Signed like any other; filters do not count. Nothing is kept, nothing is tried again.
+    The request is signed like any other; filters do not count. Nothing is stored or retried.
     """
     tried = []
     for webhook in app.webhooks:

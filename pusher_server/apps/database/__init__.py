@@ -2,13 +2,13 @@
 
 Read:
 
-- `runtime`         what a running server has of it: table, cache and change notices together
-- `cache`           remembers apps of a slower store, and bounds what unknown keys cost
+- `runtime`         builds and runs the parts of a server: table, cache and change watcher
+- `cache`           caches apps of a slower store, and bounds the cost of unknown keys
 - `table`           rows of an SQL table as apps
-- `schemas`         which column means which setting, in three presets (pure)
+- `schemas`         the setting for each column, in three presets (pure)
 - `columns`         converts a column's value to a setting and back (pure)
 - `webhook_column`  the JSON of the column `webhooks`, and the reasons for refusing it (pure)
-- `changes`         notices changes in the table: polling, or PostgreSQL's notifications
+- `changes`         detects changes in the table: polling, or PostgreSQL's notifications
 - `url`             opens the database that a `[database]` URL names
 - `editing`         our table, its trigger and changed rows, for the command line
 

@@ -1,9 +1,9 @@
-"""Remembers apps of a slower store, so that neither clients nor an attacker wait for it or wear it out.
+"""Caches apps of a slower store, so that clients do not wait for it and an attacker cannot overload it.
 
-A known app is answered at once, also while the store is away. A key or id that nobody has asked for yet costs
-one question; who asks for the same meanwhile shares its answer, and what gathers meanwhile goes into the next
-question together. So at most one question is under way, `1 / PACE` are asked in a second, and whoever comes
-while more than `MOST_WAITING` wait is told to come back. Who is not there is remembered for a short while.
+A known app is served at once, also while the store is away. An unknown key or id costs one lookup; other
+requests for it share the answer. Names that arrive during a query go together into the next one. So at most
+one query runs at a time, and `1 / PACE` of them in a second. While `MOST_WAITING` names wait, further
+unknown ones are refused with ClusterUnavailable. An unknown name is remembered for a short time.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from pusher_server.outage import Outage
 
 logger = logging.getLogger("pusher_server.apps")
 
-#: Keys or ids in one question: 3 ms of our time on PostgreSQL, 2 ms with MariaDB and SQLite (measured).
+#: Keys or ids in one query: 3 ms of our time on PostgreSQL, 2 ms with MariaDB and SQLite (measured).
 BATCH = 200
-#: Seconds between two questions while more wait: a flood gets 20 of them a second, 6 % of a core.
+#: Seconds between two queries while more names wait: a flood gets 20 of them a second, 6 % of a core.
 PACE = 0.05
-#: 1 s of such questions. More are not kept waiting but sent away.
+#: 1 s of such queries. Further names are refused at once.
 MOST_WAITING = 4_000
 #: Unknown keys and ids that are remembered, 100 bytes each; the oldest go first.
 MOST_UNKNOWN = 20_000
-#: Apps in one question when all known ones are read again: 4 ms of our time; 200 ms for 10,000 (measured).
+#: Apps in one query when all known ones are read again: 4 ms of our time; 200 ms for 10,000 (measured).
 REFRESH_BATCH = 200
-#: Seconds in which nobody asks after a question has failed.
+#: Seconds without lookups after a query has failed.
 PAUSE = 1.0
 
 #: ("key" or "id", its text)
@@ -39,7 +39,7 @@ OnChange = Callable[[str, App | None, bool], None]
 
 
 class AppSource(Protocol):
-    """What is asked: `sql.SqlStore`."""
+    """The store of apps: `table.SqlStore`."""
 
     async def find(
         self, *, keys: Collection[str] = (), ids: Collection[str] = ()
@@ -48,7 +48,7 @@ class AppSource(Protocol):
 
 
 class PendingLookup:
-    """A name that is being asked for, and whoever waits for it."""
+    """A lookup of one name that is under way, for all requests that wait for it."""
 
     def __init__(self) -> None:
         self.answered = asyncio.Event()
@@ -58,7 +58,7 @@ class PendingLookup:
 class CachedApps(AppProvider):
     """`on_change(app_id, app, is_news)` is called when a known app has another value, or None: it is gone.
 
-    `unknown_seconds`: how long somebody who is not there is remembered. `clock` gives rising seconds.
+    `unknown_seconds`: how long an unknown name is remembered. `clock` gives rising seconds.
     """
 
     def __init__(
@@ -74,15 +74,15 @@ class CachedApps(AppProvider):
         self._clock = clock
         self._unknown_seconds = unknown_seconds
         self._known: dict[str, App] = {}
-        #: Key -> id. Only for keys that were asked for: then every row that has it was seen.
+        #: Key -> id. Only for keys that were looked up: then every row with the key was read.
         self._owner: dict[str, str] = {}
-        #: Name -> when it may be asked for again, the oldest first.
+        #: Name -> when it may be looked up again, the oldest first.
         self._unknown: dict[Name, float] = {}
-        self._questions: dict[Name, PendingLookup] = {}
-        #: Those of them that are not yet on their way.
+        self._lookups: dict[Name, PendingLookup] = {}
+        #: Names of lookups that no query has yet.
         self._waiting: list[Name] = []
-        self._asking: asyncio.Task[None] | None = None
-        #: What is read later replaces what was read earlier, so nothing is read side by side.
+        self._running: asyncio.Task[None] | None = None
+        #: Queries run one at a time, because a later result replaces an earlier one.
         self._turn = asyncio.Lock()
         self._pause_until = 0.0
         self._duplicate_keys: set[str] = set()
@@ -91,20 +91,20 @@ class CachedApps(AppProvider):
 
     @property
     def problem(self) -> str | None:
-        """Why the store cannot be asked, in one line; None while all is well."""
+        """Why the store cannot be read, in one line; None while it can."""
         waiting = None if self._answered_once else "the apps have not been read yet"
         return self._outage.problem or waiting
 
     @property
     def ready(self) -> bool:
-        """Whether it has been asked successfully since the start; known apps go on when it is away."""
+        """Whether a query has succeeded since the start; known apps are served also while the store is away."""
         return self._answered_once
 
     async def by_key(self, key: str) -> App | None:
         """The app that owns this key: of several the one with the first id."""
         owner = self._owner.get(key)
         if owner is None and is_valid_key(key):
-            await self._ask(("key", key))
+            await self._look_up(("key", key))
             owner = self._owner.get(key)
         return None if owner is None else self._known[owner]
 
@@ -112,79 +112,81 @@ class CachedApps(AppProvider):
         """The app of this id."""
         app = self._known.get(app_id)
         if app is None and is_valid_key(app_id):
-            await self._ask(("id", app_id))
+            await self._look_up(("id", app_id))
             app = self._known.get(app_id)
         return app
 
     def forget_unknown(self) -> None:
-        """Something was added: whoever was not there may be there now."""
+        """Forget the unknown names: a row was added, and it may have one of them."""
         self._unknown.clear()
 
     async def refresh(
-        self, ids: Collection[str] | None = None, *, told: Collection[str] = ()
+        self, ids: Collection[str] | None = None, *, announced: Collection[str] = ()
     ) -> None:
-        """Read known apps again, all or these; tells `on_change`. Raises ClusterUnavailable.
+        """Read known apps again, all or these; calls `on_change`. Raises ClusterUnavailable.
 
-        `told`: apps that another node has found changed, so that this is no news for the others.
+        `announced`: apps whose change another node has announced; for these `is_news` is False.
         """
-        wanted = [each for each in (self._known if ids is None else ids) if each in self._known]
-        for start in range(0, max(len(wanted), 1), REFRESH_BATCH):
-            batch = wanted[start : start + REFRESH_BATCH]
+        known = [
+            app_id for app_id in (self._known if ids is None else ids) if app_id in self._known
+        ]
+        for start in range(0, max(len(known), 1), REFRESH_BATCH):
+            batch = known[start : start + REFRESH_BATCH]
             async with self._turn:
-                found = await self._find(keys=(), ids=batch, told=told)
-                there = {each.id for each in found}
+                rows = await self._find(keys=(), ids=batch, announced=announced)
+                there = {row.id for row in rows}
                 for app_id in batch:
                     if app_id not in there:
-                        self._forget(app_id, is_news=app_id not in told)
+                        self._forget(app_id, is_news=app_id not in announced)
 
-    async def _ask(self, name: Name) -> None:
-        """Return once it is known or known not to be there. Raises ClusterUnavailable."""
+    async def _look_up(self, name: Name) -> None:
+        """Return once the name is known, or known to be unknown. Raises ClusterUnavailable."""
         now = self._clock()
         if self._unknown.get(name, now) > now:
             return
-        question = self._questions.get(name)
-        if question is None:
+        lookup = self._lookups.get(name)
+        if lookup is None:
             if now < self._pause_until:
                 raise ClusterUnavailable(self._outage.problem or "the apps cannot be read")
             if len(self._waiting) >= MOST_WAITING:
                 raise ClusterUnavailable("too many unknown apps are being asked for")
-            question = self._questions[name] = PendingLookup()
+            lookup = self._lookups[name] = PendingLookup()
             self._waiting.append(name)
-            if self._asking is None:
-                self._asking = asyncio.get_running_loop().create_task(self._ask_all())
-        await question.answered.wait()
-        if question.error:
-            raise ClusterUnavailable(question.error)
+            if self._running is None:
+                self._running = asyncio.get_running_loop().create_task(self._run_lookups())
+        await lookup.answered.wait()
+        if lookup.error:
+            raise ClusterUnavailable(lookup.error)
 
-    async def _ask_all(self) -> None:
-        """One question after the other while somebody waits."""
+    async def _run_lookups(self) -> None:
+        """Run one query after the other while names wait."""
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-                error = await self._ask_for(batch)
-                if error:  # the others would wait for the same
+                error = await self._look_up_all(batch)
+                if error:  # the other names would fail in the same way
                     batch, self._waiting = batch + self._waiting, []
                 for name in batch:
-                    question = self._questions.pop(name)
-                    question.error = error
-                    question.answered.set()
+                    lookup = self._lookups.pop(name)
+                    lookup.error = error
+                    lookup.answered.set()
                 await asyncio.sleep(PACE)
         finally:
-            self._asking = None
+            self._running = None
 
-    async def _ask_for(self, batch: list[Name]) -> str:
-        """Ask for these names; returns what went wrong, "" when nothing did."""
+    async def _look_up_all(self, batch: list[Name]) -> str:
+        """Look up these names; returns the error as text, "" when there is none."""
         keys = [text for kind, text in batch if kind == "key"]
         ids = [text for kind, text in batch if kind == "id"]
         try:
             async with self._turn:
-                found = await self._find(keys=keys, ids=ids)
+                rows = await self._find(keys=keys, ids=ids)
         except ClusterUnavailable as error:
             return str(error)
-        except Exception:  # ours; whoever waits must not wait for ever
+        except Exception:  # a fault of ours; the requests must not wait for ever
             logger.exception("looking up apps failed")
             return "looking up apps failed"
-        self._note_owners(keys, found)
+        self._note_owners(keys, rows)
         there = {("key", key) for key in keys if key in self._owner}
         there |= {("id", app_id) for app_id in ids if app_id in self._known}
         until = self._clock() + self._unknown_seconds
@@ -197,11 +199,11 @@ class CachedApps(AppProvider):
         return ""
 
     async def _find(
-        self, *, keys: Collection[str], ids: Collection[str], told: Collection[str] = ()
+        self, *, keys: Collection[str], ids: Collection[str], announced: Collection[str] = ()
     ) -> list[FoundApp]:
-        """Ask the store and take what it says. Raises ClusterUnavailable."""
+        """Query the store and keep the result. Raises ClusterUnavailable."""
         try:
-            found = await self._source.find(keys=keys, ids=ids)
+            rows = await self._source.find(keys=keys, ids=ids)
         except (ClusterUnavailable, ConfigError) as error:
             self._pause_until = self._clock() + PAUSE
             if self._outage.begin(str(error), kind=type(error).__name__):
@@ -210,10 +212,10 @@ class CachedApps(AppProvider):
         if self._outage.end():
             logger.info("the apps can be read again")
         self._answered_once, self._pause_until = True, 0.0
-        for each in found:
-            if each.app is not None:
-                self._take(each.id, each.app, is_news=each.id not in told)
-        return found
+        for row in rows:
+            if row.app is not None:
+                self._take(row.id, row.app, is_news=row.id not in announced)
+        return rows
 
     def _take(self, app_id: str, app: App, *, is_news: bool) -> None:
         before = self._known.get(app_id)
@@ -234,13 +236,13 @@ class CachedApps(AppProvider):
                 del self._owner[pair.key]
         self._on_change(app_id, None, is_news)
 
-    def _note_owners(self, keys: Collection[str], found: list[FoundApp]) -> None:
-        """Whose these keys are; `found` has every app that has one of them, in the order of ids."""
+    def _note_owners(self, keys: Collection[str], rows: list[FoundApp]) -> None:
+        """Keep the owners of these keys; `rows` has every app with one of them, in the order of ids."""
         owners: Mapping[str, list[str]] = {key: [] for key in keys}
-        for each in found:
-            for pair in () if each.app is None else each.app.keys:
+        for row in rows:
+            for pair in () if row.app is None else row.app.keys:
                 if pair.key in owners:
-                    owners[pair.key].append(each.id)
+                    owners[pair.key].append(row.id)
         for key, ids in owners.items():
             if ids:
                 self._owner[key] = ids[0]

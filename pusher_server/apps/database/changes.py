@@ -1,10 +1,10 @@
-"""Notices changes in the table while the server runs, so that they take effect without a restart.
+"""Detects changes in the table while the server runs, so that they take effect without a restart.
 
 The rows of known apps are read again and compared, every `poll_interval` seconds. A column with the time of the
-last change would be less to read, but misses what was changed without it, deleted, or committed late.
+last change would be less to read. But it misses changes without it, deleted rows and late commits.
 
-PostgreSQL says by itself what has changed, where `pusher-server apps init` has made the trigger: polling is
-then only a precaution. Whoever changes 1,000 rows at once causes one more read, not 1,000.
+PostgreSQL announces changes if `pusher-server apps init` has made the trigger: polling is then only a
+precaution. A change of 1,000 rows at once causes one more read, not 1,000.
 """
 
 import asyncio
@@ -23,29 +23,29 @@ from pusher_server.errors import ClusterUnavailable
 
 logger = logging.getLogger("pusher_server.apps")
 
-#: Of the trigger, its function, and the channel of its notifications.
+#: The name of the trigger, of its function, and of the channel of its notifications.
 NOTIFICATIONS = "pusher_server_apps"
 #: Seconds between two polls while notifications come.
 PRECAUTION = 30.0
-#: The longest wait for a database that is away; the first is the poll interval, each next one doubles.
+#: The longest wait for a database that is away. The first is the poll interval; it doubles each time.
 LONGEST_PAUSE = 10.0
-#: Of our time, the part that reading may take; tables so large are read less often.
+#: The part of our time that reading may take; larger tables are read less often.
 BUSY = 0.1
 
-#: What a notification calls, with the app's id; "" when it could be any.
+#: Callback of a notification, with the app's id; "" when it could be any app.
 OnNotified = Callable[[str], None]
-#: What a driver calls: connection, process, channel, payload.
+#: Callback of a driver: connection, process, channel, payload.
 Listener = Callable[[Any, int, str, object], None]
 
 
 class Announcer(Protocol):
-    """Says by itself what has changed: `Notifications`."""
+    """A source of change notifications: `Notifications`."""
 
     async def listen(self, on_notified: OnNotified) -> bool:
-        """Whether `on_notified` is called from now on; called before everything is read."""
+        """Start to listen, before all rows are read; returns whether `on_notified` is called from now on."""
 
     async def close(self) -> None:
-        """No more of them."""
+        """End the notifications."""
 
 
 class Notifications:
@@ -57,12 +57,12 @@ class Notifications:
         self._connection: AsyncConnection | None = None
 
     async def listen(self, on_notified: OnNotified) -> bool:
-        """Listen if the table has the trigger. Looks again each time, which tries the connection too."""
+        """Listen if the table has the trigger. Each call checks again, which tests the connection, too."""
         self._on_notified = on_notified
         had_one = self._connection is not None
         if await self._listen():
             return True
-        return had_one and await self._listen()  # that one had died
+        return had_one and await self._listen()  # the old connection was lost
 
     async def _listen(self) -> bool:
         try:
@@ -72,17 +72,17 @@ class Notifications:
                 if await self._has_trigger(self._connection):
                     driver = (await self._connection.get_raw_connection()).driver_connection
                     assert driver is not None
-                    # Both are sets: once is enough, more often does no harm.
+                    # Both are sets: to add a listener twice does no harm.
                     await driver.add_listener(NOTIFICATIONS, self._notified)
                     driver.add_termination_listener(self._cut)
                     return True
-        except Exception as error:  # drivers raise their own, and what sockets raise
+        except Exception as error:  # drivers raise their own errors and those of sockets
             logger.debug("cannot listen to the database: %s", in_one_line(error))
         await self.close()
         return False
 
     async def close(self) -> None:
-        """Give the connection up."""
+        """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
@@ -92,20 +92,20 @@ class Notifications:
                 logger.debug("a connection could not be closed: %s", in_one_line(error))
 
     async def _has_trigger(self, connection: AsyncConnection) -> bool:
-        found = await connection.execute(
+        result = await connection.execute(
             sa.text(
                 "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass(:table)"
                 " AND tgname = :name AND tgenabled <> 'D'"
             ),
             {"table": self._store.quoted_table(), "name": NOTIFICATIONS},
         )
-        return bool(found.scalar())
+        return bool(result.scalar())
 
     def _notified(self, connection: Any, process: int, channel: str, payload: object) -> None:
         self._on_notified(str(payload))
 
     def _cut(self, connection: Any) -> None:
-        """The database has ended the connection: what changes now is not announced."""
+        """Have all rows read again: the connection has ended, so changes are not announced now."""
         if self._connection is not None:
             self._on_notified("")
 
@@ -113,7 +113,7 @@ class Notifications:
 class ChangeWatcher:
     """Has `apps` read again when it is time. `tick` is called several times a second, in the loop.
 
-    `clock` gives rising seconds. `announcer` is there where the database can say what has changed.
+    `clock` gives rising seconds. `announcer` is there if the database can announce changes.
     """
 
     def __init__(
@@ -128,63 +128,63 @@ class ChangeWatcher:
         self._apps = apps
         self._clock = clock
         self._poll_interval = poll_interval
-        self._look_at = 0.0
+        self._poll_at = 0.0
         self._backoff = Backoff(poll_interval, max(LONGEST_PAUSE, poll_interval))
         self._task: asyncio.Task[None] | None = None
         self._everything = True
         self._noted: set[str] = set()
-        self._told: set[str] = set()
+        self._announced: set[str] = set()
 
     def tick(self) -> None:
-        """Look if it is time."""
+        """Start a read if it is time or a change was noted."""
         if self._task is not None:
             return
-        self._everything = self._everything or self._clock() >= self._look_at
-        if self._everything or self._noted or self._told:
-            self._task = asyncio.get_running_loop().create_task(self._look())
+        self._everything = self._everything or self._clock() >= self._poll_at
+        if self._everything or self._noted or self._announced:
+            self._task = asyncio.get_running_loop().create_task(self._read())
 
     def note(self, app_id: str) -> None:
-        """The row of this app has changed, or is new; "" when it could be any."""
+        """Have the row of this app read: it has changed or is new; "" when it could be any app."""
         self._apps.forget_unknown()
         if app_id:
             self._noted.add(app_id)
         else:
             self._everything = True
 
-    def told(self, app_id: str) -> None:
-        """Another node has found this app changed, and has told all of them."""
+    def note_announced(self, app_id: str) -> None:
+        """Have the row of this app read: another node has announced its change to all nodes."""
         self._apps.forget_unknown()
-        self._told.add(app_id)
+        self._announced.add(app_id)
 
     async def close(self) -> None:
-        """Look no more."""
+        """Cancel the read that runs, and end the notifications."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._announcer is not None:
             await self._announcer.close()
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         noted, self._noted = self._noted, set()
-        told, self._told = self._told, set()
+        announced, self._announced = self._announced, set()
         whole, self._everything = self._everything, False
         started = self._clock()
         try:
             if whole:
-                # Listening comes first: what changes while all is read is then announced.
+                # Listening comes first, so that a change during the read is announced.
                 listening = self._announcer is not None and await self._announcer.listen(self.note)
-                await self._apps.refresh(told=told)
+                await self._apps.refresh(announced=announced)
                 took = self._clock() - started
                 interval = PRECAUTION if listening else self._poll_interval
-                self._look_at = started + max(interval, took / BUSY)
+                self._poll_at = started + max(interval, took / BUSY)
             else:
-                await self._apps.refresh(noted | told, told=told)
+                await self._apps.refresh(noted | announced, announced=announced)
             self._backoff.reset()
-        except ClusterUnavailable as error:  # said by `CachedApps`
+        except ClusterUnavailable as error:  # `CachedApps` has logged it
             logger.debug("looking for changed apps failed: %s", error)
-            self._look_at = self._clock() + self._backoff.next()
+            self._poll_at = self._clock() + self._backoff.next()
         except Exception:
             logger.exception("looking for changed apps failed")
-            self._look_at = self._clock() + LONGEST_PAUSE
+            self._poll_at = self._clock() + LONGEST_PAUSE
         finally:
             self._task = None

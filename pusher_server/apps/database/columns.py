@@ -1,6 +1,6 @@
-"""What stands in a column: values of SQL into settings and back, leniently read, strictly refused.
+"""Converts values of columns to settings and back. Each form of a value is read; a wrong value is refused.
 
-Drivers differ in what they give for one and the same value: `1`, `True`, `b"\\x01"` and `"1"` are one switch.
+Drivers return one value in different forms: `1`, `True`, `b"\\x01"` and `"1"` are the same switch.
 """
 
 import json
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
 
-#: Seconds that soketi gives clients to sign in where a row asks for it (docs/protocol/limits.md#numbers).
+#: Seconds that soketi gives clients to sign in if a row demands it (docs/protocol/limits.md#numbers).
 _SOKETI_AUTHENTICATION = 30
 _KILOBYTE = 1_024
 _WORDS = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}
@@ -35,19 +35,19 @@ class Kind(Enum):
     JSON = "json"
 
 
-#: Nobody writes longer numbers, and taking apart very long ones takes time.
+#: Nobody needs longer numbers, and to parse very long ones takes time.
 _LONGEST_NUMBER = 100
 
 
 def as_text(value: object) -> str:
-    """A value as text, whatever the driver made of it; U+FFFD stands for what is not UTF-8."""
+    """A value as text, in any form of a driver; U+FFFD stands for bytes that are not UTF-8."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "replace")
     return str(value)
 
 
 def _text(value: object) -> str:
-    """As `as_text`. Raises ValueError when that would be another text than the one in the column."""
+    """As `as_text`. Raises ValueError when the result would differ from the text in the column."""
     if isinstance(value, bytes | bytearray | memoryview):
         try:
             return bytes(value).decode()
@@ -56,25 +56,25 @@ def _text(value: object) -> str:
     text = str(value)
     try:
         text.encode()
-    except UnicodeEncodeError:  # JSON can say it
+    except UnicodeEncodeError:  # JSON can contain one
         raise ValueError("has half a character (a lone surrogate); write the text again") from None
     return text
 
 
 def reads(kind: Kind, value: object) -> object:
-    """The setting that a value (not NULL) means. Raises ValueError that says what to write."""
+    """The setting for a value (not NULL). Raises ValueError, whose text says what to write."""
     return _READERS[kind](value)
 
 
 def writes(kind: Kind, setting: object) -> object:
-    """What to store for a setting: a bool, int, float or text. Raises ValueError when it has no form."""
+    """The value to store for a setting: a bool, int, float or text. Raises ValueError if there is none."""
     match kind:
         case Kind.KILOBYTES if isinstance(setting, int):
             if setting % _KILOBYTE:
                 raise ValueError(f"the table counts in units of {_KILOBYTE} bytes")
             return setting // _KILOBYTE
         case Kind.LIST if isinstance(setting, list | tuple):
-            return ",".join(str(each) for each in setting)
+            return ",".join(str(item) for item in setting)
         case Kind.CLIENT_EVENTS:
             if setting not in ("members", "off"):
                 raise ValueError("the table knows 'members' and 'off' only")
@@ -89,10 +89,10 @@ def writes(kind: Kind, setting: object) -> object:
 def _switch(value: object) -> bool:
     if isinstance(value, bytes) and len(value) == 1 and value[0] < 2:  # MySQL's BIT
         return value[0] == 1
-    found = _WORDS.get(as_text(value).strip().lower())
-    if found is None:
+    switch = _WORDS.get(as_text(value).strip().lower())
+    if switch is None:
         raise ValueError(f"is {_shown(value)}; write true or false (1 or 0)")
-    return found
+    return switch
 
 
 def _number(value: object) -> int:
@@ -150,7 +150,7 @@ def _json(value: object) -> object:
 
 
 def _no_json(constant: str) -> object:
-    """Python reads NaN and Infinity, which are no JSON."""
+    """Refuse NaN and Infinity, which Python reads but which are no JSON."""
     raise ValueError(constant)
 
 
@@ -175,7 +175,7 @@ _READERS: dict[Kind, Callable[[object], object]] = {
 
 
 def _as_number(value: object) -> object:
-    """A switch may stand in a column of decimals."""
+    """0 or 1 as an int, because a switch may stand in a column of decimals; other values unchanged."""
     if isinstance(value, Decimal) and value.is_nan():  # a signalling one cannot be compared
         return value
     return int(value) if isinstance(value, Decimal | float) and value in (0, 1) else value

@@ -1,4 +1,4 @@
-"""Writing apps: our table, PostgreSQL's trigger, rows. For the command line; the server only reads."""
+"""Writes apps: our table, PostgreSQL's trigger, rows. For the command line; the server only reads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from pusher_server.apps.database.schemas import LONGEST_NAME, REQUIRED, Column, 
 from pusher_server.apps.database.table import Row, SqlStore, Table
 from pusher_server.errors import PusherServerError
 
-#: In a function of its own for each schema; the column of ids is an argument, the payload an id.
+#: The trigger's function, one for each schema. Its argument is the column of ids, its payload an id.
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -31,7 +31,7 @@ BEGIN
     RETURN NULL;
 END $$
 """
-#: For columns that a new row must fill, where nothing is said: no limit, on, what others send.
+#: Values of mandatory columns in a new row, for settings that are not given.
 _BLANK: dict[Kind, object] = {
     Kind.NAME: "",
     Kind.TEXT: "",
@@ -49,7 +49,7 @@ _WHOLE = "AFTER TRUNCATE ON {table} FOR EACH STATEMENT"
 
 
 class EditRefused(PusherServerError):
-    """A change cannot be made: one line that says why."""
+    """A change cannot be made; one line gives the reason."""
 
 
 class AppEditor:
@@ -60,7 +60,7 @@ class AppEditor:
         self._layout = store.layout
 
     async def create(self) -> list[str]:
-        """Make what is missing: our table or columns of it, PostgreSQL's trigger. Returns what was done."""
+        """Make our table, missing columns of it, and PostgreSQL's trigger. Returns a line for each step."""
         done: list[str] = []
         if self._layout.preset == "own":
             done += await self.store.run(self._create_table)
@@ -78,12 +78,12 @@ class AppEditor:
         return row
 
     async def add(self, settings: Mapping[str, object]) -> None:
-        """A new row; settings by their path, such as `limits.connections`."""
+        """Insert a row; settings by their path, such as `limits.connections`."""
         app_id = str(settings["id"])
         if await self.store.rows(ids=[app_id]):
             raise EditRefused(f"there is an app {app_id!r} already")
         table = await self.store.run(self.store.table)
-        must = {each.name: each.kind for each in self._layout.columns.values()}
+        must = {column.name: column.kind for column in self._layout.columns.values()}
         blank = {name: _BLANK[must[name]] for name in table.mandatory if name in must}
         values = {**blank, **self._values(settings, table)}
         await self._check(values, app_id)
@@ -94,7 +94,7 @@ class AppEditor:
         await self.store.run(insert, changes=True)
 
     async def change(self, app_id: str, settings: Mapping[str, object]) -> None:
-        """Other values for some settings; None is NULL, the server's default."""
+        """Write new values of some settings; None is NULL, the server's default."""
         table = await self.store.run(self.store.table)
         values = self._values(settings, table)
         row = await self.row(app_id)
@@ -121,7 +121,7 @@ class AppEditor:
         await self.store.run(delete, changes=True)
 
     async def rotate(self, app_id: str, key: str, secret: str) -> None:
-        """A new pair signs, the one until now stays valid beside it."""
+        """Write a new key pair; the current one becomes the previous one and stays valid."""
         columns = self._layout.columns
         row = await self.row(app_id)
         for setting in ("previous_key", "previous_secret"):
@@ -140,7 +140,7 @@ class AppEditor:
         await self.change(app_id, {"key": key, "secret": secret, **old})
 
     async def remove_key(self, app_id: str, key: str) -> None:
-        """The key before the current one is no longer valid."""
+        """Delete the previous key pair. Raises EditRefused for another key."""
         columns = self._layout.columns
         row = await self.row(app_id)
         kept = columns.get("previous_key")
@@ -170,7 +170,7 @@ class AppEditor:
         return values
 
     async def _check(self, row: Row, app_id: str) -> None:
-        """What we write we must be able to read, and a key has one owner."""
+        """Raise EditRefused unless the server can read the row and no other app has one of its keys."""
         try:
             app = self._layout.read(row, self.store.defaults).app
         except RowRefused as refused:
@@ -217,9 +217,9 @@ class AppEditor:
 
 
 def _own_table(name: str, columns: Mapping[str, Column]) -> sa.Table:
-    """Our table, empty: names, and everything else may be NULL."""
+    """Our table: id, key and secret are mandatory, every other column may be NULL."""
     schema, _, plain = name.rpartition(".")
-    # In MySQL texts are compared without regard to case, unless they are told otherwise.
+    # MySQL compares texts without regard to case, unless the collation is a binary one.
     exact = sa.String(LONGEST_NAME).with_variant(
         mysql.VARCHAR(LONGEST_NAME, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
     )
@@ -250,7 +250,7 @@ def _own_table(name: str, columns: Mapping[str, Column]) -> sa.Table:
 
 
 def _typed(table: Table, values: Mapping[str, object]) -> dict[str, object]:
-    """In the form that the column's type takes: a switch may be a small number."""
+    """Convert values to the types of their columns: a switch may be a small number."""
     return {name: _as_stored(table.types[name], value) for name, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""Apps from a database as a running server has them: the store, the memory before it, who sees changes."""
+"""Apps from a database in a running server: the store, its cache, and the watcher of changes."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping
@@ -12,9 +12,9 @@ logger = logging.getLogger("pusher_server.apps")
 
 
 async def check(settings: DatabaseSettings) -> None:
-    """Before anybody serves, once for all workers: a wrong table ends the start with a ConfigError.
+    """Check the table once before all workers start. Raises ConfigError when it cannot be used.
 
-    A database that is away does not: it may come back before the first client does.
+    A database that is away is no error: it may be back before the first client connects.
     """
     store = open_store(settings, {})
     try:
@@ -26,7 +26,7 @@ async def check(settings: DatabaseSettings) -> None:
 
 
 class DatabaseApps:
-    """`provider` answers; `on_change` is called as `CachedApps` says. `clock` gives rising seconds."""
+    """`provider` serves the apps. `on_change` is that of `CachedApps`. `clock` gives rising seconds."""
 
     def __init__(
         self,
@@ -37,9 +37,9 @@ class DatabaseApps:
         published: Collection[str] = (),
         on_change: OnChange,
     ) -> None:
-        """Connects to nothing. Apps with `published` secrets are refused. Raises ConfigError."""
+        """Open no connection yet. Apps with `published` secrets are refused. Raises ConfigError."""
         self._store = open_store(settings, defaults, published=published)
-        # Only now: it needs what `open_store` has found to be installed.
+        # Imported only now: it needs packages that `open_store` has found to be installed.
         from pusher_server.apps.database.changes import ChangeWatcher, Notifications
 
         self.provider = CachedApps(
@@ -54,19 +54,19 @@ class DatabaseApps:
         )
 
     def tick(self) -> None:
-        """Called several times a second in the loop."""
+        """Poll if it is time. Called several times a second in the loop."""
         self._watcher.tick()
 
     def told(self, app_id: str) -> None:
-        """Another node has found this app changed, and has told all of them: read it now."""
-        self._watcher.told(app_id)
+        """Read this app now: another node has announced its change to all nodes."""
+        self._watcher.note_announced(app_id)
 
     def use_defaults(self, defaults: Mapping[str, object]) -> None:
-        """`[defaults]` was read again; the apps that inherit from it change. Reads all of them now."""
+        """Apply a changed `[defaults]`: read all apps again now, because they inherit from it."""
         self._store.defaults = defaults
         self._watcher.note("")
 
     async def close(self) -> None:
-        """The server ends."""
+        """End the watcher and all connections to the database."""
         await self._watcher.close()
         await self._store.close()

@@ -1,7 +1,7 @@
-"""Which column of a table means which setting of an app, and how its values read (no I/O).
+"""Maps the columns of a table to the settings of an app, and reads their values (no I/O).
 
-Three presets: our own table, soketi's `apps`, laravel-websockets' `websockets_apps`. Table and columns can be
-called otherwise. In all of them NULL is the server's default, and a limit of 0 or -1 is no limit.
+Three presets: our own table, soketi's `apps`, laravel-websockets' `websockets_apps`. Table and columns can have
+other names. In all of them NULL is the server's default, and a limit of 0 or -1 is no limit.
 """
 
 import difflib
@@ -19,7 +19,7 @@ from pusher_server.config.apps import read_app
 from pusher_server.config.problems import Table
 from pusher_server.errors import ConfigError, PusherServerError
 
-#: Longer keys and ids are nobody's: it is the width of these columns in all three tables.
+#: Longer keys and ids cannot exist: it is the width of these columns in all three tables.
 LONGEST_NAME = 255
 #: Without these there is no app.
 REQUIRED = ("id", "key", "secret")
@@ -37,7 +37,7 @@ _IDENTITY = {
 
 
 class Column(Struct, frozen=True):
-    """A column's name in the table, and what stands in it."""
+    """A column's name in the table, and the form of its values."""
 
     name: str
     kind: Kind
@@ -53,14 +53,14 @@ class RowRefused(PusherServerError):
 
 
 class ReadRow(Struct, frozen=True):
-    """What a row says: the app, and a line for each webhook of it that cannot be used."""
+    """The content of a row: the app, and a line for each webhook of it that cannot be used."""
 
     app: App
     left_out: tuple[str, ...] = ()
 
 
 class FoundApp(Struct, frozen=True):
-    """A row that was asked for; `app` is None when it was refused, which the log says."""
+    """The result for a row; `app` is None when the row was refused, with a line in the log."""
 
     id: str
     app: App | None
@@ -126,9 +126,9 @@ class Layout(Struct, frozen=True):
 
 
 def is_valid_key(text: str) -> bool:
-    """Whether a row can have this key or id. What clients send goes no further if not.
+    """Whether a row can have this key or id; others of a client never reach the database.
 
-    Only ASCII: databases disagree on what else they compare, some refuse to.
+    Only ASCII: databases differ in how they compare other texts, and some refuse them.
     """
     return (
         0 < len(text) <= LONGEST_NAME and text.isascii() and text.isprintable() and " " not in text
@@ -152,13 +152,13 @@ def layout(settings: DatabaseSettings) -> Layout:
 
 
 def _flat(columns: Mapping[str, str | dict[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    flat: dict[str, str] = {}
     for setting, name in columns.items():
         if isinstance(name, str):
-            found[setting] = name
+            flat[setting] = name
         else:
-            found |= {f"{setting}.{below}": each for below, each in name.items()}
-    return found
+            flat |= {f"{setting}.{below}": column for below, column in name.items()}
+    return flat
 
 
 def _as_apps_table(given: Mapping[str, object]) -> dict[str, object]:
@@ -189,7 +189,7 @@ def plain_kinds() -> dict[str, Kind]:
 
 
 def _kind_of(type_: object, *, limit: bool) -> Kind | None:
-    """How a field of `App` stands in a column; None for those that take more than one."""
+    """The form of a field of `App` in a column; None for fields that need more than one column."""
     if type_ is bool:
         return Kind.SWITCH
     if type_ is int:
@@ -205,7 +205,7 @@ def _kind_of(type_: object, *, limit: bool) -> Kind | None:
 
 
 def _own() -> dict[str, Column]:
-    """Columns are called as the settings; limits begin with `max_`."""
+    """The columns of our own table: named like the settings, limits with `max_`."""
     return {
         setting: Column(setting.replace("limits.", "max_"), kind)
         for setting, kind in plain_kinds().items()
@@ -213,7 +213,7 @@ def _own() -> dict[str, Column]:
 
 
 def _columns(names: Mapping[str, str | tuple[str, Kind]]) -> dict[str, Column]:
-    """Setting -> name, with the kind where it is not the plain one."""
+    """Columns from setting -> name, with the kind if it is not the plain one."""
     plain = plain_kinds()
     return {
         setting: Column(named, plain[setting]) if isinstance(named, str) else Column(*named)

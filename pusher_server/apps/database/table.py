@@ -1,7 +1,7 @@
-"""Rows of an SQL table as apps. Every answer is a question to the database: `cached` remembers.
+"""Reads rows of an SQL table as apps. Every call queries the database; `cache` keeps the results.
 
-What is wrong with a single row is said once and concerns that row only; what is wrong with the table is a
-ConfigError; a database that does not answer is ClusterUnavailable.
+A fault in a row concerns that row only and is logged once. A fault in the table is a ConfigError. A database
+that does not answer is ClusterUnavailable.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Row = Mapping[str, Any]
 
 
 class Table(Struct, frozen=True):
-    """The table as it is: its columns' types by name, and those that a new row must fill."""
+    """The table in the database: its columns' types by name, and the columns that a new row must fill."""
 
     source: sa.TableClause
     types: Mapping[str, Any]
@@ -54,13 +54,13 @@ class SqlStore:
         self._published = published
         self._defaults = defaults
         self._table: Table | None = None
-        #: Id -> the row as last read, and what it gave: reading again costs a comparison.
+        #: Id -> the row as last read, and its app: an unchanged row costs a comparison alone.
         self._read: dict[str, tuple[Row, FoundApp]] = {}
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     @property
     def defaults(self) -> Mapping[str, object]:
-        """What columns that are NULL mean."""
+        """The values of columns that are NULL."""
         return self._defaults
 
     @defaults.setter
@@ -73,40 +73,40 @@ class SqlStore:
     ) -> list[FoundApp]:
         """The apps that have one of these keys or ids, at most one per id, in the order of ids.
 
-        With neither, only whether the table can be asked. Raises ConfigError, ClusterUnavailable.
+        With neither, it only checks that the table can be read. Raises ConfigError, ClusterUnavailable.
         """
         rows = await self.rows(keys=keys, ids=ids)
         for app_id in ids:
             if app_id not in rows:
                 self._read.pop(app_id, None)
-        return [self._found(app_id, row) for app_id, row in rows.items()]
+        return [self._result(app_id, row) for app_id, row in rows.items()]
 
     async def all(self) -> list[FoundApp]:
         """Every row, in the order of ids. Raises as `find`."""
-        return [self._found(app_id, row) for app_id, row in (await self.rows(all_=True)).items()]
+        return [self._result(app_id, row) for app_id, row in (await self.rows(all_=True)).items()]
 
     async def rows(
         self, *, keys: Collection[str] = (), ids: Collection[str] = (), all_: bool = False
     ) -> dict[str, Row]:
         """Id -> column -> value, as the table has it. Raises as `find`."""
 
-        async def ask(connection: AsyncConnection) -> list[Row]:
+        async def select(connection: AsyncConnection) -> list[Row]:
             table = await self.table(connection)
-            found: list[Row] = []
+            rows: list[Row] = []
             for condition in self._conditions(table, keys, ids, all_):
                 result = await connection.execute(self._select(table).where(condition))
-                found += [dict(row) for row in result.mappings()]
-            return found
+                rows += [dict(row) for row in result.mappings()]
+            return rows
 
-        return self._by_id(await self.run(ask))
+        return self._by_id(await self.run(select))
 
     async def run(
         self, work: Callable[[AsyncConnection], Awaitable[T]], *, changes: bool = False
     ) -> T:
-        """Do it with a connection, in time. Raises ConfigError, ClusterUnavailable.
+        """Run `work` with a connection, within `PATIENCE`. Raises ConfigError, ClusterUnavailable.
 
-        The database may have closed connections that nobody used: then it is tried again with a fresh one. Work
-        that `changes` something is tried again only if it has not begun.
+        The database may have closed idle connections: then the work is retried with a fresh one. Work that
+        `changes` something is retried only if it has not begun.
         """
         begun = False
 
@@ -120,7 +120,7 @@ class SqlStore:
             async with asyncio.timeout(PATIENCE):
                 for _ in range(
                     POOL_SIZE
-                ):  # as many may have been idle; whoever fails leaves the pool
+                ):  # as many may have been idle; a failed one leaves the pool
                     try:
                         return await attempt()
                     except Exception as error:
@@ -130,7 +130,7 @@ class SqlStore:
         except ConfigError:
             self._table = None
             raise
-        except Exception as error:  # drivers raise their own, and what sockets raise
+        except Exception as error:  # drivers raise their own errors and those of sockets
             self._table = None  # it may have been altered
             raise ClusterUnavailable(
                 f"the database of the apps cannot be asked: {in_one_line(error)}"
@@ -143,7 +143,9 @@ class SqlStore:
             schema, _, name = self.layout.table.rpartition(".")
             known = {column.name for column in self.layout.columns.values()}
             source = sa.table(
-                name, *[sa.column(each) for each in columns if each in known], schema=schema or None
+                name,
+                *[sa.column(column) for column in columns if column in known],
+                schema=schema or None,
             )
             mandatory = [
                 name
@@ -156,8 +158,8 @@ class SqlStore:
 
     async def columns(self, connection: AsyncConnection) -> dict[str, ReflectedColumn]:
         """All columns of the table by name. Raises ConfigError when one is missing that must be there."""
-        found = await connection.run_sync(_reflected, self.layout.table)
-        columns = {str(column["name"]): column for column in found}
+        reflected = await connection.run_sync(_reflected, self.layout.table)
+        columns = {str(column["name"]): column for column in reflected}
         if not columns:
             hint = "; `pusher-server apps init` creates it" if self.layout.preset == "own" else ""
             raise ConfigError(
@@ -170,7 +172,7 @@ class SqlStore:
                     f"database.columns.{setting}",
                     f"the table {self.layout.table!r} has no column {column!r}; name the one it has",
                 )
-        self._tell_missing(columns)
+        self._warn_of_missing(columns)
         return columns
 
     def quoted_table(self) -> str:
@@ -188,12 +190,12 @@ class SqlStore:
         """Whether the setting's column holds one of these texts."""
         name = self.layout.columns[setting].name
         column: sa.ColumnElement[Any] = table.source.c[name]
-        # PostgreSQL compares texts with texts only; the others convert by themselves.
+        # PostgreSQL compares texts with texts only; the other databases convert.
         if self.engine.dialect.name == "postgresql" and not isinstance(
             table.types[name], sa.String
         ):
             column = sa.cast(column, sa.Text)
-        # One parameter that expands, so that the statement is compiled once, however many values it has.
+        # One parameter that expands, so that the statement is compiled once for any number of values.
         texts = sa.bindparam(setting, list(values), type_=sa.String(), expanding=True, unique=True)
         return column.in_(texts)
 
@@ -202,7 +204,7 @@ class SqlStore:
     ) -> list[sa.ColumnElement[bool]]:
         conditions: list[sa.ColumnElement[bool]] = []
         if keys:
-            # All rows of the ids that have these keys: what counts for an id is decided among all of them.
+            # All rows of the ids that have these keys, because one of all rows of an id is chosen.
             id_column = table.source.c[self.layout.columns["id"].name]
             with_key = [
                 self.condition(table, setting, keys)
@@ -223,27 +225,27 @@ class SqlStore:
         return sa.select(*table.source.c).order_by(*order)
 
     def _by_id(self, rows: Sequence[Row]) -> dict[str, Row]:
-        """The first row of each id; the database's order of texts is not ours, so it is sorted again."""
+        """The first row of each id, sorted by id: databases have other orders of texts than Python."""
         id_column = self.layout.columns["id"].name
-        found: dict[str, Row] = {}
+        chosen: dict[str, Row] = {}
         for row in rows:
             app_id = as_text(row[id_column]).rstrip(" ")
-            if not _is_same(found.setdefault(app_id, row), row):
-                self._say(
+            if not _is_same(chosen.setdefault(app_id, row), row):
+                self._warn_once(
                     f"the id {app_id!r} stands in two rows of {self.layout.table}; one counts"
                 )
-        return dict(sorted(found.items()))
+        return dict(sorted(chosen.items()))
 
-    def _found(self, app_id: str, row: Row) -> FoundApp:
+    def _result(self, app_id: str, row: Row) -> FoundApp:
         before = self._read.get(app_id)
         if before is not None and _is_same(before[0], row):
             return before[1]
-        found = FoundApp(app_id, self._app_in(row))
-        self._read[app_id] = (row, found)
-        return found
+        result = FoundApp(app_id, self._app_in(row))
+        self._read[app_id] = (row, result)
+        return result
 
     def _app_in(self, row: Row) -> App | None:
-        """Says what is wrong with the row; None when that is too much."""
+        """The app in a row; None when the row is refused. Faults are logged."""
         try:
             read = self.layout.read(row, self._defaults)
             if any(pair.secret in self._published for pair in read.app.keys):
@@ -255,7 +257,7 @@ class SqlStore:
         except RowRefused as refused:
             logger.error("a row of %s is refused: %s", self.layout.table, refused)
             return None
-        except Exception as error:  # one row must not keep the others from being served
+        except Exception as error:  # one bad row must not stop the others
             app_id = as_text(row.get(self.layout.columns["id"].name))
             logger.error(
                 "a row of %s is refused: app %r holds what cannot be read (%s); write its columns again",
@@ -266,29 +268,31 @@ class SqlStore:
             logger.error("a row of %s has an unusable webhook: %s", self.layout.table, line)
         return read.app
 
-    def _tell_missing(self, columns: Collection[str]) -> None:
-        """Columns of the preset that the table does without; said once."""
-        missing = [each.name for each in self.layout.columns.values() if each.name not in columns]
+    def _warn_of_missing(self, columns: Collection[str]) -> None:
+        """Log the columns of the preset that the table does not have, once."""
+        missing = [
+            column.name for column in self.layout.columns.values() if column.name not in columns
+        ]
         if missing:
             hint = "; `pusher-server apps init` adds it" if self.layout.preset == "own" else ""
-            self._say(
+            self._warn_once(
                 f"the table {self.layout.table!r} has no column {', '.join(missing)}:"
                 f" [defaults] apply instead{hint}"
             )
 
-    def _say(self, line: str) -> None:
-        """Once; the next poll would find the same."""
-        if line not in self._said:
-            self._said.add(line)
+    def _warn_once(self, line: str) -> None:
+        """Log the line once; the next poll would repeat it."""
+        if line not in self._logged:
+            self._logged.add(line)
             logger.warning(line)
 
 
 def _is_same(row: Row, other: Row) -> bool:
-    """Whether both say the same. NaN, which a database may hold, equals nothing, itself neither."""
+    """Whether both rows are the same. NaN, which a database may hold, does not equal itself."""
     try:
         if row == other:
             return True
-    except ArithmeticError:  # of a signalling NaN even the question is an error
+    except ArithmeticError:  # to compare a signalling NaN is an error
         pass
     return repr(row) == repr(other)
 
@@ -296,7 +300,7 @@ def _is_same(row: Row, other: Row) -> bool:
 def _reflected(connection: sa.Connection, table: str) -> list[ReflectedColumn]:
     schema, _, name = table.rpartition(".")
     with warnings.catch_warnings():
-        # Types that SQLAlchemy does not know are other people's columns, or as good as text.
+        # Types that SQLAlchemy does not know belong to columns of others, or can be read as text.
         warnings.simplefilter("ignore", SAWarning)
         try:
             return sa.inspect(connection).get_columns(name, schema or None)
@@ -305,9 +309,9 @@ def _reflected(connection: sa.Connection, table: str) -> list[ReflectedColumn]:
 
 
 def _is_lost(error: Exception) -> bool:
-    """Whether the connection is the reason. Besides the driver, the transport below it may say so.
+    """Whether a lost connection is the reason. The error may come from the driver or its transport.
 
-    uvloop's raises RuntimeError where asyncio's is silent; asyncpg's errors of this kind are DBAPIError.
+    uvloop's transport raises RuntimeError where asyncio's is silent; asyncpg raises DBAPIError.
     """
     if isinstance(error, DBAPIError):
         return error.connection_invalidated
@@ -317,7 +321,7 @@ def _is_lost(error: Exception) -> bool:
 
 
 def in_one_line(error: Exception) -> str:
-    """What a driver complains about, without statement, parameters and URL."""
+    """The message of a driver's error, without statement, parameters and URL."""
     if isinstance(error, TimeoutError) and not str(error):
         return f"no answer within {PATIENCE:g} seconds"
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error

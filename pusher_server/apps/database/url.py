@@ -1,6 +1,6 @@
-"""From `[database]` to a store of apps: the extra `sql`, the URL, the driver. Nothing is connected here.
+"""Makes a store of apps from `[database]`: the extra `sql`, the URL, the driver. It opens no connection.
 
-SQLAlchemy is imported when it is needed: who has apps in the file needs neither.
+SQLAlchemy is imported only here: a server with its apps in the file needs neither it nor a driver.
 """
 
 import ssl
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Seconds for connecting, and for an answer.
 PATIENCE = 5.0
-#: One connection for questions, which are asked one after the other, and one that listens.
+#: One connection for queries, which run one after the other, and one that listens.
 POOL_SIZE = 2
 
 _EXAMPLE = (
@@ -43,7 +43,7 @@ def open_store(
     must_exist: bool = True,
     published: Collection[str] = (),
 ) -> "SqlStore":
-    """The store that the settings name; it connects when it is first asked.
+    """The store that the settings name; it connects with the first query.
 
     `must_exist`: an SQLite file that is not there is a mistake and not a new database. Rows with `published`
     secrets are refused. Raises ConfigError.
@@ -61,7 +61,7 @@ def open_store(
     options: dict[str, Any] = {"connect_args": {}}
     if url.drivername.startswith("sqlite"):
         _check_file(url, must_exist)
-        # A connection is a thread, which would have to be ended; opening a file costs little.
+        # A connection is a thread, which would have to be ended; to open a file costs little.
         options = {"poolclass": NullPool, "connect_args": {"timeout": PATIENCE}}
     elif url.drivername.startswith("postgresql"):
         url, options["connect_args"] = _postgresql(url)
@@ -98,16 +98,16 @@ def _cut(connection: Any, _record: object, _error: object) -> None:
 def _keep_bad_text(connection: Any, _record: object) -> None:
     """Let SQLite give text that is not UTF-8 as bytes, so that one row is refused.
 
-    Without this the whole question fails, with the text, maybe a secret, in the error.
+    Otherwise the whole query fails, with the text, maybe a secret, in the error.
     """
     connection.driver_connection.text_factory = _text_or_bytes
 
 
-def _text_or_bytes(found: bytes) -> str | bytes:
+def _text_or_bytes(text: bytes) -> str | bytes:
     try:
-        return found.decode()
+        return text.decode()
     except UnicodeDecodeError:
-        return found
+        return text
 
 
 def _extra_missing(what: str) -> ConfigError:
@@ -118,7 +118,7 @@ def _extra_missing(what: str) -> ConfigError:
 
 
 def _read_url(text: str) -> "URL":
-    """The URL with our driver in it. What it says never goes into a message: it holds a password."""
+    """The URL with our driver in it. No message quotes the URL: it holds a password."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -154,7 +154,7 @@ def _check_file(url: "URL", must_exist: bool) -> None:
 
 
 def _postgresql(url: "URL") -> tuple["URL", dict[str, Any]]:
-    """`sslmode`, as everybody else's URLs have it, is asyncpg's `ssl`."""
+    """URL and arguments for asyncpg, whose name for the usual `sslmode` is `ssl`."""
     arguments: dict[str, Any] = {
         "timeout": PATIENCE,
         "command_timeout": PATIENCE,
@@ -170,7 +170,7 @@ def _postgresql(url: "URL") -> tuple["URL", dict[str, Any]]:
 
 
 def _mysql(url: "URL") -> tuple["URL", dict[str, Any]]:
-    """`ssl=true` and `ssl_ca=FILE` ask for TLS with verification; the driver wants a context."""
+    """URL and arguments for aiomysql; `ssl=true` and `ssl_ca=FILE` become a TLS context with verification."""
     arguments: dict[str, Any] = {"connect_timeout": PATIENCE, "charset": "utf8mb4"}
     authority = url.query.get("ssl_ca")
     if authority is not None or "ssl" in url.query:

@@ -1,9 +1,9 @@
-"""The column `webhooks`: a JSON list, in our names of settings, which are soketi's.
+"""Reads the column `webhooks`: a JSON list with our names of settings, which are soketi's. Pure.
 
 See docs/protocol/webhooks.md#settings.
 
-What is wrong with one webhook concerns that one only: it is left out, with a line for the operator, and the app
-and its other webhooks go on. Pure.
+A fault in one webhook concerns that webhook only: it is left out, with a line for the operator. The app and
+its other webhooks stay.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from pusher_server.config.apps import check_webhook
 from pusher_server.config.problems import Table
 from pusher_server.errors import ConfigError
 
-#: soketi calls a function at Amazon instead of a URL.
+#: soketi can call a function at Amazon instead of a URL.
 _LAMBDA = ("lambda_function", "lambda")
 
 
@@ -44,7 +44,7 @@ def read_column(value: object) -> tuple[list[Table] | None, list[str]]:
 
 
 def _table(item: object, path: str) -> Table:
-    """A webhook as our file would have it. Raises ConfigError."""
+    """A webhook in the form of the configuration file. Raises ConfigError."""
     if not isinstance(item, Mapping):
         raise ConfigError(path, "expected an object with a `url`")
     given = {name: value for name, value in item.items() if value is not None}

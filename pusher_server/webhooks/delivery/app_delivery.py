@@ -1,10 +1,12 @@
-"""One app whose events this process delivers, for as long as it has the claim.
+"""Delivers the events of one app, for as long as this process has the claim.
 
-It reads what waits, page by page, and sorts it into a queue per webhook; each queue says what may be sent
-next. A webhook that takes nothing fills its queue and no more: what is beyond stays in the outbox and is read
-again for it later, while it reads on for the others. The outbox is told what was left out: there events
-can undo each other, as they can in a queue, because nobody has sent any of them. What an earlier claim left may
-have been sent: its target may believe it, so nothing undoes it.
+It reads the waiting entries page by page and sorts them into one queue per webhook, which decides the next
+batch. A webhook that accepts no events fills its queue and no more. Its further entries are left out: they
+stay in the outbox and are read later, while reading goes on for the other webhooks.
+
+The outbox gets the positions from which entries are left out. Beyond them events can undo each other, as in a
+queue, because no process has sent them. Entries of an earlier claim may have been sent: the target may believe
+them, so nothing undoes them.
 """
 
 import asyncio
@@ -26,12 +28,12 @@ from pusher_server.webhooks.outbox.interface import PAUSE, OutboxUnavailable, Pe
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: Entries that are read at once.
+#: Entries in one page.
 PAGE = 200
 
 
 class _Target:
-    """One webhook's queue, and from where to read again for it; None when nothing was left out."""
+    """One webhook's queue, and the position to read on from for it; None when nothing was left out."""
 
     __slots__ = ("queue", "resume_after")
 
@@ -43,30 +45,30 @@ class _Target:
 class AppDelivery:
     """Runs until `cancel`, or until `until`, in seconds of the running loop's clock.
 
-    `worker` has the claim. `told` are the apps of which the outbox was told what is left out, also by earlier
-    deliveries, which is out of date when a new one begins.
+    `worker` has the claim. `reported` are the apps for which the outbox has positions of left-out entries. An
+    earlier delivery may have reported them; they are out of date when a new one begins.
     """
 
     def __init__(
-        self, worker: str, app_id: str, shared: DeliveryContext, until: float, told: set[str]
+        self, worker: str, app_id: str, shared: DeliveryContext, until: float, reported: set[str]
     ) -> None:
         self.app_id = app_id
         self._worker = worker
-        self._told = told
-        #: Webhooks of which the outbox knows that something is left out.
+        self._reported = reported
+        #: Webhooks whose positions of left-out entries were reported to the outbox.
         self._left_out: set[str] = set()
-        #: When this process last appended something.
+        #: When this process last appended an entry of the app.
         self.woken_at = float("-inf")
         self._shared = shared
         self._loop = asyncio.get_running_loop()
         self._targets: dict[str, _Target] = {}
         #: Positions that were read and are in a queue.
         self._here: set[str] = set()
-        #: Until everything that waited at the claim is read: by webhook and channel, how many were.
+        #: Entries read by webhook and channel; None once all that waited at the claim are read.
         self._inherited: Counter[tuple[str, str]] | None = Counter()
-        #: The last position of it.
+        #: The last position that waited at the claim.
         self._inherited_to = ""
-        #: Everything up to this position was read; whether there may be more.
+        #: The position up to which entries were read; whether there may be more.
         self._read_to = ""
         self._more = True
         self._woken = asyncio.Event()
@@ -78,34 +80,34 @@ class AppDelivery:
 
     @property
     def is_over(self) -> bool:
-        """It has ended."""
+        """Whether the delivery has ended."""
         return self._task.done()
 
     def extend(self, until: float) -> None:
-        """The claim holds for longer."""
+        """Go on until `until`: the claim was renewed."""
         self._until = until
         self._expiry.cancel()
         self._expiry = self._loop.call_at(until, self._expire)
 
     def wake(self) -> None:
-        """Something new waits."""
+        """Read new entries, which this process has appended."""
         self.woken_at = self._loop.time()
         self.look()
 
     def look(self) -> None:
-        """Something new may wait."""
+        """Read new entries, if there are any."""
         self._more = True
         self._woken.set()
 
     def cancel(self) -> None:
-        """End at once: the app is no longer ours. What is in flight may arrive, and another sends it again."""
+        """End at once: the claim is lost. Requests in flight may arrive, and the next worker repeats them."""
         self._expiry.cancel()
         self._task.cancel()
         for attempt in self._attempts:
             attempt.cancel()
 
     async def close(self, seconds: float) -> None:
-        """Begin nothing more, and wait for what is in flight, for no longer than `seconds`."""
+        """Start no more attempts, and wait for those in flight, for at most `seconds`."""
         self._is_closing = True
         if self._attempts:
             await asyncio.wait(self._attempts, timeout=seconds)
@@ -123,19 +125,19 @@ class AppDelivery:
                 self._send()
                 if not can_read or not self._has_more():
                     await self._wait(can_read=can_read)
-        except Exception:  # ours; the next claim begins anew
+        except Exception:  # a fault of ours; the next claim starts anew
             logger.exception("delivering webhooks failed", extra={"app": self.app_id})
             self.cancel()
 
     async def _wait(self, *, can_read: bool) -> None:
-        """Until somebody wakes us, an attempt ends or something is due."""
+        """Wait for `wake`, the end of an attempt, or the next batch that is due."""
         now = self._loop.time()
-        pauses = [each.queue.pause(now) for each in self._targets.values()]
+        pauses = [target.queue.pause(now) for target in self._targets.values()]
         if self._shared.outcomes.is_full:
             pauses = [PAUSE]
         elif not can_read:
             pauses.append(PAUSE)
-        due = [each for each in pauses if each is not None]
+        due = [pause for pause in pauses if pause is not None]
         timer = self._loop.call_later(min(due), self._woken.set) if due else None
         await self._woken.wait()
         if timer is not None:
@@ -147,11 +149,11 @@ class AppDelivery:
         return self._more or any(map(_is_hungry, self._targets.values()))
 
     async def _read(self) -> bool:
-        """A page, and one for a webhook that had to be left out. False when it cannot be done now."""
+        """Read a page, and one for each webhook whose left-out entries have room now; False when it fails."""
         try:
-            if self._told and not self._left_out and self.app_id in self._told:
+            if self._reported and not self._left_out and self.app_id in self._reported:
                 await self._shared.outbox.leave_out(self._worker, self.app_id, {})
-                self._told.discard(self.app_id)
+                self._reported.discard(self.app_id)
             app = await self._shared.apps.by_id(self.app_id)
             self._shape(app)
             if self._more:
@@ -159,7 +161,7 @@ class AppDelivery:
             for webhook_id, target in self._targets.items():
                 if _is_hungry(target):
                     await self._resume(app, webhook_id, target)
-            await self._tell_left_out()
+            await self._report_left_out()
         except (OutboxUnavailable, ClusterUnavailable) as error:
             logger.debug("webhook events of app %s cannot be read: %s", self.app_id, error)
             return False
@@ -167,7 +169,7 @@ class AppDelivery:
 
     def _shape(self, app: App | None) -> None:
         shared = self._shared
-        # Looked up, not searched for: an app in a database may have any number of webhooks.
+        # A dictionary, because an app in a database may have any number of webhooks.
         webhooks = webhooks_of(app)
         room = room_of(len(webhooks))
         for webhook_id, target in self._targets.items():
@@ -178,7 +180,7 @@ class AppDelivery:
                 target.queue.configure(1, 0.0, room)
 
     async def _read_on(self, app: App | None) -> None:
-        self._more = False  # before reading: what is appended meanwhile sets it again
+        self._more = False  # before reading: an append meanwhile sets it again
         try:
             page = await self._shared.outbox.pending(self.app_id, self._read_to, PAGE)
         except BaseException:
@@ -187,7 +189,7 @@ class AppDelivery:
         is_last = len(page) < PAGE
         self._more = self._more or not is_last
         if not page and self._read_to and not self._here:
-            # The outbox may have begun anew, with earlier positions if a clock was set back.
+            # The outbox may have been made anew, with earlier positions if a clock was set back.
             self._read_to, self._more = "", True
         for pending in page:
             webhook_id = pending.entry.webhook
@@ -201,15 +203,15 @@ class AppDelivery:
         if is_last and self._inherited is not None:
             self._inherited, self._inherited_to = None, self._read_to
 
-    async def _tell_left_out(self) -> None:
-        """The outbox hears from where on nothing was read, when one more webhook has such; `take` moves it."""
+    async def _report_left_out(self) -> None:
+        """Report the positions of left-out entries when one more webhook has them; `take` moves them later."""
         now = {
             webhook_id: max(target.resume_after, self._inherited_to)
             for webhook_id, target in self._targets.items()
             if target.resume_after is not None
         }
         if now.keys() - self._left_out:
-            self._told.add(self.app_id)
+            self._reported.add(self.app_id)
             await self._shared.outbox.leave_out(self._worker, self.app_id, now)
             self._left_out = set(now)
 
@@ -247,10 +249,10 @@ class AppDelivery:
         return True
 
     def _may_have_been_sent(self, pending: Pending) -> bool:
-        """Whether an earlier claim's last attempts may have had it: batches hold the first of a channel.
+        """Whether an earlier claim may have sent the entry: its batches hold the first of a channel.
 
-        There may be several of them, of which one was in flight and the others not yet written down. Those
-        took room from us, so it may have read further than we do at first.
+        It may have sent several batches of which the outbox has no result yet: one in flight, others not yet
+        written. It may have read further than this delivery does at first.
         """
         if self._inherited is None:
             return pending.position <= self._inherited_to
@@ -283,5 +285,5 @@ class AppDelivery:
 
 
 def _is_hungry(target: _Target) -> bool:
-    """There is something for it in the outbox, and room for it here."""
+    """Whether entries were left out in the outbox, and the queue has room for them."""
     return target.resume_after is not None and target.queue.has_room

@@ -1,4 +1,4 @@
-"""One attempt: look up whom it concerns, make or take the body, send it, and say what became of it."""
+"""One attempt: looks up the webhook, makes the body at the first time, sends it, and records the result."""
 
 import asyncio
 import logging
@@ -20,14 +20,14 @@ from pusher_server.webhooks.outbox.interface import PAUSE, AttemptRecord, Outbox
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: After a fault of ours, which the next attempt is likely to meet again.
+#: Seconds until the next attempt after a fault of ours, which is likely to occur again.
 _AFTER_FAULT = 60.0
-#: Seconds by which two clocks part when one of them is set, and no less when it is only adjusted.
+#: If two clocks diverge by more seconds, one of them was set, and not only adjusted.
 _CLOCK_WAS_SET = 5.0
 
 
 class DeliveryContext(Struct, frozen=True, kw_only=True):
-    """What all deliveries share.
+    """Parts and settings that all deliveries share.
 
     `batch_events` and `batch_window` (seconds) are for webhooks that batch. `slots` bounds all requests
     together. `wall` gives seconds of the epoch.
@@ -47,21 +47,21 @@ class DeliveryContext(Struct, frozen=True, kw_only=True):
 
 
 def webhook_of(app: App | None, webhook_id: str) -> Webhook | None:
-    """The webhook as its app has it now: of several with the same URL the first. None: nobody wants it."""
+    """The webhook in its app now: of several with the same URL the first. None: the app has it no more."""
     if app is None or not app.enabled:
         return None
-    return next((each for each in app.webhooks if each.id == webhook_id), None)
+    return next((webhook for webhook in app.webhooks if webhook.id == webhook_id), None)
 
 
 def webhooks_of(app: App | None) -> dict[str, Webhook]:
     """All of the app's webhooks by id, as `webhook_of` finds them; empty when it is disabled or gone."""
     if app is None or not app.enabled:
         return {}
-    return {each.id: each for each in reversed(app.webhooks)}
+    return {webhook.id: webhook for webhook in reversed(app.webhooks)}
 
 
 def why_unwanted(app: App | None) -> str:
-    """Why `webhook_of` has found none."""
+    """Why `webhook_of` returns None, as text for the log."""
     if app is None:
         return "their app does not exist any more"
     if not app.enabled:
@@ -70,7 +70,7 @@ def why_unwanted(app: App | None) -> str:
 
 
 class Attempt:
-    """An attempt with `batch`, which `queue` has given out."""
+    """An attempt to send `batch`, which `queue` has returned."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Attempt:
         self._clock = asyncio.get_running_loop().time
 
     async def run(self) -> bool:
-        """The whole attempt. Whether the batch's fate is decided; else the queue has it again."""
+        """Make the attempt. Returns whether the batch is finished; else the queue has it again."""
         try:
             async with self._shared.slots.of(self._app_id):
                 return await self._attempt()
@@ -96,7 +96,7 @@ class Attempt:
             logger.debug("app %s cannot be looked up: %s", self._app_id, error)
             self._queue.postpone(self._batch, self._clock() + PAUSE)
             return False
-        except Exception:  # ours; the batch must neither be lost nor block its channels for ever
+        except Exception:  # a fault of ours; the batch must not be lost or block its channels
             logger.exception("an attempt to deliver a webhook failed", extra={"app": self._app_id})
             self._queue.postpone(self._batch, self._clock() + _AFTER_FAULT)
             return False
@@ -121,13 +121,13 @@ class Attempt:
         return self._conclude(webhook, answer, at)
 
     def _body(self, app: App, now: float, wall: float) -> SignedBody:
-        """The batch's, the same in each attempt; but a new one when the machine's time was set meanwhile.
+        """The batch's body, the same in each attempt; a new one when the machine's time was set meanwhile.
 
-        Receivers compare it with their own, so the right time is what counts.
+        The body has the time, which receivers compare with their own clock.
         """
         batch = self._batch
         if batch.body is None or abs(wall - now - batch.wall_offset) > _CLOCK_WAS_SET:
-            batch.body = signed_body(app, [each.entry for each in batch.pendings], wall)
+            batch.body = signed_body(app, [pending.entry for pending in batch.pendings], wall)
             batch.wall_offset = wall - now
         return batch.body
 
@@ -140,7 +140,7 @@ class Attempt:
             outcome = "delivered"
             stats.delivered += len(batch.pendings)
             shared.stats.latency.observe_since(
-                (each.entry.decided_at for each in batch.pendings), shared.wall()
+                (pending.entry.decided_at for pending in batch.pendings), shared.wall()
             )
             shared.outcomes.finish(self._app_id, batch.positions)
             shared.log.delivered(self._app_id, webhook)
@@ -154,7 +154,7 @@ class Attempt:
         return outcome != "retry"
 
     def _is_tried_again(self, webhook: Webhook, answer: Answer, now: float) -> bool:
-        """What fails may go well later, for a while; what is denied stays so."""
+        """Whether the batch is retried. A denied target is not, nor a batch that is too old."""
         if answer.is_denied:
             self._queue.drop(self._batch, now)
             return False
@@ -162,7 +162,7 @@ class Attempt:
         return self._queue.failed(self._batch, now, silent=answer.status == 0)
 
     def _line(self, webhook: Webhook, answer: Answer, at: float, outcome: str) -> AttemptRecord:
-        entries = [each.entry for each in self._batch.pendings]
+        entries = [pending.entry for pending in self._batch.pendings]
         return AttemptRecord(
             at=at,
             webhook=webhook.id,
@@ -183,7 +183,7 @@ class Attempt:
         shared.log.buried(self._app_id, webhook, len(positions), reason)
 
     def _drop(self, why: str) -> None:
-        """Nobody wants it any more."""
+        """Finish the batch without sending it: its webhook is gone."""
         positions = self._batch.positions
         self._queue.drop(self._batch, self._clock())
         self._shared.outcomes.finish(self._app_id, positions)

@@ -1,7 +1,7 @@
-"""How requests to webhooks reach their target: the name looked up once, each address judged, one connected to.
+"""Connects requests to the targets of webhooks: looks up the name once, checks each address, connects to one.
 
-A connection is made to an address that was judged, never to a name, so that no second look-up can lead
-elsewhere (DNS rebinding). TLS and `Host` go on with the name, for which alone connections are kept.
+A connection goes to a checked address, never to a name, so that no second look-up can lead elsewhere (DNS
+rebinding). TLS and `Host` use the name. A kept connection is reused only for the same name.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from pusher_server.webhooks.delivery.denied_networks import DeniedNetworks
 #: Below the 5 s after which Node's servers close idle connections: we close first, so no request is lost.
 _KEEP_ALIVE = 4.0
 _IDLE_CONNECTIONS = 100
-#: Seconds until the next address of a host is tried besides (RFC 8305 §5), and how many are tried at most.
+#: Seconds until the next address of a host is tried as well (RFC 8305 §5), and how many are tried at most.
 _HEAD_START = 0.25
 _MOST_ADDRESSES = 8
 
-#: What httpcore raises for what the network or the target does.
+#: Errors of httpcore for faults of the network or the target.
 FAULTS = (
     httpcore.ConnectionNotAvailable,
     httpcore.NetworkError,
@@ -40,7 +40,7 @@ class TargetDenied(Exception):
 
 
 class JudgingBackend(httpcore.AsyncNetworkBackend):
-    """Connects to the addresses that `resolver` knows of a host, but for those that are denied."""
+    """Connects to the addresses that `resolver` returns for a host, except denied ones."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class JudgingBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """See httpcore. Raises TargetDenied, NameNotResolved, and what httpcore's own backend raises."""
-        found = await self._resolver.addresses(host)
-        allowed = [each for each in found if each not in self._denied]
+        """See httpcore. Raises TargetDenied, NameNotResolved, and errors of httpcore's own backend."""
+        addresses = await self._resolver.addresses(host)
+        allowed = [address for address in addresses if address not in self._denied]
         if not allowed:
-            raise TargetDenied(f"its address {found[0]} is in webhooks.denied_networks")
+            raise TargetDenied(f"its address {addresses[0]} is in webhooks.denied_networks")
 
         async def connect(address: str) -> httpcore.AsyncNetworkStream:
             return await self._backend.connect_tcp(
@@ -79,7 +79,7 @@ class JudgingBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """No webhook names one."""
+        """Raise an error: no webhook has a Unix socket."""
         raise httpcore.UnsupportedProtocol("webhooks go to hosts")
 
     async def sleep(self, seconds: float) -> None:
@@ -88,7 +88,7 @@ class JudgingBackend(httpcore.AsyncNetworkBackend):
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """httpx's own transport, with the backend as an argument. Proxies of the environment mean nothing to it."""
+    """httpx's own transport, with the backend as an argument; it ignores proxies of the environment."""
 
     def __init__(self, context: ssl.SSLContext, backend: httpcore.AsyncNetworkBackend) -> None:
         self._pool = httpcore.AsyncConnectionPool(
@@ -121,12 +121,12 @@ class Transport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._pool.aclose()
 
 
 class _Body(httpx.AsyncByteStream):
-    """An answer's body as httpx wants it."""
+    """An answer's body in the form that httpx needs."""
 
     def __init__(self, answer: httpcore.Response) -> None:
         self._answer = answer
@@ -140,19 +140,21 @@ class _Body(httpx.AsyncByteStream):
 
 
 def _alternating(addresses: Sequence[str]) -> list[str]:
-    """The families by turns, beginning with the preferred one (RFC 8305 §4)."""
-    is_six = [":" in each for each in addresses]
-    first = [each for each, six in zip(addresses, is_six, strict=True) if six == is_six[0]]
-    other = [each for each, six in zip(addresses, is_six, strict=True) if six != is_six[0]]
-    return [each for each in chain.from_iterable(zip_longest(first, other)) if each is not None]
+    """The addresses with families in turn, the preferred one first (RFC 8305 §4)."""
+    is_six = [":" in address for address in addresses]
+    first = [address for address, six in zip(addresses, is_six, strict=True) if six == is_six[0]]
+    other = [address for address, six in zip(addresses, is_six, strict=True) if six != is_six[0]]
+    return [
+        address for address in chain.from_iterable(zip_longest(first, other)) if address is not None
+    ]
 
 
 async def _first_connected(
     addresses: Sequence[str], connect: Connect
 ) -> httpcore.AsyncNetworkStream:
-    """A connection to whichever address answers first; each but the first waits for its turn (RFC 8305 §5).
+    """A connection to the first address that answers; each next one starts with a delay (RFC 8305 §5).
 
-    Raises what the last one raised when none does.
+    Raises the error of the last one when none answers.
     """
     if len(addresses) == 1:
         return await connect(addresses[0])
@@ -167,7 +169,7 @@ async def _first_connected(
                 timeout=_HEAD_START if left else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            good = [each for each in done if each.exception() is None]
+            good = [attempt for attempt in done if attempt.exception() is None]
             if good:
                 trying.update(good[1:])
                 return good[0].result()
@@ -178,9 +180,9 @@ async def _first_connected(
 
 
 async def _abandon(trying: Iterable["asyncio.Task[httpcore.AsyncNetworkStream]"]) -> None:
-    """End attempts that are not needed any more, and close what they have connected meanwhile."""
-    for each in trying:
-        each.cancel()
-    for told in await asyncio.gather(*trying, return_exceptions=True):
-        if not isinstance(told, BaseException):
-            await told.aclose()
+    """End attempts that are not needed any more, and close connections that they have made meanwhile."""
+    for attempt in trying:
+        attempt.cancel()
+    for result in await asyncio.gather(*trying, return_exceptions=True):
+        if not isinstance(result, BaseException):
+            await result.aclose()

@@ -1,7 +1,7 @@
-"""Delivery: claims apps that have something waiting, and runs one delivery for each that this process has.
+"""Claims apps with waiting entries, and runs one delivery for each app that this process has claimed.
 
-A claim is for `LEASE` seconds and renewed with every look at the outbox, several times in between. Ours ends
-earlier than the outbox's: it is counted from before the question.
+A claim is for `LEASE` seconds; each poll of the outbox renews it, several times in a lease. This process ends
+its claims earlier than the outbox does: it counts the lease from before the request.
 """
 
 import asyncio
@@ -15,38 +15,38 @@ from pusher_server.webhooks.outbox.interface import OutboxUnavailable
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: Seconds for which an app is ours; a process that dies keeps its apps waiting for so long.
+#: Seconds of a claim; if a process dies, its apps wait for so long.
 LEASE = 10.0
-#: Seconds between two looks at the outbox, for what other processes have appended, resent or left behind.
+#: Seconds between two polls of the outbox, for entries that other processes have appended, resent or left.
 POLL = 1.0
-#: Seconds between two counts of what waits.
+#: Seconds between two counts of the waiting entries.
 COUNT_EVERY = 5.0
-#: Requests of all webhooks together: a target that does not answer has one of them at a time, an app half of
-#: them at most (`slots`).
+#: Open requests of all webhooks together. A target that does not answer has one of them at a time, an app has
+#: at most half of them (`slots`).
 SLOTS = 256
 
 
 class Deliverer:
-    """`worker` names this process among all that use the outbox. Everything is in the running loop."""
+    """`worker` is this process's unique name among all that use the outbox. Everything runs in one loop."""
 
     def __init__(self, worker: str, shared: DeliveryContext) -> None:
         self._worker = worker
         self._shared = shared
         self._loop = asyncio.get_running_loop()
         self._deliveries: dict[str, AppDelivery] = {}
-        #: Apps of which the outbox was told what their deliveries have left out.
-        self._told: set[str] = set()
+        #: Apps for which the outbox has positions of left-out entries.
+        self._reported: set[str] = set()
         self._woken = asyncio.Event()
         self._outage = Outage()
         self._tasks = [self._loop.create_task(self._claim()), self._loop.create_task(self._count())]
 
     @property
     def problem(self) -> str | None:
-        """Why nothing can be delivered, in one line; None while all is well."""
+        """Why webhooks cannot be delivered, in one line; None while they can."""
         return self._outage.problem
 
     def wake(self, app_ids: Collection[str]) -> None:
-        """Something new waits of these apps."""
+        """Deliver new entries of these apps."""
         for app_id in app_ids:
             delivery = self._deliveries.get(app_id)
             if delivery is None or delivery.is_over:
@@ -55,7 +55,7 @@ class Deliverer:
                 delivery.wake()
 
     async def close(self, seconds: float) -> None:
-        """Finish what is in flight, for no longer than `seconds`, and let others have the rest."""
+        """Finish requests in flight, for at most `seconds`, and release the claims."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*(delivery.close(seconds) for delivery in self._deliveries.values()))
@@ -72,32 +72,32 @@ class Deliverer:
     async def _claim(self) -> None:
         while True:
             self._woken.clear()
-            asked_at = self._loop.time()
+            requested_at = self._loop.time()
             try:
                 claimed = await self._shared.outbox.claim(self._worker, LEASE)
                 if self._outage.end():
                     logger.info("webhooks are delivered again")
-                self._follow(claimed, asked_at)
+                self._follow(claimed, requested_at)
             except OutboxUnavailable as error:
                 if self._outage.begin(str(error)):
                     logger.error("webhooks cannot be delivered now: %s", error)
-                self._woken.clear()  # no sooner than in a moment
-            except Exception:  # ours; the next look may go well
+                self._woken.clear()  # retry after `POLL`, not at once
+            except Exception:  # a fault of ours; the next poll may succeed
                 logger.exception("claiming webhooks failed")
                 self._woken.clear()
             timer = self._loop.call_later(POLL, self._woken.set)
             await self._woken.wait()
             timer.cancel()
 
-    def _follow(self, claimed: list[str], asked_at: float) -> None:
-        """Begin, go on or end deliveries, as the outbox said to a question of `asked_at`."""
-        until = asked_at + LEASE
+    def _follow(self, claimed: list[str], requested_at: float) -> None:
+        """Start, extend or end deliveries, for the claims that were requested at `requested_at`."""
+        until = requested_at + LEASE
         for app_id, delivery in list(self._deliveries.items()):
             if delivery.is_over:
                 del self._deliveries[app_id]
             elif app_id not in claimed:
-                if delivery.woken_at >= asked_at:
-                    self._woken.set()  # the answer may be older than what it was woken for
+                if delivery.woken_at >= requested_at:
+                    self._woken.set()  # the response may be older than the append
                 else:
                     del self._deliveries[app_id]
                     delivery.cancel()
@@ -107,7 +107,7 @@ class Deliverer:
                 self._deliveries[app_id].look()
             else:
                 self._deliveries[app_id] = AppDelivery(
-                    self._worker, app_id, self._shared, until, self._told
+                    self._worker, app_id, self._shared, until, self._reported
                 )
 
     async def _count(self) -> None:
@@ -116,5 +116,5 @@ class Deliverer:
             try:
                 backlog = await self._shared.outbox.backlog()
             except OutboxUnavailable:
-                continue  # the claims say so
+                continue  # `_claim` logs it
             self._shared.stats.note_backlog(backlog, self._deliveries.keys())

@@ -1,7 +1,7 @@
-"""Which addresses webhooks of tenants may not reach (pure).
+"""The addresses that webhooks of tenants may not reach (pure).
 
-An IPv4 address has many forms in IPv6 that lead to the same machine, by the kernel or by a translator on the
-way. Each of them is denied with it.
+An IPv4 address has many forms in IPv6 that lead to the same machine, through the kernel or a translator in the
+network. All of them are denied with it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,36 +24,36 @@ _HERE: dict[Address, Address] = {
 #: The prefix for networks that translate IPv6 to IPv4 (RFC 6052 §2.1), and the one for local use (RFC 8215).
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
-#: Where an IPv4 address stands in a translated one, by the length of the prefix (RFC 6052 §2.2).
+#: The bytes of an IPv4 address in a translated one, by the length of the prefix (RFC 6052 §2.2).
 _PLACES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 #: Addresses that are IPv4-mapped (RFC 4291 §2.5.5.2), IPv4-compatible (RFC 4291 §2.5.5.1) and
 #: IPv4-translated (RFC 2765 §2.1).
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _WITH_IPV4_AT_THE_END = (_MAPPED, IPv6Network("::/96"), IPv6Network("::ffff:0:0:0/96"))
-#: What stands before the IPv4 address in an interface's identifier of ISATAP (RFC 5214 §6.1).
+#: The bytes before the IPv4 address in an interface's identifier of ISATAP (RFC 5214 §6.1).
 _ISATAP = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
 
 
 class DeniedNetworks:
-    """`networks` are as in `webhooks.denied_networks`; raises ValueError for what is none."""
+    """`networks` are as in `webhooks.denied_networks`. Raises ValueError for a text that is no network."""
 
     def __init__(self, networks: Iterable[str]) -> None:
-        self._networks = [_network(each) for each in networks]
+        self._networks = [_network(network) for network in networks]
 
     def __bool__(self) -> bool:
         return bool(self._networks)
 
     def __contains__(self, address: str) -> bool:
-        """Whether one of the networks has this address, in any of its forms and on whatever interface."""
+        """Whether one of the networks has this address, in any of its forms and on any interface."""
         forms = set(forms_of(ip_address(address.partition("%")[0])))
-        return any(each in network for network in self._networks for each in forms)
+        return any(form in network for network in self._networks for form in forms)
 
     def cover(self, network: str) -> bool:
         """Whether a single one of the networks has all of this one."""
         wanted = _network(network)
         return any(
-            wanted.version == each.version and wanted.subnet_of(each)  # type: ignore[arg-type] # the same
-            for each in self._networks
+            wanted.version == denied.version and wanted.subnet_of(denied)  # type: ignore[arg-type] # the same
+            for denied in self._networks
         )
 
 
@@ -69,7 +69,7 @@ def forms_of(address: Address) -> Iterator[Address]:
 
 def _embedded(address: IPv6Address) -> Iterator[IPv4Address]:
     raw = address.packed
-    if address in _NAT64 or any(address in each for each in _WITH_IPV4_AT_THE_END):
+    if address in _NAT64 or any(address in network for network in _WITH_IPV4_AT_THE_END):
         yield IPv4Address(raw[12:])
     if address in _LOCAL_NAT64:
         for places in _PLACES:
@@ -83,7 +83,7 @@ def _embedded(address: IPv6Address) -> Iterator[IPv4Address]:
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
-    """As the setting has it; an IPv4-mapped one is the IPv4 network that it maps."""
+    """The network in a setting; an IPv4-mapped one becomes the IPv4 network that it maps."""
     network = ip_network(text, strict=False)
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
         base = IPv4Address(network.network_address.packed[12:])

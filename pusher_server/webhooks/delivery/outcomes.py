@@ -1,8 +1,8 @@
-"""What became of entries, on its way into the outbox.
+"""Writes the results of deliveries to the outbox.
 
-Deliveries do not wait for the outbox's disk: what they say is gathered while the last writing is under way. So
-a crash repeats what was in flight and what one writing holds (and `MOST_OWED` at most, while the outbox is
-away: then nothing more is sent).
+Deliveries do not wait for the outbox's disk: their results are gathered while the last write is under way. So
+after a crash, requests in flight and the entries of one write are repeated. While the outbox is away these are
+at most `MOST_OWED` entries: then no more are sent.
 """
 
 import asyncio
@@ -13,51 +13,51 @@ from pusher_server.webhooks.outbox.interface import PAUSE, AttemptRecord, Outbox
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: Entries whose fate may be unwritten before nothing more is sent.
+#: Entries whose results may be unwritten; with so many, no more are sent.
 MOST_OWED = 1_000
 #: Attempts that may be unwritten; further ones are not logged.
 MOST_ATTEMPTS = 1_000
 
 
 class Outcomes:
-    """Writes to `outbox` until it is closed. Everything is in the running loop."""
+    """Writes to `outbox` until `close`. Everything runs in one loop."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        #: App and position -> why it was given up and when (seconds of the epoch); None: it is finished.
+        #: App and position -> reason and time (seconds of the epoch) of giving up; None: the entry is finished.
         self._owed: dict[tuple[str, str], tuple[str, float] | None] = {}
         self._attempts: list[tuple[str, AttemptRecord]] = []
         self._writing: asyncio.Task[None] | None = None
 
     def owes(self, app_id: str, position: str) -> bool:
-        """Whether the entry's fate is known and not yet written: it must not be sent again."""
+        """Whether the entry has a result that is not yet written: it must not be sent again."""
         return (app_id, position) in self._owed
 
     @property
     def is_full(self) -> bool:
-        """Nothing more should be sent for now."""
+        """Whether no more should be sent for now."""
         return len(self._owed) >= MOST_OWED
 
     def finish(self, app_id: str, positions: list[str]) -> None:
-        """They were delivered, or are no longer wanted."""
+        """Note entries that were delivered, or that no webhook wants any more."""
         for position in positions:
             self._owed[app_id, position] = None
         self._begin()
 
     def bury(self, app_id: str, positions: list[str], reason: str, at: float) -> None:
-        """They were given up."""
+        """Note entries that were given up."""
         for position in positions:
             self._owed[app_id, position] = (reason, at)
         self._begin()
 
     def record(self, app_id: str, attempt: AttemptRecord) -> None:
-        """A line for the delivery log. Lost if the outbox is away for long."""
+        """Note a line for the delivery log. It is lost if the outbox is away for long."""
         if len(self._attempts) < MOST_ATTEMPTS:
             self._attempts.append((app_id, attempt))
         self._begin()
 
     async def close(self, seconds: float) -> None:
-        """Write what is owed, for no longer than `seconds`."""
+        """Write all results, for at most `seconds`."""
         writing = self._writing
         if writing is not None:
             await asyncio.wait([writing], timeout=seconds)
@@ -75,23 +75,23 @@ class Outcomes:
                 except OutboxUnavailable as error:
                     logger.debug("what became of webhook events cannot be written: %s", error)
                     await asyncio.sleep(PAUSE)
-                except Exception:  # ours; what is owed must not be forgotten over it
+                except Exception:  # a fault of ours; the results must not be lost
                     logger.exception("writing what became of webhook events failed")
                     await asyncio.sleep(PAUSE)
         finally:
             self._writing = None
 
     async def _write_once(self) -> None:
-        """All that is owed now, at once, so that the outbox can keep it in one go. Raises OutboxUnavailable."""
+        """Write all results at once, so that the outbox can use one transaction. Raises OutboxUnavailable."""
         owed, attempts = dict(self._owed), self._attempts
         self._attempts = []
         finished: dict[str, list[str]] = {}
         buried: dict[tuple[str, str, float], list[str]] = {}
-        for (app_id, position), grave in owed.items():
-            if grave is None:
+        for (app_id, position), reason_and_time in owed.items():
+            if reason_and_time is None:
                 finished.setdefault(app_id, []).append(position)
             else:
-                buried.setdefault((app_id, *grave), []).append(position)
+                buried.setdefault((app_id, *reason_and_time), []).append(position)
         outbox = self._outbox
         calls: list[Awaitable[None]] = [
             *(outbox.finish(app_id, positions) for app_id, positions in finished.items()),
@@ -102,9 +102,9 @@ class Outcomes:
             *(outbox.record(app_id, attempt) for app_id, attempt in attempts),
         ]
         problems = [
-            each
-            for each in await asyncio.gather(*calls, return_exceptions=True)
-            if isinstance(each, BaseException)
+            result
+            for result in await asyncio.gather(*calls, return_exceptions=True)
+            if isinstance(result, BaseException)
         ]
         for problem in problems:
             raise problem

@@ -17,24 +17,24 @@ _USER_AGENT = f"pusher-server/{__version__}"
 
 
 class SignedBody(Struct, frozen=True):
-    """What is sent, the same bytes in each attempt; `headers` are those that belong to them."""
+    """The body of a request, the same bytes in each attempt, and the `headers` that belong to it."""
 
     content: bytes
     headers: dict[str, str]
 
 
 def signed_body(app: App, entries: Sequence[Entry], now: float) -> SignedBody:
-    """A body of these events, made now (seconds of the epoch) and signed for the app as it is."""
+    """Make a body of these events at `now` (seconds of the epoch), signed with the app's key."""
     content = body_of((entry.event for entry in entries), round(now * 1_000))
     ids = ",".join(entry.id for entry in entries)
     return SignedBody(content, {**proof.headers(app, content), EVENT_IDS_HEADER: ids})
 
 
 def headers_of(webhook: Webhook, body: SignedBody) -> list[tuple[str, str]]:
-    """All headers of a request but those that say where it goes and how long it is.
+    """All headers of a request except those for its host and length.
 
-    `Content-Type` stands there without a charset: Node's validator compares it literally. The webhook may name
-    another `User-Agent`, and ask for compressed answers; nothing else of ours (`Webhook`).
+    `Content-Type` has no charset, because Node's validator compares it literally. The webhook may replace
+    `User-Agent`, `Accept` and `Accept-Encoding`, but no other header of ours (`Webhook`).
     """
     ours = {"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
     theirs = {name.lower() for name in webhook.headers}

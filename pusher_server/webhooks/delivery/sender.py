@@ -1,6 +1,7 @@
-"""Requests to webhooks over httpx: HTTP/1.1, connections kept alive, nothing followed, nothing believed.
+"""Sends requests to webhooks with httpx: HTTP/1.1, connections kept alive, no redirects, no cookies.
 
-Whatever the target does, it ends within the time-out, takes little memory, and comes back as an `Answer`.
+Each request ends within the time-out, takes little memory, and returns an `Answer`, also when its target
+misbehaves.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ _BODY_TIMEOUT = 1.0
 
 
 class Sender(Send):
-    """`timeout` is for a whole request, in seconds. Making one reads the certificates of authorities: 50 ms.
+    """`timeout` is for a whole request, in seconds. To make a sender takes 50 ms: it reads certificates.
 
     `denied` are networks that no request may reach. `resolver` looks up the names of targets and nothing else.
     """
@@ -48,10 +49,10 @@ class Sender(Send):
     async def __call__(
         self, webhook: Webhook, body: bytes, headers: Sequence[tuple[str, str]]
     ) -> Answer:
-        """Post it. Never raises for what the network or the target does."""
+        """Post the body. Faults of the network or the target become an Answer, never an exception."""
         clock = asyncio.get_running_loop().time
         began = clock()
-        # A request of our own making has no headers but these, as they are spelt here.
+        # A request made here has only these headers, in this spelling.
         status, text, is_denied = 0, "", False
         try:
             request = httpx.Request("POST", webhook.url, headers=list(headers), content=body)
@@ -73,7 +74,7 @@ class Sender(Send):
         return Answer(status, text, clock() - began, is_denied=is_denied)
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._trusting.aclose()
         if self._unverified is not None:
             await self._unverified.aclose()
@@ -92,29 +93,29 @@ class Sender(Send):
 def _client(context: ssl.SSLContext, backend: httpcore.AsyncNetworkBackend) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=Transport(context, backend),
-        trust_env=False,  # a proxy of the environment is for others
+        trust_env=False,  # proxies of the environment are not for webhooks
         follow_redirects=False,
-        timeout=None,  # ours is for the whole request
+        timeout=None,  # `Sender` has one for the whole request
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
     )
 
 
 async def _beginning(response: httpx.Response) -> str:
-    """How the answer's body begins; read to its end if that is near, so that the connection can be kept."""
-    found = b""
+    """The beginning of the answer's body. A short one is read to its end, to keep the connection usable."""
+    beginning = b""
     try:
         async with asyncio.timeout(_BODY_TIMEOUT):
             async for chunk in response.aiter_raw():
-                found += chunk
-                if len(found) >= _READ:
+                beginning += chunk
+                if len(beginning) >= _READ:
                     break
     except (TimeoutError, *FAULTS, httpx.HTTPError, OSError):
-        pass  # cut off or trickling: what has come is enough
-    return found[: 4 * KEPT].decode("utf-8", "replace")[:KEPT]
+        pass  # cut off or too slow: the bytes so far are enough
+    return beginning[: 4 * KEPT].decode("utf-8", "replace")[:KEPT]
 
 
 def explained(error: BaseException) -> str:
-    """Why there was no answer, in words that say what to do; without the URL."""
+    """The reason why there was no answer, with the fix if there is one; without the URL."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
@@ -141,13 +142,13 @@ def explained(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what it was raised from, the innermost first; of several attempts to connect the last."""
-    found: list[BaseException] = []
+    """The error and its causes, the innermost first; of several attempts to connect the last."""
+    causes: list[BaseException] = []
     step: BaseException | None = error
-    while step is not None and step not in found:
-        found.append(step)
+    while step is not None and step not in causes:
+        causes.append(step)
         if isinstance(step, BaseExceptionGroup):
             step = step.exceptions[-1]
         else:
             step = step.__cause__ or step.__context__
-    return found[::-1]
+    return causes[::-1]

@@ -1,4 +1,4 @@
-"""How a request goes out and what comes back: the seam between delivering and HTTP."""
+"""The interface between delivery and HTTP: a request goes out, an answer comes back."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,10 +9,10 @@ from pusher_server.app import Webhook
 
 
 class Answer(Struct, frozen=True):
-    """What came back. `status` is 0 when nothing did, then `text` says why, for people.
+    """The answer to a request. `status` is 0 when there was none; then `text` is the reason, for people.
 
-    Else `text` is how the answer begins, 200 characters at most. `took` is in seconds. `is_denied`: nothing may
-    be sent there, so there is no point in trying again.
+    Else `text` is the beginning of the answer, 200 characters at most. `took` is in seconds. `is_denied`: no
+    request may go to this target, so a retry is useless.
     """
 
     status: int
@@ -22,17 +22,17 @@ class Answer(Struct, frozen=True):
 
     @property
     def is_success(self) -> bool:
-        """The target has taken the events; a redirect is none (docs/protocol/webhooks.md#request)."""
+        """Whether the target accepted the events; not with a redirect (docs/protocol/webhooks.md#request)."""
         return 200 <= self.status < 300
 
     @property
     def reason(self) -> str:
-        """Why it is no success, in a few words."""
+        """The reason why it is no success, in a few words."""
         return f"status {self.status}" if self.status else self.text
 
 
 class Send(Protocol):
-    """Post `body` with exactly these headers; never raises for what the network or the target does."""
+    """Post `body` with exactly these headers; never raises for faults of the network or the target."""
 
     async def __call__(
         self, webhook: Webhook, body: bytes, headers: Sequence[tuple[str, str]]

@@ -1,7 +1,8 @@
-"""How many requests are open at a time, shared between apps so that none takes what the others need.
+"""Bounds the requests that are open at a time, and shares them between apps.
 
-An app may have as many as are free beside them (Choudhury and Hahne's dynamic threshold with a factor of 1):
-one alone half of all, each of two a third, and so on. An app that has none is given the next one that is free.
+An app may have as many slots as are free beside its own (Choudhury and Hahne's dynamic threshold with a factor
+of 1). So one app alone has half of all, each of two a third, and so on. An app without a slot gets the next
+free one.
 """
 
 import asyncio
@@ -11,17 +12,17 @@ from contextlib import asynccontextmanager
 
 
 class Slots:
-    """`total` of them. Everything is in one loop."""
+    """`total` slots for open requests. Everything runs in one loop."""
 
     def __init__(self, total: int) -> None:
         self._free = total
         self._used: dict[str, int] = {}
-        #: By app, those who wait, the longest first; none is empty.
+        #: By app, the waiting requests, the oldest first; no queue is empty.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
     async def of(self, app_id: str) -> AsyncIterator[None]:
-        """One for the app, as soon as it may have it."""
+        """Hold a slot for the app, as soon as one is free for it."""
         if app_id in self._waiting or not self._may_take(app_id):
             await self._turn(app_id)
         else:
@@ -45,7 +46,7 @@ class Slots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._give_back(app_id)  # it was given to us in this very moment
+                self._give_back(app_id)  # it was given to us just before
             raise
 
     def _give_back(self, app_id: str) -> None:
@@ -56,15 +57,15 @@ class Slots:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        """To those who wait, the app with the fewest first."""
+        """Give free slots to waiting requests, of the app with the fewest slots first."""
         while self._waiting:
-            app_id = min(self._waiting, key=lambda each: self._used.get(each, 0))
+            app_id = min(self._waiting, key=lambda name: self._used.get(name, 0))
             if not self._may_take(app_id):
                 return
             waiting = self._waiting[app_id]
             turn = waiting.popleft()
             if not waiting:
                 del self._waiting[app_id]
-            if not turn.done():  # else it was given up
+            if not turn.done():  # else the request was cancelled
                 self._take(app_id)
                 turn.set_result(None)

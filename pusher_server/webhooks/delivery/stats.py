@@ -1,7 +1,7 @@
-"""What became of events, by app: plain numbers for metrics to read.
+"""Results of deliveries by app: plain numbers for metrics to read.
 
-Counts only rise. What waits in the outbox is that of all nodes, so each process tells only of the apps that it
-has claimed: then the sum over processes is right.
+Counts only rise. The waiting entries in the outbox are of all nodes. So each process reports only the apps that
+it has claimed: then the sum over processes is right.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,7 +11,7 @@ from pusher_server.webhooks.outbox.interface import Backlog
 
 
 class AppDeliveryStats:
-    """One app's."""
+    """The numbers of one app."""
 
     __slots__ = (
         "attempts",
@@ -33,19 +33,19 @@ class AppDeliveryStats:
         #: Entries: accepted by their webhook, given up.
         self.delivered = 0
         self.dead = 0
-        #: Lost: because the outbox could not keep them, because too many waited, because nobody wants them now.
+        #: Entries lost: the outbox could not store them, too many waited, or no webhook wants them any more.
         self.dropped_in_memory = 0
         self.crowded_out = 0
         self.unwanted = 0
-        #: Not sent, because one undid the other while both waited.
+        #: Entries not sent, because one undid the other while both waited.
         self.undone = 0
-        #: Entries that wait, if the app is ours to deliver; the oldest in seconds of the epoch.
+        #: Waiting entries, if this process has claimed the app; the oldest in seconds of the epoch.
         self.waiting = 0
         self.oldest: float | None = None
 
 
 class DeliveryStats:
-    """Of all apps, and how long it took from decided to delivered."""
+    """The numbers of all apps, and the latency from decision to delivery."""
 
     def __init__(self) -> None:
         self.apps: dict[str, AppDeliveryStats] = {}
@@ -53,17 +53,17 @@ class DeliveryStats:
 
     def of(self, app_id: str) -> AppDeliveryStats:
         """The app's numbers, made on first use."""
-        found = self.apps.get(app_id)
-        if found is None:
-            found = self.apps[app_id] = AppDeliveryStats()
-        return found
+        stats = self.apps.get(app_id)
+        if stats is None:
+            stats = self.apps[app_id] = AppDeliveryStats()
+        return stats
 
     def note_backlog(self, backlog: Mapping[str, Backlog], claimed: Collection[str]) -> None:
-        """What the outbox says of all apps, and those that this process has claimed."""
+        """Note the backlog of the apps that this process has claimed; `backlog` is that of all apps."""
         for stats in self.apps.values():
             stats.waiting, stats.oldest = 0, None
         for app_id in claimed:
-            found = backlog.get(app_id)
-            if found is not None:
+            of_app = backlog.get(app_id)
+            if of_app is not None:
                 stats = self.of(app_id)
-                stats.waiting, stats.oldest = found.pending, found.oldest
+                stats.waiting, stats.oldest = of_app.pending, of_app.oldest

@@ -1,6 +1,6 @@
-"""What operators hear of webhooks: when one begins to fail, when it is back, what was given up.
+"""Logs webhooks for operators: when one begins to fail, when it works again, and events that were given up.
 
-A dead target is tried thousands of times, and says one thing. Nothing here shows what a URL may hide.
+A dead target is tried thousands of times and logged once. No line shows the secret parts of a URL.
 """
 
 import logging
@@ -17,13 +17,13 @@ class TargetLog:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        #: Those that were said to fail, with their attempts since that failed.
+        #: Webhooks that were logged as failing, with the number of their failed attempts since then.
         self._failing: dict[tuple[str, str], int] = {}
-        #: Of each webhook and kind of line.
+        #: Limits the lines of each webhook and kind.
         self._limit = LogRateLimit()
 
     def failed(self, app_id: str, webhook: Webhook, why: str) -> None:
-        """An attempt has failed."""
+        """Log a failed attempt, unless the webhook is already logged as failing."""
         place = (app_id, webhook.id)
         if place in self._failing:
             self._failing[place] += 1
@@ -39,7 +39,7 @@ class TargetLog:
             )
 
     def delivered(self, app_id: str, webhook: Webhook) -> None:
-        """An attempt went well."""
+        """Log that a failing webhook works again."""
         failed = self._failing.pop((app_id, webhook.id), 0) if self._failing else 0
         if failed:
             logger.info(
@@ -48,7 +48,7 @@ class TargetLog:
             )
 
     def claim_lost(self, app_id: str) -> None:
-        """The claim on an app was not renewed in time; while the outbox is away, that happens to all apps."""
+        """Log a claim that was not renewed in time; while the outbox is away, this happens to all apps."""
         claims = self._limit.due("claim", self._clock())
         if claims:
             fields: dict[str, object] = {"app": app_id}
@@ -60,7 +60,7 @@ class TargetLog:
             )
 
     def buried(self, app_id: str, webhook: Webhook, events: int, why: str) -> None:
-        """Events were given up after all attempts."""
+        """Log events that were given up after all attempts."""
         counted = self._limit.due((app_id, webhook.id, "dead"), self._clock(), events)
         if counted:
             logger.error(
@@ -70,7 +70,7 @@ class TargetLog:
             )
 
     def unwanted(self, app_id: str, webhook_id: str, events: int, why: str) -> None:
-        """Events were dropped because nobody is there who wants them."""
+        """Log events that were dropped because their webhook is gone."""
         counted = self._limit.due((app_id, webhook_id, "unwanted"), self._clock(), events)
         if counted:
             logger.warning(

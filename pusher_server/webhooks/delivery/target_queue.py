@@ -1,15 +1,15 @@
-"""What waits for one webhook, and what may be sent to it next (pure: time is an argument, in seconds).
+"""The queue of one webhook, which decides the next batch to send (pure: time is an argument, in seconds).
 
 The rules, which `tests/unit/webhooks/delivery/test_target_queue.py` checks over random histories:
 
-- Entries of a channel leave in the order in which they were offered. A channel has at most one batch open:
-  from `next` until `done`, `drop` or a `failed` that was the last. Other channels do not wait for it.
-- What undoes an entry that is in no batch yet, and that entry, are not sent (`undoing`).
-- A batch that failed is due again after 1 s, 2 s, … 60 s, counted from the end of the attempt, and a last time
+- Entries of a channel are sent in the order of `put`. A channel has at most one open batch: from `next` until
+  `done`, `drop` or a `failed` that was the last. Other channels do not wait for it.
+- An entry that undoes one in no batch yet is not sent, nor is the undone one (`undoing`).
+- A failed batch is due again after 1 s, 2 s, … 60 s, counted from the end of the attempt. Its last attempt is
   just before its body would be too old (docs/protocol/webhooks.md#retries). A batch that is due goes before
   a new one.
-- At most `WIDTH` batches are sent at once, and a single one while the target gives no answer: what hangs keeps
-  little of what is shared.
+- At most `WIDTH` batches are sent at once, and a single one while the target gives no answer. So a target that
+  hangs holds few of the shared slots.
 """
 
 import heapq
@@ -26,26 +26,26 @@ from pusher_server.webhooks.outbox.undoing import Subject, subject_of
 
 #: Requests to one webhook at a time.
 WIDTH = 4
-#: Batches that were tried and are to be tried again, of one webhook.
+#: Open batches of one webhook: in flight, or waiting for a retry.
 MOST_OPEN = 256
-#: Bytes of events that are kept here of one webhook, and of all of an app; what is beyond stays in the outbox
-#: until there is room.
+#: Bytes of events in the queue of one webhook, and in those of all webhooks of an app. Further events stay in
+#: the outbox until there is room.
 ROOM, ROOM_OF_APP = 2_097_152, 16_777_216
-#: Bytes that each of very many webhooks has: each time there is room again, a page is read for it.
+#: Bytes for each webhook of an app with very many: whenever there is room again, a page is read for it.
 LEAST_ROOM = 16_384
-#: What an entry takes besides its event.
+#: Bytes of an entry besides its event.
 _OVERHEAD = 1_024
 
 
 def room_of(webhooks: int) -> int:
-    """Bytes for each webhook of an app that has so many."""
+    """Bytes for each webhook of an app with so many of them."""
     return min(ROOM, max(LEAST_ROOM, ROOM_OF_APP // max(1, webhooks)))
 
 
 class Pace(NamedTuple):
-    """When what failed is tried again. Seconds: the first pause, the longest, and for how long a body is good.
+    """The times of retries, in seconds: the first pause, the longest pause, and for how long a body is good.
 
-    Python's validator refuses what is 300 s old.
+    Python's validator refuses a body that is 300 s old.
     """
 
     first: float = 1.0
@@ -54,19 +54,19 @@ class Pace(NamedTuple):
 
     @property
     def last_attempt(self) -> float:
-        """Seconds from the making of a body to its last attempt, should its turn come in time."""
+        """Seconds from the making of a body to its last attempt, if it starts in time."""
         return self.good_for - min(1.0, self.good_for / 10)
 
     def pause(self, attempts: int) -> float:
-        """Seconds after so many attempts."""
+        """The pause in seconds after so many attempts."""
         return pause_after(attempts, self.first, self.longest)
 
 
 class Batch:
-    """Entries that share one request, and what has been tried.
+    """Entries that share one request, and the state of its attempts.
 
-    Whoever makes the attempts counts them; `body` and `made_at` are set at the first one. `wall_offset` is how
-    far the epoch's clock was ahead of ours when the body was made, in seconds.
+    `Attempt` counts the attempts, and sets `body` and `made_at` at the first one. `wall_offset` is how far the
+    epoch's clock was ahead of the loop's when the body was made, in seconds.
     """
 
     __slots__ = (
@@ -81,24 +81,24 @@ class Batch:
 
     def __init__(self, pendings: Sequence[Pending]) -> None:
         self.pendings = pendings
-        self.channels = {each.entry.channel for each in pendings}
+        self.channels = {pending.entry.channel for pending in pendings}
         self.attempts = 0
         self.body: SignedBody | None = None
         self.made_at = 0.0
         self.wall_offset = 0.0
-        #: Why the last attempt went wrong.
+        #: The reason why the last attempt failed.
         self.last_reason = ""
 
     @property
     def positions(self) -> list[str]:
-        """Of its entries."""
-        return [each.position for each in self.pendings]
+        """The positions of its entries."""
+        return [pending.position for pending in self.pendings]
 
 
 class _Waiting(NamedTuple):
-    """An entry that is in no batch, numbered in the order of offering.
+    """An entry that is in no batch, numbered in the order of `put`.
 
-    `subject` is what it tells, if that can be undone.
+    `subject` is None when the entry cannot be undone.
     """
 
     number: int
@@ -107,48 +107,48 @@ class _Waiting(NamedTuple):
 
 
 class TargetQueue:
-    """An event per request, and room as for a single webhook, until `configure` says otherwise."""
+    """Sends one event per request, and has the room of a single webhook, until `configure` changes both."""
 
     def __init__(self, pace: Pace = Pace()) -> None:  # noqa: B008 - it cannot change
         self._pace = pace
         self._batch_events = 1
         self._batch_window = 0.0
-        #: By channel, what is in no batch yet, in the order of offering; none is empty.
+        #: By channel, the entries in no batch yet, in the order of `put`; no channel is empty.
         self._waiting: dict[str, deque[_Waiting]] = {}
-        #: Of it what can be undone: by channel and subject, its number.
+        #: The numbers of those that can be undone, by channel and subject.
         self._undoable: dict[tuple[str, Subject], int] = {}
         #: Positions of entries that need not be sent any more.
         self._undone: list[str] = []
         self._numbers = count()
-        #: Of those channels the ones without an open batch, first come first served.
+        #: The waiting channels without an open batch, in the order of sending.
         self._ready: dict[str, None] = {}
-        #: When the next batch has been gathered for long enough.
+        #: When the next batch has waited for its window.
         self._ripe_at = 0.0
         self._busy: set[str] = set()
         self._open = 0
         self._flying = 0
-        #: When it is due, a number against ties, the batch.
+        #: Batches for a retry: when it is due, a number against ties, the batch.
         self._again: list[tuple[float, int, Batch]] = []
-        #: Bytes that there may be, and how many more.
+        #: Bytes that the queue may hold, and bytes that are still free.
         self._whole = self._room = room_of(1)
-        #: The last attempt got no answer at all.
+        #: Whether the last attempt got no answer at all.
         self._is_silent = False
 
     @property
     def has_room(self) -> bool:
-        """Whether it is worth reading more for it."""
+        """Whether at least half of the room is free, so that a page is worth reading."""
         return self._room >= self._whole / 2
 
     def configure(self, batch_events: int, batch_window: float, room: int) -> None:
-        """How many events the next batches may hold, for how many seconds they are gathered; bytes in all."""
+        """Set the events of a batch, the seconds for which it is gathered, and the bytes of the queue."""
         self._batch_events, self._batch_window = batch_events, batch_window
         self._room += room - self._whole
         self._whole = room
 
     def put(self, pending: Pending, now: float, *, may_have_been_sent: bool = False) -> bool:
-        """One more entry, later than all before; False when there is no room.
+        """Add an entry, later than all before; False when there is no room.
 
-        Nothing undoes what may have been sent by somebody else before.
+        An entry that an earlier claim may have sent cannot be undone.
         """
         subject, channel = subject_of(pending.entry), pending.entry.channel
         if self._undo(channel, subject.undone) and subject.is_undoing:
@@ -161,7 +161,7 @@ class TargetQueue:
         known = subject if subject.may_be_undone and not may_have_been_sent else None
         self._waiting.setdefault(channel, deque()).append(_Waiting(number, pending, known))
         if known is not None and self._undoable.pop((channel, known), None) is None:
-            self._undoable[channel, known] = number  # of two comings in a row neither can be undone
+            self._undoable[channel, known] = number  # of two joins in a row neither can be undone
         if channel not in self._busy:
             if not self._ready:
                 self._ripe_at = now + self._batch_window
@@ -169,12 +169,12 @@ class TargetQueue:
         return True
 
     def undone(self) -> list[str]:
-        """Positions of what was offered and need not be sent, since the last time."""
+        """Positions of entries that need not be sent, since the last call."""
         undone, self._undone = self._undone, []
         return undone
 
     def next(self, now: float) -> Batch | None:
-        """What is to be sent now; None when nothing is."""
+        """The batch to send now; None when there is none."""
         if self._flying >= (1 if self._is_silent else WIDTH):
             return None
         if self._again and self._again[0][0] <= now:
@@ -187,7 +187,7 @@ class TargetQueue:
         return batch
 
     def pause(self, now: float) -> float | None:
-        """Seconds after which `next` may have something, if nothing happens until then; None: never."""
+        """Seconds after which `next` may return a batch, if nothing happens until then; None: never."""
         if self._flying >= (1 if self._is_silent else WIDTH):
             return None
         moments = [self._again[0][0]] if self._again else []
@@ -196,16 +196,16 @@ class TargetQueue:
         return max(0.0, min(moments) - now) if moments else None
 
     def done(self, batch: Batch, now: float) -> None:
-        """The target has taken it."""
+        """End a batch that the target has accepted."""
         self._is_silent = False
         self._landed(batch, now)
 
     def drop(self, batch: Batch, now: float) -> None:
-        """It is not to be tried again: its turn came too late, or nobody wants it any more."""
+        """End a batch without a retry: it is too old, or no webhook wants it any more."""
         self._landed(batch, now)
 
     def failed(self, batch: Batch, now: float, *, silent: bool) -> bool:
-        """The target has not taken it, or (`silent`) not even answered. Whether it is to be tried again."""
+        """Note a refusal, or (`silent`) no answer. Returns whether the batch will be retried."""
         self._is_silent = silent
         last = batch.made_at + self._pace.last_attempt
         if now >= last:
@@ -215,30 +215,30 @@ class TargetQueue:
         return True
 
     def postpone(self, batch: Batch, until: float) -> None:
-        """It could not be tried; that was not the target's fault."""
+        """Retry the batch at `until`: it could not be sent, for a reason that is not the target's."""
         self._put_back(batch, until)
 
     def _may_begin(self) -> bool:
         return bool(self._ready) and self._open < MOST_OPEN
 
     def _is_full(self) -> bool:
-        """Whether there is enough for a whole batch."""
+        """Whether enough entries wait for a whole batch."""
         if self._batch_events == 1:
             return True
-        found = 0
+        waiting = 0
         for channel in self._ready:
-            found += len(self._waiting[channel])
-            if found >= self._batch_events:
+            waiting += len(self._waiting[channel])
+            if waiting >= self._batch_events:
                 return True
         return False
 
     def _gathered(self, now: float) -> Batch:
-        """A new batch of what is ready, in the order in which it was offered."""
-        taken = sorted(self._taken(), key=lambda each: each.number)
-        batch = Batch([each.pending for each in taken])
+        """A new batch of ready entries, in the order of `put`."""
+        taken = sorted(self._taken(), key=lambda entry: entry.number)
+        batch = Batch([entry.pending for entry in taken])
         self._busy |= batch.channels
         self._open += 1
-        self._ripe_at = now  # what is left has waited long enough
+        self._ripe_at = now  # the other entries have waited long enough
         return batch
 
     def _taken(self) -> Iterator[_Waiting]:
@@ -256,12 +256,12 @@ class TargetQueue:
                 del self._waiting[channel]
 
     def _undo(self, channel: str, subject: Subject | None) -> bool:
-        """Take out what waits of it; whether there was anything."""
+        """Remove the waiting entry of this subject; False when there is none."""
         number = None if subject is None else self._undoable.get((channel, subject))
         if number is None:
             return False
         waiting = self._waiting[channel]
-        # It is near the end as a rule.
+        # The entry is usually near the end.
         place = next(
             place for place in range(len(waiting) - 1, -1, -1) if waiting[place].number == number
         )
@@ -276,7 +276,7 @@ class TargetQueue:
         return True
 
     def _forget(self, channel: str, waiting: _Waiting) -> None:
-        """It can be undone no longer."""
+        """Mark an entry as one that cannot be undone any more."""
         key = None if waiting.subject is None else (channel, waiting.subject)
         if key is not None and self._undoable.get(key) == waiting.number:
             del self._undoable[key]

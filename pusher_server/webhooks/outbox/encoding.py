@@ -1,7 +1,7 @@
-"""How outboxes write down entries and attempts: JSON with names and a version, so that releases can share it.
+"""Encodes entries and attempts for outboxes: JSON with names and a version, so that releases can share it.
 
-A later release may add names, which this one does not look at. What it writes under another version is not
-for us: such an entry stays for those that understand it.
+A later release may add names, which this one ignores. This release skips entries with another version; they
+stay for releases that know it.
 """
 
 from typing import TypeVar
@@ -14,9 +14,9 @@ from pusher_server.webhooks.outbox.interface import AttemptRecord, Entry
 VERSION = 1
 #: Characters of an event that the delivery log keeps whole, and of each of its values if it is longer.
 _WHOLE_EVENT, _CUT_TEXT = 1_000, 200
-#: Characters of one line's events; further ones are left out. And of its URL, which is a tenant's own words.
+#: Characters of one line's events; further ones are left out. And of its URL, which a tenant chooses.
 _EVENTS_OF_LINE, _URL = 10_000, 500
-#: In the place of what was left out.
+#: Stands in the place of a text that was cut.
 _ELLIPSIS = "…"
 
 T = TypeVar("T")
@@ -37,18 +37,18 @@ class _Entry(Struct, frozen=True):
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """Read by `decode_entry`."""
+    """Encode an entry for `decode_entry`."""
     return msgspec.json.encode({"v": VERSION, **structs.asdict(entry)})
 
 
 def decode_entry(data: bytes) -> Entry | None:
-    """None: it is of another version, or damaged."""
-    found = _decode(data, _Entry)
-    return None if found is None else Entry(*structs.astuple(found))
+    """Decode an entry; None if it is of another version, or damaged."""
+    entry = _decode(data, _Entry)
+    return None if entry is None else Entry(*structs.astuple(entry))
 
 
 def encode_attempt(attempt: AttemptRecord) -> bytes:
-    """Read by `decode_attempt`. Long events are cut, and many of them: the log is for people."""
+    """Encode an attempt for `decode_attempt`. Long events and long lists are cut: the log is for people."""
     events, left = [], _EVENTS_OF_LINE
     for event in map(shortened, attempt.events):
         left -= len(event)
@@ -62,12 +62,12 @@ def encode_attempt(attempt: AttemptRecord) -> bytes:
 
 
 def decode_attempt(data: bytes) -> AttemptRecord | None:
-    """None: it is of another version, or damaged."""
+    """Decode an attempt; None if it is of another version, or damaged."""
     return _decode(data, AttemptRecord)
 
 
 def shortened(event: str) -> str:
-    """The event, with its long values cut if it is long as a whole; one that is no text becomes its JSON."""
+    """The event; if it is too long, with its long values cut. A cut value that is no text becomes its JSON."""
     if len(event) <= _WHOLE_EVENT:
         return event
     try:

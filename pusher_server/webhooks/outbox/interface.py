@@ -1,10 +1,10 @@
-"""Where webhook events are kept between being decided and being delivered: the seam of every outbox.
+"""The interface of an outbox, which stores webhook events between the decision and the delivery.
 
-An entry is one event for one webhook. Entries of an app are delivered in the order in which they were
-appended, by whoever has claimed the app; what was claimed by a process that died is free again when its
-claim has run out. `tests/contract/test_outbox.py` holds every outbox to the rules that stand here.
+An entry is one event for one webhook. The worker that has claimed an app delivers its entries, in the order
+in which they were appended. The claim of a process that died expires, and the app is free again.
+`tests/contract/test_outbox.py` tests the rules of this module on every outbox.
 
-Every verb may raise OutboxUnavailable: the file or the server cannot be had now; try again later.
+Every method may raise OutboxUnavailable: the file or the server is not available now; retry later.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class Entry(Struct, frozen=True, array_like=True):
 
 
 class Presence(NamedTuple):
-    """Something that an app's owner is told comes and goes: a channel, or with `user_id` a member of it."""
+    """A channel that is occupied, or with `user_id` a member of it; webhooks announce its start and its end."""
 
     app_id: str
     channel: str
@@ -46,11 +46,11 @@ class Presence(NamedTuple):
 
 
 class Decision(Struct, frozen=True):
-    """What happened once, for all webhooks that want it: `entries`, in one step with what is remembered.
+    """One event for all webhooks that want it: `entries`, stored in one step with the change of presence.
 
-    `presence` and `held` say what the owner believes from here on, for a start after a crash; None when the
-    event is not of that kind. `held`: when it is believed already, the entries are dropped: it came back.
-    `only_if_believed`: a leave that counts only when its coming was announced and nothing else since.
+    `presence` and `held` are what the app's owner believes after this event, for a start after a crash. None:
+    the event does not change a presence. With `held`, the entries are dropped if it is believed already: it
+    came back. `only_if_believed`: a leave that counts only if its join was announced, and nothing else since.
     """
 
     app_id: str
@@ -61,18 +61,18 @@ class Decision(Struct, frozen=True):
 
 
 class Pending(Struct, frozen=True):
-    """An entry that waits. `position` sorts by time of appending and names it within its app."""
+    """An entry that waits. `position` sorts in the order of appending, and is unique within the app."""
 
     position: str
     entry: Entry
 
 
 class AttemptRecord(Struct, frozen=True, kw_only=True):
-    """One line of the delivery log: one request, what it carried and what came of it.
+    """One line of the delivery log: one request with its events and its outcome.
 
     `at` is in seconds of the epoch, `took` in seconds. `status` is the HTTP status, 0 when there was no
-    answer; `answer` its first bytes as text, or what went wrong. `outcome` is one of `delivered`, `retry`,
-    `dead`.
+    answer. `answer` is the answer's first bytes as text, or the error. `outcome` is one of `delivered`,
+    `retry`, `dead`.
     """
 
     at: float
@@ -88,7 +88,7 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
 
 
 class Dead(Struct, frozen=True, kw_only=True):
-    """An entry that was given up, when and why."""
+    """An entry that was given up, with time and reason."""
 
     entry: Entry
     at: float
@@ -96,7 +96,7 @@ class Dead(Struct, frozen=True, kw_only=True):
 
 
 class Appended(NamedTuple):
-    """What became of entries besides being kept, by app id.
+    """The numbers of entries, by app id, that an append did not keep.
 
     `crowded_out` were given up untried, because too many waited. `undone` are not sent, because one of them
     undid the other while both waited (`undoing`).
@@ -107,7 +107,7 @@ class Appended(NamedTuple):
 
 
 class Backlog(Struct, frozen=True):
-    """What of an app waits: how many entries, since when the oldest (seconds of the epoch), and dead ones."""
+    """An app's number of waiting entries, time of the oldest (seconds of the epoch), number of dead letters."""
 
     pending: int
     oldest: float | None
@@ -115,67 +115,68 @@ class Backlog(Struct, frozen=True):
 
 
 class Outbox(Protocol):
-    """Kept entries, claims, the delivery log and the dead letters."""
+    """Stores entries, claims, the delivery log and the dead letters."""
 
     async def append(self, decisions: Sequence[Decision]) -> Appended:
-        """Keep what was decided, in this order. When it returns, a crash loses none of it.
+        """Store decisions, in this order. When it returns, a crash loses none of them.
 
-        An entry whose id and webhook wait already, or were delivered lately, is not kept twice. What waits
-        beyond what `leave_out` has named, and what undoes it, are not sent. When too many of an app wait, or
-        too much, those go first of which most waits: of a webhook and kind of event, then of a channel, then
-        the oldest (`overflow`).
+        An entry whose id and webhook wait already, or were delivered lately, is not stored twice. An entry
+        can undo a waiting one, if that is beyond the position of `leave_out`: neither is sent. An entry that
+        replaces a waiting one there is sent alone. When an app's entries are too many, or too large, some are
+        given up. The most numerous go first: of a webhook and kind of event, then of a channel, then the
+        oldest (`overflow`).
         """
 
     async def claim(self, worker: str, seconds: float) -> list[str]:
-        """Apps that have something waiting and that `worker` alone may deliver for the next `seconds`.
+        """Return apps with waiting entries that `worker` alone may deliver for the next `seconds`.
 
-        Renews its claims and takes those that nobody has. Whatever the machines' clocks do meanwhile, a claim
-        that is renewed is kept, and one that is not runs out after the seconds for which it was taken.
+        It renews the worker's claims and takes free apps. Changes of the machines' clocks do not matter: a
+        renewed claim is kept, and others expire after the seconds for which they were taken.
         """
 
     async def release(self, worker: str) -> None:
-        """Others may have what `worker` has claimed."""
+        """Release all claims of `worker`."""
 
     async def pending(self, app_id: str, after: str, limit: int) -> list[Pending]:
-        """Up to `limit` waiting entries beyond the position `after` ("" is the beginning), in order."""
+        """Return up to `limit` waiting entries beyond the position `after` ("" is the beginning), in order."""
 
     async def leave_out(self, worker: str, app_id: str, beyond: Mapping[str, str]) -> None:
-        """By webhook, the position beyond which `worker` has read none of its entries but by `take`.
+        """Set, by webhook, the position beyond which `worker` reads entries only with `take`.
 
-        In the place of what was named before. Nothing comes of it unless the app is the worker's.
+        This replaces all earlier positions of the app. It has no effect unless the worker has claimed the app.
         """
 
     async def take(
         self, worker: str, app_id: str, webhook: str, after: str, limit: int
     ) -> list[Pending]:
-        """As `pending`, of all webhooks; what is given is left out no longer for this one.
+        """As `pending`, with the entries of all webhooks; moves the position of `webhook` behind them.
 
-        With less than `limit`, there is nothing more to leave out.
+        If there are fewer than `limit`, nothing of this webhook is left out any more.
         """
 
     async def finish(self, app_id: str, positions: Sequence[str]) -> None:
-        """They were delivered, or are no longer wanted."""
+        """Remove entries that were delivered, or that no webhook wants any more."""
 
     async def bury(self, app_id: str, positions: Sequence[str], reason: str, at: float) -> None:
-        """They were given up: dead letters from here on; the oldest beyond the bounds go."""
+        """Make entries dead letters; the oldest dead letters beyond the bounds are deleted."""
 
     async def record(self, app_id: str, attempt: AttemptRecord) -> None:
-        """One more line of the delivery log; the oldest beyond the bounds go."""
+        """Add a line to the delivery log; the oldest lines beyond the bounds are deleted."""
 
     async def log(self, app_id: str, webhook: str = "", limit: int = 50) -> list[AttemptRecord]:
-        """The latest attempts, the newest first, of one webhook or of all."""
+        """Return the latest attempts of one webhook or of all, the newest first."""
 
     async def dead(self, app_id: str, limit: int = 50) -> list[Dead]:
-        """The latest dead letters, the newest first."""
+        """Return the latest dead letters, the newest first."""
 
     async def resend(self, app_id: str, ids: Sequence[str] | None = None) -> int:
-        """Dead letters wait again, at the end and under the ids they have; all of them without `ids`."""
+        """Let dead letters wait again, at the end, with their ids; all without `ids`. Returns their number."""
 
     async def backlog(self) -> dict[str, Backlog]:
-        """By app id, for those that have anything."""
+        """Return by app id the backlog of apps that have one."""
 
     async def believed(self) -> list[Presence]:
-        """What owners were told is there and not told is gone, where a crash would not be noticed otherwise."""
+        """Return presences announced and not yet announced as gone; none if the roster survives a crash."""
 
     async def close(self) -> None:
-        """Let go of file and connections."""
+        """Close file and connections."""

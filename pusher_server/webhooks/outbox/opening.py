@@ -1,4 +1,4 @@
-"""Where the outbox is, and how it is opened: in the cluster's Redis, or in a file of this machine."""
+"""Chooses and opens the outbox: in the cluster's Redis, or in a file of this machine."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from pusher_server.webhooks.outbox.sqlite.outbox import SqliteOutbox
 
 
 class RedisOpening:
-    """The cluster's Redis, for all its nodes."""
+    """Opens the outbox in the cluster's Redis, for all its nodes."""
 
     def __init__(self, redis: RedisSettings, settings: WebhookSettings) -> None:
         self._redis = redis
@@ -22,39 +22,39 @@ class RedisOpening:
 
     @property
     def place(self) -> str:
-        """For people."""
+        """The location as text for people."""
         return peer_of(self._redis)
 
     def is_left(self) -> bool:
-        """That cannot be known without asking; who expects webhooks asks (`server/webhooks.py`)."""
+        """False: only a connection would show it. `server/webhooks.py` opens Redis if webhooks are expected."""
         return False
 
     async def open(self) -> Outbox:
-        """It connects when it is used, and again after an outage."""
+        """Make the outbox. It connects when it is first used, and again after an outage."""
         return _on_redis(self._redis, self._settings)
 
 
 class FileOpening:
-    """`owner` names this server, the same in all its processes."""
+    """Opens the outbox in a file. `owner` names this server, the same in all its processes."""
 
     def __init__(self, path: Path, owner: str, settings: WebhookSettings) -> None:
         self._path = path
         self._owner = owner
         self._settings = settings
-        #: Held open as long as the file is ours, which is until the process ends.
+        #: The lock of the file, held until the process ends.
         self._lock: int | None = None
 
     @property
     def place(self) -> str:
-        """For people."""
+        """The location as text for people."""
         return str(self._path)
 
     def is_left(self) -> bool:
-        """Whether there is a file."""
+        """Whether the file exists."""
         return _exists(self._path)
 
     async def open(self) -> Outbox:
-        """Raises OutboxUnavailable, also when another server has the file: it would drop what is not its."""
+        """Open the file. Raises OutboxUnavailable, also when another server uses it: it would drop entries."""
         try:
             self._own()
         except OSError as error:
@@ -71,7 +71,7 @@ class FileOpening:
         return outbox
 
     def _own(self) -> None:
-        """The first process writes down whose it is; the lock ends with the last one, however that ends."""
+        """Lock the file for this server. The first process writes the owner; the last one ends the lock."""
         if self._lock is not None:
             return
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ class FileOpening:
 
 
 def look_into(path: Path, redis: RedisSettings, settings: WebhookSettings) -> Outbox | None:
-    """For those who only ask, beside the server that owns it; None when there is no file.
+    """Open the outbox to read it, beside the server that owns it; None when there is no file.
 
     Raises OutboxUnavailable.
     """
@@ -105,7 +105,7 @@ def look_into(path: Path, redis: RedisSettings, settings: WebhookSettings) -> Ou
 def opening(
     path: Path, redis: RedisSettings, settings: WebhookSettings, owner: str
 ) -> RedisOpening | FileOpening:
-    """In Redis where nodes share one, else in the file."""
+    """The outbox's location: Redis if nodes share one, else the file."""
     return RedisOpening(redis, settings) if redis.is_set else FileOpening(path, owner, settings)
 
 
@@ -138,5 +138,5 @@ def _in_file(path: Path, settings: WebhookSettings) -> Outbox:
 
 
 def _exists(path: Path) -> bool:
-    """False also when we may not look there; `Path.exists` raises an error then."""
+    """Whether the file exists; False also without permission, where `Path.exists` raises an error."""
     return os.path.exists(path)

@@ -1,10 +1,12 @@
-"""When too many events wait: which of them go, and what is said of it.
+"""Selects the events to drop when too many wait, and logs how many were given up.
 
-Those go first of which most wait, so that one channel, kind of event or app cannot push out the others: of the
-heaviest app, there of the heaviest kind, there of the heaviest channels, and of these the oldest. Nobody
-has to give anything as long as another one has more. Each place where events wait follows this rule: memory
-here, the outboxes in SQL (`sqlite/overflow`) and in Lua (`outbox.lua`), where a kind is one webhook's, and each
-app has bounds of its own: on their number, where each weighs the same, and on their bytes.
+One channel, kind of event or app must not push out the others, so events of the heaviest app go first. Of this
+app those of the heaviest kind go, of this kind those of the heaviest channels, and of these the oldest. An app,
+kind or channel loses events only if none of the others has more.
+
+The rule holds for events in memory here, and for the outboxes in SQL (`sqlite/overflow`) and Lua
+(`outbox.lua`). In the outboxes a kind is one webhook's. Each app has its own bounds there: on the number of
+its events, where each weighs the same, and on their bytes.
 """
 
 import logging
@@ -15,17 +17,17 @@ from pusher_server.log_rate_limit import LogRateLimit
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: Bytes of an app that may wait unless something else is set: 26,000 of the largest client events by default
-#: (10 kB), 100,000 of 2.6 kB.
+#: Bytes of an app's events that may wait, by default. These are 26,000 of the largest client events (10 kB, the
+#: default), or 100,000 of 2.6 kB.
 WAITING_BYTES = 268_435_456
 #: Bytes of the delivery log of an app, all its webhooks together: 200 lines of 60 webhooks with 1.4 kB each.
 LOG_BYTES = 16_777_216
-#: Ids of an app that are remembered of what was delivered or given up, so that it is not kept twice.
+#: Ids of delivered or dropped entries that are remembered per app, so that none is stored twice.
 MOST_REMEMBERED = 100_000
 
 
 class Waiting(NamedTuple):
-    """Something that waits, under the number by which it is known. `weight` is its share of what is full."""
+    """A waiting event, with its number for the caller. `weight` is 1 for a bound on numbers, else its bytes."""
 
     number: int
     app_id: str
@@ -35,17 +37,17 @@ class Waiting(NamedTuple):
 
 
 class Overflow:
-    """`waiting` events of `waiting_bytes` may wait of an app. `clock` gives seconds that only rise."""
+    """Logs overflow. Of an app `waiting` events of `waiting_bytes` may wait. `clock` gives rising seconds."""
 
     def __init__(self, waiting: int, waiting_bytes: int, clock: Callable[[], float]) -> None:
-        #: Of the dead letters.
+        #: Reasons that stand in the dead letters.
         self.reason = f"more than {waiting} events waited"
         self.reason_bytes = f"events of more than {waiting_bytes} bytes waited"
         self._clock = clock
         self._limit = LogRateLimit()
 
     def note(self, crowded_out: Mapping[str, int]) -> None:
-        """So many of these apps; a line about it once a minute."""
+        """Count given-up events by app; at most one log line a minute."""
         events = self._limit.due("given up", self._clock(), sum(crowded_out.values()))
         if events:
             logger.error(
@@ -60,9 +62,9 @@ class Overflow:
 
 
 def shares(weights: Mapping[str, int], excess: int) -> dict[str, int]:
-    """By name, how much of its weight goes, so that `excess` goes in all: the heaviest are levelled first.
+    """The weight to drop by name, `excess` in all: the heaviest are reduced to the same level first.
 
-    What cannot be shared evenly goes from those that come first.
+    A remainder that cannot be shared evenly is taken from the first names.
     """
     if excess >= sum(weights.values()):
         return dict(weights)
@@ -75,52 +77,52 @@ def shares(weights: Mapping[str, int], excess: int) -> dict[str, int]:
             left %= count
             break
         left -= (weight - below) * count
-    found: dict[str, int] = {}
+    due: dict[str, int] = {}
     for name, weight in weights.items():
         share = max(0, weight - level)
         if left and weight >= level:
             share, left = share + 1, left - 1
         if share:
-            found[name] = share
-    return found
+            due[name] = share
+    return due
 
 
 def to_drop(waiting: Iterable[Waiting], excess: int) -> list[int]:
-    """The numbers of those that go, so that at least `excess` weight goes. `waiting` begins with the oldest."""
+    """The numbers of the events to drop, `excess` weight at least. `waiting` begins with the oldest."""
     by_app: dict[str, dict[str, list[Waiting]]] = {}
     weights: dict[str, int] = {}
-    for each in waiting:
-        by_app.setdefault(each.app_id, {}).setdefault(each.kind, []).append(each)
-        weights[each.app_id] = weights.get(each.app_id, 0) + each.weight
+    for event in waiting:
+        by_app.setdefault(event.app_id, {}).setdefault(event.kind, []).append(event)
+        weights[event.app_id] = weights.get(event.app_id, 0) + event.weight
     dropped: list[int] = []
     for app_id, of_app in shares(weights, excess).items():
         kinds = by_app[app_id]
-        by_kind = {kind: sum(each.weight for each in found) for kind, found in kinds.items()}
+        by_kind = {kind: sum(event.weight for event in events) for kind, events in kinds.items()}
         for kind, of_kind in shares(by_kind, of_app).items():
             dropped += oldest_of_heaviest(kinds[kind], of_kind)
     return dropped
 
 
 def oldest_of_heaviest(waiting: list[Waiting], excess: int) -> list[int]:
-    """Of one kind: each channel gives the oldest that its share holds, then the oldest of all what is due."""
+    """The events to drop of one kind: per channel the oldest within its share, then the oldest of them all."""
     weights: dict[str, int] = {}
-    for each in waiting:
-        weights[each.channel] = weights.get(each.channel, 0) + each.weight
+    for event in waiting:
+        weights[event.channel] = weights.get(event.channel, 0) + event.weight
     due = shares(weights, excess)
-    found: list[int] = []
+    dropped: list[int] = []
     rest: list[Waiting] = []
-    for each in waiting:
-        if due.get(each.channel, 0) >= each.weight:
-            due[each.channel] -= each.weight
-            excess -= each.weight
-            found.append(each.number)
+    for event in waiting:
+        if due.get(event.channel, 0) >= event.weight:
+            due[event.channel] -= event.weight
+            excess -= event.weight
+            dropped.append(event.number)
         else:
-            rest.append(each)
-    for each in rest:
+            rest.append(event)
+    for event in rest:
         if excess <= 0:
             break
-        if due.get(each.channel, 0) > 0:
-            due[each.channel] -= each.weight
-            excess -= each.weight
-            found.append(each.number)
-    return found
+        if due.get(event.channel, 0) > 0:
+            due[event.channel] -= event.weight
+            excess -= event.weight
+            dropped.append(event.number)
+    return dropped

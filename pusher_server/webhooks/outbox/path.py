@@ -1,4 +1,4 @@
-"""Which file is the outbox, when it is one."""
+"""The path of the outbox's file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +12,10 @@ _LAST_RESORT = "/var/lib"
 def outbox_path(
     settings: WebhookSettings, server: ServerSettings, environ: Mapping[str, str]
 ) -> Path:
-    """The one that the settings name, else the usual one.
+    """The path in the settings, else the default path.
 
-    That is in the directory that systemd gives the service, else in that of its user. The address at which the
-    server listens is in its name, so that two servers do not meet there.
+    The default is in the state directory that systemd gives the service, else in that of its user. Its name
+    has the address on which the server listens, so that two servers do not share a file.
     """
     if settings.outbox:
         return Path(settings.outbox).absolute()
@@ -28,7 +28,7 @@ def _state_directory(environ: Mapping[str, str]) -> Path:
     if given:
         return Path(given)
     of_user = Path(environ.get("XDG_STATE_HOME", ""))
-    if not of_user.is_absolute():  # the XDG specification wants other values ignored
+    if not of_user.is_absolute():  # by the XDG specification other values are ignored
         home = environ.get("HOME", "")
         of_user = Path(home, ".local/state").absolute() if home else Path(_LAST_RESORT)
     return of_user / "pusher-server"

@@ -1,8 +1,8 @@
-"""Which events are no news when both of them still wait: one undoes the other, or tells the same anew (pure).
+"""Finds events that need not be sent while both wait: one undoes the other, or replaces it (pure).
 
-Somebody who comes and goes thousands of times would otherwise fill the outbox with what is over before anybody
-is told. Only events for the same webhook undo each other, and only as long as no attempt has had the first one:
-a webhook that wants to hear of leaves alone gets each of them.
+Otherwise a client that joins and leaves thousands of times would fill the outbox with events that are over
+before they are sent. Only events for the same webhook undo each other, and only before the first attempt to
+send them. So a webhook that wants leaves alone gets each of them.
 """
 
 from collections.abc import Mapping
@@ -13,26 +13,26 @@ from msgspec import Struct
 
 from pusher_server.webhooks.outbox.interface import Entry
 
-#: By what leaves nothing to tell, the kind before it that it undoes.
+#: By kind of event, the earlier kind that it undoes; then neither is sent.
 _UNDOES: Mapping[str, str] = {
     "channel_vacated": "channel_occupied",
     "member_removed": "member_added",
 }
-#: Kinds of which only the newest of a channel says anything.
+#: Kinds of which only the newest event of a channel matters.
 _LATEST_COUNTS = frozenset({"subscription_count", "cache_miss"})
-#: Events begin with their name (`payloads`).
+#: Events begin with their name (`events`).
 _BEGINNING = '{"name":"'
 
 
 class Subject(NamedTuple):
-    """What an event tells of: its kind, and of members whose. The channel and the webhook are the entry's."""
+    """The subject of an event: its kind, and the member's user id. Channel and webhook are in the entry."""
 
     kind: str
     user_id: str = ""
 
     @property
     def undone(self) -> "Subject | None":
-        """What need not be told when this follows while it waits; the same kind if this says it anew."""
+        """The subject of a waiting event that this one makes needless; the same subject if it replaces it."""
         kind = _UNDOES.get(self.kind)
         if kind is not None:
             return Subject(kind, self.user_id)
@@ -40,12 +40,12 @@ class Subject(NamedTuple):
 
     @property
     def is_undoing(self) -> bool:
-        """Whether it need not be told either, if what it undoes need not."""
+        """Whether this event is needless, too, if it undoes an earlier one."""
         return self.kind in _UNDOES
 
     @property
     def may_be_undone(self) -> bool:
-        """Whether a later event can make it no news."""
+        """Whether a later event can make this one needless."""
         return self.kind in _LATEST_COUNTS or self.kind in _UNDOES.values()
 
 
@@ -54,7 +54,7 @@ class _Member(Struct, frozen=True):
 
 
 def subject_of(entry: Entry) -> Subject:
-    """Of the entry's event; the kind is "" when another release has written it in its own way."""
+    """The subject of an entry's event; its kind is "" when another release wrote the event in another form."""
     event = entry.event
     if not event.startswith(_BEGINNING):
         return Subject("")

@@ -23,7 +23,14 @@ from pusher_server.signals import (
     Signal,
     SubscriptionCountChanged,
 )
-from pusher_server.webhooks.events import TOLD, WebhookEvent, body_of, event_of, targets, wants
+from pusher_server.webhooks.events import (
+    WEBHOOK_SIGNALS,
+    WebhookEvent,
+    body_of,
+    event_of,
+    targets,
+    wants,
+)
 from tests.unit.auth.golden import APP, KEY, SECRET, VECTORS
 
 #: The examples of docs/webhooks.md#events, to the letter.
@@ -80,7 +87,7 @@ def test_an_event_has_exactly_these_keys_in_this_order(signal: Signal, text: str
 
 def test_all_events_are_told() -> None:
     """Of the signals that are said to be."""
-    assert [type(signal) for signal, _ in EVENTS] == list(TOLD)
+    assert [type(signal) for signal, _ in EVENTS] == list(WEBHOOK_SIGNALS)
     assert [told(signal).name for signal, _ in EVENTS] == list(get_args(EventType))
 
 
@@ -149,7 +156,7 @@ def test_bodies_equal_those_of_the_golden_vectors(vector: dict[str, Any]) -> Non
 
 def _signal(event: dict[str, Any]) -> Signal:
     """The signal that makes such an event."""
-    kind = dict(zip(get_args(EventType), TOLD, strict=True))[event["name"]]
+    kind = dict(zip(get_args(EventType), WEBHOOK_SIGNALS, strict=True))[event["name"]]
     rest = {name: value for name, value in event.items() if name != "name"}
     if kind is ClientEventSent:
         rest.setdefault("user_id", None)

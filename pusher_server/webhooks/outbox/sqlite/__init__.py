@@ -2,14 +2,14 @@
 
 Read:
 
-- `outbox`    the outbox: what it can do, over its thread
-- `thread`    its thread; requests that come together are one transaction
+- `outbox`    the outbox, which calls `tables` in its thread
+- `thread`    its thread; calls that come together are one transaction
 - `file`      opens the file, and sets a broken one aside
-- `schema`    the tables themselves, and what releases have added to them
-- `tables`    the verbs of the outbox in SQL
-- `claims`    who delivers an app, in SQL
+- `schema`    the tables themselves, and the additions of later releases
+- `tables`    the methods of the outbox in SQL
+- `claims`    the workers that deliver apps, in SQL
 - `attempts`  the delivery log in SQL
-- `overflow`  which events are dropped when too many wait, in SQL
+- `overflow`  selects the events to drop when too many wait, in SQL
 
 May import: `errors`.
 """

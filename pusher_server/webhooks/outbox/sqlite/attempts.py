@@ -1,18 +1,18 @@
-"""The delivery log in the file: the latest attempts of each webhook, in bounds of their number and bytes."""
+"""The delivery log in the file: the latest attempts of each webhook, within bounds of number and bytes."""
 
 import sqlite3
 
 from pusher_server.webhooks.outbox.encoding import decode_attempt, encode_attempt
 from pusher_server.webhooks.outbox.interface import AttemptRecord
 
-#: Lines that one more line may push out for their bytes.
+#: Lines that one new line may push out for their bytes.
 _AT_ONCE = 20
 
 
 def record(
     db: sqlite3.Connection, app_id: str, attempt: AttemptRecord, most: int, most_bytes: int
 ) -> None:
-    """Keep one more line; the oldest of its webhook beyond `most` go. Raises sqlite3.Error."""
+    """Add a line; the oldest lines of its webhook beyond `most` are deleted. Raises sqlite3.Error."""
     db.execute(
         "INSERT INTO attempts (app, webhook, attempt) VALUES (?, ?, ?)",
         (app_id, attempt.webhook, encode_attempt(attempt)),
@@ -26,20 +26,20 @@ def record(
 
 
 def latest(db: sqlite3.Connection, app_id: str, webhook: str, limit: int) -> list[AttemptRecord]:
-    """Of one webhook, or of all with "", the newest first. Raises sqlite3.Error."""
+    """The attempts of one webhook, or of all with "", the newest first. Raises sqlite3.Error."""
     rows = db.execute(
         "SELECT attempt FROM attempts WHERE app = ? AND ? IN ('', webhook)"
         " ORDER BY number DESC LIMIT ?",
         (app_id, webhook, limit),
     )
-    found = (decode_attempt(data) for (data,) in rows)
-    return [each for each in found if each is not None]
+    attempts = (decode_attempt(data) for (data,) in rows)
+    return [attempt for attempt in attempts if attempt is not None]
 
 
 def _cut(db: sqlite3.Connection, app_id: str, most: int) -> None:
     """Drop the oldest lines of the webhooks whose logs are the largest, until all have `most` bytes.
 
-    A few at a time, because a line costs a query: a bound that was lowered is reached within a few calls.
+    It drops a few at a time, because each costs a query; a lowered bound is reached within a few calls.
     Raises sqlite3.Error.
     """
     for _ in range(_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Which worker delivers an app, and what it has left out so far, in SQL. Functions raise sqlite3.Error."""
+"""Claims of workers on apps, and the entries they leave out, in SQL. Functions raise sqlite3.Error."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ _LONGEST = 60.0
 
 
 def claim(db: sqlite3.Connection, worker: str, seconds: float, now: float) -> list[str]:
-    """Apps with waiting entries that are the worker's from now on; `now` is of a clock that only rises."""
+    """Claim apps with waiting entries for the worker; returns all that it has. `now` is of a rising clock."""
     db.execute("DELETE FROM claims WHERE until <= ?", (now,))
     db.execute("UPDATE claims SET until = ? WHERE until > ?", (now + seconds, now + _LONGEST))
-    # What a worker has left out means nothing once it may have lost the app.
+    # Positions of a worker are invalid once it may have lost the app.
     db.execute(
         "DELETE FROM left_out WHERE NOT EXISTS (SELECT 1 FROM claims"
         " WHERE claims.app = left_out.app AND claims.worker = left_out.worker)"
@@ -29,19 +29,19 @@ def claim(db: sqlite3.Connection, worker: str, seconds: float, now: float) -> li
 
 
 def leave_out(db: sqlite3.Connection, worker: str, app_id: str, beyond: Mapping[str, str]) -> None:
-    """By webhook a position, in the place of what was left out before; nothing if the app is another's."""
+    """Replace an app's positions by webhook; no effect unless the worker has claimed the app."""
     if _is_claimed(db, worker, app_id):
         db.execute("DELETE FROM left_out WHERE app = ?", (app_id,))
         db.executemany(
             "INSERT INTO left_out VALUES (?, ?, ?, ?)",
-            [(app_id, each, worker, int(after or 0)) for each, after in beyond.items()],
+            [(app_id, webhook, worker, int(after or 0)) for webhook, after in beyond.items()],
         )
 
 
 def move_on(
     db: sqlite3.Connection, worker: str, app_id: str, webhook: str, position: str | None
 ) -> None:
-    """The worker has read up to the position, or (None) everything; nothing if the app is another's."""
+    """Move a webhook's position forward, or delete it (None); no effect unless the worker has the app."""
     if not _is_claimed(db, worker, app_id):
         return
     if position is None:
@@ -54,7 +54,7 @@ def move_on(
 
 
 def left_out(db: sqlite3.Connection, app_id: str) -> dict[str, int]:
-    """By webhook, the position beyond which nobody has read its entries."""
+    """By webhook, the position beyond which no worker has read its entries."""
     rows = db.execute(
         "SELECT webhook, position FROM left_out JOIN claims USING (app, worker) WHERE app = ?",
         (app_id,),

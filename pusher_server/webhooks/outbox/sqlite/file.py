@@ -1,8 +1,8 @@
-"""The outbox's file: made, checked, and set aside when it is broken.
+"""Makes and checks the outbox's file, and sets a broken one aside.
 
-Every process of a machine opens it, at the same time as others. What must happen once, making the tables and
-setting a broken file aside, happens under a lock, a file beside it. Whoever has the file open notices by
-device and inode that another process has set it aside, or that it was removed.
+Every process of a machine opens it, at the same time as others. To make the tables and to set a broken file
+aside, a process holds a lock: a file beside it. Processes that have the file open detect by device and inode
+that another one has set it aside, or that it was removed.
 """
 
 import errno
@@ -22,15 +22,15 @@ from pusher_server.webhooks.outbox.sqlite.schema import bring_up, create
 
 logger = logging.getLogger("pusher_server.webhooks")
 
-#: The shape of the tables.
+#: The version of the tables.
 VERSION = 1
-#: Says that a database is an outbox ("PSOB"), so that nobody else's is taken for one.
+#: Marks a database as an outbox ("PSOB"), so that no other database is taken for one.
 _APPLICATION = 0x50534F42
 #: Seconds to wait for another process's transaction.
 _BUSY = 5.0
 #: Bytes up to which a file is read through when it is opened: 100 ms from a cold disk.
 _CHECKED = 67_108_864
-#: Bytes of the write-ahead log that are kept for the next time.
+#: Bytes of the write-ahead log that are kept for reuse.
 _WAL_KEPT = 67_108_864
 
 
@@ -41,39 +41,39 @@ class SqliteFile:
         self.path = path
         self._clock = clock
         self._db: sqlite3.Connection | None = None
-        #: Device and inode of what `_db` leads to.
+        #: Device and inode of the file that `_db` has open.
         self._identity: tuple[int, int] | None = None
 
     def connection(self) -> sqlite3.Connection:
-        """To the file that has the name now, opened if need be. Raises OutboxUnavailable."""
+        """A connection to the file that has the name now. Raises OutboxUnavailable."""
         if self._db is None or not self.is_current():
             self.let_go()
             self._db = self._connect()
         return self._db
 
     def is_current(self) -> bool:
-        """Whether what `connection` gave last is still the file of this name."""
-        return self._identity == self._found()
+        """Whether the last `connection` still leads to the file of this name."""
+        return self._identity == self._identity_of_path()
 
     def let_go(self) -> None:
-        """Close it; `connection` opens it again, and looks whether it is sound."""
+        """Close the file; `connection` opens and checks it again."""
         db, self._db = self._db, None
         if db is not None:
             with suppress(sqlite3.Error):
                 db.close()
 
     def explained(self, error: sqlite3.Error) -> OutboxUnavailable:
-        """What is wrong, for whoever asked; what is broken will be opened again."""
+        """The error for the caller; a broken file is closed, and checked when it is opened again."""
         if _is_damage(error):
             self.let_go()
         return OutboxUnavailable(self._trouble(error))
 
-    def _found(self) -> tuple[int, int] | None:
+    def _identity_of_path(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self.path)
+            status = os.stat(self.path)
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -92,7 +92,7 @@ class SqliteFile:
         return db
 
     def _trouble(self, error: Exception) -> str:
-        """One line that says what to do."""
+        """The error as one line, with the fix."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         number = getattr(error, "errno", None)
         if code == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT):
@@ -108,19 +108,19 @@ class SqliteFile:
         return f"webhooks.outbox: {self.path} {what}"
 
     def _make_room(self) -> None:
-        """An empty file that only its owner reads: it holds customers' data. SQLite's own beside it follow."""
+        """Make an empty file that only its owner may read, for customers' data. SQLite copies its mode."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     def _opened(self) -> sqlite3.Connection | None:
-        """None if there is nothing in it yet. Raises sqlite3.Error, also for what is broken."""
+        """Open the file; None if it is empty. Raises sqlite3.Error, also for a broken file."""
         while True:
-            identity = self._found()
+            identity = self._identity_of_path()
             db = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)
             try:
                 is_ready = self._is_outbox(db)
-                if is_ready and self._found() == identity:
+                if is_ready and self._identity_of_path() == identity:
                     self._check(db)
                     bring_up(db)
                     db.execute("PRAGMA synchronous = FULL")
@@ -141,7 +141,7 @@ class SqliteFile:
                 raise _Damaged(verdict)
 
     def _is_outbox(self, db: sqlite3.Connection) -> bool:
-        """False if it is empty. Raises OutboxUnavailable when it is not ours to use."""
+        """Whether it is an outbox; False if it is empty. Raises OutboxUnavailable for another kind of file."""
         db.execute("BEGIN")  # another process may be making the tables
         (version,) = _row(db, "PRAGMA user_version")
         (application,) = _row(db, "PRAGMA application_id")
@@ -159,38 +159,38 @@ class SqliteFile:
         return bool(application)
 
     def _begun(self) -> sqlite3.Connection:
-        """What is there by now, or a new one. With the lock."""
+        """Open the file that another process has made meanwhile, or a new one. Called with the lock."""
         try:
-            found = self._opened()
+            opened = self._opened()
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise
             self._set_aside(str(error))
             self._make_room()
-            found = None
-        if found is not None:
-            return found
+            opened = None
+        if opened is not None:
+            return opened
         with closing(sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("BEGIN IMMEDIATE")
             create(db)
-            # Later than all positions of an earlier file: somebody may have read that one up to its end.
+            # Later than all positions of an earlier file, which a worker may have read up to its end.
             db.execute(
                 "INSERT INTO sqlite_sequence VALUES ('entries', ?)", (int(self._clock() * 1_000),)
             )
             db.execute(f"PRAGMA application_id = {_APPLICATION}")
             db.execute(f"PRAGMA user_version = {VERSION}")
             db.execute("COMMIT")
-        found = self._opened()
-        if found is None:
+        opened = self._opened()
+        if opened is None:
             raise OutboxUnavailable(f"webhooks.outbox: {self.path} stays empty; name another file")
-        return found
+        return opened
 
     def _set_aside(self, why: str) -> None:
-        """Under another name, with what SQLite keeps beside it."""
+        """Rename the broken file, and SQLite's files beside it."""
         stem = f"{self.path.name}.broken-{int(self._clock())}"
         names = chain([stem], (f"{stem}-{number}" for number in count(2)))
-        aside = next(each for each in map(self.path.with_name, names) if not each.exists())
+        aside = next(path for path in map(self.path.with_name, names) if not path.exists())
         self.path.rename(aside)
         for suffix in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
@@ -205,7 +205,7 @@ class SqliteFile:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Alone among the processes that open it. The kernel ends it with the process."""
+        """Lock the file against other processes. The kernel ends the lock with the process."""
         lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -215,16 +215,16 @@ class SqliteFile:
 
 
 class _Damaged(sqlite3.DatabaseError):
-    """What `PRAGMA quick_check` has found."""
+    """The damage that `PRAGMA quick_check` reports."""
 
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    """The file is no database, or a broken one."""
+    """Whether the file is no database, or a broken one."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _row(db: sqlite3.Connection, question: str) -> Any:
-    return db.execute(question).fetchone()
+def _row(db: sqlite3.Connection, query: str) -> Any:
+    return db.execute(query).fetchone()

@@ -1,12 +1,12 @@
-"""An outbox in an SQLite file, for one process or for all the workers of a machine, who open the same file.
+"""An outbox in an SQLite file, for one process or for all the workers of a machine, which open the same file.
 
-What `append` has returned for is on disk (`synchronous = FULL`, write-ahead log): neither `kill -9` nor a power
-cut loses it, if the disk keeps what it says it has. They lose what was decided and not yet appended: a call
-waits `window` seconds for others to share its transaction, then for the disk. What was delivered and not yet
-finished is sent once more.
+When `append` returns, its entries are on disk (`synchronous = FULL`, write-ahead log). Neither `kill -9` nor a
+power cut loses them, if the disk keeps its promises. Both lose decisions that are not yet appended: a call
+waits `window` seconds for others to share its transaction, then for the disk. An entry that was delivered and
+not yet finished is sent once more.
 
-A file that is broken, at the start or later, is set aside and a new one begun; one that was removed while the
-server runs is begun anew, too.
+A file that is broken, at the start or later, is set aside, and a new one is made. A file that was removed
+while the server runs is made anew, too.
 """
 
 import sqlite3
@@ -34,20 +34,21 @@ from pusher_server.webhooks.outbox.sqlite.file import SqliteFile
 from pusher_server.webhooks.outbox.sqlite.tables import Bounds, Tables
 from pusher_server.webhooks.outbox.sqlite.thread import SqliteThread
 
-#: Seconds in which what is written gathers. With four processes that each append 300 times a second, 99 % of
-#: the calls took less than 42 ms without a window, because each waits for the others' transactions, 8 ms with
-#: 5 ms, and 53 ms with 50 ms. Alone, a call takes 0.3 ms more than the window.
+#: Seconds in which writing calls are gathered for one transaction. The measurement: four processes append 300
+#: times a second each. Without a window, 99 % of the calls took less than 42 ms, because each waits for the
+#: others' transactions. With 5 ms they took less than 8 ms, with 50 ms less than 53 ms. Alone, a call takes
+#: 0.3 ms more than the window.
 WINDOW = 0.005
 
 
 class SqliteOutbox(Outbox):
-    """Opens the file when it is first asked.
+    """Opens the file with the first call.
 
     `clock` gives seconds of the epoch, `steady` those of a clock that only rises, the same for all processes.
-    `waiting` and `dead_letters` are the most entries of an app that wait or are kept as dead: what is beyond
-    goes, from waiting to dead (`overflow` says which) and from dead away, the oldest first. `waiting_bytes` is
-    the most bytes of either. `log_size` is lines of one webhook, `log_bytes` is of
-    all of an app. `remembered` is ids of an app, of what was delivered or given up. `window` is in seconds.
+    `waiting` is the most entries of an app that wait; further ones become dead letters (`overflow` selects).
+    `dead_letters` is the most dead letters of an app; beyond it the oldest are deleted. `waiting_bytes` is
+    the most bytes of either. `log_size` is lines of one webhook, `log_bytes` is bytes of all lines of an app.
+    `remembered` is the most ids of an app's delivered or dropped entries. `window` is in seconds.
     """
 
     def __init__(

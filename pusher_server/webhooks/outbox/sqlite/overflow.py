@@ -1,20 +1,20 @@
-"""Which entries of an app are given up when too many wait in the file: the rule of `overflow`, in SQL."""
+"""Selects the entries of an app to give up when too many wait in the file: `overflow`'s rule, in SQL."""
 
 import sqlite3
 
 from pusher_server.webhooks.outbox.overflow import Waiting, oldest_of_heaviest, shares
 
-#: Room is made when one in so many too many wait, or bytes likewise, and for all: to find out whose turn it is
-#: takes 0.3 s with 100,000 entries.
+#: Entries are given up only when a bound is exceeded by one in so many; then all of the excess goes. To select
+#: them takes 0.3 s with 100,000 entries.
 TOLERANCE = 50
 
-#: Entries that go at once, besides twice as many as came: a bound that was lowered is reached within a few
-#: calls, in each of which other processes wait for a second.
+#: Entries that one call gives up at most, besides twice as many as it appends. So a lowered bound is reached
+#: within a few calls; during each of them other processes wait for a second.
 AT_ONCE = 5_000
-#: With the index that has all that is asked for. The planner would take one by which each event is read, which
-#: takes three to six times as long.
+#: The index contains all columns of these queries. The planner would choose one that has to read each event,
+#: which takes three to six times as long.
 _ENTRIES = "entries INDEXED BY entries_by_kind_and_size"
-#: What somebody has read already may be on its way: it goes last.
+#: An entry that a worker has read may be on its way, so it is given up last.
 _UNREAD = (
     "position > coalesce((SELECT left_out.position FROM left_out WHERE left_out.app = entries.app"
     " AND left_out.webhook = entries.webhook), 0)"
@@ -22,28 +22,28 @@ _UNREAD = (
 
 
 def to_give_up(db: sqlite3.Connection, app_id: str, excess: int) -> list[int]:
-    """The positions of so many, the oldest first. Raises sqlite3.Error."""
+    """The positions of `excess` entries to give up, the oldest first. Raises sqlite3.Error."""
     rows = db.execute(
         f"SELECT webhook, kind, count(*) FROM {_ENTRIES} WHERE app = ? AND {_UNREAD} GROUP BY webhook, kind",
         (app_id,),
     ).fetchall()
     names = {f"{webhook} {kind}": (webhook, kind) for webhook, kind, _ in rows}
     waiting = {f"{webhook} {kind}": count for webhook, kind, count in rows}
-    found: list[int] = []
+    positions: list[int] = []
     for name, share in shares(waiting, excess).items():
-        found += _of_kind(db, app_id, *names[name], share)
-    if len(found) < excess:
+        positions += _of_kind(db, app_id, *names[name], share)
+    if len(positions) < excess:
         rest = db.execute(
             "SELECT position FROM entries WHERE app = ? ORDER BY position LIMIT ?", (app_id, excess)
         )
-        chosen = set(found)
+        chosen = set(positions)
         more = [position for (position,) in rest if position not in chosen]
-        found += more[: excess - len(found)]
-    return sorted(found)
+        positions += more[: excess - len(positions)]
+    return sorted(positions)
 
 
 def bytes_to_give_up(db: sqlite3.Connection, app_id: str, excess: int) -> list[int]:
-    """The positions of so many bytes, the oldest first. Raises sqlite3.Error."""
+    """The positions of entries with `excess` bytes to give up, the oldest first. Raises sqlite3.Error."""
     rows = db.execute(
         f"SELECT webhook, kind, sum(size) FROM {_ENTRIES} WHERE app = ? AND {_UNREAD} GROUP BY webhook, kind",
         (app_id,),
@@ -53,7 +53,7 @@ def bytes_to_give_up(db: sqlite3.Connection, app_id: str, excess: int) -> list[i
     sizes: dict[int, int] = {}
     for name, share in shares(weights, excess).items():
         waiting = _waiting_of_kind(db, app_id, *names[name])
-        by_number = {each.number: each.weight for each in waiting}
+        by_number = {event.number: event.weight for event in waiting}
         sizes |= {number: by_number[number] for number in oldest_of_heaviest(waiting, share)}
     left = excess - sum(sizes.values())
     if left > 0:
@@ -70,7 +70,7 @@ def bytes_to_give_up(db: sqlite3.Connection, app_id: str, excess: int) -> list[i
 
 
 def _waiting_of_kind(db: sqlite3.Connection, app_id: str, webhook: str, kind: str) -> list[Waiting]:
-    """The oldest first."""
+    """The unread entries of one kind of a webhook, the oldest first."""
     rows = db.execute(
         f"SELECT position, channel, size FROM {_ENTRIES}"
         f" WHERE app = ? AND webhook = ? AND kind = ? AND {_UNREAD} ORDER BY position",
@@ -80,7 +80,7 @@ def _waiting_of_kind(db: sqlite3.Connection, app_id: str, webhook: str, kind: st
 
 
 def _of_kind(db: sqlite3.Connection, app_id: str, webhook: str, kind: str, share: int) -> list[int]:
-    """Of the channels of which most wait, the oldest each: those with most younger ones of their channel."""
+    """The oldest positions of the heaviest channels: those with the most younger entries in their channel."""
     rows = db.execute(
         "SELECT position FROM (SELECT position, row_number() OVER (PARTITION BY channel ORDER BY position DESC)"
         f" AS depth FROM {_ENTRIES} WHERE app = ? AND webhook = ? AND kind = ? AND {_UNREAD})"

@@ -1,7 +1,7 @@
-"""The tables of the outbox's file: as they were first made, and what releases have added.
+"""The tables of the outbox's file: the first version of them, and the additions of later releases.
 
-A file of an earlier release gets what it lacks when it is opened. Earlier releases of the same version go on
-with such a file: the sums of `totals` are kept by triggers, which are in the file.
+A file of an earlier release gets the missing additions when it is opened. Earlier releases of the same version
+can still use such a file. The sums of `totals` are kept by triggers, which are in the file.
 """
 
 import sqlite3
@@ -47,7 +47,7 @@ CREATE TRIGGER dead_goes AFTER DELETE ON dead BEGIN
 END;
 """
 
-#: Bytes of an entry as it is stored, without what indexes repeat of it.
+#: Bytes of a stored entry, without its copies in indexes.
 _SIZE = " + ".join(
     f"length(CAST({column} AS BLOB))" for column in ("id", "webhook", "channel", "event")
 )
@@ -55,14 +55,14 @@ _UNDOING = (
     "ALTER TABLE entries ADD COLUMN kind TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE entries ADD COLUMN user TEXT NOT NULL DEFAULT ''",
     "CREATE INDEX entries_by_kind ON entries (app, webhook, kind, channel, user, position)",
-    # Entries of a webhook beyond the position are nowhere but here, as long as the app is the worker's.
+    # While the worker has claimed the app, it has not read the webhook's entries beyond the position.
     "CREATE TABLE left_out (app TEXT NOT NULL, webhook TEXT NOT NULL, worker TEXT NOT NULL,"
     " position INTEGER NOT NULL, PRIMARY KEY (app, webhook)) WITHOUT ROWID",
 )
 
 
 def _sums(table: str, number: str, comes: str, goes: str) -> Iterator[str]:
-    """Triggers that keep a table's number and bytes."""
+    """Statements that make the triggers for the number and bytes of a table's rows."""
     total = f"{number}_bytes"
     yield f"DROP TRIGGER {comes}"
     yield f"DROP TRIGGER {goes}"
@@ -84,7 +84,7 @@ _BYTES = (
     "ALTER TABLE totals ADD COLUMN entries_bytes INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE totals ADD COLUMN dead_bytes INTEGER NOT NULL DEFAULT 0",
     "DROP INDEX entries_by_kind",
-    # With the size at its end, so that whose turn it is to go is found without reading events.
+    # With the size at its end, so that `overflow` selects entries without reading events.
     "CREATE INDEX entries_by_kind_and_size"
     " ON entries (app, webhook, kind, channel, user, position, size)",
     *_sums("entries", "entries", "entry_comes", "entry_goes"),
@@ -107,19 +107,19 @@ _LOG_BYTES = (
     "INSERT INTO log_sizes SELECT app, webhook, sum(length(attempt)) FROM attempts"
     " GROUP BY app, webhook",
 )
-#: What releases have added, the earliest first, each under the name of something in it.
+#: The additions of releases, the earliest first, each with the name of a table or index that it makes.
 _ADDED = (("left_out", _UNDOING), ("entries_by_kind_and_size", _BYTES), ("log_sizes", _LOG_BYTES))
 
 
 def create(db: sqlite3.Connection) -> None:
-    """All tables, in the caller's transaction. Raises sqlite3.Error."""
+    """Make all tables, in the caller's transaction. Raises sqlite3.Error."""
     for statement in _statements(_TABLES):
         db.execute(statement)
     _add(db)
 
 
 def bring_up(db: sqlite3.Connection) -> None:
-    """Add what a file of an earlier release lacks. Its entries have no kind. Raises sqlite3.Error."""
+    """Add what a file of an earlier release lacks; its old entries have no kind. Raises sqlite3.Error."""
     if _is_whole(db):
         return
     db.execute("BEGIN IMMEDIATE")
@@ -132,7 +132,7 @@ def bring_up(db: sqlite3.Connection) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """One after the other; what a trigger does is part of it."""
+    """The statements of a script, one after the other; a trigger with its body is one."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -146,8 +146,8 @@ def _is_whole(db: sqlite3.Connection) -> bool:
 
 
 def _has(db: sqlite3.Connection, name: str) -> bool:
-    found = db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
-    return found is not None
+    row = db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    return row is not None
 
 
 def _add(db: sqlite3.Connection) -> None:

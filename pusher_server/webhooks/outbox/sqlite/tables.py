@@ -1,7 +1,7 @@
-"""What an outbox asks of its tables, in SQL. Each verb is a step of the caller's transaction.
+"""The methods of an outbox in SQL. Each is a step of the caller's transaction.
 
-Claims and what is remembered are in seconds of a clock that only rises, so setting the machine's time neither
-ends nor keeps them. That clock begins anew with the machine: times that are to come are of an earlier run.
+Claims and remembered ids have times of a clock that only rises. So a change of the machine's time neither
+ends nor keeps them. This clock starts anew with the machine: times in the future are of an earlier run.
 """
 
 import sqlite3
@@ -31,10 +31,10 @@ _ENTRY = "id, webhook, channel, event, decided_at"
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """The most that is kept: of an app entries that wait and dead letters, of a webhook attempts (`log`).
+    """Bounds: of an app `waiting` entries and `dead` letters, of a webhook `log` attempts.
 
-    `bytes` is the most of what waits, and apart from it of the dead letters; `log_bytes` of an app's attempts.
-    `remembered` is the most ids of an app that need not be kept again.
+    `bytes` bounds the waiting entries, and separately the dead letters; `log_bytes` bounds an app's attempts.
+    `remembered` bounds an app's ids of entries that are not stored again.
 
     An entry is a dead letter for the reason `crowded_out` when too many waited, for `crowded_out_bytes` when
     they took too much.
@@ -51,9 +51,9 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
 
 class Tables:
-    """`steady` gives seconds that only rise, the same in all processes of the machine; `wall` is the epoch's.
+    """The tables. `steady` gives rising seconds, the same in all processes; `wall` gives seconds of the epoch.
 
-    All verbs raise sqlite3.Error.
+    All methods raise sqlite3.Error.
     """
 
     def __init__(
@@ -62,16 +62,17 @@ class Tables:
         self._bounds = bounds
         self._steady = steady
         self._wall = wall
-        #: By app, how many ids were remembered since they were last counted.
+        #: By app, the number of ids remembered since they were last counted.
         self._more_known: Counter[str] = Counter()
 
     def append(self, db: sqlite3.Connection, decisions: Sequence[Decision]) -> Appended:
-        """Keep them."""
+        """Store decisions; see `Outbox`."""
         now = self._steady()
         db.execute("DELETE FROM known WHERE at < ? OR at > ?", (now - REMEMBERED, now))
         undone: Counter[str] = Counter()
         left_out = {
-            app_id: claims.left_out(db, app_id) for app_id in {each.app_id for each in decisions}
+            app_id: claims.left_out(db, app_id)
+            for app_id in {decision.app_id for decision in decisions}
         }
         for decision in decisions:
             app_id = decision.app_id
@@ -80,22 +81,22 @@ class Tables:
                     entries = self._put_news(db, app_id, entry, left_out[app_id])
                     if entries:
                         undone[app_id] += entries
-        appended = sum(len(each.entries) for each in decisions)
+        appended = sum(len(decision.entries) for decision in decisions)
         crowded_out = {app_id: self._make_room(db, app_id, appended) for app_id in left_out}
         for app_id in left_out:
             self._forget(db, app_id)
-        return Appended({app_id: found for app_id, found in crowded_out.items() if found}, undone)
+        return Appended({app_id: n for app_id, n in crowded_out.items() if n}, undone)
 
     def claim(self, db: sqlite3.Connection, worker: str, seconds: float) -> list[str]:
-        """Apps with waiting entries that are the worker's from now on."""
+        """Claim apps with waiting entries for the worker; returns all that it has."""
         return claims.claim(db, worker, seconds, self._steady())
 
     def release(self, db: sqlite3.Connection, worker: str) -> None:
-        """All that it has claimed."""
+        """Release all claims of the worker."""
         db.execute("DELETE FROM claims WHERE worker = ?", (worker,))
 
     def pending(self, db: sqlite3.Connection, app_id: str, after: str, limit: int) -> list[Pending]:
-        """In order."""
+        """Waiting entries beyond `after`, in order."""
         rows = db.execute(
             f"SELECT position, {_ENTRY} FROM entries WHERE app = ? AND position > ?"
             " ORDER BY position LIMIT ?",
@@ -106,7 +107,7 @@ class Tables:
     def leave_out(
         self, db: sqlite3.Connection, worker: str, app_id: str, beyond: Mapping[str, str]
     ) -> None:
-        """In the place of what was left out before; nothing if the app is another's."""
+        """Replace the app's positions; no effect unless the worker has claimed the app."""
         claims.leave_out(db, worker, app_id, beyond)
 
     def take(
@@ -118,15 +119,15 @@ class Tables:
         after: str,
         limit: int,
     ) -> list[Pending]:
-        """In order; what is given is left out no longer."""
-        found = self.pending(db, app_id, after, limit)
-        last = found[-1].position if len(found) == limit else None
+        """As `pending`; moves the webhook's position behind the returned entries."""
+        entries = self.pending(db, app_id, after, limit)
+        last = entries[-1].position if len(entries) == limit else None
         claims.move_on(db, worker, app_id, webhook, last)
-        return found
+        return entries
 
     def finish(self, db: sqlite3.Connection, app_id: str, positions: Sequence[str]) -> None:
-        """They wait no longer."""
-        self._remove(db, app_id, [int(each) for each in positions])
+        """Remove entries, and remember their ids for a while."""
+        self._remove(db, app_id, [int(position) for position in positions])
 
     def bury(
         self,
@@ -137,20 +138,20 @@ class Tables:
         at: float,
     ) -> None:
         """Move them to the dead letters."""
-        self._bury(db, app_id, [int(each) for each in positions], reason, at)
+        self._bury(db, app_id, [int(position) for position in positions], reason, at)
 
     def record(self, db: sqlite3.Connection, app_id: str, attempt: AttemptRecord) -> None:
-        """Beyond the number the oldest of the webhook goes; beyond the bytes that of the largest log."""
+        """Add a line; it pushes out the webhook's oldest beyond `log`, the largest log's beyond `log_bytes`."""
         attempts.record(db, app_id, attempt, self._bounds.log, self._bounds.log_bytes)
 
     def log(
         self, db: sqlite3.Connection, app_id: str, webhook: str, limit: int
     ) -> list[AttemptRecord]:
-        """The newest first; what another release has written in its own way is left out."""
+        """The latest attempts, the newest first, without those that another release wrote in another form."""
         return attempts.latest(db, app_id, webhook, limit)
 
     def dead(self, db: sqlite3.Connection, app_id: str, limit: int) -> list[Dead]:
-        """The newest first."""
+        """The latest dead letters, the newest first."""
         rows = db.execute(
             f"SELECT at, reason, {_ENTRY} FROM dead WHERE app = ? ORDER BY number DESC LIMIT ?",
             (app_id, limit),
@@ -158,7 +159,7 @@ class Tables:
         return [Dead(entry=Entry(*rest), at=at, reason=reason) for at, reason, *rest in rows]
 
     def resend(self, db: sqlite3.Connection, app_id: str, ids: Sequence[str] | None) -> int:
-        """Whatever was delivered meanwhile: somebody wants them sent."""
+        """Let dead letters wait again, even if their ids were delivered meanwhile: the operator wants them."""
         wanted = None if ids is None else set(ids)
         rows = db.execute(
             "SELECT number, id FROM dead WHERE app = ? ORDER BY number", (app_id,)
@@ -172,7 +173,7 @@ class Tables:
         return len(numbers)
 
     def backlog(self, db: sqlite3.Connection) -> dict[str, Backlog]:
-        """Counted by triggers."""
+        """The backlog of each app, which triggers count."""
         rows = db.execute(
             "SELECT app, entries, dead, (SELECT decided_at FROM entries WHERE entries.app = totals.app"
             " ORDER BY position LIMIT 1) FROM totals WHERE entries > 0 OR dead > 0"
@@ -180,11 +181,11 @@ class Tables:
         return {app_id: Backlog(entries, oldest, dead) for app_id, entries, dead, oldest in rows}
 
     def believed(self, db: sqlite3.Connection) -> list[Presence]:
-        """All of them."""
+        """All presences that are believed."""
         return [Presence(*row) for row in db.execute("SELECT app, channel, user FROM believed")]
 
     def _is_news(self, db: sqlite3.Connection, decision: Decision) -> bool:
-        """Change what is believed; False when the entries are to be dropped."""
+        """Change the believed presences; False when the entries must be dropped."""
         if decision.presence is None:
             return True
         statement = (
@@ -198,7 +199,7 @@ class Tables:
     def _put_news(
         self, db: sqlite3.Connection, app_id: str, entry: Entry, left_out: Mapping[str, int]
     ) -> int:
-        """Unless it is known, or undoes what nobody has read yet; how many entries need not be sent."""
+        """Store the entry unless it is known or undoes an unread one; returns how many entries are not sent."""
         known = (app_id, entry.id, entry.webhook)
         if db.execute(
             "SELECT 1 FROM known WHERE app = ? AND id = ? AND webhook = ?", known
@@ -218,7 +219,7 @@ class Tables:
         return 0
 
     def _insert(self, db: sqlite3.Connection, app_id: str, entry: Entry, subject: Subject) -> None:
-        """Unless it waits already."""
+        """Store the entry unless it waits already."""
         db.execute(
             f"INSERT OR IGNORE INTO entries (app, {_ENTRY}, kind, user) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (app_id, *structs.astuple(entry), *subject),
@@ -227,7 +228,7 @@ class Tables:
     def _undo(
         self, db: sqlite3.Connection, app_id: str, entry: Entry, undone: Subject, after: int
     ) -> bool:
-        """Take out the latest beyond `after` that the entry undoes; False when there is none."""
+        """Remove the latest entry beyond `after` that this one undoes; False when there is none."""
         if db.execute(
             "SELECT 1 FROM entries WHERE app = ? AND id = ? AND webhook = ?",
             (app_id, entry.id, entry.webhook),
@@ -244,7 +245,7 @@ class Tables:
         return True
 
     def _forget(self, db: sqlite3.Connection, app_id: str) -> None:
-        """The ids that were remembered first, when there are too many; counted now and then."""
+        """Forget the oldest remembered ids when there are too many; they are counted only now and then."""
         bound = self._bounds.remembered
         if self._more_known[app_id] <= bound // overflow.TOLERANCE:
             return
@@ -258,7 +259,7 @@ class Tables:
             )
 
     def _make_room(self, db: sqlite3.Connection, app_id: str, appended: int) -> int:
-        """Give up entries when too many or too large ones wait, after so many were appended; how many."""
+        """Give up entries when too many or too large ones wait; returns how many. `appended` were added."""
         most = overflow.AT_ONCE + 2 * appended
         bounds, given_up = self._bounds, 0
         excess = _totals(db, app_id).entries - bounds.waiting
@@ -274,8 +275,8 @@ class Tables:
     def _give_up(
         self, db: sqlite3.Connection, app_id: str, positions: list[int], reason: str
     ) -> int:
-        """As far as there is room among the dead letters they are kept; how many go."""
-        # What was tried in vain is worth more than what was not.
+        """Make entries dead letters as far as there is room, and drop the others; returns how many."""
+        # They push out no other dead letters, because failed attempts matter more than untried entries.
         totals = _totals(db, app_id)
         room = max(0, self._bounds.dead - totals.dead)
         free = self._bounds.bytes - totals.dead_bytes
@@ -318,7 +319,7 @@ class Tables:
             db.executemany("DELETE FROM dead WHERE number = ?", gone)
 
     def _remove(self, db: sqlite3.Connection, app_id: str, positions: list[int]) -> None:
-        """From what waits; their ids are remembered for a while."""
+        """Remove waiting entries, and remember their ids for a while."""
         now = self._steady()
         self._more_known[app_id] += len(positions)
         db.executemany(
@@ -333,7 +334,7 @@ class Tables:
 
 
 class _Totals(NamedTuple):
-    """What there is of an app; bytes as they are stored, without what indexes repeat."""
+    """Numbers of an app's stored entries; bytes are without copies in indexes."""
 
     entries: int = 0
     dead: int = 0
@@ -342,7 +343,7 @@ class _Totals(NamedTuple):
 
 
 def _totals(db: sqlite3.Connection, app_id: str) -> _Totals:
-    """Counted by triggers."""
+    """The numbers of an app, which triggers count."""
     row = db.execute(
         f"SELECT {', '.join(_Totals._fields)} FROM totals WHERE app = ?", (app_id,)
     ).fetchone()

@@ -1,7 +1,7 @@
-"""One thread that works on the outbox's file, so that the loop never waits for a disk.
+"""One thread that reads and writes the outbox's file, so that the loop never waits for a disk.
 
-What is written is gathered for a moment (`window`) and committed together: a transaction costs the same for one
-event as for hundreds. Whoever asked is told after the commit, when it is on disk. Reading is done at once.
+Writing calls are gathered for a moment (`window`) and committed together: a transaction costs the same for one
+event as for hundreds. They return after the commit, when it is on disk. Reading calls run at once.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Work = Callable[[sqlite3.Connection], T]
 
 
 class _Call:
-    """Something to do, and whoever waits for it."""
+    """A call for the thread, and the future of its caller."""
 
     __slots__ = ("answer", "loop", "work", "writes")
 
@@ -34,18 +34,18 @@ class _Call:
         self.loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Any] = self.loop.create_future()
 
-    def tell(self, told: object) -> None:
-        """The answer, or an exception. From the thread."""
+    def resolve(self, result: object) -> None:
+        """Give the caller the result, or an exception. Called in the thread."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(self._settle, told)
+            self.loop.call_soon_threadsafe(self._resolve, result)
 
-    def _settle(self, told: object) -> None:
+    def _resolve(self, result: object) -> None:
         if self.answer.done():
-            return  # given up meanwhile
-        if isinstance(told, BaseException):
-            self.answer.set_exception(told)
+            return  # the caller was cancelled meanwhile
+        if isinstance(result, BaseException):
+            self.answer.set_exception(result)
         else:
-            self.answer.set_result(told)
+            self.answer.set_result(result)
 
 
 class SqliteThread:
@@ -60,20 +60,20 @@ class SqliteThread:
         self._thread.start()
 
     async def read(self, work: Work[T]) -> T:
-        """What `work` returns. Raises OutboxUnavailable, and what `work` raises."""
-        return await self._ask(work, writes=False)
+        """Run `work` in the thread and return its result. Raises OutboxUnavailable, and errors of `work`."""
+        return await self._call(work, writes=False)
 
     async def write(self, work: Work[T]) -> T:
-        """The same, in a transaction that is on disk when this returns. `work` may be run more than once."""
-        return await self._ask(work, writes=True)
+        """As `read`, in a transaction that is on disk when this returns. `work` may run more than once."""
+        return await self._call(work, writes=True)
 
     async def close(self) -> None:
-        """Do what was asked before, then let go of the file."""
+        """Finish the earlier calls, then close the file and end the thread."""
         self._is_closed = True
         self._calls.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def _ask(self, work: Work[T], *, writes: bool) -> T:
+    async def _call(self, work: Work[T], *, writes: bool) -> T:
         if self._is_closed:
             raise OutboxUnavailable("the outbox is closed")
         call = _Call(work, writes=writes)
@@ -91,10 +91,10 @@ class SqliteThread:
         self._file.let_go()
 
     def _gathered(self, first: _Call) -> list[_Call]:
-        """What is to be written in the same transaction."""
-        found = [first]
+        """Gather the calls of one transaction for `window` seconds."""
+        gathered = [first]
         until = time.monotonic() + self._window
-        while len(found) < _TOGETHER:
+        while len(gathered) < _TOGETHER:
             left = until - time.monotonic()
             try:
                 call = self._calls.get(timeout=left) if left > 0 else self._calls.get_nowait()
@@ -104,22 +104,22 @@ class SqliteThread:
                 self._calls.put(None)
                 break
             if call.writes:
-                found.append(call)
+                gathered.append(call)
             else:
                 self._read(call)
-        return found
+        return gathered
 
     def _read(self, call: _Call) -> None:
         try:
-            told = call.work(self._file.connection())
+            result = call.work(self._file.connection())
         except sqlite3.Error as error:
-            told = self._file.explained(error)
-        except Exception as error:  # whoever asked shall know
-            told = error
-        call.tell(told)
+            result = self._file.explained(error)
+        except Exception as error:  # the caller gets it
+            result = error
+        call.resolve(result)
 
     def _write_together(self, calls: list[_Call]) -> None:
-        """All or none; but a call that cannot be done does not take the others with it."""
+        """Commit all calls together; if one fails, each runs in a transaction of its own."""
         try:
             answers = self._transact(calls)
         except sqlite3.Error as error:
@@ -129,12 +129,12 @@ class SqliteThread:
             answers = [OutboxUnavailable(str(error)) for _ in calls]
         except Exception as error:
             if len(calls) > 1:
-                for each in calls:
-                    self._write_together([each])
+                for call in calls:
+                    self._write_together([call])
                 return
             answers = [error]
         for call, answer in zip(calls, answers, strict=True):
-            call.tell(answer)
+            call.resolve(answer)
 
     def _transact(self, calls: list[_Call]) -> list[Any]:
         while True:
@@ -150,4 +150,4 @@ class SqliteThread:
                 raise
             if self._file.is_current():
                 return answers
-            # It went into a file that another process has just set aside: once more, into the new one.
+            # Another process has just set this file aside, so write once more, into the new one.

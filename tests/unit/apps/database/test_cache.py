@@ -229,11 +229,11 @@ async def test_a_change_that_another_node_has_told_is_no_news(
     await apps.by_key("k1")
     await apps.by_key("k2")
     source.apps["1"] = app("1", "k1", enabled=False)
-    await apps.refresh(["1", "2"], told=["1"])
+    await apps.refresh(["1", "2"], announced=["1"])
     assert (told, news) == ([("1", app("1", "k1", enabled=False))], [])
     source.apps["1"] = app("1", "k1")
     del source.apps["2"]
-    await apps.refresh(told=["2"])
+    await apps.refresh(announced=["2"])
     assert told[1:] == [("1", app("1", "k1")), ("2", None)]
     assert news == ["1"]
     source.apps["1"] = app("1", "k1", "k1-new")

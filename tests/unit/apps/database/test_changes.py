@@ -220,7 +220,7 @@ async def test_what_another_node_has_told_is_read_and_is_no_news(
     """Also when everything is read at that moment, or the database says it as well."""
     await tick(watcher)
     source.enabled = False
-    watcher.told("2")
+    watcher.note_announced("2")
     await tick(watcher)
     assert source.asked[1:] == [["2"]]
     assert news == [("2", False)]
@@ -230,7 +230,7 @@ async def test_what_another_node_has_told_is_read_and_is_no_news(
     source.enabled = True
     watcher.note("")
     watcher.note("2")
-    watcher.told("2")
+    watcher.note_announced("2")
     await tick(watcher)
     assert news[2:] == [("1", True), ("2", False)]
     await tick(watcher)
@@ -249,7 +249,7 @@ async def test_of_many_nodes_only_the_one_that_finds_a_change_tells_it(clock: Fa
         if is_news:  # as `Server` does, by a message to every other node
             told.append(app_id)
             for watcher in watchers[1:]:
-                watcher.told(app_id)
+                watcher.note_announced(app_id)
 
     for _ in range(5):
         apps = CachedApps(source, clock, unknown_seconds=POLL, on_change=on_change)
