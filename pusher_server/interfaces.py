@@ -197,7 +197,7 @@ class Roster(Protocol):
         """
 
     def declare(self, topic: Topic, key: str, value: bytes) -> None:
-        """As `track`, without an answer: enqueued in order, declared again after an outage."""
+        """Hold `key` without an answer: enqueued in order, declared again after an outage."""
 
     def untrack(self, topic: Topic, key: str) -> None:
         """Let `key` go. The last holder's leave starts the undo window. Enqueued in order."""
@@ -219,7 +219,7 @@ class Roster(Protocol):
         """Stop receiving the transitions that other nodes cause."""
 
     async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
-        """For those of `keys` that are held: holder (a node id) -> value. Raises ClusterUnavailable."""
+        """The holders of `keys` that are held: key -> node id -> value. Raises ClusterUnavailable."""
 
     async def count(self, topic: Topic) -> int:
         """The number of held keys. Raises ClusterUnavailable."""
@@ -303,7 +303,7 @@ class Census(Protocol):
 
 
 class AppProvider(Protocol):
-    """Where apps come from. Answers may be cached; None means there is no such app."""
+    """The source of apps. Answers may be cached; None means there is no such app."""
 
     async def by_key(self, key: str) -> App | None:
         """The app that owns this key. Raises ClusterUnavailable when the store is unreachable."""

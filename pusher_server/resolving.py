@@ -199,7 +199,7 @@ class Resolver:
 
 
 def _remember(names: dict[str, V], host: str, what: V) -> None:
-    """As the newest, instead of the oldest where there are too many."""
+    """Store an entry as the newest one, in place of the oldest where there are too many."""
     names.pop(host, None)
     if len(names) >= MOST_REMEMBERED:
         del names[next(iter(names))]

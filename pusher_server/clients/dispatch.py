@@ -1,4 +1,4 @@
-"""From a decoded message to the node's verb that serves it."""
+"""Calls the node's verb that serves a decoded message."""
 
 from typing import Protocol
 

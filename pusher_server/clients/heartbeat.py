@@ -20,7 +20,7 @@ class Watched(Protocol):
         """Apply the deadlines that are due. Returns when to check again, None when it is over."""
 
     def check_writing(self, now: float) -> None:
-        """It reads slowly: drop it if it has been too slow for too long."""
+        """Drop a client that has read too slowly for too long."""
 
 
 class Heartbeat:
@@ -53,11 +53,11 @@ class Heartbeat:
                 del self._wheel[slot]
 
     def writing_paused(self, connection: Watched) -> None:
-        """Its write buffer is over the high-water mark."""
+        """The write buffer of a connection is over the high-water mark."""
         self._slow[connection] = None
 
     def writing_resumed(self, connection: Watched) -> None:
-        """Its write buffer has drained."""
+        """The write buffer of a connection has drained."""
         self._slow.pop(connection, None)
 
     def tick(self, now: float) -> None:

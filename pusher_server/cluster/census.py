@@ -24,7 +24,7 @@ class SharedCensus(Census):
         stores.primary.add(self._report, self._receive)
 
     def elsewhere(self, app_id: str) -> int:
-        """As of the last renewal."""
+        """The connections on the other nodes, as of the last renewal."""
         return self._elsewhere.get(app_id, 0)
 
     async def total(self, app_id: str) -> int:

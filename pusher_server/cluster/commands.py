@@ -90,7 +90,7 @@ class Enter(Command[Entered], frozen=True, array_like=True, tag="enter"):
 
 
 class Announcement(Struct, frozen=True, array_like=True):
-    """With `held` a join that is news, else a leave whose undo window has passed.
+    """A change to announce: with `held` a join that is news, else a leave whose undo window has passed.
 
     `version` is the topic's version of the change, with the epoch of that time. A replica that takes over may
     hand out again what the master handed out. It is "" for a leave that no memory has seen.
@@ -324,7 +324,7 @@ class Publish(Command[Nothing], frozen=True, array_like=True, tag="publish"):
 
 
 class Remember(Command[Nothing], frozen=True, array_like=True, tag="remember"):
-    """As `Publish`, and keep `cached` for `ttl` seconds, in one step.
+    """Publish `body`, and keep `cached` for `ttl` seconds, in one step.
 
     `limit`: bytes that the app's may take in this store together; 0 is none. Each counts as `remembered_bytes`.
     Where they are short, the oldest of the app's are let go and counted (`Renewed.evicted`). An event that is

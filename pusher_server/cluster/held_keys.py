@@ -141,7 +141,7 @@ class HeldKeys:
         return {key: held.value for key, held in topic.items() if held.is_let_in}
 
     def keeps(self, place: TopicKey) -> bool:
-        """As `in_topic`, of one key."""
+        """Whether we hold the key and a store has let us have it."""
         held = self._held.get(place)
         return held is not None and held.is_let_in
 

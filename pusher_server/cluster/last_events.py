@@ -43,7 +43,7 @@ class LastEvent(Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, payload: bytes, data: bytes, event_id: int) -> "LastEvent":
-        """As published: `data` is the JSON string literal in `payload`."""
+        """Split a published payload; `data` is the JSON string literal in it."""
         # No text inside can hold this: its quotes would be escaped.
         start = payload.find(_BEFORE_DATA) + len(_BEFORE_DATA)
         if not payload.startswith(data, start):
@@ -51,7 +51,7 @@ class LastEvent(Struct, frozen=True, array_like=True):
         return cls(payload[:start], data, payload[start + len(data) :], event_id)
 
     def event(self, ttl: float) -> CachedEvent:
-        """With the seconds that it still has."""
+        """The whole event, with the seconds that it still has."""
         payload = self.head if self.tail is None else self.head + self.data + self.tail
         return CachedEvent(payload=payload, data=self.data, event_id=self.event_id, ttl=ttl)
 
@@ -124,7 +124,7 @@ class _AppEvents(Generic[V]):
 
 
 class LastEvents(Generic[V]):
-    """By app and a key of the caller's. `now` is in seconds of one steady clock."""
+    """The last events, by app and a key of the caller. `now` is in seconds of one steady clock."""
 
     def __init__(self) -> None:
         self._apps: OrderedDict[str, _AppEvents[V]] = OrderedDict()

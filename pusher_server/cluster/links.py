@@ -65,7 +65,7 @@ class StoreLink(Protocol):
         """
 
     def publish(self, command: Publish | Remember) -> bool:
-        """As `call`, without an answer and with a bound: False when it was dropped.
+        """Send it without an answer and with a bound. Returns False when it was dropped.
 
         Publications are dropped while the link is not open, and while more than `QUEUE_BYTES` wait for the
         store. A slow store must not fill a node's memory.

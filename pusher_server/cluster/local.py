@@ -166,7 +166,7 @@ class LocalRoster(Roster):
         """Nothing to do: all transitions are caused here, and reach the listener anyway."""
 
     async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
-        """For those of `keys` that are held: holder -> value."""
+        """The holders of `keys` that are held: key -> holder -> value."""
         entries = self._entries(topic)
         return {key: {self._node_id: entries[key]} for key in keys if key in entries}
 

@@ -133,7 +133,7 @@ class StoreMembership(StoreListener, Tallies):
             raise ClusterUnavailable(f"{self.link.peer}: {self.problem or self._trouble}")
 
     async def ready_again(self) -> None:
-        """After a failed command: as `ready`, but not at once, so that a store that refuses is not pestered."""
+        """Wait as `ready` after a failed command, but not at once, to spare a store that refuses."""
         await asyncio.sleep(PAUSE)
         await self._ready.wait()
 

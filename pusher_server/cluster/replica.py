@@ -63,7 +63,7 @@ class Replica:
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def unknown(self) -> None:
-        """From here on only a snapshot helps."""
+        """Forget the version: only a snapshot can bring the next one."""
         self.n = None
         self.pending = None
         self.arrived.clear()

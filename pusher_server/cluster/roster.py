@@ -73,7 +73,7 @@ class SharedRoster(Roster):
         at.followed_topics.forget(address)
 
     async def lookup(self, topic: Topic, keys: Iterable[str]) -> Mapping[str, Mapping[str, bytes]]:
-        """For those of `keys` that are held: node -> value."""
+        """The holders of `keys` that are held: key -> node -> value."""
         at, address = self._stores.at(topic)
         holders: dict[str, dict[str, bytes]] = {}
         at.check()

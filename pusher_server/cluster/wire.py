@@ -104,7 +104,7 @@ UNREADABLE = (ValueError, RecursionError)
 
 
 def encode_message(sender: str, message: ClusterMessage) -> bytes:
-    """For `decode_message` on the other nodes."""
+    """Encode a message for `decode_message` on the other nodes."""
     return _encode(Envelope(WIRE, sender, message))
 
 
@@ -129,12 +129,12 @@ def decode_message(body: bytes) -> Envelope | None:
 
 
 def encode_transition(transition: Transitioned) -> bytes:
-    """As a store publishes it."""
+    """Encode a transition, as a store publishes it."""
     return _encode(transition)
 
 
 def decode_transition(body: bytes) -> Transitioned | None:
-    """As `decode_message`."""
+    """Decode a transition. None as in `decode_message`."""
     try:
         transition = _transition.decode(body)
     except UNREADABLE:
@@ -143,7 +143,7 @@ def decode_transition(body: bytes) -> Transitioned | None:
 
 
 def is_of_another_release(body: bytes) -> bool:
-    """Of a body that was not decoded: whether a release that we do not know may have written it."""
+    """Whether a release that we do not know may have written a body that was not decoded."""
     try:
         decoded = _anything.decode(body)
     except UNREADABLE:

@@ -95,7 +95,7 @@ class Subscription:
 
     @property
     def gone(self) -> bool:
-        """It has left, or its connection has."""
+        """The subscription has left, or its connection has."""
         return self.connection.subscriptions.get(self.channel.name.text) is not self
 
 

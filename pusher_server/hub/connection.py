@@ -32,7 +32,7 @@ class Connection(Protocol):
         """Frame one payload and write it."""
 
     def authorized(self) -> None:
-        """It signed in or was let into a channel that needs authorization.
+        """Note that it signed in or was let into a channel that needs authorization.
 
         See docs/protocol/connection.md#authorization-timeout.
         """

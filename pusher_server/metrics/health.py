@@ -31,7 +31,7 @@ def ready(states: States) -> Verdict:
 
 
 def accepts_traffic(states: States, memory_limit: int) -> Verdict:
-    """As `ready`, and whether there is room for more clients; bytes, 0 = unknown."""
+    """Whether any process takes clients and has room for more. `memory_limit` in bytes, 0 = unknown."""
     used = sum(state.memory for state in states.values() if isinstance(state, State))
     if memory_limit and used > MEMORY_LIMIT * memory_limit:
         return Verdict(False, f"{used >> 20} MiB of {memory_limit >> 20} MiB memory in use\n")

@@ -74,7 +74,7 @@ class _Pages:
         return Response(body, media_type=content_type)
 
     async def usage(self, request: Request) -> Response:
-        """As soketi's, and some more."""
+        """The usage of the machine, in soketi's form with more fields."""
         by_worker = (await self._group.snapshot()).states
         states = [state for state in by_worker.values() if isinstance(state, State)]
         total, used = memory_limit(), sum(state.memory for state in states)
@@ -117,7 +117,7 @@ class _Pages:
         )
 
     async def up(self, request: Request) -> Response:
-        """As Reverb's: the process answers."""
+        """Answer that the process lives, in Reverb's form."""
         return Response(b'{"health":"OK"}', media_type=_JSON)
 
 
@@ -137,7 +137,7 @@ class _Answers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As any ASGI application. Raises what fails in the middle of an answer."""
+        """Serve a request, as any ASGI application. Raises an error in the middle of an answer."""
         has_begun = False
 
         async def send_on(message: Message) -> None:

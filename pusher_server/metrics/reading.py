@@ -62,7 +62,7 @@ class Sums:
             sums[labels] = sums.get(labels, 0) + value
 
     def add_largest(self, name: str, samples: Iterable[tuple[Labels, float]]) -> None:
-        """As `add`, where the largest counts."""
+        """Add samples of a metric whose largest value counts."""
         sums = self.numbers.setdefault(name, {})
         for labels, value in samples:
             sums[labels] = max(sums.get(labels, value), value)

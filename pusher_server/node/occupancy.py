@@ -35,7 +35,7 @@ class Occupancy:
         self._changed: dict[Channel, AppState] = {}
 
     def opened(self, app_state: AppState, channel: Channel) -> None:
-        """It has its first subscriber here."""
+        """The channel has its first subscriber here."""
         if channel.name.user_id is None:
             self.declare(app_state, channel)
 

@@ -272,7 +272,7 @@ def _authorize(
 
 
 def _member(connection: Connection, name: ChannelName, channel_data: str | None) -> Member:
-    """From `channel_data`, else from the sign-in (docs/protocol/presence.md#channel-data)."""
+    """The member of `channel_data`, else of the sign-in (docs/protocol/presence.md#channel-data)."""
     limits = connection.app_state.app.limits
     if channel_data:
         try:

@@ -48,7 +48,7 @@ class BusFile(SocketFile):
         return made
 
     def make_again(self) -> socket.socket:
-        """As `make`, with its folder if that is gone too. Raises OSError."""
+        """Make the socket again, with its folder if that is gone too. Raises OSError."""
         directory = os.path.dirname(self.path)
         with suppress(FileExistsError):
             os.mkdir(directory, 0o700)

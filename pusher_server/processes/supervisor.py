@@ -282,7 +282,7 @@ class Supervisor:
         self._announce()
 
     def _announce(self) -> None:
-        """Once, when each worker listens or has failed at least once."""
+        """Report the start once, when each worker listens or has failed at least once."""
         settled = all(slot.was_ready or slot.restarts.count for slot in self._workers)
         if self._report is not None and settled and not self._announced:
             self._announced = True

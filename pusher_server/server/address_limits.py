@@ -88,7 +88,7 @@ class AddressLimits:
         return Visit("", refusal)
 
     def attempt(self, address: str) -> TooMany | None:
-        """As `enter`, for a client that uses a proxy's connection."""
+        """Count an attempt of a client that uses a proxy's connection. Returns the refusal, if any."""
         if not self._interval:
             return None
         key, now = key_of(address), self._clock()

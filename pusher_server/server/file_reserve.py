@@ -37,7 +37,7 @@ class Idle(Protocol):
 
 
 class FileReserve:
-    """Without a limit, until `limit_to` sets one.
+    """Divides the open files of a process. There is no limit until `limit_to` sets one.
 
     `idle`: connections of the API without a request, oldest first. `refused`: clients that were asked to
     leave, oldest first. `resized` is called with the number of clients that may stay. `clock` gives seconds

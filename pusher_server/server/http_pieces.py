@@ -51,7 +51,7 @@ class RequestPieces:
         return end if start >= 0 and data.find(b"\n", end) < 0 else 0
 
     def pass_over(self, data: bytes, at: int) -> None:
-        """From `at` on the parser had it together with the head."""
+        """Follow the bytes from `at` on, which the parser had together with the head."""
         while at < len(data):
             at = self.end(data, at)
 

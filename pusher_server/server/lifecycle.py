@@ -116,7 +116,7 @@ class DrainingServer(uvicorn.Server):
         self._announce()
 
     def _look_after_file(self, now: float) -> None:
-        """Once a second: a removed Unix socket is made again."""
+        """Once a second, make a removed Unix socket again."""
         if self._unix_file is None or now < self._looked_at + 1 or not self.started:
             return
         if self._listening is not None and not self._listening.done():

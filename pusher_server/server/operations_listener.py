@@ -34,7 +34,7 @@ class OperationsListener:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the listener."""
         host, port = self._bound.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -104,7 +104,7 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         raise NotImplementedError
 
     def serve(self, data: bytes, *, is_late: bool = False) -> None:
-        """As any input; most requests come alone, and are one piece for the parser."""
+        """Serve input. Most requests come alone, and are one piece for the parser."""
         head_end = 0
         if self.backlog is None and not is_late and len(data) <= BYTES:
             head_end = self._pieces.head_alone(data)

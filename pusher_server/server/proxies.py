@@ -52,7 +52,7 @@ def _items(header: str | None) -> list[str]:
 
 
 def _address(hop: str) -> str:
-    """Without quotes, brackets and port, and not longer than any address."""
+    """The address of a hop, without quotes, brackets and port, and not longer than any address."""
     hop = hop[:_NAME_BYTES].strip('"')
     match = _WITH_PORT.fullmatch(hop)
     return hop if match is None else match["v6"] or match["v4"]

@@ -130,7 +130,7 @@ class RequestGuard:
         self._unverified.setdefault(exchange.protocol, []).append(exchange)
 
     def forget(self, exchange: HttpExchange) -> None:
-        """It is decided."""
+        """Stop counting an exchange that is decided."""
         waiting = self._unverified.get(exchange.protocol, [])
         if exchange in waiting:
             waiting.remove(exchange)

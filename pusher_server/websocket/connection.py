@@ -98,7 +98,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         self.write(self.app_state.traffic.replied(text_frame(payload)))
 
     def authorized(self) -> None:
-        """It signed in or was let into a channel that needs authorization."""
+        """Note that it signed in or was let into a channel that needs authorization."""
         if self._liveness is not None:
             self._liveness.authorized()
 

@@ -22,7 +22,7 @@ _ACCEPTED = (
 
 
 class HandshakeRefused(Exception):
-    """Not a WebSocket handshake; `response` is the HTTP answer."""
+    """The request is no WebSocket handshake; `response` is the HTTP answer."""
 
     def __init__(self, response: bytes) -> None:
         super().__init__("not a WebSocket handshake")

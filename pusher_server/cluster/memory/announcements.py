@@ -125,14 +125,14 @@ class Announcements:
         return batch
 
     def confirm(self, due: Iterable[Announcement]) -> None:
-        """They were announced."""
+        """Note that a batch was announced."""
         for announcement in due:
             self._given.pop((announcement.address, announcement.key), None)
 
     def take_back(
         self, due: Iterable[Announcement], held: Collection[TopicKey], node: str, now: float
     ) -> None:
-        """They were handed out and not announced. `held` are the places that are held again."""
+        """Take back a batch that was handed out and not announced. `held`: places that are held again."""
         for announcement in reversed(list(due)):
             place = (announcement.address, announcement.key)
             self._given.pop(place, None)

@@ -170,7 +170,7 @@ class Bus:
                 del self._subscriptions[address]
 
     def gone(self, peer: "Peer") -> None:
-        """Its connection has ended. Its leases run on: a worker may come back."""
+        """Forget a peer whose connection has ended. Its leases run on: a worker may come back."""
         self.peers.discard(peer)
         for address in list(peer.addresses):
             self._lose_interest(peer, address)
@@ -213,7 +213,7 @@ class Peer(asyncio.Protocol):
         self._full = True
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """The worker reads again."""
         self._full = False
         self._longest = 0
         self._continue()

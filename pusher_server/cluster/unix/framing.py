@@ -78,7 +78,7 @@ def frame(kind: int, rest: bytes) -> bytes:
 
 
 def event_frame(address: bytes, body: bytes) -> bytes:
-    """To publish `body`, and to push it."""
+    """The frame that publishes `body`, or pushes it."""
     size = len(address)
     return _pack_event_head(size + len(body) + 5, EVENT, size) + address + body
 

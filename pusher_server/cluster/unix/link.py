@@ -214,7 +214,7 @@ class _Stream(asyncio.Protocol):
         self._loop.call_soon(self._catch_up)
 
     def _catch_up(self) -> None:
-        """Those who awaited an answer have run, because they were scheduled before this."""
+        """Deliver the pushes behind an answer. Its waiters have run: they were scheduled before this."""
         for address, body in self._behind.popleft():
             if self.ended:
                 return
