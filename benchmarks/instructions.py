@@ -165,7 +165,8 @@ def count(package: Path, repetitions: int = REPETITIONS) -> Record:
     )
 
 
-def _output(command: Sequence[str], environment: Mapping[str, str]) -> str:
+def _output(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    """What a program prints. Raises CountingFailed with its complaints when it fails."""
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CountingFailed(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
@@ -182,22 +183,13 @@ def _made_with() -> str:
     return ", ".join([platform.python_version(), platform.python_compiler(), *libraries])
 
 
-def count_revision(revision: str, repetitions: int) -> Record:
-    """Count the package as it is in a revision of git, with today's `hot_path.py`. Raises CountingFailed."""
+def count_revision(revision: str, repetitions: int = REPETITIONS) -> Record:
+    """Count the package as a revision of git has it, with today's `hot_path.py`. Raises CountingFailed."""
     with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder, "tree.tar")
-        command = [
-            "git",
-            "archive",
-            f"--output={archive}",
-            revision,
-            "pusher_server",
-            "config.example.toml",
-        ]
-        done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CountingFailed(f"git has no such revision: {done.stderr.strip()}")
-        shutil.unpack_archive(archive, folder)
+        archive = os.path.join(folder, "tree.tar")
+        needed = ("pusher_server", "config.example.toml")
+        _output(("git", "-C", str(TOP), "archive", f"--output={archive}", revision, *needed))
+        _output(("tar", "-xf", archive, "-C", folder))
         return count(Path(folder), repetitions)
 
 
