@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from msgspec import Struct
 
-from pusher_server.http_api.api import Admission
+from pusher_server.http_api.api import Admission, without_waiting
 from pusher_server.http_api.asgi import ApiApplication
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead
 from pusher_server.http_api.responses import CLOSE, ApiResponse, Header
@@ -44,16 +44,17 @@ class PendingRequest(Struct, gc=False):
 
 
 class FastPublish:
-    """The fast path to one API, for all connections. `request_bytes` is the largest body that the API takes."""
+    """The fast path to an API, for all connections. `request_bytes` is the largest body that the API takes."""
 
-    def __init__(self, api: ApiApplication, request_bytes: int) -> None:
-        self._api = api
+    def __init__(self, application: ApiApplication, request_bytes: int) -> None:
+        self._application = application
+        self._api = application.api
         self._largest_body = min(_LARGEST_BODY, request_bytes)
 
     def judge(
         self, method: bytes, target: bytes, headers: Mapping[bytes, bytes], length: int | None
     ) -> Verdict | None:
-        """What the head of a request with a body earns; None when it cannot be said at once.
+        """What the head of a request with a body earns; None when its app has to be looked up elsewhere first.
 
         `length` is that of the body, None when only its end will tell.
         """
@@ -61,7 +62,11 @@ class FastPublish:
             return None  # read by uvicorn's parser of URLs, and judged by the application
         path, _, query = target.partition(b"?")
         encoding = headers.get(b"content-encoding", b"")
-        return self._api.admit_now(RequestHead(method.decode(), path, query, encoding, length))
+        head = RequestHead(method.decode(), path, query, encoding, length)
+        try:
+            return without_waiting(self._api.admit(head))
+        except Exception as error:
+            return self._application.refusal(error, head)
 
     def takes(self, verdict: Verdict, length: int | None) -> bool:
         """Whether the request is a publication of known, moderate length.
@@ -76,15 +81,19 @@ class FastPublish:
 
     def answer(self, request: PendingRequest) -> ApiResponse | None:
         """The answer to a complete request; None when it would have to wait, and nothing has happened."""
-        if isinstance(request.verdict, ApiResponse):
-            return request.verdict
-        return self._api.answer_now(request.verdict, bytes(request.body))
+        verdict = request.verdict
+        if isinstance(verdict, ApiResponse):
+            return verdict
+        try:
+            return self._api.answer_now(verdict, bytes(request.body))
+        except Exception as error:
+            return self._application.refusal(error, verdict.head)
 
     def encode(
         self, response: ApiResponse, default_headers: Sequence[Header], *, keep_alive: bool
     ) -> bytes:
         """The whole answer. A reset may follow it: of two writes Java's HttpClient then had the first only."""
-        headers = [*default_headers, *self._api.headers(response)]
+        headers = [*default_headers, *self._application.headers(response)]
         if not keep_alive and CLOSE not in headers:
             headers.append(CLOSE)
         return _head(response.status, tuple(headers)) + response.body
