@@ -1,9 +1,7 @@
-"""What every request to the API goes through before and after its body.
+"""The checks of every request to the API, in their fixed order: route, authentication, app enabled, rate limit, body.
 
-The order is fixed: route, authentication, app enabled, rate limit, body. `Api.admit` is what can be said
-when the head is there, so that no stranger's body is kept; `Api.respond` comes with the body. It is
-synchronous unless the endpoint asks the cluster, so that a hot route can be answered where no ASGI cycle
-exists.
+`Api.admit` checks the head alone, so that no stranger's body is kept. `Api.respond` follows when the body is
+there. It is synchronous unless the endpoint asks the cluster: a hot route is answered without an ASGI cycle.
 """
 
 from collections.abc import Callable, Coroutine
@@ -153,7 +151,7 @@ class Api:
     def _admission(
         self, app: App, head: RequestHead, target: Target, query: Query, now: float
     ) -> Admission:
-        """What the head of a request earns. Raises AuthenticationError, ApiError."""
+        """Admit a request by its head. Raises AuthenticationError, ApiError."""
         config = self._config
         try:
             query = verify_query(
@@ -205,7 +203,7 @@ class Api:
         traffic.bytes_received += len(body)
 
     def respond(self, admission: Admission, body: bytes, *, at_once: bool = False) -> Answer:
-        """What the app gets for this request: an answer, or a coroutine where the cluster is asked.
+        """Return the answer to an admitted request, or a coroutine of it where the cluster is asked.
 
         Raises AuthenticationError, ApiError, ProtocolError; with `at_once` also NotAtOnce.
         """

@@ -37,12 +37,12 @@ _SEAM = "pusher_server.connection"
 
 
 class Connection(Protocol):
-    """What the application and the server's side of a connection have to say to each other of one request.
+    """One request, as the application and the server's side of its connection see it together.
 
-    A server without it is served as well; then a body that nobody needs is its business.
+    A server need not offer one. It then has to deal with bodies that nobody needs by itself.
     """
 
-    #: What is known of the request already: its answer, or that its body is wanted.
+    #: The verdict on the head, if it is known already: an answer, or that the body is wanted.
     verdict: Admission | ApiResponse | None
 
     def is_decided(self) -> None:

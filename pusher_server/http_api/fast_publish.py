@@ -21,7 +21,7 @@ from pusher_server.http_api.responses import CLOSE, ApiResponse, Header
 #: A larger body goes the ordinary way, which stops reading while it waits.
 _LARGEST_BODY = 1_048_576
 
-#: What the head of a request has earned: its answer, or that its body is wanted.
+#: The verdict on a head: the request's answer, or that its body is wanted.
 Verdict = Admission | ApiResponse
 
 
@@ -54,7 +54,7 @@ class FastPublish:
     def judge(
         self, method: bytes, target: bytes, headers: Mapping[bytes, bytes], length: int | None
     ) -> Verdict | None:
-        """What the head of a request with a body earns; None when its app has to be looked up elsewhere first.
+        """Return the verdict on a head; None when its app has to be looked up elsewhere first.
 
         `length` is that of the body, None when only its end will tell.
         """

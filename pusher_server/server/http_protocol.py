@@ -1,7 +1,6 @@
-"""uvicorn's HTTP protocol with six additions: our WebSocket upgrade, the fast path for publications, time-outs,
-bounds on heads, heads that are judged before their bodies are there, bounded work per turn of the loop.
+"""The clients' HTTP connections: uvicorn's protocol within bounds, with a fast path and the WebSocket upgrade.
 
-The fast path is `http_api.fast_publish`, called here when something has come. A body that nobody needs is
+A head is judged before its body is there. The fast path is `http_api.fast_publish`, called here when something has come. A body that nobody needs is
 dropped there or by the application, and of a large one only the beginning.
 
 It leans on parts of `HttpToolsProtocol` that uvicorn does not document: the constructor's arguments,
@@ -299,7 +298,7 @@ class HttpProtocol(BoundedProtocol):
         self.let_go()
 
     def _on_end(self) -> Callable[[WebSocketConnection], None]:
-        """What happens when the WebSocket is gone; it does not keep this object."""
+        """Return what is to be called when the WebSocket is gone; it does not keep this object."""
         connections, entrance, visit = self.connections, self._entrance, self._visit
         if entrance is None or visit is None:
             return connections.discard
