@@ -1,4 +1,6 @@
-"""The checks of every request to the API, in their fixed order: route, authentication, app enabled, rate limit, body.
+"""The checks of every request to the API, in their fixed order.
+
+They are: route, authentication, app enabled, rate limit, body.
 
 `Api.admit` checks the head alone, so that no stranger's body is kept. `Api.respond` follows when the body is
 there. It is synchronous unless the endpoint asks the cluster: a hot route is answered without an ASGI cycle.

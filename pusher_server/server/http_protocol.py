@@ -1,7 +1,7 @@
 """The clients' HTTP connections: uvicorn's protocol within bounds, with a fast path and the WebSocket upgrade.
 
-A head is judged before its body is there. The fast path is `http_api.fast_publish`, called here when something has come. A body that nobody needs is
-dropped there or by the application, and of a large one only the beginning.
+A head is judged before its body is there. The fast path is `http_api.fast_publish`, called here when something
+has come. A body that nobody needs is dropped there or by the application; of a large one only the beginning is.
 
 It leans on parts of `HttpToolsProtocol` that uvicorn does not document: the constructor's arguments,
 `handle_websocket_upgrade`'s moment, `scope`, `headers`, `cycle`, the parser's callbacks. The minor
