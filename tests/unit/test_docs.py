@@ -308,8 +308,21 @@ ANSWERS = {
         "docs/metrics.md",
         "ops/grafana-dashboard.json",
     },
-    "a transport": {".importlinter", "hub/connection.py", "server/composition.py"},
-    "an operator's page": {"metrics/operations.py", ".importlinter"},
+    "a transport": {
+        ".importlinter",
+        "hub/connection.py",
+        "clients/dispatch.py",
+        "server/composition.py",
+        "server/uvicorn_config.py",
+        "server/http_protocol.py",
+    },
+    "an operator's page": {
+        "metrics/operations.py",
+        "metrics/reading.py",
+        "metrics/collector.py",
+        "docs/metrics.md",
+        ".importlinter",
+    },
     "a client event like `cache_miss`": {"protocol/events.py", "node/subscriptions.py"},
     "an API route with history": {
         "http_api/channels.py",

@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from pusher_server.config import OperationsSettings
 from pusher_server.metrics.operations import operations_app
@@ -61,10 +64,25 @@ async def test_a_token_is_compared_as_bytes() -> None:
     assert (await get(guarded, "/metrics", {"authorization": "Bearer t"})).status_code == 200
 
 
+def paths_of_pages() -> list[str]:
+    """The paths that the application serves."""
+    routes = operations(reading(), token="t").routes
+    return [route.path for route in routes if isinstance(route, Route)]
+
+
+def test_every_page_is_documented() -> None:
+    """The first table of docs/metrics.md has all pages, and no other."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "metrics.md").read_text("utf-8")
+    table = text[text.index("| Path | Answer |") :].split("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    documented = [path for cell in cells for path in re.findall(r"`(/[^`]*)`", cell)]
+    assert sorted(documented) == sorted(paths_of_pages())
+
+
 async def test_each_page_says_which_methods_it_serves() -> None:
     """OPTIONS is answered for every page, by what its route serves; HAProxy's checks ask so."""
     app = operations(reading(), token="t")
-    for path in ("/metrics", "/usage", "/ready", "/accept-traffic", "/live", "/", "/up", "/up//"):
+    for path in (*paths_of_pages(), "/up//"):
         answer = await request(app, "OPTIONS", path)
         assert (answer.status_code, answer.content) == (200, b""), path
         assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
