@@ -14,7 +14,7 @@ from tests.support.databases import MariaServer, PostgresServer
 # variable CI is set, Hypothesis' own default would draw the same examples in each run, whatever the seed.
 UNTIMED = settings(derandomize=False, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", UNTIMED, max_examples=100, print_blob=True)
-settings.register_profile("full", UNTIMED, max_examples=2_000, print_blob=True)
+settings.register_profile("full", UNTIMED, max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

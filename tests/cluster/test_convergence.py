@@ -20,7 +20,7 @@ from tests.cluster.simulation import LEASE, SimulatedNode, Simulation
 from tests.cluster.virtual_loop import VirtualLoop
 
 #: 400 of each take 40 minutes and more while coverage is measured.
-SEEDS = 75 if os.environ.get("HYPOTHESIS_PROFILE") == "full" else 25
+SEEDS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "full" else 25
 STEPS = 160
 
 SCENARIOS: dict[str, tuple[str, ...]] = {

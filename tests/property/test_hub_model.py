@@ -281,6 +281,6 @@ class HubMachine(RuleBasedStateMachine):
 # Three times as many as elsewhere, for what can go wrong takes several rare steps in a row. 2,000 at the most:
 # 6,000 do not end within ten minutes while coverage is measured.
 HubMachine.TestCase.settings = settings(
-    max_examples=min(3 * settings().max_examples, 2_000), stateful_step_count=60
+    max_examples=min(3 * settings().max_examples, 1_500), stateful_step_count=60
 )
 TestHub = HubMachine.TestCase

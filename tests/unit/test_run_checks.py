@@ -61,3 +61,24 @@ def test_a_record_that_was_cut_short_is_none(tmp_path: Path) -> None:
 def test_nothing_to_run_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_checks, "steps", lambda what, full: iter(()))
     assert run_checks.main(["bench"]) == 1
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(0.5, 0), (1.5, 1)])
+def test_a_full_run_fails_when_all_steps_together_take_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    minutes: float,
+    status: int,
+) -> None:
+    times = iter((0.0, 60 * minutes))
+    monkeypatch.setattr(run_checks, "tree", lambda: "one")
+    monkeypatch.setattr(run_checks, "run", lambda step, inherited: True)
+    monkeypatch.setattr(run_checks, "RECORD", tmp_path / "record.json")
+    monkeypatch.setattr(run_checks, "FULL_BUDGET", 1)
+    monkeypatch.setattr(
+        run_checks, "steps", lambda what, full: iter([run_checks.Step("a tier", ("true",))])
+    )
+    assert run_checks.main(["all", "--full"], lambda: next(times)) == status
+    told = "failed: the budget of 1 minutes for all steps together\n"
+    assert capsys.readouterr().err == (told if status else "")
