@@ -55,7 +55,7 @@ def test_a_body_reaches_the_application_and_is_bounded(run: Run) -> None:
 
 
 def test_programs_of_old_keep_their_connection(run: Run) -> None:
-    """HTTP/1.0 with `Connection: keep-alive`, as load generators and old proxies ask; and without a Host."""
+    """HTTP/1.0 with `Connection: keep-alive`, as load generators and old proxies ask; it needs no Host."""
 
     async def scenario() -> None:
         async with listening() as (_, address):
@@ -67,8 +67,11 @@ def test_programs_of_old_keep_their_connection(run: Run) -> None:
                 assert answer.headers["connection"] == "close"
                 await client.expect_end()
             async with wire.opened(address) as client:
-                await client.send(b"GET / HTTP/1.1\r\n\r\n")
+                await client.send(b"GET / HTTP/1.0\r\n\r\n")
                 assert (await client.answer()).status == 200
+            async with wire.opened(address) as client:  # RFC 9112 §3.2
+                await client.send(b"GET / HTTP/1.1\r\n\r\n")
+                assert (await client.answer()).status == 400
 
     run(scenario())
 
