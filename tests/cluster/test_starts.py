@@ -167,16 +167,20 @@ async def test_a_start_on_sentinel_and_redis_cluster_loses_nothing(
 
 
 async def test_a_killed_worker_s_replacement_loses_nothing(tmp_path: Path) -> None:
-    node = Node(tmp_path, settings(bus_directory=str(tmp_path), lease=10.0), workers=2)
-    async with started(node):
-        assert await losses(node) == []
-        for number in range(max(2, STARTS // 2)):
-            await eventually(lambda: len(processes_of(node.pid)) == 3, PATIENCE)
-            processes = processes_of(node.pid)
-            os.kill(processes["bus"], signal.SIGSTOP)  # it has other things to do
-            os.kill(processes[f"worker {1 + number % 2}"], signal.SIGKILL)
-            asyncio.get_running_loop().call_later(0.8, os.kill, processes["bus"], signal.SIGCONT)
+    """Each worker twice: the supervisor makes one that ends again and again wait longer each time."""
+    for _ in range(max(1, STARTS // 8)):
+        node = Node(tmp_path, settings(bus_directory=str(tmp_path), lease=10.0), workers=2)
+        async with started(node):
             assert await losses(node) == []
+            for number in range(4):
+                await eventually(lambda node=node: len(processes_of(node.pid)) == 3, PATIENCE)  # type: ignore[misc]
+                processes = processes_of(node.pid)
+                os.kill(processes["bus"], signal.SIGSTOP)  # it has other things to do
+                os.kill(processes[f"worker {1 + number % 2}"], signal.SIGKILL)
+                asyncio.get_running_loop().call_later(
+                    0.8, os.kill, processes["bus"], signal.SIGCONT
+                )
+                assert await losses(node) == []
 
 
 async def test_a_reload_loses_nothing(tmp_path: Path) -> None:
