@@ -14,7 +14,7 @@ if not epoch or world[2] ~= run then
   all_leases_anew()
   leaves_by_this_clock()
 end
-hear()
+note_request()
 
 local given = succeeds ~= '' and redis.call('HGET', DUE, succeeds)
 if given then

@@ -120,17 +120,17 @@ local function leaves_by_this_clock()
   end
 end
 
--- Notes the time of a request. If no node was heard for long, the store itself was away, and no lease ends for that.
+-- Notes the time of a request. If none came for long, the store itself was away, and no lease ends for that.
 -- A clock that was set forward looks the same. A clock that was set back would keep dead holders alive, and leaves
 -- waiting, for as long as the step.
-local function hear()
-  local heard = number_in(redis.call('HGET', WORLD, 'heard'), 0)
-  if now < heard then
+local function note_request()
+  local last = number_in(redis.call('HGET', WORLD, 'heard'), 0)
+  if now < last then
     all_leases_anew()
     leaves_by_this_clock()
     local unsure_until = number_in(redis.call('HGET', WORLD, 'unsure_until'), 0)
     redis.call('HSET', WORLD, 'tick', now, 'unsure_until', math.min(unsure_until, now + LEASE))
-  elseif now - heard > LEASE / 2 then
+  elseif now - last > LEASE / 2 then
     all_leases_anew()
   end
   redis.call('HSET', WORLD, 'heard', now)

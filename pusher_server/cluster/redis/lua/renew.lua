@@ -1,6 +1,6 @@
 -- Renew. ARGV: holder, confirmed, then a name and a number for each tally.
 local holder, confirmed = ARGV[1], tonumber(ARGV[2])
-hear()
+note_request()
 if not is_live(holder) then
   return fenced()
 end
