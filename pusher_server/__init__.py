@@ -8,14 +8,14 @@ Values, and small pieces that know nothing of the rest:
 - `app`               an app with its keys, limits and webhooks, as frozen values
 - `backoff`           how long to wait before the next attempt
 - `errors`            the root of all errors, and the errors that belong to no single layer
-- `histogram`         counts how many values were how large
+- `histogram`         counts values by their size
 - `log_rate_limit`    limits how often the same log line is written
-- `outage`            knows why something does not work, and which changes of that are news
+- `outage`            keeps why a part does not work, and decides which changes of that are logged
 - `standard_streams`  survives a standard output or error that cannot be written
 - `stray_signals`     ignores the signals that mean nothing to a server
 - `token_bucket`      bounds a rate and allows short bursts
 - `turns`             bounds how much input of one connection is served in one turn of the loop
-- `unreadable`        reports data of other writers that cannot be read, once in a while
+- `unreadable`        reports data of other writers that cannot be read, at a limited rate
 
 Rules of the wire, without a clock and without a network:
 
@@ -24,14 +24,14 @@ Rules of the wire, without a clock and without a network:
 - `config`            the settings, read once from file, environment and command line
 - `resolving`         looks up host names on its own threads, with bounds; it does I/O
 
-What two adapters share:
+Shared by two adapters, `cluster` and `webhooks`:
 
 - `redis`             reaches Redis: login, TLS, discovery, scripts
 
 The domain and the application:
 
-- `signals`           what happened, as values for observers
-- `interfaces`        what the domain asks of the outside: broker, roster, apps, rate limits
+- `signals`           events of the node, as values for observers
+- `interfaces`        what the domain requires of adapters: broker, roster, apps, rate limits
 - `hub`               the connections, channels and users of this node
 - `node`              the rules: subscribe, publish, sign in, inspect
 
@@ -56,7 +56,7 @@ Edges, through which the outside drives or reads the node:
 The process:
 
 - `server`            builds everything and runs it
-- `processes`         several of them on one machine, under a supervisor
+- `processes`         several server processes on one machine, under a supervisor
 - `cli`               the command `pusher-server`
 - `__main__`          the same command as `python -m pusher_server`
 """

@@ -26,7 +26,11 @@ class Connection(Protocol):
 
     @property
     def write(self) -> Callable[[bytes], None]:
-        """Queue whole frames; synchronous, must not touch the hub (asyncio calls back inside `write`)."""
+        """Return a function that queues whole frames of `protocol/frames.py`, one or several joined.
+
+        All subscribers are given the same `bytes` object. The function is synchronous and must not touch the
+        hub (asyncio calls back inside `write`).
+        """
 
     def send(self, payload: bytes) -> None:
         """Frame one payload and write it."""

@@ -2,14 +2,14 @@
 
 Every verb that a client or a backend can cause is here. Read:
 
-- `parts`          what a node is built from, as one value
-- `observers`      who is told of signals
+- `parts`          the parts that a node is built from, as one value
+- `observers`      delivers signals to their observers
 - `node`           builds the parts below, receives from the cluster, admits connections
 - `publishing`     events of backends and of clients
 - `subscriptions`  subscribe, unsubscribe, presence
 - `users`          sign-in, watchlist, terminate
 - `bus`            brings a channel what other nodes publish on it
-- `occupancy`      what the cluster knows of this node's channels
+- `occupancy`      declares this node's occupied channels to the cluster
 - `counts`         the `subscription_count` event, and its pace in crowds
 - `inspection`     read-only questions, answered for the whole cluster
 - `member_infos`   checks that member data from the cluster is JSON that clients can read

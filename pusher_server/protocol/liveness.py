@@ -29,7 +29,11 @@ class Check(NamedTuple):
 
 
 class Liveness:
-    """Deadlines and client-event rate of one established connection."""
+    """Deadlines and client-event rate of one established connection, of any transport.
+
+    A transport whose client cannot answer a ping passes an infinite `pong_timeout` to `check`. Then pings are
+    due as before, and silence does not end the connection.
+    """
 
     __slots__ = (
         "_authorize_by",
@@ -50,7 +54,7 @@ class Liveness:
         #: The time at which all subscriptions so far would be due at the allowed rate.
         self._subscribed_until = now
 
-    def heard(self, now: float) -> None:
+    def received(self, now: float) -> None:
         """Restart the silence timer: bytes arrived, of any kind."""
         self._quiet_since = now
         self._pinged_at = 0.0

@@ -1,4 +1,4 @@
-"""What a connection to the servers of `[cluster.redis]` needs: TLS, login, addresses of names, a time limit."""
+"""The needs of a connection to the servers of `[cluster.redis]`: TLS, login, addresses, a time limit."""
 
 import ssl
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 class Login:
-    """A user's name and password. Without a password there is nothing to say: a name alone means nothing."""
+    """A user's name and password. Without a password there is no login: Redis ignores a name alone."""
 
     __slots__ = ("_password", "_username")
 
@@ -22,7 +22,7 @@ class Login:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The part of HELLO that logs in."""
+        """The part of HELLO that logs in; empty without a password."""
         return ("AUTH", self._username, self._password) if self._password else ()
 
     def __repr__(self) -> str:
@@ -30,10 +30,10 @@ class Login:
 
 
 class RedisAccess:
-    """The settings, as connections use them. Raises ConfigError when a certificate cannot be used.
+    """The settings in the form that connections use. Raises ConfigError when a certificate cannot be used.
 
-    `timeout` is how many seconds connecting may take, with login; None is what the settings say. `resolver`
-    looks up names for Redis alone.
+    `timeout` is how many seconds connecting may take, with login; None stands for the setting
+    `connect_timeout`. `resolver` looks up names for Redis alone.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class RedisAccess:
         timeout: float | None = None,
     ) -> None:
         url = url_of(settings)
-        # Nothing is remembered: a name that leads to another server after a failover is believed at once.
+        # Addresses are not cached: after a failover a name may lead to another server, to be used at once.
         self._resolver = resolver or Resolver(found_for=0.0)
         self.addresses = url.addresses
         self.database = url.database
@@ -55,9 +55,9 @@ class RedisAccess:
         self.sentinel_login = Login(settings.sentinel_username, settings.sentinel_password)
 
     async def reach(self, host: str, connect: Callable[[str], Awaitable[R]]) -> R:
-        """The result of `connect` with the first address of a host for which it succeeds.
+        """Return the result of `connect` for the first address of the host for which it succeeds.
 
-        Raises the last one's OSError. The caller bounds the time.
+        Raises the OSError of the last address. The caller bounds the time.
         """
         problem: OSError | None = None
         for address in await self._resolver.addresses(host):
@@ -72,19 +72,19 @@ class RedisAccess:
 
 
 def url_of(settings: RedisSettings) -> RedisUrl:
-    """The URL's parts; beside Sentinels the URL may be left out."""
+    """Return the parts of the URL; with Sentinels the URL may be left out of the settings."""
     return parse_url(settings.url or "redis:///")
 
 
 def peer_of(settings: RedisSettings) -> str:
-    """What operators call this Redis, without a password."""
+    """Return the name of this Redis for logs and errors, without a password."""
     if settings.sentinels:
         return f"Redis {settings.sentinel_master!r}"
     return "a Redis Cluster" if settings.cluster else f"Redis at {url_of(settings).addresses[0]}"
 
 
 def tls_context(settings: RedisSettings) -> ssl.SSLContext:
-    """TLS for `rediss://`. Raises ConfigError when a file cannot be used."""
+    """Return the TLS settings for `rediss://`. Raises ConfigError when a file cannot be used."""
     try:
         context = ssl.create_default_context(cafile=settings.ca_certificate or None)
     except (OSError, ssl.SSLError) as error:

@@ -1,4 +1,4 @@
-"""redis-py's client for what `[cluster.redis]` says: one server, a master with Sentinels, a Redis Cluster."""
+"""Makes redis-py's client for `[cluster.redis]`: one server, a master with Sentinels, a Redis Cluster."""
 
 from typing import Any
 
@@ -25,9 +25,10 @@ def make_client(
     answer_timeout: float,
     connections: int,
 ) -> "Redis | RedisCluster":
-    """It connects when it is used, to each server `connections` times at most. Close it with `aclose`.
+    """Return a client that connects on its first use; the caller closes it with `aclose`.
 
-    `answer_timeout` is seconds for an answer; connecting may take `access.timeout`. CLIENT LIST shows `name`.
+    It has `connections` connections to each server at most. An answer may take `answer_timeout` seconds, and
+    connecting `access.timeout`. CLIENT LIST shows `name`.
     """
     limits: dict[str, Any] = {
         "socket_timeout": answer_timeout,
@@ -67,13 +68,13 @@ def make_client(
 
 
 class _Sentinels:
-    """Stands for redis-py's `Sentinel` in its pool: that one believes the first Sentinel that answers."""
+    """Replaces redis-py's `Sentinel` in its pool, because that one trusts the first Sentinel that answers."""
 
     def __init__(self, master: SentinelMaster) -> None:
         self._master = master
 
     async def discover_master(self, name: str) -> tuple[str, int]:
-        """Where the master is now. Raises redis-py's ConnectionError."""
+        """Return host and port of the current master. Raises redis-py's ConnectionError."""
         try:
             server = await self._master.find()
         except RedisUnavailable as error:
@@ -82,15 +83,15 @@ class _Sentinels:
 
 
 def _cluster(access: RedisAccess, name: str, limits: dict[str, Any]) -> RedisCluster:
-    """redis-py finds the slots by itself, because it follows their moves."""
-    seeds = [ClusterNode(each.host, each.port) for each in access.addresses]
+    """Return a client of a Redis Cluster; redis-py finds the slots itself, because it follows their moves."""
+    seeds = [ClusterNode(seed.host, seed.port) for seed in access.addresses]
     cluster = RedisCluster(startup_nodes=seeds, require_full_coverage=False, **limits)
-    # Its constructor knows redis-py's own connections only; all nodes that it will find take theirs from here.
+    # Its constructor accepts only redis-py's own connections. Nodes found later take the class from here.
     options: dict[str, Any] = cluster.get_connection_kwargs()
     options.update(
         connection_class=GreetingConnection, access=access, kind=ServerKind.NODE, name=name
     )
-    nodes = [ClusterNode(each.host, each.port, **options) for each in access.addresses]
+    nodes = [ClusterNode(seed.host, seed.port, **options) for seed in access.addresses]
     cluster.startup_nodes = nodes
     cluster.nodes_manager.startup_nodes = {node.name: node for node in nodes}
     return cluster

@@ -1,7 +1,7 @@
-"""redis-py's connection, which looks up names, speaks TLS, logs in and checks the server as our own one does.
+"""redis-py's connection, with the look-up of names, TLS, login and check of the server that our own one has.
 
-It overrides members of redis-py 8 that its documentation does not name: `tests/edge/test_redis_client.py`
-holds them.
+It overrides members of redis-py 8 that its documentation does not name; `tests/edge/test_redis_client.py`
+tests them.
 """
 
 import asyncio
@@ -19,14 +19,15 @@ from pusher_server.redis.access import RedisAccess
 from pusher_server.redis.errors import RedisUnavailable, why, why_no_connection, why_no_hello
 from pusher_server.redis.greeting import ServerKind
 
-#: redis-py itself then sends nothing when it has connected: no login, no name, no version of its own.
+#: Options with which redis-py itself sends nothing after connecting: no login, no name, no version of its own.
 SILENT: Mapping[str, Any] = {"protocol": 2, "driver_info": None}
 
 
 class GreetingConnection(Connection):
-    """By `access`, to a server of this kind. `name` is shown by CLIENT LIST, `path` is of a Unix socket.
+    """A connection to a server of the given kind, made with the TLS, login and time limit of `access`.
 
-    Raises redis-py's errors, with our words in them.
+    CLIENT LIST shows `name`. `path` is the path of a Unix socket, or empty. Raises redis-py's errors, with
+    texts of `errors`.
     """
 
     def __init__(
@@ -49,11 +50,11 @@ class GreetingConnection(Connection):
 
     @property
     def server(self) -> RedisAddress:
-        """Where it leads; Sentinels may change that."""
+        """The address of the server; redis-py changes it when the Sentinels name another master."""
         return RedisAddress(path=self._path) if self._path else RedisAddress(self.host, self.port)
 
     async def _connect(self) -> None:
-        """As redis-py does, to each address in turn."""
+        """Connect as redis-py does, but to each address of the host in turn."""
         timeout = self.socket_connect_timeout
         try:
             async with asyncio.timeout(timeout):
@@ -78,7 +79,7 @@ class GreetingConnection(Connection):
         return {"host": self._address, "port": self.port, "ssl": tls, "server_hostname": name}
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
-        """Log in, and refuse a server that is not of our kind."""
+        """Log in, and refuse a server that is not of the expected kind."""
         await super().on_connect_check_health(check_health=False)
         try:
             await self._greet()
@@ -114,17 +115,17 @@ class GreetingConnection(Connection):
 
 
 class SentinelConnection(SentinelManagedConnection, GreetingConnection):
-    """The same, to the master that its pool finds."""
+    """A GreetingConnection to the master that its pool finds."""
 
 
 def refusal_of(error: RedisError) -> str:
-    """The error as Redis has sent it, with its code; "" when it is not Redis's."""
+    """Return the error as Redis sent it, with its code; "" when Redis did not send it."""
     if error.status_code:
         return f"{error.status_code} {error}"
     return str(error) if isinstance(error, ResponseError) else ""
 
 
 def why_failed(error: RedisError) -> str:
-    """An error of redis-py in our words."""
+    """Return the text for operators of an error of redis-py."""
     refusal = refusal_of(error)
     return why(refusal) if refusal else str(error) or type(error).__name__

@@ -1,7 +1,7 @@
-"""Where the data is: the master that Sentinels name, the owners of a Redis Cluster's slots.
+"""Finds the servers with the data: the master that Sentinels name, the owners of a Redis Cluster's slots.
 
-redis-py carries the questions, each on a connection of its own. The rules are here, for the cluster's links
-and for redis-py's own clients.
+redis-py sends the queries, each on a connection of its own. The cluster's links and redis-py's own clients
+both use the rules of this module.
 """
 
 import asyncio
@@ -19,16 +19,17 @@ from pusher_server.redis.joined import Joined
 
 SLOTS = 16_384
 _NAME = "pusher-server"
-#: What reading an answer raises when it is not of the form that Redis documents.
+#: Errors of parsing an answer that does not have the form that Redis documents.
 _UNEXPECTED = (TypeError, ValueError, LookupError, AttributeError)
 
 
 class SentinelMaster:
-    """The master that the Sentinels name, asked anew for each connection.
+    """Finds the master that the Sentinels name, with new queries for each connection.
 
-    A Sentinel that was cut off may name the old master. So the master is what more than half of them say; when
-    fewer answer, what most of these say. All are asked at once. A server that has become a replica is refused
-    (`greeting.check`), and Sentinel cuts the connections of one that it demotes.
+    A Sentinel that was cut off may name the old master. So the master is the server that more than half of the
+    Sentinels name. When fewer of them answer, it is the server that most of these name. All Sentinels are
+    queried at once. `greeting.check` refuses a server that has become a replica, and Sentinel cuts the
+    connections of one that it demotes.
     """
 
     def __init__(
@@ -40,34 +41,34 @@ class SentinelMaster:
         self._joined = Joined(self._find)
 
     async def find(self) -> RedisAddress:
-        """Raises RedisUnavailable, after `access.timeout` at most."""
+        """Return the current master. Raises RedisUnavailable, after `access.timeout` seconds at most."""
         return await self._joined()
 
     async def _find(self) -> RedisAddress:
         votes: Counter[RedisAddress] = Counter()
         problems: list[str] = []
-        questions = [asyncio.create_task(self._ask(each)) for each in self._sentinels]
+        queries = [asyncio.create_task(self._query(sentinel)) for sentinel in self._sentinels]
         try:
-            for answer in asyncio.as_completed(questions):
+            for answer in asyncio.as_completed(queries):
                 try:
                     server = await answer
                 except RedisUnavailable as error:
                     problems.append(str(error))
                     continue
                 votes[server] += 1
-                if votes[server] > len(questions) / 2:
+                if votes[server] > len(queries) / 2:
                     return server
         finally:
-            for each in questions:
-                each.cancel()
-            await asyncio.gather(*questions, return_exceptions=True)
+            for query in queries:
+                query.cancel()
+            await asyncio.gather(*queries, return_exceptions=True)
         if votes:
             return votes.most_common(1)[0][0]
         raise RedisUnavailable("no Sentinel can be asked: " + "; ".join(problems))
 
-    async def _ask(self, sentinel: RedisAddress) -> RedisAddress:
+    async def _query(self, sentinel: RedisAddress) -> RedisAddress:
         command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)
-        answer = await ask(self._access, sentinel, ServerKind.SENTINEL, *command)
+        answer = await send_query(self._access, sentinel, ServerKind.SENTINEL, *command)
         if answer is None:
             raise RedisUnavailable(f"the Sentinel at {sentinel} knows no master {self._master!r}")
         try:
@@ -77,31 +78,34 @@ class SentinelMaster:
 
 
 class SlotOwners:
-    """The masters of a Redis Cluster by slot, asked anew for each connection. `seeds` are nodes of it."""
+    """Finds the masters of a Redis Cluster by slot, with a new query for each connection.
+
+    `seeds` are nodes of the Redis Cluster.
+    """
 
     def __init__(self, access: RedisAccess, seeds: tuple[RedisAddress, ...]) -> None:
         self._access = access
         self._seeds = seeds
-        #: First slot, last slot, master: as some node has last told it.
+        #: (first slot, last slot, master), as a node answered to the last query.
         self._owners: list[tuple[int, int, RedisAddress]] = []
-        # Links that were lost together ask together.
-        self._joined = Joined(self._ask_for_slots)
+        # Links that were lost together share one query.
+        self._joined = Joined(self._query_slots)
 
     async def owner(self, slot: int) -> RedisAddress:
-        """The master that has the slot now. Raises RedisUnavailable."""
+        """Return the current master of the slot. Raises RedisUnavailable."""
         await self._joined()
         for first, last, server in self._owners:
             if first <= slot <= last:
                 return server
         raise RedisUnavailable(f"nobody in the Redis Cluster serves slot {slot}")
 
-    async def _ask_for_slots(self) -> None:
-        """One node after the other, each for `access.timeout` at most, until one tells them."""
+    async def _query_slots(self) -> None:
+        """Query one node after the other until one answers; each has `access.timeout` seconds at most."""
         masters = (server for _, _, server in self._owners)
         problems: list[str] = []
         for server in dict.fromkeys([*masters, *self._seeds]):
             try:
-                rows = await ask(self._access, server, ServerKind.NODE, "CLUSTER", "SLOTS")
+                rows = await send_query(self._access, server, ServerKind.NODE, "CLUSTER", "SLOTS")
                 self._owners = [_owner(row, server) for row in rows[:SLOTS]]
             except RedisUnavailable as error:
                 problems.append(str(error))
@@ -112,18 +116,20 @@ class SlotOwners:
         raise RedisUnavailable("; ".join(problems))
 
 
-def _owner(row: Any, asked: RedisAddress) -> tuple[int, int, RedisAddress]:
-    """Of a row of CLUSTER SLOTS. A node that does not know its own host leaves it out."""
+def _owner(row: Any, source: RedisAddress) -> tuple[int, int, RedisAddress]:
+    """Parse a row of CLUSTER SLOTS that `source` sent. A node that does not know its own host leaves it out."""
     first, last, (host, port, *_), *_ = row
     name = "" if host is None else host.decode()
-    server = RedisAddress(asked.host if name in {"", "?"} else name, int(port))
+    server = RedisAddress(source.host if name in {"", "?"} else name, int(port))
     return int(first), int(last), server
 
 
-async def ask(access: RedisAccess, server: RedisAddress, kind: ServerKind, *command: str) -> Any:
-    """The answer to one command on a connection of its own, in `access.timeout` at most.
+async def send_query(
+    access: RedisAccess, server: RedisAddress, kind: ServerKind, *command: str
+) -> Any:
+    """Return the answer to one command, on a connection of its own, in `access.timeout` seconds at most.
 
-    Texts are bytes. Raises RedisUnavailable.
+    Texts of the answer are bytes. Raises RedisUnavailable.
     """
     connection = GreetingConnection(
         access=access,

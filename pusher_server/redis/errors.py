@@ -1,4 +1,4 @@
-"""What went wrong with Redis, in words that an operator understands and without a secret in them."""
+"""Errors of Redis, described for operators and without secrets."""
 
 import ssl
 
@@ -7,10 +7,10 @@ from pusher_server.errors import PusherServerError
 
 
 class RedisUnavailable(PusherServerError):
-    """A server of `[cluster.redis]` cannot be used now; the text says why, without a secret."""
+    """A server of `[cluster.redis]` cannot be used now; the text gives the reason, without a secret."""
 
 
-#: By the first word of Redis's error.
+#: Reasons by the first word of the error that Redis sends.
 _REASONS = {
     "WRONGPASS": "Redis refused the user name or the password; see username and password in [cluster.redis]",
     "NOAUTH": "Redis asks for a password; set it in [cluster.redis]",
@@ -29,18 +29,18 @@ _REASONS = {
     "ASK": "the slot is being moved to another node of the Redis Cluster",
     "TRYAGAIN": "the slot is being moved to another node of the Redis Cluster",
 }
-#: In a Redis Cluster these concern one store, not the whole connection.
+#: In a Redis Cluster these errors concern one store, not the whole connection.
 ONE_SLOT = {"ASK", "TRYAGAIN", "CLUSTERDOWN"}
 _TOO_LONG = 200
 
 
 def code_of(error: object) -> str:
-    """The first word of an error that Redis has sent, in capitals by convention."""
+    """Return the first word of an error that Redis sent; it is in capitals by convention."""
     return str(error).partition(" ")[0]
 
 
 def why(error: object) -> str:
-    """An error that Redis has sent, in our words. `error` is its text, or has it as `str`."""
+    """Return the reason for an error that Redis sent. `error` is its text, or gives the text as `str`."""
     code, text = code_of(error), str(error)
     if code == "NOPERM":
         return f"Redis does not permit its user what we need: {text.partition(' ')[2][:_TOO_LONG]}"
@@ -48,7 +48,10 @@ def why(error: object) -> str:
 
 
 def why_no_hello(error: object) -> str:
-    """An error that was sent to HELLO. An old server would repeat what it was sent, the password too."""
+    """Return the reason for an error in answer to HELLO.
+
+    An unknown error is not quoted: an old server repeats the command in it, with the password.
+    """
     if code_of(error) in _REASONS or code_of(error) == "NOPERM":
         return why(error)
     if "max number of clients" in str(error):
@@ -57,9 +60,9 @@ def why_no_hello(error: object) -> str:
 
 
 def why_no_connection(error: Exception, server: RedisAddress, seconds: float, *, tls: bool) -> str:
-    """`error` is what connecting has raised."""
+    """Return the reason why there is no connection. `error` is the exception that connecting raised."""
     if isinstance(error, TimeoutError):
-        # A Redis without TLS waits for the rest of what it takes for a command.
+        # A Redis without TLS takes the TLS greeting for the start of a command and waits for the rest.
         hint = "; does it speak TLS?" if tls else ""
         return f"no answer from {server} within {seconds:g} s{hint}"
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -1,4 +1,4 @@
-"""The first command on a connection, which logs in, and what its answer says about the server."""
+"""The first command on a connection, which logs in, and the check of the server by its answer."""
 
 from enum import Enum
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from pusher_server.redis.access import RedisAccess
 from pusher_server.redis.errors import RedisUnavailable
 
-#: Scripts with a shebang, and sharded publish/subscribe.
+#: The first major version with scripts that have a shebang, and with sharded publish/subscribe.
 OLDEST = 7
 
 
 class ServerKind(Enum):
-    """What a server must be for us."""
+    """The kind of server that a connection requires."""
 
     #: It takes our writes: a single server, the master of Sentinels, a master of a Redis Cluster.
     MASTER = 1
@@ -21,13 +21,13 @@ class ServerKind(Enum):
 
 
 def hello(access: RedisAccess, kind: ServerKind, *, protocol: int, name: str) -> tuple[str, ...]:
-    """The command, with the login for this kind of server. `name` is shown by CLIENT LIST."""
+    """Return the command, with the login for this kind of server. CLIENT LIST shows `name`."""
     login = access.sentinel_login if kind is ServerKind.SENTINEL else access.login
     return ("HELLO", str(protocol), *login.arguments, "SETNAME", name)
 
 
 def check(answer: Any, kind: ServerKind, *, is_cluster: bool) -> None:
-    """Raises RedisUnavailable when the server is not what the settings say. `answer` is HELLO's."""
+    """Raise RedisUnavailable unless the server is as the settings require. `answer` is the answer to HELLO."""
     try:
         # RESP2 has no maps.
         fields = dict(zip(*[iter(answer)] * 2, strict=True)) if type(answer) is list else answer

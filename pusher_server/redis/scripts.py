@@ -1,11 +1,11 @@
-"""Lua scripts: read from the package that uses them, and named as a Redis server names them."""
+"""Lua scripts, read from the package that uses them, and named by their SHA-1 as Redis does."""
 
 from hashlib import sha1
 from importlib.resources import files
 
 
 class Script:
-    """One script: its text, and the SHA-1 under which a server keeps it (EVALSHA)."""
+    """One script: its text, and the SHA-1 by which a server finds it (EVALSHA)."""
 
     __slots__ = ("sha", "text")
 
@@ -15,5 +15,5 @@ class Script:
 
 
 def read_lua(package: str, name: str) -> str:
-    """The text of `lua/{name}.lua` in a package of ours."""
+    """Return the text of `lua/{name}.lua` in the package of this name."""
     return (files(package) / "lua" / f"{name}.lua").read_text("utf-8")

@@ -110,9 +110,7 @@ class Server:
             self.apps,
             owner=spec.bus if spec is not None else f"{os.getpid()}.{secrets.token_hex(8)}",
         )
-        self.node = Node(
-            parts, on_app_changed=self._changed_elsewhere, flushers=[self._webhooks.kept]
-        )
+        self.node = Node(parts, on_app_changed=self._app_announced, flushers=[self._webhooks.kept])
         self._cluster.attach(self.node)
         self._api = ApiParts(
             node=self.node,
@@ -272,10 +270,10 @@ class Server:
             on_change=self._app_changed,
         )
 
-    def _changed_elsewhere(self, app_id: str) -> None:
-        """Another node has found another value of this app in the database."""
+    def _app_announced(self, app_id: str) -> None:
+        """Read an app again, because another node has announced that the database has another value of it."""
         if self._apps_of_database is not None:
-            self._apps_of_database.told(app_id)
+            self._apps_of_database.note_announced(app_id)
 
     def _app_changed(self, app_id: str, app: App | None, is_news: bool) -> None:
         """The database has another value of an app that is in use.

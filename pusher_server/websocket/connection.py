@@ -186,7 +186,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
                 self.close(1009, "Too much before the connection was established")
             return
         if self._liveness is not None:
-            self._liveness.heard(self._edge.clock())
+            self._liveness.received(self._edge.clock())
             self.app_state.traffic.bytes_received += len(data)
         self.serve(data, is_late=is_late)
 
@@ -282,7 +282,7 @@ class WebSocketConnection(PacedInput, asyncio.Protocol):
         if self._liveness is None or self._state is not State.OPEN:
             return now + 1
         if self.backlog is not None or self._is_blocked():
-            self._liveness.heard(now)  # we do not read, so its silence means nothing
+            self._liveness.received(now)  # we do not read, so its silence means nothing
         try:
             ping, again_at = self._liveness.check(
                 now,

@@ -137,7 +137,7 @@ def assert_noticed(*kinds: str) -> None:
 
 def test_without_versions_it_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every transition is taken for the next one."""
-    monkeypatch.setattr(Replica, "judge", lambda self, transition: Verdict.TELL)
+    monkeypatch.setattr(Replica, "judge", lambda self, transition: Verdict.NEXT)
     assert_noticed("holes")
 
 

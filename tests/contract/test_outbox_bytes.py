@@ -45,7 +45,7 @@ async def told(outbox: Outbox, app_id: str = "1") -> tuple[int, int]:
         return cast(tuple[int, int], found or (0, 0))
     assert isinstance(outbox, RedisOutbox)
     key = f"{outbox._base(app_id)}:sums"
-    waiting_, dead = await outbox._redis.ask("HMGET", key, "waiting", "dead")
+    waiting_, dead = await outbox._redis.execute("HMGET", key, "waiting", "dead")
     return int(waiting_ or 0), int(dead or 0)
 
 
@@ -66,7 +66,7 @@ async def truth(outbox: Outbox, app_id: str = "1") -> tuple[int, int]:
     assert isinstance(outbox, RedisOutbox)
     sums = []
     for name in ("waiting", "dead"):
-        rows = await outbox._redis.ask("XRANGE", f"{outbox._base(app_id)}:{name}", "-", "+")
+        rows = await outbox._redis.execute("XRANGE", f"{outbox._base(app_id)}:{name}", "-", "+")
         told_ = (fields.get(part, b"") for _, fields in rows for part in (b"e", b"i", b"m", b"p"))
         sums.append(sum(map(len, told_)))
     return sums[0], sums[1]
@@ -241,10 +241,10 @@ async def log_bytes(outbox: Outbox) -> tuple[int, int]:
         return await outbox._thread.read(add_up)
     assert isinstance(outbox, RedisOutbox)
     base, found = outbox._base("1"), 0
-    said = await outbox._redis.ask("ZSCORE", f"{base}:logs:bytes", "")
-    for webhook in await outbox._redis.ask("SMEMBERS", f"{base}:logs"):
+    said = await outbox._redis.execute("ZSCORE", f"{base}:logs:bytes", "")
+    for webhook in await outbox._redis.execute("SMEMBERS", f"{base}:logs"):
         key = f"{base}:log:{webhook.decode()}"
-        found += sum(map(len, await outbox._redis.ask("LRANGE", key, 0, -1)))
+        found += sum(map(len, await outbox._redis.execute("LRANGE", key, 0, -1)))
     return int(said), found
 
 
@@ -280,7 +280,7 @@ async def test_ids_of_what_was_delivered_are_bounded_in_number(harness: OutboxHa
     await outbox.append([decided(*entries[-100:], large("c", size=70, name="new"))])
     assert await waiting(outbox) == ["new"]
     if isinstance(outbox, RedisOutbox):
-        known = await outbox._redis.ask("ZCARD", f"{outbox._base('1')}:known")
+        known = await outbox._redis.execute("ZCARD", f"{outbox._base('1')}:known")
     else:
         assert isinstance(outbox, SqliteOutbox)
         query = "SELECT count(*) FROM known WHERE app = '1'"
@@ -294,7 +294,7 @@ async def test_ids_of_what_was_delivered_are_bounded_in_number(harness: OutboxHa
 async def append_as_before(outbox: RedisOutbox, number: int, size: int) -> None:
     entry = Entry(f"early-{number}", "w", "c", "x" * size, 1.0)
     fields = ("e", encode_entry(entry), "d", 1, "i", entry.id, "m", f"{entry.id} w")
-    await outbox._redis.ask("XADD", f"{outbox._base('1')}:waiting", "*", *fields)
+    await outbox._redis.execute("XADD", f"{outbox._base('1')}:waiting", "*", *fields)
 
 
 @pytest.fixture(params=["redis", "cluster"])
@@ -328,20 +328,20 @@ async def test_a_sum_that_another_release_has_made_wrong_is_mended(shared: Redis
     await shared.append([decided(large("c"))])
     assert await told(shared) == await truth(shared)
     for _ in range(3):
-        (oldest, *_) = await shared._redis.ask("XRANGE", stream, "-", "+", "COUNT", 1)
-        await shared._redis.ask("XDEL", stream, oldest[0])
+        (oldest, *_) = await shared._redis.execute("XRANGE", stream, "-", "+", "COUNT", 1)
+        await shared._redis.execute("XDEL", stream, oldest[0])
         letter = [part for pair in oldest[1].items() for part in pair]
-        await shared._redis.ask("XADD", dead, "*", *letter, "at", 1, "reason", "no")
+        await shared._redis.execute("XADD", dead, "*", *letter, "at", 1, "reason", "no")
     await shared.append([decided(large("c"))])
     await shared.bury("1", [(await shared.pending("1", "", 1))[0].position], "no", 1.0)
     assert await told(shared) == await truth(shared)
     for size in (3_000, 70):  # as many as before
-        (oldest, *_) = await shared._redis.ask("XRANGE", stream, "-", "+", "COUNT", 1)
+        (oldest, *_) = await shared._redis.execute("XRANGE", stream, "-", "+", "COUNT", 1)
         await append_as_before(shared, size, size)
-        await shared._redis.ask("XDEL", stream, oldest[0])
+        await shared._redis.execute("XDEL", stream, oldest[0])
         await shared.append([decided(large("c"))])
         assert await told(shared) == await truth(shared)
-    await shared._redis.ask("DEL", f"{shared._base('1')}:sums")
+    await shared._redis.execute("DEL", f"{shared._base('1')}:sums")
     await shared.finish("1", [(await shared.pending("1", "", 1))[0].position])
     await shared.append([decided(large("c"))])
     assert (await told(shared))[0] == (await truth(shared))[0]
@@ -352,17 +352,19 @@ async def test_a_log_in_redis_without_a_sum_is_added_up(shared: RedisOutbox) -> 
     base = shared._base("1")
     for webhook in ("w", "gone"):
         for number in range(5):
-            await shared._redis.ask(
+            await shared._redis.execute(
                 "LPUSH", f"{base}:log:{webhook}", encode_attempt(line(webhook, number))
             )
-        await shared._redis.ask("SADD", f"{base}:logs", webhook)
+        await shared._redis.execute("SADD", f"{base}:logs", webhook)
         await shared.record("1", line(webhook, 9))
     said, found = await log_bytes(shared)
     assert said == found
-    await shared._redis.ask("DEL", f"{base}:log:gone")
+    await shared._redis.execute("DEL", f"{base}:log:gone")
     shared._log_bytes = 5_000
     for number in range(12):
-        await shared._redis.ask("LPUSH", f"{base}:log:w", encode_attempt(line("w", 10 + number)))
+        await shared._redis.execute(
+            "LPUSH", f"{base}:log:w", encode_attempt(line("w", 10 + number))
+        )
         await shared.record("1", line("w", 10 + number))
         await shared.record("1", line("other", number))
     await shared.record("1", line("w", 30))

@@ -335,9 +335,9 @@ async def test_in_redis_its_time_holds_and_ends_no_claim(tmp_path: Path, jump: f
 
     async def set_time() -> None:
         if jump > 0:
-            await one._redis.ask("DEL", key)
+            await one._redis.execute("DEL", key)
         else:
-            await one._redis.ask("PEXPIRE", key, int((10 - jump) * 1_000))
+            await one._redis.execute("PEXPIRE", key, int((10 - jump) * 1_000))
 
     await set_time()
     for _ in range(3):
@@ -368,14 +368,14 @@ async def test_in_redis_claims_of_an_earlier_release_are_kept_until_they_expire(
     outbox = RedisOutbox(made.redis, "Redis", clock=clock)
     await outbox.append([decided(event("client_event", "c"))])
     key = f"{outbox._base('1')}:claim"
-    await outbox._redis.ask("SET", key, "earlier", "PX", 60_000)
+    await outbox._redis.execute("SET", key, "earlier", "PX", 60_000)
     assert await outbox.claim("one", 10) == []
     clock.now += 20
     assert await outbox.claim("one", 10) == []
-    await outbox._redis.ask("DEL", key)
+    await outbox._redis.execute("DEL", key)
     assert await outbox.claim("one", 10) == ["1"]
     await outbox.release("one")
-    assert await outbox._redis.ask("EXISTS", key) == 0
+    assert await outbox._redis.execute("EXISTS", key) == 0
     await outbox.close()
 
 
@@ -388,11 +388,11 @@ async def test_in_redis_names_from_a_later_time_are_forgotten_in_time(tmp_path: 
     outbox = RedisOutbox(made.redis, "Redis")
     await outbox.append([decided(event("client_event", "c"))])
     key = f"{outbox._base('1')}:known"
-    seconds, _ = await outbox._redis.ask("TIME")
+    seconds, _ = await outbox._redis.execute("TIME")
     now = int(seconds)
-    await outbox._redis.ask("ZADD", key, now + 86_400, "later w")
+    await outbox._redis.execute("ZADD", key, now + 86_400, "later w")
     await outbox.append([decided(event("client_event", "c", name="e"))])
-    score = float(await outbox._redis.ask("ZSCORE", key, "later w"))
+    score = float(await outbox._redis.execute("ZSCORE", key, "later w"))
     assert abs(score - now) < 60
-    assert float(await outbox._redis.ask("ZSCORE", key, "e w")) == float("inf")
+    assert float(await outbox._redis.execute("ZSCORE", key, "e w")) == float("inf")
     await outbox.close()

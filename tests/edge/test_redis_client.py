@@ -18,7 +18,7 @@ from pusher_server.config.redis import RedisAddress, RedisSettings
 from pusher_server.redis.access import RedisAccess
 from pusher_server.redis.client import make_client
 from pusher_server.redis.connection import GreetingConnection
-from pusher_server.redis.discovery import SentinelMaster, SlotOwners, ask
+from pusher_server.redis.discovery import SentinelMaster, SlotOwners, send_query
 from pusher_server.redis.errors import RedisUnavailable
 from pusher_server.redis.greeting import ServerKind
 from pusher_server.resolving import Resolver
@@ -283,7 +283,7 @@ async def test_what_is_not_a_redis_is_told(reply: bytes, problem: str, kind: Ser
     url, password = f"redis://:{SECRET}@127.0.0.1:{port}", {"sentinel_password": SECRET}
     access = RedisAccess(RedisSettings(url=url, **password))
     with pytest.raises(RedisUnavailable) as raised:
-        await ask(access, RedisAddress("127.0.0.1", port), kind, "PING")
+        await send_query(access, RedisAddress("127.0.0.1", port), kind, "PING")
     assert problem in str(raised.value)
     assert f"127.0.0.1:{port}" in str(raised.value)
     assert SECRET not in str(raised.value)
@@ -299,7 +299,7 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(start: Start) -
     access = RedisAccess(RedisSettings(url=f"redis://{server.address}", connect_timeout=0.2))
     for kind in ServerKind:
         with pytest.raises(RedisUnavailable) as raised:
-            await ask(access, RedisAddress(server.host, server.port), kind, "PING")
+            await send_query(access, RedisAddress(server.host, server.port), kind, "PING")
         assert str(raised.value) == f"no answer from {server.address} within 0.2 s"
     server.resume()
 

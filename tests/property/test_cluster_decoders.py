@@ -15,7 +15,7 @@ from pusher_server.cluster import commands as ask
 from pusher_server.cluster import wire
 from pusher_server.cluster.last_events import LastEvent
 from pusher_server.cluster.membership import StoreMembership
-from pusher_server.cluster.redis.encoding import asked
+from pusher_server.cluster.redis.encoding import query_of
 from pusher_server.cluster.redis.link import UNEXPECTED
 from pusher_server.cluster.unix.bus import Bus
 from pusher_server.cluster.unix.framing import (
@@ -93,7 +93,7 @@ COMMANDS: list[ask.Command[Any]] = [
 
 @given(command=st.sampled_from(COMMANDS), reply=REPLIES)
 def test_a_reply_of_redis_is_read_or_refused(command: ask.Command[Any], reply: Any) -> None:
-    what = asked(command, "base", "run", lambda key, field: None)
+    what = query_of(command, "base", "run", lambda key, field: None)
     with suppress(*UNEXPECTED):
         what.read(reply)
 
@@ -110,10 +110,12 @@ def test_a_bad_row_of_redis_is_left_out_alone(bad: list[bytes], field: bytes) ->
     def left_out(key: str, at: bytes) -> None:
         told.append((key, at))
 
-    page = asked(ask.Scan("channels:1:", "", ""), "base", "run", left_out).read([b"0", flat])
-    assert page.found["good"] == {"one.1.1": "v"}  # type: ignore[attr-defined]
+    page = query_of(ask.Scan("channels:1:", "", ""), "base", "run", left_out).read([b"0", flat])
+    assert page.by_key["good"] == {"one.1.1": "v"}  # type: ignore[attr-defined]
     assert told[0] == ("base:t:channels:1:", b"\xff\xfe")
-    state = asked(ask.Snapshot("channels:1:", True), "base", "run", left_out).read([b"a", 3, flat])
+    state = query_of(ask.Snapshot("channels:1:", True), "base", "run", left_out).read(
+        [b"a", 3, flat]
+    )
     assert state.entries["good"] == "v"  # type: ignore[attr-defined]
 
 

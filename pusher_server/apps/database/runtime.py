@@ -57,7 +57,7 @@ class DatabaseApps:
         """Poll if it is time. Called several times a second in the loop."""
         self._watcher.tick()
 
-    def told(self, app_id: str) -> None:
+    def note_announced(self, app_id: str) -> None:
         """Read this app now: another node has announced its change to all nodes."""
         self._watcher.note_announced(app_id)
 

@@ -1,8 +1,8 @@
 """A store on Redis: one server, a master that Sentinels watch, or a Redis Cluster.
 
-The Lua scripts in `lua/` are the steps that must be atomic. Read:
+The Lua scripts in `lua/` do the steps that must be atomic. Read:
 
-- `topology`    makes the links: which stores there are, and which server each link dials
+- `topology`    makes a link for each store, and finds the server that each link dials
 - `link`        one store: sends commands, receives answers and pushes
 - `encoding`    encodes a store's commands for Redis, and decodes its replies
 - `scripts`     puts the Lua scripts together

@@ -1,4 +1,4 @@
-"""Connecting to one Redis server for a link: our own connection, greeted, with the scripts in it."""
+"""Connects to one Redis server for a link: logs in, checks the server, loads the scripts."""
 
 import asyncio
 import re
@@ -19,14 +19,14 @@ _NAME = "pusher-server"
 
 
 class Dialler:
-    """Makes connections to masters that discovery has found."""
+    """Makes connections to the masters that discovery finds."""
 
     def __init__(self, access: RedisAccess, scripts: Scripts) -> None:
         self._access = access
         self._scripts = scripts
 
     async def dial(self, server: RedisAddress) -> RedisConnection:
-        """A connection to a master, with our scripts in it. Raises ClusterUnavailable.
+        """Return a connection to a master that has our scripts. Raises ClusterUnavailable.
 
         It takes `access.timeout` seconds at most.
         """
@@ -82,7 +82,7 @@ class Dialler:
     async def _greet(self, connection: RedisConnection) -> None:
         kind = ServerKind.MASTER
         try:
-            (hello,) = await connection.ask(
+            (hello,) = await connection.request(
                 greeting.hello(self._access, kind, protocol=3, name=_NAME)
             )
         except ClusterUnavailable as error:
@@ -95,8 +95,8 @@ class Dialler:
 
 
 async def _replies(connection: RedisConnection, *commands: tuple[Argument, ...]) -> list[Any]:
-    """Raises ClusterUnavailable for what Redis refuses, too."""
-    answers = await connection.ask(*commands)
+    """Return the answers; unlike `request`, raise ClusterUnavailable for a refusal, too."""
+    answers = await connection.request(*commands)
     for answer in answers:
         if isinstance(answer, ReplyError):
             raise ClusterUnavailable(why(answer))

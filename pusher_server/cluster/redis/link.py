@@ -18,7 +18,7 @@ from pusher_server.cluster.commands import (
 )
 from pusher_server.cluster.links import QUEUE_BYTES, LinkStats, StoreLink, StoreListener, fail
 from pusher_server.cluster.redis.connection import Argument, RedisConnection, pack
-from pusher_server.cluster.redis.encoding import asked
+from pusher_server.cluster.redis.encoding import query_of
 from pusher_server.cluster.redis.scripts import Scripts
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.interfaces import RosterFull
@@ -27,10 +27,10 @@ from pusher_server.unreadable import UnreadableLog
 
 R = TypeVar("R")
 
-#: What scripts refuse with (`lua/`), by the first word.
+#: Errors for the refusals of scripts (`lua/`), by their first word.
 _REFUSALS: dict[str, type[Exception]] = {"FENCED": Fenced, "FULL": RosterFull}
 _NOTHING = Nothing()
-#: What reading an answer raises when it is none of ours.
+#: Errors of decoding an answer that our scripts did not write.
 UNEXPECTED = (
     ValueError,
     TypeError,
@@ -42,9 +42,9 @@ UNEXPECTED = (
 
 
 class RedisLink(StoreLink):
-    """`base` is what all keys and channels start with; its hash tag keeps them in one slot.
+    """A link to the store whose keys and channels start with `base`; its hash tag keeps them in one slot.
 
-    `connect` gives an open connection to the server that has the slot now, and raises ClusterUnavailable.
+    `connect` returns an open connection to the current server of the slot, or raises ClusterUnavailable.
     """
 
     def __init__(
@@ -113,10 +113,10 @@ class RedisLink(StoreLink):
         elif isinstance(command, Publish | Remember):
             connection.send(self._packed(command), partial(self._replied, answer, _nothing))
         else:
-            what = asked(command, self._base, connection.run_id, self._left_out)
-            packed = self._script(what.script, what.arguments) if what.script else None
+            query = query_of(command, self._base, connection.run_id, self._left_out)
+            packed = self._script(query.script, query.arguments) if query.script else None
             connection.send(
-                packed or pack(what.arguments), partial(self._replied, answer, what.read)
+                packed or pack(query.arguments), partial(self._replied, answer, query.read)
             )
         return cast("asyncio.Future[R]", answer)
 
@@ -158,7 +158,7 @@ class RedisLink(StoreLink):
             partial(self._replied, answer, _nothing),
         )
 
-    # What comes back
+    # Answers and pushes
 
     def _pushed(self, address: str, body: bytes) -> None:
         self.stats.pushes += 1
@@ -166,7 +166,7 @@ class RedisLink(StoreLink):
             self._listener.on_push(address, body)
 
     def _published(self, reply: Any) -> None:
-        """Nobody waits for it, but what did not arrive is counted."""
+        """Count a publication that failed; nobody waits for its answer."""
         if type(reply) is ReplyError:
             self.stats.dropped += 1
             self._refused(reply)
@@ -188,7 +188,7 @@ class RedisLink(StoreLink):
             try:
                 answer.set_result(read(reply))
             except UNEXPECTED as error:
-                # Somebody else writes to our keys, or a later release does.
+                # Another program or a later release writes to our keys.
                 reason = f"Redis holds what we cannot read: {type(error).__name__}"
                 self._unreadable.report("an answer", f"{self.peer} ({error})", self._repair)
                 fail(answer, ClusterUnavailable(reason))
@@ -204,10 +204,10 @@ class RedisLink(StoreLink):
         self._unreadable.report("an entry", f"in {self.peer}", repair)
 
     def _refused(self, error: ReplyError) -> None:
-        """Node and store may differ from here on, so the link begins anew.
+        """End the link, because node and store may differ after a refused command; the node opens it again.
 
-        MOVED ends the connection for all its stores: it may be the answer to SUNSUBSCRIBE, and the server's own
-        `sunsubscribe` may have been taken for that, so the queue of answers cannot be trusted.
+        MOVED ends the connection for all its stores, because the queue of answers cannot be trusted. MOVED may
+        be the answer to SUNSUBSCRIBE, and the server's own `sunsubscribe` may have been taken for that answer.
         """
         connection = self._connection
         if connection is None:

@@ -1,8 +1,8 @@
-"""The Lua scripts by which a Redis server executes what must be atomic.
+"""The Lua scripts by which a Redis server executes the atomic steps of a store.
 
-Each is one file in `lua/`, with the parts that it shares with others and the store's settings put before it.
-The shebang makes Redis refuse a script as a whole, before its first command, on a replica or when memory is
-full; without one it would stop in the middle.
+Each script is one file in `lua/`, behind the store's settings and the parts that it shares with other scripts.
+On a replica, or when memory is full, the shebang makes Redis refuse a script before its first command. Without
+a shebang the script would stop in the middle.
 """
 
 from pusher_server.cluster.commands import SWEEP
@@ -11,7 +11,7 @@ from pusher_server.cluster.memory.announcements import AT_ONCE, REMEMBERED
 from pusher_server.cluster.wire import WIRE
 from pusher_server.redis.scripts import Script, read_lua
 
-#: Lua for the time in seconds and microseconds: the store's own, so that nodes need not agree on theirs.
+#: Lua for the time in seconds and microseconds. It is the store's clock, so the nodes' clocks may differ.
 SERVER_CLOCK = "redis.call('TIME')"
 
 _WRITING = {"track", "report_gone", "remember"}
@@ -20,9 +20,9 @@ _READING = {"snapshot", "tally", "recall"}
 
 
 class Scripts:
-    """All of them, for one store's settings. `lease` and `undo_window` are seconds.
+    """All scripts of a store, by their name. `lease` and `undo_window` are seconds.
 
-    `sharded`: transitions go out as a Redis Cluster wants them. `clock` is Lua, for tests.
+    `sharded`: transitions are published with SPUBLISH, for a Redis Cluster. `clock` is Lua, for tests.
     """
 
     def __init__(

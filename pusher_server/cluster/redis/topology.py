@@ -1,4 +1,4 @@
-"""Which stores there are, and which server each link dials."""
+"""Makes a link for each store, and finds the server that each link dials."""
 
 import asyncio
 from binascii import crc_hqx
@@ -17,10 +17,10 @@ from pusher_server.redis.discovery import SLOTS, SentinelMaster, SlotOwners
 from pusher_server.redis.errors import RedisUnavailable
 from pusher_server.redis.joined import Joined
 
-#: Stores of a Redis Cluster, each in one slot. All nodes must agree on it, so it is not a setting; with 32 the
-#: fullest of 3 masters has some 15 of them, and a node keeps as many leases as there are stores.
+#: Number of stores in a Redis Cluster, each in one slot. All nodes must use the same number, so it is not a
+#: setting. With 32 the fullest of 3 masters has some 15 of them, and a node keeps one lease for each store.
 STORES = 32
-#: Seconds after which a connection that nobody has taken is closed.
+#: Seconds after which a connection without a user is closed.
 UNUSED = 1.0
 
 
@@ -32,12 +32,12 @@ class WatchedMaster:
         self._master = master
 
     async def connect(self) -> RedisConnection:
-        """Raises ClusterUnavailable."""
-        return await self._dialler.dial(await _found(self._master.find()))
+        """Return a new connection to the current master. Raises ClusterUnavailable."""
+        return await self._dialler.dial(await _address(self._master.find()))
 
 
 class RedisCluster:
-    """The masters of a Redis Cluster, with one connection to each for all stores that live there."""
+    """Connects to the masters of a Redis Cluster; all stores of a master share one connection to it."""
 
     def __init__(self, dialler: Dialler, owners: SlotOwners) -> None:
         self._dialler = dialler
@@ -46,8 +46,8 @@ class RedisCluster:
         self._connections: dict[RedisAddress, RedisConnection] = {}
 
     async def connect(self, slot: int) -> RedisConnection:
-        """To the master that has the slot now. Raises ClusterUnavailable."""
-        server = await _found(self._owners.owner(slot))
+        """Return a connection to the current master of the slot. Raises ClusterUnavailable."""
+        server = await _address(self._owners.owner(slot))
         connection = self._connections.get(server)
         if connection is not None and connection.is_open:
             return connection
@@ -59,12 +59,13 @@ class RedisCluster:
         finally:
             del self._dials[server]
         self._connections[server] = connection
-        # Those who asked for it may have given up.
+        # All callers may have given up meanwhile.
         asyncio.get_running_loop().call_later(UNUSED, connection.close_if_unused)
         return connection
 
 
-async def _found(server: Awaitable[RedisAddress]) -> RedisAddress:
+async def _address(server: Awaitable[RedisAddress]) -> RedisAddress:
+    """Return the result of discovery; raise its RedisUnavailable as ClusterUnavailable."""
     try:
         return await server
     except RedisUnavailable as error:
@@ -74,7 +75,7 @@ async def _found(server: Awaitable[RedisAddress]) -> RedisAddress:
 def redis_links(
     settings: RedisSettings, *, lease: float, undo_window: float, clock: str = SERVER_CLOCK
 ) -> list[StoreLink]:
-    """One link for each store: 32 in a Redis Cluster, else one. Raises ConfigError.
+    """Return one link for each store: 32 in a Redis Cluster, else one. Raises ConfigError.
 
     `lease` and `undo_window` are seconds and must be the same on all nodes. `clock` is for tests.
     """

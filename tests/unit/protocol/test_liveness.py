@@ -1,5 +1,7 @@
 """The table at the top of `liveness`, row by row; time is a number here."""
 
+import math
+
 import pytest
 
 from pusher_server.protocol.errors import Code, ConnectionRejected
@@ -26,7 +28,7 @@ def test_silence_for_the_activity_timeout_is_answered_with_a_ping() -> None:
 
 def test_bytes_put_the_ping_off() -> None:
     liveness = Liveness(START)
-    liveness.heard(START + 100)
+    liveness.received(START + 100)
     assert check(liveness, 120) == Check(False, START + 220)
 
 
@@ -34,6 +36,15 @@ def test_a_ping_is_sent_once_and_then_waited_for() -> None:
     liveness = Liveness(START)
     assert check(liveness, 121).ping
     assert check(liveness, 130) == Check(False, START + 151)
+
+
+def test_without_a_pong_timeout_pings_go_on_for_ever() -> None:
+    """For a transport whose client cannot answer them."""
+    liveness = Liveness(START)
+    for number in range(1, 1_000):
+        expected = Check(True, START + 120 * (number + 1))
+        check = liveness.check(START + 120 * number, activity_timeout=120, pong_timeout=math.inf)
+        assert check == expected
 
 
 #: (activity_timeout, pong_timeout), the longer one on either side.
@@ -56,7 +67,7 @@ def lived(
                 answers.append(now + answers_after)
         assert again_at > now
         while answers and answers[0] <= again_at:
-            liveness.heard(answers.pop(0))
+            liveness.received(answers.pop(0))
         now = again_at
     return pings, None
 
@@ -102,7 +113,7 @@ def test_no_answer_to_the_ping_is_the_end() -> None:
 def test_any_bytes_answer_the_ping() -> None:
     liveness = Liveness(START)
     check(liveness, 120)
-    liveness.heard(START + 149)
+    liveness.received(START + 149)
     assert check(liveness, 150) == Check(False, START + 269)
 
 
@@ -123,7 +134,7 @@ def test_who_must_authorize_and_does_not_is_told_4009() -> None:
 
 def test_hearing_from_somebody_does_not_authorize() -> None:
     liveness = Liveness(START, authorization_timeout=10)
-    liveness.heard(START + 9)
+    liveness.received(START + 9)
     with pytest.raises(ConnectionRejected):
         check(liveness, 10)
 

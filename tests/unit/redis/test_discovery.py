@@ -23,7 +23,7 @@ class Answers:
         self.answers = dict(answers)
         self.asked: list[tuple[str, ServerKind, tuple[str, ...]]] = []
 
-    async def ask(
+    async def send_query(
         self, access: RedisAccess, server: RedisAddress, kind: ServerKind, *command: str
     ) -> Any:
         self.asked.append((server.host, kind, command))
@@ -35,7 +35,7 @@ class Answers:
 
 def network(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, Any]) -> Answers:
     made = Answers(answers)
-    monkeypatch.setattr(discovery, "ask", made.ask)
+    monkeypatch.setattr(discovery, "send_query", made.send_query)
     return made
 
 

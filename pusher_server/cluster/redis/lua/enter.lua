@@ -1,20 +1,20 @@
--- Enter: holder, succeeds, confirmed, the epoch that the node knew, the server's run id, a new epoch in case
--- one is needed.
+-- Enter. ARGV: holder, succeeds, confirmed, the epoch that the node knew, the server's run id, a new epoch in
+-- case one is needed.
 local holder, succeeds, confirmed, known, run, fresh = unpack(ARGV)
 local world = redis.call('HMGET', WORLD, 'epoch', 'run')
 epoch = world[1]
 if not epoch or world[2] ~= run then
-  -- Empty, restarted or another server after a failover: what we know may have gone back, and what was
-  -- written by the other's clock means nothing by ours.
+  -- Redis is empty, was restarted, or is another server after a failover. The data may be older than what nodes
+  -- have seen, and times by another server's clock mean nothing by ours.
   epoch = fresh
   redis.call('HSET', WORLD, 'epoch', epoch, 'run', run, 'tick', now, 'heard', now, 'unsure_until', now + LEASE)
-  -- Leaves that were announced may have been followed by joins that a replica had not got yet: who holds a key
-  -- knows better.
+  -- A join may have followed an announced leave, and be missing here because the replica had not received it.
+  -- The holders of the key know it, and declare the key again.
   redis.call('DEL', SETTLED)
   all_leases_anew()
   leaves_by_this_clock()
 end
-hear()
+note_request()
 
 local given = succeeds ~= '' and redis.call('HGET', DUE, succeeds)
 if given then

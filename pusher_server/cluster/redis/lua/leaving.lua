@@ -1,19 +1,19 @@
--- Letting keys go, and what is due. Stands after store.lua.
+-- Releases keys, and keeps the order of announcements. Stands after store.lua.
 
--- A moment of its own for each leave, so that those of one script keep their order.
+-- Returns now + wait, at a tick of its own for each leave, so that the leaves of one script keep their order.
 local function after(wait)
   local tick = math.max(now, number_in(redis.call('HGET', WORLD, 'tick'), 0) + 1)
   redis.call('HSET', WORLD, 'tick', tick)
   return tick + wait
 end
 
--- What stands first in a sorted set has this score; `otherwise` when there is nothing.
+-- Returns the lowest score in a sorted set; `otherwise` when the set is empty.
 local function first_score(set, otherwise)
   local first = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
   return tonumber(first[2] or otherwise)
 end
 
--- Due at once, before what is due already, unless its leave is under way.
+-- Makes a leave due at once, before those that are due already, unless the leave of this place is under way.
 local function due_first(place, node, at_version)
   local moment = math.min(now, first_score(LEAVING, now + 1) - 1)
   if redis.call('ZADD', LEAVING, 'NX', moment, place) == 1 then
@@ -21,7 +21,7 @@ local function due_first(place, node, at_version)
   end
 end
 
--- It was given to a node to announce, which did not do it. From the last to the first, each before the rest.
+-- Takes back a batch that a node did not announce. It goes from the last to the first; each is put before the rest.
 local function give_back(due, node)
   for i = #due - 3, 1, -4 do
     local address, key, held, at_version = due[i], due[i + 1], due[i + 2], due[i + 3]
@@ -31,21 +31,21 @@ local function give_back(due, node)
       redis.call('ZADD', JOINING, first_score(JOINING, 0) - 1, place)
       redis.call('HSET', JOINS, place, cmsgpack.pack({node, at_version, false}))
     elseif redis.call('HEXISTS', at('t:' .. address), key) == 1 then
-      drop_unsure(place) -- undone, and nobody was told
+      drop_unsure(place) -- a join has undone the leave, and neither was announced
     else
       due_first(place, node, at_version)
     end
   end
 end
 
--- It was announced.
+-- Forgets a batch that was announced.
 local function confirm(due)
   for i = 1, #due, 4 do
     redis.call('HDEL', GIVEN, place_of(due[i], due[i + 1]))
   end
 end
 
--- Answers n and the value, or 0 when there was no transition.
+-- Releases a key. Returns n and the value, or 0 and '' when there was no transition.
 local function let_go(holder, address, key)
   local place = place_of(address, key)
   redis.call('ZREM', at('i:' .. holder), place)
@@ -53,7 +53,7 @@ local function let_go(holder, address, key)
   local packed = redis.call('HGET', topic, key)
   local entry = entry_in(packed)
   if packed and not entry then
-    redis.call('HDEL', topic, key) -- nobody can hold it
+    redis.call('HDEL', topic, key) -- unreadable, so nobody can hold it
   end
   if not entry or entry[3][holder] == nil then
     return 0, ''
@@ -72,16 +72,16 @@ local function let_go(holder, address, key)
     redis.call('HDEL', VERSIONS, address)
     redis.call('HSET', WORLD, 'floor', math.max(floor, n))
   end
-  if not drop_unsure(place) then -- what nobody may have been told of needs no farewell
+  if not drop_unsure(place) then -- a join that was perhaps not announced needs no leave
     redis.call('ZADD', LEAVING, after(UNDO), place)
     redis.call('HSET', LEAVES, place, cmsgpack.pack({node_of(holder), version(n)}))
   end
-  tell(address, key, entry[2], n, holder, false, false, false)
+  publish(address, key, entry[2], n, holder, false, false, false)
   return n, entry[2]
 end
 
--- Up to SWEEP keys of a holder whose lease has ended; when there are no more, it is forgotten.
--- Answers how many, and whether there are more.
+-- Releases up to SWEEP keys of a holder whose lease has ended; without further keys the holder is forgotten.
+-- Returns how many keys, and whether there are more.
 local function release_some(holder)
   local index = at('i:' .. holder)
   local places = redis.call('ZRANGE', index, 0, SWEEP - 1)
@@ -113,23 +113,24 @@ local function all_leases_anew()
   end
 end
 
--- None is due later than if it were left now.
+-- Makes no leave due later than a leave of this moment.
 local function leaves_by_this_clock()
   for _, place in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, now + UNDO, '+inf')) do
     redis.call('ZADD', LEAVING, now + UNDO, place)
   end
 end
 
--- A silence of all is the store's own absence: nobody pays for it with a lease. A clock that was set forward looks
--- the same; one that was set back would keep the dead alive, and leaves waiting, for as long as the step.
-local function hear()
-  local heard = number_in(redis.call('HGET', WORLD, 'heard'), 0)
-  if now < heard then
+-- Notes the time of a request. If none came for long, the store itself was away, and no lease ends for that.
+-- A clock that was set forward looks the same. A clock that was set back would keep dead holders alive, and leaves
+-- waiting, for as long as the step.
+local function note_request()
+  local last = number_in(redis.call('HGET', WORLD, 'heard'), 0)
+  if now < last then
     all_leases_anew()
     leaves_by_this_clock()
     local unsure_until = number_in(redis.call('HGET', WORLD, 'unsure_until'), 0)
     redis.call('HSET', WORLD, 'tick', now, 'unsure_until', math.min(unsure_until, now + LEASE))
-  elseif now - heard > LEASE / 2 then
+  elseif now - last > LEASE / 2 then
     all_leases_anew()
   end
   redis.call('HSET', WORLD, 'heard', now)

@@ -1,38 +1,38 @@
--- Remember: address, body, cached, milliseconds, limit. As `last_events.LastEvents.keep` does it.
+-- Remember. ARGV: address, body, cached, milliseconds, limit. It does the same as `last_events.LastEvents.keep`.
 local address, body, cached, ttl, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local app = string.match(address, '^[^:]*:([^:]*):') or ''
 local ORDER, SIZES = at('co:' .. app), at('cs:' .. app)
 local total = number_in(redis.call('HGET', SIZES, 'bytes'), 0)
 local gone = 0
 
--- Its bytes and its end; of what cannot be read, nothing is known.
-local function kept(each)
-  local row = unpacked(redis.call('HGET', SIZES, each))
+-- Returns the bytes and the end of an address's event; 0 and 0 if the row cannot be read.
+local function kept(name)
+  local row = unpacked(redis.call('HGET', SIZES, name))
   return count_in(row and row[1]), count_in(row and row[2])
 end
 
-local function drop(each, size)
+local function drop(name, size)
   total = total - size
-  redis.call('ZREM', ORDER, each)
-  redis.call('HDEL', SIZES, each)
-  redis.call('DEL', at('c:' .. each))
+  redis.call('ZREM', ORDER, name)
+  redis.call('HDEL', SIZES, name)
+  redis.call('DEL', at('c:' .. name))
 end
 
--- The oldest with its bytes and its end, or nil.
+-- Returns the address of the oldest event with its bytes and its end, or nil.
 local function oldest()
-  local each = redis.call('ZRANGE', ORDER, 0, 0)[1]
-  if each then
-    return each, kept(each)
+  local name = redis.call('ZRANGE', ORDER, 0, 0)[1]
+  if name then
+    return name, kept(name)
   end
 end
 
 drop(address, (kept(address)))
 for _ = 1, PAST_AT_ONCE do
-  local each, size, ends = oldest()
-  if not each or ends > now then
+  local name, size, ends = oldest()
+  if not name or ends > now then
     break
   end
-  drop(each, size)
+  drop(name, size)
 end
 
 local size = ENTRY_BYTES + #cached + 3 * #address
@@ -46,22 +46,22 @@ else
   total = total + size
 end
 for _ = 1, EVICTED_AT_ONCE do
-  local each, its_size, ends = oldest()
-  if limit == 0 or total <= limit or not each then
+  local name, its_size, ends = oldest()
+  if limit == 0 or total <= limit or not name then
     break
   end
   gone = gone + (ends > now and 1 or 0)
-  drop(each, its_size)
+  drop(name, its_size)
 end
 
--- Both end with the last of what they tell of, so nothing of an app stays for ever.
+-- Both keys expire with the last event that they list, so nothing of an app stays for ever.
 redis.call('HSET', SIZES, 'bytes', math.max(0, total))
 if redis.call('EXISTS', ORDER) == 0 then
   redis.call('DEL', SIZES)
 else
-  for _, each in ipairs({SIZES, ORDER}) do
-    if redis.call('PTTL', each) < ttl then
-      redis.call('PEXPIRE', each, ttl)
+  for _, list in ipairs({SIZES, ORDER}) do
+    if redis.call('PTTL', list) < ttl then
+      redis.call('PEXPIRE', list, ttl)
     end
   end
 end

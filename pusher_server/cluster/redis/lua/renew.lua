@@ -1,6 +1,6 @@
--- Renew: holder, confirmed, then a name and a number for each tally.
+-- Renew. ARGV: holder, confirmed, then a name and a number for each tally.
 local holder, confirmed = ARGV[1], tonumber(ARGV[2])
-hear()
+note_request()
 if not is_live(holder) then
   return fenced()
 end
@@ -30,7 +30,7 @@ for _, other in ipairs(live) do
   alive[node_of(other)] = true
 end
 
--- What a node has caused is its own to announce; what nobody alive has caused is anybody's.
+-- A node announces the transitions that it caused. Those that no live node caused go to any node.
 local function is_ours(cause)
   return cause == node or not alive[cause]
 end
@@ -48,14 +48,14 @@ if #due == 0 then
   local function hand_out(place, held, at_version)
     redis.call('HSET', GIVEN, place, held)
     local address, key = parts_of(place)
-    for _, each in ipairs({address, key, held, at_version}) do
-      due[#due + 1] = each
+    for _, part in ipairs({address, key, held, at_version}) do
+      due[#due + 1] = part
     end
   end
   local function is_given(place)
     return redis.call('HEXISTS', GIVEN, place) == 1
   end
-  -- Those of others stand between ours, until they take them: not all are looked at.
+  -- Transitions of other nodes stand between ours until those nodes take them, so a bounded number is looked at.
   local is_open = now < number_in(redis.call('HGET', WORLD, 'unsure_until'), 0)
   for _, place in ipairs(redis.call('ZRANGE', JOINING, 0, 2 * AT_ONCE - 1)) do
     local join = parts_of(place) and cause_in(redis.call('HGET', JOINS, place))

@@ -1,10 +1,10 @@
--- ReportGone: address, key.
+-- ReportGone. ARGV: address, key.
 local address, key = unpack(ARGV)
 local place = place_of(address, key)
 if redis.call('HEXISTS', at('t:' .. address), key) == 1 then
   drop_unsure(place)
 elseif not redis.call('ZSCORE', LEAVING, place) and not redis.call('ZSCORE', SETTLED, place) then
-  -- While nobody can be sure who holds the key, others may come back with it, and undo the leave.
+  -- During a rebuild other nodes may still declare the key again, which undoes the leave.
   local unsure_until = number_in(redis.call('HGET', WORLD, 'unsure_until'), 0)
   if now < unsure_until then
     redis.call('ZADD', LEAVING, unsure_until, place)

@@ -1,4 +1,4 @@
--- Retire: holder, confirmed.
+-- Retire. ARGV: holder, confirmed.
 local holder, confirmed = ARGV[1], tonumber(ARGV[2])
 if not redis.call('ZSCORE', LEASES, holder) then
   return 0

@@ -1,4 +1,4 @@
--- Snapshot: address, whether the entries are wanted. They are told as they are stored.
+-- Snapshot. ARGV: address, '1' to get the entries, too. Returns the entries as they are stored.
 local address = ARGV[1]
 local world = redis.call('HMGET', WORLD, 'epoch', 'floor')
 if not world[1] then

@@ -1,10 +1,10 @@
--- Track: holder, address, key, value, limit, again ("1" or ""), whether another value is told ("1" or "").
-local holder, address, key, value, limit, again, told = unpack(ARGV)
+-- Track. ARGV: holder, address, key, value, limit, again ('1' or ''), '1' to publish a changed value, too.
+local holder, address, key, value, limit, again, publishes = unpack(ARGV)
 if not is_live(holder) then
   return fenced()
 end
 
--- 1 while nobody may rely on the join having been announced.
+-- Returns 1 while the announcement of the join is not confirmed, else 0.
 local function unsure(place)
   local is_waiting = redis.call('HEXISTS', JOINS, place) == 1 or redis.call('HGET', GIVEN, place) == '1'
   return is_waiting and 1 or 0
@@ -16,19 +16,19 @@ local index, place = at('i:' .. holder), place_of(address, key)
 
 local entry = entry_in(packed)
 if packed and not entry then
-  redis.call('HDEL', topic, key) -- nobody can hold it: it is new
+  redis.call('HDEL', topic, key) -- unreadable, so nobody can hold it, and the key is new
 end
 if entry then
   if entry[3][holder] == nil then
     redis.call('ZADD', index, 'NX', next_turn(), place)
   end
-  local is_news = told == '1' and entry[2] ~= value
+  local is_news = publishes == '1' and entry[2] ~= value
   entry[2], entry[3][holder] = value, value
   redis.call('HSET', topic, key, cmsgpack.pack(entry))
   if is_news then
     local n = counter_in(redis.call('HGET', VERSIONS, address), 0) + 1
     redis.call('HSET', VERSIONS, address, n)
-    tell(address, key, value, n, holder, true, false, false, true)
+    publish(address, key, value, n, holder, true, false, false, true)
   end
   if again == '1' then
     drop_unsure(place)
@@ -57,5 +57,5 @@ if not returned then
   redis.call('ZADD', JOINING, turn, place)
   redis.call('HSET', JOINS, place, cmsgpack.pack({node_of(holder), version(n), maybe_no_news}))
 end
-tell(address, key, value, n, holder, true, held == 0, returned)
+publish(address, key, value, n, holder, true, held == 0, returned)
 return {n, 1, returned and 1 or 0, unsure(place)}

@@ -1,4 +1,4 @@
--- Untrack: holder, address, key.
+-- Untrack. ARGV: holder, address, key. Returns n and the value, or 0 and '' when there was no transition.
 local holder, address, key = unpack(ARGV)
 if not is_live(holder) then
   return fenced()

@@ -1,10 +1,10 @@
-"""An outbox in the cluster's Redis. Its atomic steps are the Lua scripts in `lua/`.
+"""An outbox in the cluster's Redis. The Lua scripts in `lua/` do its atomic steps.
 
 Read:
 
-- `outbox`   the outbox: what it can do, in commands and scripts
-- `scripts`  puts its Lua scripts together
-- `client`   runs them by redis-py, in bounded time and with one kind of error
+- `outbox`   implements the outbox with commands and scripts
+- `scripts`  puts the Lua scripts together
+- `client`   runs commands and scripts with redis-py, in bounded time and with one kind of error
 
 May import: `config`, `redis`.
 """

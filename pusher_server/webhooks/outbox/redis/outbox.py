@@ -1,11 +1,11 @@
 """An outbox in Redis, for nodes that share one: a single server, a master with Sentinels, a Redis Cluster.
 
-Each app has a stream of what waits and, in the same slot, what belongs to it (`lua/outbox.lua`); scripts do
-what must be one step. `append` returns when Redis has it. Whether it survives Redis itself is Redis's business:
-`appendonly yes` keeps all but the last second over a crash, and a replica that takes over may lack the last
-moments.
+Each app has a stream of waiting entries and, in the same slot, further keys (`lua/outbox.lua` lists them).
+Scripts do the steps that must be atomic. `append` returns when Redis has the entries. Redis's settings decide
+whether they survive a crash of Redis: with `appendonly yes` all but those of the last second do. A replica that
+takes over may lack the last moments.
 
-Nothing is believed here: the roster itself is in Redis, and survives its nodes.
+`believed` is empty here: the roster itself is in Redis, and survives its nodes.
 """
 
 import asyncio
@@ -45,26 +45,26 @@ from pusher_server.webhooks.outbox.redis import scripts as redis_scripts
 from pusher_server.webhooks.outbox.redis.client import RedisClient
 from pusher_server.webhooks.outbox.undoing import subject_of
 
-#: Seconds for which the id of an entry is remembered after it was delivered or given up.
+#: Seconds for which the id of an entry is remembered after its delivery, or after it was given up.
 REMEMBERED = 600.0
-#: Seconds for which a webhook's log outlives its last attempt: the webhook may be gone.
+#: Seconds for which a webhook's log is kept after its last attempt, because the webhook may be gone.
 _LOG_KEPT = 30 * 86_400
-#: Apps that one script looks after, where they are all on one server.
+#: Apps that one call of a script covers, if all are on one server.
 _TOGETHER = 100
-#: Seconds for which an app is looked at after its last event.
+#: Seconds for which an app stays noted in Redis after its last event.
 _LOOKED_AT = 600.0
-#: Seconds between two times of leaving out those.
+#: Seconds between two removals of such apps.
 _TIDY_EVERY = 60.0
-#: Entries of an app that wait before further ones are indexed, which costs as much again as keeping them; or
-#: one in a hundred of those that may wait.
+#: Waiting entries of an app above which further ones are indexed; a hundredth of the bound, if that is less. To
+#: index an entry costs as much again as to keep it.
 _FEW = 1_000
 
 
 class RedisOutbox(Outbox):
-    """All bounds as in `SqliteOutbox`; `peer` is what operators call this Redis.
+    """An outbox in Redis, with the bounds of `SqliteOutbox`; `peer` names this Redis in errors.
 
-    Connects when it is needed. Raises ConfigError when a certificate cannot be used. `clock` gives seconds that
-    only rise.
+    It connects when it is needed. Raises ConfigError when a certificate cannot be used. `clock` returns seconds
+    that only rise.
     """
 
     def __init__(
@@ -88,26 +88,27 @@ class RedisOutbox(Outbox):
         self._log_size = log_size
         self._log_bytes = log_bytes
         self._remembered = remembered
-        self._crowding = Overflow(waiting, waiting_bytes, clock)
-        #: Appends go one after the other: there are several connections.
+        self._overflow = Overflow(waiting, waiting_bytes, clock)
+        #: Held by an append, so that appends keep their order although there are several connections.
         self._appending = asyncio.Lock()
-        #: Of apps that another worker has: the sign of life that it gave last, and since when we know it.
+        #: Of apps that another worker has claimed: its last sign of life (beat), and when we saw it first.
         self._beats: dict[str, tuple[str, float]] = {}
         self._claims = count(1)
         self._clock = clock
         self._tidied_at = clock()
         self._prefix = f"{settings.prefix}:{url_of(settings).database}:outbox"
-        #: Apps that have, or lately had, something waiting; and those that have dead letters. Each set may be
-        #: elsewhere than its apps, so an app is noted first: then it is never forgotten.
+        #: Keys of two sets: apps that have, or lately had, waiting entries, and apps that have dead letters.
+        #: A set may be on another server than its apps. So an app is noted before its entries are written:
+        #: then no app is missed.
         self._busy = f"{{{self._prefix}}}:busy"
         self._graves = f"{{{self._prefix}}}:graves"
 
     async def append(self, decisions: Sequence[Decision]) -> Appended:
         """See `Outbox`."""
         by_app: dict[str, list[Entry]] = {}
-        for each in decisions:
-            if each.entries and not each.only_if_believed:
-                by_app.setdefault(each.app_id, []).extend(each.entries)
+        for decision in decisions:
+            if decision.entries and not decision.only_if_believed:
+                by_app.setdefault(decision.app_id, []).extend(decision.entries)
         if not by_app:
             return Appended()
         async with self._appending:
@@ -115,35 +116,35 @@ class RedisOutbox(Outbox):
             answers = await asyncio.gather(
                 *(self._append(app_id, entries) for app_id, entries in by_app.items())
             )
-        found = list(zip(by_app, answers, strict=True))
+        counts = list(zip(by_app, answers, strict=True))
         appended = Appended(
-            {app_id: crowded_out for app_id, (crowded_out, _) in found if crowded_out},
-            {app_id: undone for app_id, (_, undone) in found if undone},
+            {app_id: crowded_out for app_id, (crowded_out, _) in counts if crowded_out},
+            {app_id: undone for app_id, (_, undone) in counts if undone},
         )
-        self._crowding.note(appended.crowded_out)
+        self._overflow.note(appended.crowded_out)
         return appended
 
     async def claim(self, worker: str, seconds: float) -> list[str]:
         """See `Outbox`.
 
-        A worker is dead when no sign of life was seen for as long as its claim was for. So no claim depends on
-        the time that Redis has, which may be set.
+        A worker counts as dead when it gave no sign of life for the duration of its claim. So no claim depends
+        on the clock of Redis, which may be set.
         """
         apps = await self._noted(self._busy)
         milliseconds = max(1, round(seconds * 1_000))
         silent = self._silent()
-        found = await self._run_all(
+        claims = await self._run_all(
             "claim",
             apps,
             worker,
             milliseconds,
             REMEMBERED,
             next(self._claims),
-            each=lambda app_id: silent.get(app_id, ""),
+            argument_of=lambda app_id: silent.get(app_id, ""),
         )
-        answers = {app_id: answer for app_id, (answer, _) in found.items()}
+        answers = {app_id: answer for app_id, (answer, _) in claims.items()}
         self._note_beats(
-            {app_id: beat.decode() for app_id, (answer, beat) in found.items() if answer == 0}
+            {app_id: beat.decode() for app_id, (answer, beat) in claims.items() if answer == 0}
         )
         await self._tidy(app_id for app_id, answer in answers.items() if answer < 0)
         return sorted(app_id for app_id, answer in answers.items() if answer > 0)
@@ -153,42 +154,43 @@ class RedisOutbox(Outbox):
         await self._run_all("release", await self._noted(self._busy), worker)
 
     async def pending(self, app_id: str, after: str, limit: int) -> list[Pending]:
-        """See `Outbox`. What this release cannot read is left for those that can."""
+        """See `Outbox`. Entries that this release cannot read stay, for a release that can."""
         key = f"{self._base(app_id)}:waiting"
-        found: list[Pending] = []
-        while len(found) < limit:
-            messages = await self._redis.ask(
-                "XRANGE", key, _beyond(after), "+", "COUNT", limit - len(found)
+        entries: list[Pending] = []
+        while len(entries) < limit:
+            messages = await self._redis.execute(
+                "XRANGE", key, _beyond(after), "+", "COUNT", limit - len(entries)
             )
-            found += _read(messages)
+            entries += _read(messages)
             if not messages:
                 break
             after = _position(messages[-1][0])
-        return found
+        return entries
 
     async def leave_out(self, worker: str, app_id: str, beyond: Mapping[str, str]) -> None:
         """See `Outbox`."""
-        told = [part for each in beyond.items() for part in each]
-        await self._run("leave_out", [self._base(app_id)], worker, *told)
+        pairs = [part for pair in beyond.items() for part in pair]
+        await self._run("leave_out", [self._base(app_id)], worker, *pairs)
 
     async def take(
         self, worker: str, app_id: str, webhook: str, after: str, limit: int
     ) -> list[Pending]:
         """See `Outbox`."""
-        found: list[Pending] = []
-        while len(found) < limit:
-            most = limit - len(found)
+        entries: list[Pending] = []
+        while len(entries) < limit:
+            most = limit - len(entries)
             answer = await self._run(
                 "take", [self._base(app_id)], worker, webhook, _beyond(after), most
             )
             messages = [
-                (each, dict(zip(*[iter(fields)] * 2, strict=True))) for each, fields in answer
+                (message_id, dict(zip(*[iter(fields)] * 2, strict=True)))
+                for message_id, fields in answer
             ]
-            found += _read(messages)
+            entries += _read(messages)
             if len(messages) < most:
                 break
             after = _position(messages[-1][0])
-        return found
+        return entries
 
     async def finish(self, app_id: str, positions: Sequence[str]) -> None:
         """See `Outbox`."""
@@ -208,28 +210,30 @@ class RedisOutbox(Outbox):
     async def log(self, app_id: str, webhook: str = "", limit: int = 50) -> list[AttemptRecord]:
         """See `Outbox`."""
         lines = await self._run("log", [self._base(app_id)], webhook, limit)
-        found = [each for each in map(decode_attempt, lines) if each is not None]
-        # Those of a webhook are in their order, whatever clocks said.
-        by_webhook = [list(each) for _, each in groupby(found, key=lambda each: each.webhook)]
-        return list(heapq.merge(*by_webhook, key=lambda each: -each.at))[:limit]
+        attempts = [attempt for attempt in map(decode_attempt, lines) if attempt is not None]
+        # The attempts of a webhook keep their order, even if a clock was set.
+        by_webhook = [
+            list(group) for _, group in groupby(attempts, key=lambda attempt: attempt.webhook)
+        ]
+        return list(heapq.merge(*by_webhook, key=lambda attempt: -attempt.at))[:limit]
 
     async def dead(self, app_id: str, limit: int = 50) -> list[Dead]:
         """See `Outbox`."""
         key = f"{self._base(app_id)}:dead"
-        messages = await self._redis.ask("XREVRANGE", key, "+", "-", "COUNT", limit)
-        found = []
+        messages = await self._redis.execute("XREVRANGE", key, "+", "-", "COUNT", limit)
+        letters = []
         for _, fields in messages:
             entry = decode_entry(fields[b"e"])
             if entry is not None:
                 at, reason = float(fields[b"at"]), fields[b"reason"].decode()
-                found.append(Dead(entry=entry, at=at, reason=reason))
-        return found
+                letters.append(Dead(entry=entry, at=at, reason=reason))
+        return letters
 
     async def resend(self, app_id: str, ids: Sequence[str] | None = None) -> int:
         """See `Outbox`."""
         await self._run("note", [self._busy], app_id)
-        which = ("all",) if ids is None else ("some", *ids)
-        return int(await self._run("resend", [self._base(app_id)], *which))
+        selection = ("all",) if ids is None else ("some", *ids)
+        return int(await self._run("resend", [self._base(app_id)], *selection))
 
     async def backlog(self) -> dict[str, Backlog]:
         """See `Outbox`."""
@@ -250,21 +254,21 @@ class RedisOutbox(Outbox):
         await self._redis.close()
 
     async def _append(self, app_id: str, entries: Sequence[Entry]) -> tuple[int, int]:
-        """How many were crowded out, and how many need not be sent."""
+        """Append entries of one app; return how many were crowded out, and how many need not be sent."""
         few = min(_FEW, self._waiting // 100)
-        number = (REMEMBERED, self._waiting, self._dead_letters, self._crowding.reason, few)
-        size = (self._waiting_bytes, self._crowding.reason_bytes, self._remembered)
-        told: list[Any] = []
-        for each in entries:
-            name = f"{each.id} {each.webhook}"
-            told += (name, each.decided_at, encode_entry(each), _place(each))
-        crowded_out, undone = await self._run("append", [self._base(app_id)], *number, *size, *told)
+        number = (REMEMBERED, self._waiting, self._dead_letters, self._overflow.reason, few)
+        size = (self._waiting_bytes, self._overflow.reason_bytes, self._remembered)
+        rows: list[Any] = []
+        for entry in entries:
+            name = f"{entry.id} {entry.webhook}"
+            rows += (name, entry.decided_at, encode_entry(entry), _place(entry))
+        crowded_out, undone = await self._run("append", [self._base(app_id)], *number, *size, *rows)
         if crowded_out:
             await self._run("note", [self._graves], app_id)
         return int(crowded_out), int(undone)
 
     def _silent(self) -> dict[str, str]:
-        """By app, the sign of life of a worker that has given no other one for as long as it had the app."""
+        """Return, by app, the last beat of a worker that gave no new one for the duration of its claim."""
         now = self._clock()
         return {
             app_id: beat
@@ -273,7 +277,7 @@ class RedisOutbox(Outbox):
         }
 
     def _note_beats(self, beats: Mapping[str, str]) -> None:
-        """Of the apps that others have. How long ago a beat was is counted from when we knew it."""
+        """Keep the beats of the apps that other workers have, each with the time at which we saw it first."""
         now, before = self._clock(), self._beats
         self._beats = {
             app_id: before[app_id] if before.get(app_id, ("", 0.0))[0] == beat else (beat, now)
@@ -282,7 +286,7 @@ class RedisOutbox(Outbox):
         }
 
     async def _tidy(self, idle: Iterable[str]) -> None:
-        """Leave out apps of which nothing waits, if that was so for long."""
+        """Remove apps from the two sets that have had no waiting entry, or dead letter, for long."""
         if self._clock() < self._tidied_at + _TIDY_EVERY:
             return
         self._tidied_at = self._clock()
@@ -292,7 +296,7 @@ class RedisOutbox(Outbox):
         await self._run("forget", [self._graves], _LOOKED_AT, *empty)
 
     async def _noted(self, key: str) -> list[str]:
-        return [each.decode() for each in await self._redis.ask("ZRANGE", key, 0, -1)]
+        return [app_id.decode() for app_id in await self._redis.execute("ZRANGE", key, 0, -1)]
 
     def _base(self, app_id: str) -> str:
         return f"{{{self._prefix}:{app_id}}}"
@@ -305,9 +309,9 @@ class RedisOutbox(Outbox):
         name: str,
         apps: Sequence[str],
         *arguments: Any,
-        each: Callable[[str], str] | None = None,
+        argument_of: Callable[[str], str] | None = None,
     ) -> dict[str, Any]:
-        """A script that takes several apps, with an argument for `each` if given, and answers for each."""
+        """Run a script for several apps; return its answers by app. `argument_of` gives an argument per app."""
         size = 1 if self._redis.is_cluster else _TOGETHER
         groups = [apps[start : start + size] for start in range(0, len(apps), size)]
         answers = await asyncio.gather(
@@ -316,45 +320,45 @@ class RedisOutbox(Outbox):
                     name,
                     list(map(self._base, group)),
                     *arguments,
-                    *(map(each, group) if each is not None else ()),
+                    *(map(argument_of, group) if argument_of is not None else ()),
                 )
                 for group in groups
             )
         )
         return {
             app_id: answer
-            for group, found in zip(groups, answers, strict=True)
-            for app_id, answer in zip(group, found or (), strict=False)
+            for group, of_group in zip(groups, answers, strict=True)
+            for app_id, answer in zip(group, of_group or (), strict=False)
         }
 
 
 def _place(entry: Entry) -> str:
-    """Where the scripts look for what it tells of (`lua/outbox.lua`); zero bytes end its parts."""
+    """Return the key of the entry's subject in the index (`lua/outbox.lua`); a zero byte ends each part."""
     subject = subject_of(entry)
-    whose = ""
+    user_hash = ""
     if subject.user_id:
         user = subject.user_id.encode("utf-8", "surrogatepass")
-        whose = sha1(user, usedforsecurity=False).hexdigest()
-    return f"{entry.webhook} {subject.kind}\0{entry.channel}\0{whose}\0"
+        user_hash = sha1(user, usedforsecurity=False).hexdigest()
+    return f"{entry.webhook} {subject.kind}\0{entry.channel}\0{user_hash}\0"
 
 
 def _read(messages: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> list[Pending]:
-    """Those of them that this release can read."""
-    found = []
+    """Return the entries that this release can read."""
+    entries = []
     for message_id, fields in messages:
         entry = decode_entry(fields[b"e"])
         if entry is not None:
-            found.append(Pending(_position(message_id), entry))
-    return found
+            entries.append(Pending(_position(message_id), entry))
+    return entries
 
 
 def _beyond(after: str) -> str:
-    """The beginning of a range behind this position."""
+    """Return the start of a range behind this position."""
     return f"({_stream_id(after)}" if after else "-"
 
 
 def _position(message_id: bytes) -> str:
-    """Of a stream's id, so that positions sort as text."""
+    """Return the position for a stream's id; positions sort as text."""
     milliseconds, _, number = message_id.decode().partition("-")
     return f"{int(milliseconds):015}-{int(number):010}"
 

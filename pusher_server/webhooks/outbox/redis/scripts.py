@@ -1,7 +1,7 @@
-"""The Lua scripts by which Redis executes what must be atomic, one file each in `lua/`.
+"""The Lua scripts by which Redis executes the atomic steps of the outbox, one file each in `lua/`.
 
-The shebang makes Redis refuse a script as a whole, before its first command, on a replica or when memory is
-full. Those that make room again, and what delivering needs besides, run with full memory, too.
+On a replica, or when memory is full, the shebang makes Redis refuse a script before its first command. Scripts
+that free memory, and the others that a delivery needs, run with full memory, too (`allow-oom`).
 """
 
 from pusher_server.redis.scripts import Script, read_lua
@@ -24,7 +24,7 @@ _FLAGS = {
 
 
 def load() -> dict[str, Script]:
-    """All of them by name."""
+    """Return all scripts by name."""
     shared = read_lua(__package__, "outbox")
     return {
         name: Script(f"#!lua{flags}\n{shared}\n{read_lua(__package__, name)}")

@@ -65,7 +65,7 @@ class SqliteOutbox(Outbox):
         remembered: int = MOST_REMEMBERED,
         window: float = WINDOW,
     ) -> None:
-        self._crowding = Overflow(waiting, waiting_bytes, time.monotonic)
+        self._overflow = Overflow(waiting, waiting_bytes, time.monotonic)
         bounds = Bounds(
             waiting=waiting,
             bytes=waiting_bytes,
@@ -73,8 +73,8 @@ class SqliteOutbox(Outbox):
             log=log_size,
             log_bytes=log_bytes,
             remembered=remembered,
-            crowded_out=self._crowding.reason,
-            crowded_out_bytes=self._crowding.reason_bytes,
+            crowded_out=self._overflow.reason,
+            crowded_out_bytes=self._overflow.reason_bytes,
         )
         self._tables = Tables(bounds, steady, clock)
         self._file = SqliteFile(path, clock)
@@ -84,7 +84,7 @@ class SqliteOutbox(Outbox):
         """See `Outbox`."""
         tables = self._tables
         appended = await self._thread.write(lambda db: tables.append(db, decisions))
-        self._crowding.note(appended.crowded_out)
+        self._overflow.note(appended.crowded_out)
         return appended
 
     async def claim(self, worker: str, seconds: float) -> list[str]:

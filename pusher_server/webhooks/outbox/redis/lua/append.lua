@@ -1,7 +1,8 @@
--- KEYS: base. ARGV: seconds for which delivered ones are remembered, most entries that wait, most dead letters,
--- why one is crowded out, how many wait before they are indexed, most bytes that wait or are dead, why one is crowded out
--- for these, most that are remembered, then of each entry its name, decided_at, JSON, place.
--- Answers how many were crowded out, and how many need not be sent.
+-- KEYS: base. ARGV: seconds for which delivered entries are remembered, most waiting entries, most dead letters,
+-- the reason when an entry is crowded out by their number, waiting entries above which further ones are indexed,
+-- most bytes of waiting entries, and of dead letters, the reason when an entry is crowded out by its bytes, most names
+-- that are remembered, then the name, decided_at, JSON and place of each entry.
+-- Returns how many were crowded out, and how many need not be sent.
 local base, at = KEYS[1], now()
 local most, few, most_bytes, undone = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6]), 0
 local appended = (#ARGV - 8) / 4
@@ -15,7 +16,7 @@ bytes_of(base, 'waiting', appended)
 local sum = sum_of(base, 'waiting')
 local left_out = left_out_of(base, waiting)
 
--- What of this kind need not be told once the entry follows (`undoing.py`).
+-- By kind: the kind of an earlier entry that need not be sent once an entry of this kind follows (`undoing.py`).
 local undoes = {
   channel_vacated = 'channel_occupied',
   member_removed = 'member_added',
@@ -23,21 +24,22 @@ local undoes = {
   cache_miss = 'cache_miss',
 }
 
--- Takes out the latest that the entry undoes, beyond what its webhook's reader has read. Whether the entry itself
--- need not be told either.
-local function undo(told)
-  local webhook, kind, rest = string.match(told, '^(%S+) (%Z*)(%z.*)$')
+-- Removes the latest entry that the new entry at this place undoes, unless its webhook's reader has read that far.
+-- Returns whether the new entry need not be sent either.
+local function undo(place)
+  local webhook, kind, rest = string.match(place, '^(%S+) (%Z*)(%z.*)$')
   local beyond, before = left_out[webhook], undoes[kind]
   if not beyond or not before then
     return false
   end
-  local place = webhook .. ' ' .. before .. rest
-  local found = redis.call('ZREVRANGEBYLEX', base .. ':index', '(' .. place .. '\255', '[' .. place, 'LIMIT', 0, 1)[1]
-  local position = found and string.sub(found, #place + 1)
+  local undone_place = webhook .. ' ' .. before .. rest
+  local first, last = '[' .. undone_place, '(' .. undone_place .. '\255'
+  local row = redis.call('ZREVRANGEBYLEX', base .. ':index', last, first, 'LIMIT', 0, 1)[1]
+  local position = row and string.sub(row, #undone_place + 1)
   if not position or position <= beyond then
     return false
   end
-  local message = message_at(base, place, position)
+  local message = message_at(base, undone_place, position)
   if message then
     remove(base, message, fields_of(message), at)
     undone = undone + 1
@@ -81,9 +83,9 @@ if waiting <= most and sum.bytes <= most_bytes then
   return {0, undone}
 end
 
--- A bound that was lowered is reached within a few calls: each that goes takes 50 µs, in which Redis does nothing else.
+-- A lowered bound is reached within a few calls. Removing an entry takes 50 µs, in which Redis does nothing else.
 local steps = 1000 + 2 * appended
--- What was tried in vain is worth more than what was not: it is not pushed out.
+-- Dead letters were tried in vain and are worth more than untried entries, so they are not pushed out.
 local letters, room, crowded_out = redis.call('XLEN', base .. ':dead'), bytes_of(base, 'dead', appended), 0
 local function give_up(weighed, reason)
   local message = heaviest(base, left_out, weighed) or redis.call('XRANGE', base .. ':waiting', '-', '+', 'COUNT', 1)[1]

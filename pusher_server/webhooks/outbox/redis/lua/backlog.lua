@@ -1,4 +1,4 @@
--- KEYS: bases. Answers for each: how many wait, when the first of them was decided ('' if none), how many are dead.
+-- KEYS: bases. Returns for each: the number of waiting entries, `decided_at` of the first ('' if none), dead letters.
 local answers = {}
 for index, base in ipairs(KEYS) do
   local first = redis.call('XRANGE', base .. ':waiting', '-', '+', 'COUNT', 1)[1]

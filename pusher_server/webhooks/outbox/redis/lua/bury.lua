@@ -1,4 +1,4 @@
--- KEYS: base. ARGV: when, why, most dead letters, most bytes of them, then positions.
+-- KEYS: base. ARGV: the time, the reason, most dead letters, most bytes of them, then positions.
 local base = KEYS[1]
 bytes_of(base, 'dead', #ARGV)
 local sum = sum_of(base, 'dead')
@@ -8,7 +8,7 @@ for index = 5, #ARGV do
     bury(base, message, ARGV[1], ARGV[2])
   end
 end
--- Bounds that were lowered are reached within a few calls.
+-- Lowered bounds are reached within a few calls.
 local letters, steps = redis.call('XLEN', base .. ':dead'), 1000 + #ARGV
 while letters > 0 and steps > 0 and (letters > tonumber(ARGV[3]) or sum.bytes > tonumber(ARGV[4])) do
   drop_letter(base, redis.call('XRANGE', base .. ':dead', '-', '+', 'COUNT', 1)[1])

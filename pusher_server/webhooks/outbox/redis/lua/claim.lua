@@ -1,14 +1,14 @@
--- KEYS: bases. ARGV: worker, milliseconds, seconds for which delivered ones are remembered, a number that is another
--- one in each call, then of each base the beat that has not changed for as long as it said, or ''.
--- Answers for each whether it is the worker's (1), or another's, or nothing waits (0), or nor is anything remembered (-1);
--- and the beat, '' if there is none.
+-- KEYS: bases. ARGV: worker, milliseconds of the claim, seconds for which delivered entries are remembered, a number
+-- that differs in each call, then for each base the beat that has not changed for the duration of its claim, or ''.
+-- Returns for each base 1 if the app is the worker's, 0 if it is another's or nothing waits, -1 if nothing waits and no
+-- name is remembered; and the beat, '' if there is none.
 local answers = {}
 
 local function claim(base, silent)
   local holder, beat = redis.call('GET', base .. ':claim'), redis.call('GET', base .. ':beat')
   local beating = worker_of(beat)
   if holder and holder ~= ARGV[1] and beating ~= holder then
-    return 0, '' -- of a release whose claims just expire
+    return 0, '' -- the claim of a release without beats: it expires
   end
   if beating and beating ~= ARGV[1] and beat ~= silent then
     return 0, beat

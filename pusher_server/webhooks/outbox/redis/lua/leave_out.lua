@@ -1,4 +1,4 @@
--- KEYS: base. ARGV: worker, then webhooks and positions, in the place of those that it has named before.
+-- KEYS: base. ARGV: worker, then webhooks and positions, which replace the worker's earlier ones.
 local base, worker = KEYS[1], ARGV[1]
 if is_of(base, worker) then
   redis.call('DEL', base .. ':left')

@@ -1,33 +1,34 @@
--- Before each script. What is kept of an app is in the slot of its `base`:
+-- Stands before each script. All keys of an app are in the slot of its `base`:
 --
 --   base:waiting      stream of entries: e as JSON, d decided_at, i its id, m its name in `known`
 --   base:known        sorted set of names (id and webhook): inf while it waits, then when it was delivered or
 --                     given up
 --   base:claim        the worker that delivers; it expires with the claim, unless this server's time was set
 --   base:beat         the same worker, a number that changes with each renewal, and the milliseconds of the claim
---   base:left         hash: by webhook the position beyond which the worker under '@' has read none of its entries
+--   base:left         hash: by webhook the position beyond which the worker has read no entry; the worker under '@'
 --   base:dead         stream, as `waiting`, and at, reason
---   base:sums         hash: the bytes that wait and are dead (`waiting`, `dead`), of how many entries that is the sum
---                     (with :n) and the id of the last one (:last), and while it is still added up, up to which
---                     position it is (:upto)
+--   base:sums         hash: the bytes of waiting entries and of dead letters (`waiting`, `dead`), the number of
+--                     entries in this sum (with :n), the id of the last one (:last), and while the sum is still
+--                     added up, the position that it has reached (:upto)
 --   base:log:WEBHOOK  list of attempts, the newest first; base:logs has the webhooks
---   base:logs:bytes   sorted set: of each webhook how many bytes of attempts, and under '' of all
---   base:logs:lines   hash: of each webhook how many attempts these are
+--   base:logs:bytes   sorted set: bytes of attempts by webhook, and of all under ''
+--   base:logs:lines   hash: number of attempts by webhook
 --
--- When more than a few wait, further ones are indexed (p in `waiting`, their place: WEBHOOK KIND, channel and user,
--- each ended by a zero byte), so that what undoes one finds it, and so that it is known of what most wait:
+-- When more than a few entries wait, further ones are indexed by their place, p in `waiting`. A place is WEBHOOK KIND,
+-- channel and user, each ended by a zero byte. By the index an entry finds the one that it undoes, and an overflow
+-- finds the channel with the most entries:
 --
 --   base:index                   sorted set without scores: place and position of each
---   base:kinds                   sorted set: of each WEBHOOK KIND how many
---   base:channels:WEBHOOK KIND   sorted set: of each channel how many, and a fraction that is larger for older ones
+--   base:kinds                   sorted set: number of entries by WEBHOOK KIND
+--   base:channels:WEBHOOK KIND   sorted set: number by channel, and a fraction that is larger for older channels
 --   base:ages:WEBHOOK KIND       sorted set without scores: position, channel's place
 --
--- When they also take more than a hundredth of the bytes that may wait, further ones are weighed (s in `waiting`):
+-- When entries also take more than a hundredth of the bytes that may wait, further ones are weighed (s in `waiting`):
 --
---   base:bytes                   sorted set: of each WEBHOOK KIND how many bytes of those that are weighed
---   base:bytes:WEBHOOK KIND      sorted set: of each channel likewise
+--   base:bytes                   sorted set: bytes of weighed entries by WEBHOOK KIND
+--   base:bytes:WEBHOOK KIND      sorted set: bytes of weighed entries by channel
 --
--- Seconds are those of the epoch on this server; they may be set back and forth, so no claim depends on them.
+-- Times are seconds of the epoch by this server's clock. The clock may be set, so no claim depends on it.
 
 local function now()
   local time = redis.call('TIME')
@@ -35,14 +36,14 @@ local function now()
 end
 
 local function fields_of(message)
-  local found = {}
+  local fields = {}
   for index = 1, #message[2], 2 do
-    found[message[2][index]] = message[2][index + 1]
+    fields[message[2][index]] = message[2][index + 1]
   end
-  return found
+  return fields
 end
 
--- Of a stream's id, so that positions sort as text; and back.
+-- Returns the position for a stream's id; positions sort as text. `id_of` does the reverse.
 local function position_of(id)
   local milliseconds, number = string.match(id, '^(%d+)-(%d+)$')
   return string.format('%015.0f-%010.0f', milliseconds, number)
@@ -57,25 +58,25 @@ local function size_of(entry)
   return #entry.e + #entry.i + #entry.m + #(entry.p or '')
 end
 
--- Of a dead letter, which has no place.
+-- Returns the size of a dead letter, which has no place.
 local function letter_size(entry)
   return #entry.e + #entry.i + #entry.m
 end
 
--- The sums of an app as this script knows them, by the name of the stream; `keep_sums` writes them down.
+-- The sums of an app during this script, by the name of the stream; `keep_sums` stores them.
 local sums = {}
 
 local function sum_of(base, name)
-  local found = sums[name]
-  if not found then
-    local told = redis.call('HMGET', base .. ':sums', name, name .. ':n', name .. ':upto', name .. ':last')
-    found = {bytes = tonumber(told[1]) or 0, count = tonumber(told[2]) or 0, upto = told[3], last = told[4] or ''}
-    sums[name] = found
+  local sum = sums[name]
+  if not sum then
+    local row = redis.call('HMGET', base .. ':sums', name, name .. ':n', name .. ':upto', name .. ':last')
+    sum = {bytes = tonumber(row[1]) or 0, count = tonumber(row[2]) or 0, upto = row[3], last = row[4] or ''}
+    sums[name] = sum
   end
-  return found
+  return sum
 end
 
--- One more entry of a stream (1), or one less (-1).
+-- Counts one more entry of a stream (sign 1), or one less (-1).
 local function count(base, name, id, size, sign)
   local sum = sum_of(base, name)
   if not sum.upto or position_of(id) <= sum.upto then
@@ -87,7 +88,7 @@ local function count(base, name, id, size, sign)
   end
 end
 
--- Whether a release that does not know of sums has added or taken out any.
+-- Returns whether a release without sums has added or removed entries.
 local function is_changed(stream, sum, length)
   if sum.count ~= length or sum.last == '' then
     return true
@@ -95,9 +96,9 @@ local function is_changed(stream, sum, length)
   return #redis.call('XRANGE', stream, '(' .. sum.last, '+', 'COUNT', 1) > 0
 end
 
--- The bytes of a stream; to be asked before any is added. A release that does not know of them may have changed it: then they are added up anew, in each
--- call (which adds so many `more`) a part that takes a few milliseconds, and until that is done the answer is less than
--- the truth.
+-- Returns the bytes of a stream; to be called before entries are added, with their number as `more`. If a release
+-- without sums has changed the stream, its bytes are added up anew. Each call adds up a part that takes a few
+-- milliseconds, and until the last part is done the sum is too low.
 local function bytes_of(base, name, more)
   local stream, sum = base .. ':' .. name, sum_of(base, name)
   local length = redis.call('XLEN', stream)
@@ -145,7 +146,7 @@ local function channel_of(place)
   return string.match(place, '^%Z*%z(%Z*)%z')
 end
 
--- `size`: of one that is weighed, else nil.
+-- Adds an entry to the index. `size` is the size of a weighed entry, else nil.
 local function index(base, place, id, at, size)
   local group, channel, position = group_of(place), channel_of(place), position_of(id)
   redis.call('ZADD', base .. ':index', 0, place .. position)
@@ -183,7 +184,7 @@ local function unindex(base, place, position, size)
   end
 end
 
--- From `waiting`; its name is remembered.
+-- Removes an entry from `waiting`; its name is remembered.
 local function remove(base, message, entry, at)
   count(base, 'waiting', message[1], size_of(entry), -1)
   redis.call('ZADD', base .. ':known', at, entry.m)
@@ -197,13 +198,13 @@ local function worker_of(beat)
   return beat and string.match(beat, '^(.*) %S+ %d+$')
 end
 
--- Whether the app is this worker's. Its claim may have expired, but nobody has taken it since.
+-- Returns whether the app is this worker's. Its claim may have expired, if no other worker has claimed the app since.
 local function is_of(base, worker)
   local holder = redis.call('GET', base .. ':claim')
   return (not holder or holder == worker) and worker_of(redis.call('GET', base .. ':beat')) == worker
 end
 
--- From `waiting` to `dead`.
+-- Moves an entry from `waiting` to `dead`.
 local function bury(base, message, at, reason)
   local entry = fields_of(message)
   local id = redis.call('XADD', base .. ':dead', '*', 'e', entry.e, 'd', entry.d, 'i', entry.i, 'm', entry.m,
@@ -212,7 +213,7 @@ local function bury(base, message, at, reason)
   remove(base, message, entry, now())
 end
 
--- From `dead`.
+-- Removes a dead letter.
 local function drop_letter(base, message)
   count(base, 'dead', message[1], letter_size(fields_of(message)), -1)
   redis.call('XDEL', base .. ':dead', message[1])
@@ -222,7 +223,8 @@ local function webhook_of(place)
   return string.match(place, '^(%S+) ')
 end
 
--- Names of what was delivered are forgotten after so many seconds. A time that is to come was set back since.
+-- Forgets the names of entries that were delivered so many seconds ago. A later time than now comes from a clock that
+-- was set back since, and is replaced by now.
 local function remember(base, at, seconds)
   redis.call('ZREMRANGEBYSCORE', base .. ':known', '-inf', at - seconds)
   local later = redis.call('ZRANGEBYSCORE', base .. ':known', '(' .. (at + 1), '(+inf', 'LIMIT', 0, 100)
@@ -231,22 +233,22 @@ local function remember(base, at, seconds)
   end
 end
 
--- By webhook, the position beyond which nobody has read its entries.
+-- Returns, by webhook, the position beyond which no worker has read its entries.
 local function left_out_of(base, waiting)
   if waiting == 0 then
     return {}
   end
-  local found, fields = {}, redis.call('HGETALL', base .. ':left')
+  local positions, fields = {}, redis.call('HGETALL', base .. ':left')
   for number = 1, #fields, 2 do
-    found[fields[number]] = fields[number + 1]
+    positions[fields[number]] = fields[number + 1]
   end
-  if found['@'] and is_of(base, found['@']) then
-    return found
+  if positions['@'] and is_of(base, positions['@']) then
+    return positions
   end
   return {}
 end
 
--- What is indexed there; nil, and indexed no longer, if another release has taken it out.
+-- Returns the entry that is indexed there; nil, and removed from the index, if another release has removed the entry.
 local function message_at(base, place, position)
   local id = id_of(position)
   local message = redis.call('XRANGE', base .. ':waiting', id, id)[1]
@@ -256,8 +258,8 @@ local function message_at(base, place, position)
   return message
 end
 
--- Of this kind, the place and position of the oldest entry of the channel of which most wait; of the oldest one where
--- no channel has more. nil, and the kind is forgotten, if nothing of it is indexed.
+-- Returns place and position of the oldest entry of this kind in the channel with the most: of the oldest entry of the
+-- kind, if no channel has more than its channel. If no entry of the kind is indexed, the kind is forgotten: nil.
 local function heaviest_of(base, group, channels)
   local first = redis.call('ZRANGE', base .. ':ages:' .. group, 0, 0)[1]
   if not first then
@@ -272,17 +274,17 @@ local function heaviest_of(base, group, channels)
     return place, position
   end
   local beginning = group .. '\0' .. top[1] .. '\0'
-  local found = redis.call('ZRANGEBYLEX', base .. ':index', '[' .. beginning, '(' .. beginning .. '\255', 'LIMIT', 0, 1)[1]
-  if not found then
+  local row = redis.call('ZRANGEBYLEX', base .. ':index', '[' .. beginning, '(' .. beginning .. '\255', 'LIMIT', 0, 1)[1]
+  if not row then
     redis.call('ZREM', channels, top[1])
     return place, position
   end
-  return string.sub(found, 1, -27), string.sub(found, -26)
+  return string.sub(row, 1, -27), string.sub(row, -26)
 end
 
--- The oldest of the channel of which most wait, of the kind of which most wait: most in number, or in bytes if `weighed`
--- is true and anything was weighed. What a webhook's reader has read goes last: it may be on its way. nil if nothing is
--- indexed.
+-- Returns the oldest entry of the channel with the most entries, of the kind with the most; nil if nothing is indexed.
+-- The most are those in bytes if `weighed` is true and an entry was weighed, else those in number. Entries that a
+-- webhook's reader has read are passed over: they may be on their way.
 local function heaviest(base, left_out, weighed)
   while true do
     local group = weighed and redis.call('ZREVRANGE', base .. ':bytes', 0, 0)[1]

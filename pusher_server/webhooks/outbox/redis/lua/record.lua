@@ -1,9 +1,9 @@
--- KEYS: base. ARGV: webhook, attempt, most attempts, seconds for which the log outlives the last one, most bytes of all
--- logs of the app.
+-- KEYS: base. ARGV: webhook, attempt, most attempts, seconds for which the log is kept after the last attempt, most
+-- bytes of all logs of the app.
 local base, webhook, most = KEYS[1], ARGV[1], tonumber(ARGV[5])
 local logs, sizes, lines = base .. ':logs', base .. ':logs:bytes', base .. ':logs:lines'
 
--- So many bytes and lines more. A log without lines is forgotten.
+-- Counts so many bytes and lines more. A log without lines is forgotten.
 local function grow(name, size, count)
   redis.call('ZINCRBY', sizes, size, '')
   redis.call('ZINCRBY', sizes, size, name)
@@ -13,7 +13,7 @@ local function grow(name, size, count)
   end
 end
 
--- Its log as it is, when it has expired, or a release that does not count has changed it.
+-- Counts a log anew if it has expired, or if a release that does not count has changed it.
 local function add_up(name)
   local counted = tonumber(redis.call('HGET', lines, name) or 0)
   if counted ~= redis.call('LLEN', base .. ':log:' .. name) then
@@ -32,7 +32,7 @@ end
 add_up(webhook)
 redis.call('LPUSH', base .. ':log:' .. webhook, ARGV[2])
 grow(webhook, #ARGV[2], 1)
--- Bounds that were lowered are reached within a few calls.
+-- Lowered bounds are reached within a few calls.
 for _ = 1, math.min(20, redis.call('LLEN', base .. ':log:' .. webhook) - ARGV[3]) do
   push_out(webhook)
 end
@@ -40,11 +40,11 @@ for _ = 1, 20 do
   if tonumber(redis.call('ZSCORE', sizes, '')) <= most then
     break
   end
-  -- The oldest of the largest log goes.
+  -- The oldest attempt of the largest log is removed.
   local largest = redis.call('ZREVRANGE', sizes, 0, 1)
   local name = largest[1] == '' and largest[2] or largest[1]
   if not name then
-    redis.call('DEL', sizes, lines) -- Redis has evicted a part of it: it is added up anew
+    redis.call('DEL', sizes, lines) -- Redis has evicted some of the keys: the bytes are counted anew
     break
   end
   add_up(name)

@@ -1,5 +1,5 @@
--- KEYS: base. ARGV: worker, webhook, the id before the first or '-', most. Answers messages, which are left out no
--- longer for this webhook.
+-- KEYS: base. ARGV: worker, webhook, the start of the range ('(' and an id, or '-'), most messages. Returns messages,
+-- and moves the position in `base:left` behind them.
 local base, worker, webhook, most = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[4])
 local page = redis.call('XRANGE', base .. ':waiting', ARGV[3], '+', 'COUNT', most)
 if redis.call('HGET', base .. ':left', '@') == worker and is_of(base, worker) then
