@@ -3,6 +3,7 @@
 Read in the order of a request's life:
 
 - `asgi`       bytes in and out: gzip, HEAD, CORS; turns errors into answers, here only
+- `fast_publish`  answers publications without an ASGI cycle, in the HTTP parser's step
 - `bodies`     gathers the body of a request, or drops it
 - `routes`     path → endpoint
 - `api`        the steps of each request: app and signature at its head, digest and rate with its body

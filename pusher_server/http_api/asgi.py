@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from pusher_server.auth.requests import TimestampExpired
 from pusher_server.config import HttpSettings
-from pusher_server.http_api.api import Admission, Api, without_waiting
+from pusher_server.http_api.api import Admission, Api
 from pusher_server.http_api.bodies import ClientLeft, RequestBody
 from pusher_server.http_api.errors import ApiError, answer_to, error_response
 from pusher_server.http_api.parts import ApiParts
@@ -68,7 +68,8 @@ class ApiApplication:
     """Serves `http` scopes."""
 
     def __init__(self, api: Api, config: HttpSettings, clock: Callable[[], float]) -> None:
-        self._api = api
+        #: The steps of every request.
+        self.api = api
         self._config = config
         self._clock = clock
         #: A backend with a wrong clock is refused with every request.
@@ -107,39 +108,19 @@ class ApiApplication:
         try:
             verdict = None if connection is None else connection.verdict
             if verdict is None:
-                verdict = await self._api.admit(head)
+                verdict = await self.api.admit(head)
             if isinstance(verdict, ApiResponse):
                 return verdict
             if connection is not None:
                 connection.is_decided()
             content = await body.gather(verdict.limit)
             if content is None:
-                raise self._api.excess(verdict)
-            return await self._api.answer(verdict, content)
+                raise self.api.excess(verdict)
+            return await self.api.answer(verdict, content)
         except ClientLeft:
             raise
         except Exception as error:
-            return self._refusal(error, head)
-
-    def admit_now(self, head: RequestHead) -> Admission | ApiResponse | None:
-        """What can be said of a request before its body: its answer, or that the body is wanted.
-
-        None when its app has to be looked up elsewhere first.
-        """
-        try:
-            return without_waiting(self._api.admit(head))
-        except Exception as error:
-            return self._refusal(error, head)
-
-    def answer_now(self, admission: Admission, body: bytes) -> ApiResponse | None:
-        """The answer to a publication, for whoever has the whole request and no ASGI cycle.
-
-        None when it would have to wait for something; nothing has happened then.
-        """
-        try:
-            return self._api.answer_now(admission, body)
-        except Exception as error:
-            return self._refusal(error, admission.head)
+            return self.refusal(error, head)
 
     def headers(self, response: ApiResponse) -> list[Header]:
         """All headers that belong to this answer."""
@@ -150,7 +131,7 @@ class ApiApplication:
             headers += _CORS
         return headers
 
-    def _refusal(self, error: Exception, head: RequestHead) -> ApiResponse:
+    def refusal(self, error: Exception, head: RequestHead) -> ApiResponse:
         """The answer to an error. Query and body stay out of the log."""
         path = head.path.decode("latin-1")
         known = answer_to(error)

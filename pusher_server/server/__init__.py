@@ -20,10 +20,10 @@ Then how bytes reach it. The protocol classes build on each other, `paced_protoc
 - `address_limits`    how many connections and attempts one address may have
 - `paced_protocol`    uvicorn's HTTP protocol with bounded work per turn of the loop
 - `http_pieces`       cuts a client's bytes so that the parser does little with each piece
-- `http_heads`        the heads of requests and answers
+- `http_heads`        the heads of requests and refusals
 - `bounded_protocol`  bounds of size and time, and refusals that clients can read
 - `request_guard`     the time-outs and memory of all HTTP connections
-- `http_protocol`     our upgrade, the fast path for publications, heads judged before bodies
+- `http_protocol`     our upgrade, heads judged before bodies, calls to the fast path for publications
 - `operations_protocol`  the same bounds for one connection of the operations listener
 - `operations_listener`  serves it until the end of a drain
 - `file_reserve`      how many files clients may have, and who goes first when they run short

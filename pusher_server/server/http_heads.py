@@ -1,7 +1,4 @@
-"""Heads of requests and answers: what is asked of them, and their bytes."""
-
-from functools import lru_cache
-from http import HTTPStatus
+"""Heads of requests, and of refusals: what is asked of them, and their bytes."""
 
 from pusher_server.http_api.responses import Header
 
@@ -18,13 +15,6 @@ TOO_MANY_HEADERS = (
     b"The request has more than %d header lines.\n" % HEADER_LINES,
 )
 NO_SINGLE_HOST = (b"400 Bad Request", b"A request needs one Host header.\n")
-
-
-@lru_cache(maxsize=64)  # for a second all answers to publications begin alike
-def answer_head(status: int, headers: tuple[Header, ...]) -> bytes:
-    """Status line and headers, with the empty line behind them."""
-    line = b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
-    return b"".join([line, *(b"%b: %b\r\n" % header for header in headers), b"\r\n"])
 
 
 def refusal(status: bytes, text: bytes, headers: bytes = b"") -> bytes:

@@ -1,11 +1,8 @@
-"""uvicorn's HTTP protocol with six additions: our WebSocket upgrade, a fast path for publications, time-outs,
+"""uvicorn's HTTP protocol with six additions: our WebSocket upgrade, the fast path for publications, time-outs,
 bounds on heads, heads that are judged before their bodies are there, bounded work per turn of the loop.
 
-The fast path: the body of a publication is gathered here, answered in the same step and written at once.
-Through an ASGI cycle it costs twice as much (docs/performance.md).
-
-No body is kept for a stranger: the head says who signs, and only then the body is gathered. What nobody
-needs is dropped here or by the application, and of a large one only the beginning.
+The fast path is `http_api.fast_publish`, called here when something has come. A body that nobody needs is
+dropped there or by the application, and of a large one only the beginning.
 
 It leans on parts of `HttpToolsProtocol` that uvicorn does not document: the constructor's arguments,
 `handle_websocket_upgrade`'s moment, `scope`, `headers`, `cycle`, the parser's callbacks. The minor
@@ -18,16 +15,14 @@ from typing import Any
 
 from pusher_server.clients.request import ClientRequest, joined
 from pusher_server.http_api.api import Admission
-from pusher_server.http_api.asgi import ApiApplication, join
-from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead, body_length
-from pusher_server.http_api.responses import CLOSE, ApiResponse
+from pusher_server.http_api.asgi import join
+from pusher_server.http_api.fast_publish import FastPublish, PendingRequest, Verdict
+from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, body_length
+from pusher_server.http_api.responses import ApiResponse
 from pusher_server.server.address_limits import Entrance, Visit
 from pusher_server.server.bounded_protocol import BoundedProtocol
 from pusher_server.server.file_reserve import FileReserve
-from pusher_server.server.http_heads import (
-    answer_head,
-    asks_for_websocket,
-)
+from pusher_server.server.http_heads import asks_for_websocket
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.request_guard import HttpExchange, RequestGuard
 from pusher_server.signals import RequestRefused
@@ -37,8 +32,6 @@ from pusher_server.websocket.handshake import HandshakeRefused, accept
 
 #: Seconds in which a client whose address has too many connections may send the head that is refused.
 _REFUSED_SECONDS = 2.0
-#: A larger body goes the ordinary way, which stops reading while it waits.
-_FAST_PATH_BYTES = 1_048_576
 
 
 class HttpProtocol(BoundedProtocol):
@@ -47,7 +40,7 @@ class HttpProtocol(BoundedProtocol):
     def __init__(
         self,
         *,
-        api: ApiApplication,
+        fast: FastPublish,
         edge: WebSocketEdge,
         guard: RequestGuard,
         reserve: FileReserve,
@@ -56,19 +49,17 @@ class HttpProtocol(BoundedProtocol):
         **uvicorn: Any,
     ) -> None:
         super().__init__(guard=guard, **uvicorn)
-        self._api = api
+        self._fast = fast
         self._edge = edge
         self._reserve = reserve
         self._proxies = proxies
         #: There when connections are counted by address, with what it said about this one.
         self._entrance = entrance
         self._visit: Visit | None = None
-        self._fast_path_bytes = min(_FAST_PATH_BYTES, guard.settings.request_bytes)
         #: Whether the request being read asks for a WebSocket; uvicorn asks this three times.
         self._is_upgrade = False
-        #: A publication on its fast path: its head's verdict and, if it is wanted, its body.
-        self._verdict: Admission | ApiResponse | None = None
-        self._body: bytes | bytearray = b""
+        #: The request being read, when it is on the fast path.
+        self._pending: PendingRequest | None = None
         #: The request with a body that goes through a cycle.
         self._exchange: HttpExchange | None = None
 
@@ -142,15 +133,15 @@ class HttpProtocol(BoundedProtocol):
             return
         if self._entrance is not None and not self._is_upgrade:
             self._check_address(self._entrance)
-        self._verdict = self._exchange = None
+        self._pending = self._exchange = None
         has_body = b"content-length" in headers or b"transfer-encoding" in headers
         if self._is_upgrade or not has_body:
             super().on_headers_complete()
             return
         length = body_length(headers)
-        verdict = self._judge(headers, length)
-        if verdict is not None and self._takes_fast_path(verdict, length):
-            self._verdict = verdict
+        verdict = self._fast.judge(self.parser.get_method(), self.url, headers, length)
+        if verdict is not None and self._fast.takes(verdict, length) and self._is_fast():
+            self._pending = PendingRequest(verdict)
         elif isinstance(verdict, ApiResponse) and self._is_too_much(length):
             self._write(verdict, keep_alive=False)
             self.linger()
@@ -161,39 +152,30 @@ class HttpProtocol(BoundedProtocol):
     def on_body(self, body: bytes) -> None:
         self._header_bytes = 0
         self._count_body(len(body))
-        if self._verdict is None:
-            super().on_body(body)
-            if self._exchange is not None and (size := self._exchange.uncounted(len(body))):
-                self._guard.note(self._exchange, size, self.loop.time())
-        elif not isinstance(self._verdict, ApiResponse):
-            if not self._body:  # most come whole
-                self._body = body
-                return
-            if isinstance(self._body, bytes):  # a list of tiny pieces takes many times their bytes
-                self._body = bytearray(self._body)
-            self._body += body
+        if self._pending is not None:
+            self._pending.gather(body)
+            return
+        super().on_body(body)
+        if self._exchange is not None and (size := self._exchange.uncounted(len(body))):
+            self._guard.note(self._exchange, size, self.loop.time())
 
     def on_message_complete(self) -> None:
         if self._declines:
             return
         self._header_bytes = 0
         self._guard.deadlines.pop(self, None)
-        verdict, self._verdict = self._verdict, None
-        if verdict is None:
+        pending, self._pending = self._pending, None
+        if pending is None:
             super().on_message_complete()
             if self._exchange is not None and self._exchange.verdict is None:
                 self.flow.resume_reading()  # its app is looked up; that the client leaves is seen
             return
-        if isinstance(verdict, ApiResponse):
-            self._respond(verdict)
-            return
-        body, self._body = bytes(self._body), b""
-        response = self._api.answer_now(verdict, body)
+        response = self._fast.answer(pending)
         if response is not None:
             self._respond(response)
             return
-        self._start_cycle(verdict)
-        super().on_body(body)
+        self._start_cycle(pending.verdict)
+        super().on_body(bytes(pending.body))
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -219,19 +201,7 @@ class HttpProtocol(BoundedProtocol):
         if exchange is self._exchange and self.cycle.more_body and self in self._guard.deadlines:
             self._begin_body()
 
-    def _judge(
-        self, headers: dict[bytes, bytes], length: int | None
-    ) -> Admission | ApiResponse | None:
-        """What the head of a request with a body earns; None when it cannot be said at once."""
-        if not self.url.startswith(b"/") or b"#" in self.url:
-            return None  # read by uvicorn's parser of URLs, and judged by the application
-        path, _, query = self.url.partition(b"?")
-        encoding = headers.get(b"content-encoding", b"")
-        return self._api.admit_now(
-            RequestHead(self.parser.get_method().decode(), path, query, encoding, length)
-        )
-
-    def _start_cycle(self, verdict: Admission | ApiResponse | None) -> None:
+    def _start_cycle(self, verdict: Verdict | None) -> None:
         """Let the application answer, and read the body as it wants it."""
         super().on_headers_complete()
         self._exchange = HttpExchange(self, self.cycle, verdict)
@@ -253,19 +223,11 @@ class HttpProtocol(BoundedProtocol):
         """Whether the body is too large to be dropped, so that its refusal ends the connection."""
         return length is not None and length > UNWANTED_BODY_BYTES and self._is_at_once()
 
-    def _takes_fast_path(self, verdict: Admission | ApiResponse, length: int | None) -> bool:
-        """A publication of known, moderate length, and nothing before it waits for its answer.
-
-        So do refused ones while their bodies are small enough to be dropped.
-        """
-        if length is None or not self._is_at_once():
+    def _is_fast(self) -> bool:
+        """Whether this connection allows the fast path for the request whose head is there."""
+        if not self._is_at_once() or self.expect_100_continue:
             return False
-        if isinstance(verdict, Admission):
-            if not verdict.target.route.is_publication or length > self._fast_path_bytes:
-                return False
-        elif length > UNWANTED_BODY_BYTES or CLOSE in verdict.headers:
-            return False
-        return self.parser.get_http_version() == "1.1" and not self.expect_100_continue
+        return self.parser.get_http_version() == "1.1"
 
     def _respond(self, response: ApiResponse) -> None:
         """Answer; the connection stays as long as the client wants it."""
@@ -277,15 +239,12 @@ class HttpProtocol(BoundedProtocol):
             self.end()
 
     def _write(self, response: ApiResponse, *, keep_alive: bool) -> None:
-        """Write the whole answer at once.
-
-        A reset may follow it. Of two writes Java's HttpClient then now and then had the first only.
-        """
-        self.server_state.total_requests += 1
-        headers = [*self.server_state.default_headers, *self._api.headers(response)]
-        if not keep_alive and CLOSE not in headers:
-            headers.append(CLOSE)
-        self.transport.write(answer_head(response.status, tuple(headers)) + response.body)
+        """Write the whole answer at once."""
+        state = self.server_state
+        state.total_requests += 1
+        self.transport.write(
+            self._fast.encode(response, state.default_headers, keep_alive=keep_alive)
+        )
 
     def _should_upgrade(self) -> bool:
         return self._is_upgrade

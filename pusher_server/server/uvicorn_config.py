@@ -8,6 +8,7 @@ import uvicorn
 
 from pusher_server.config import Config, ServerSettings
 from pusher_server.http_api.asgi import ApiApplication
+from pusher_server.http_api.fast_publish import FastPublish
 from pusher_server.server.address_limits import AddressLimits, Entrance
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.http_protocol import HttpProtocol
@@ -30,7 +31,7 @@ def uvicorn_config(
     proxies = TrustedProxies(config.server.trusted_proxies)
     protocol = partial(
         HttpProtocol,
-        api=api,
+        fast=FastPublish(api, guard.settings.request_bytes),
         edge=edge,
         guard=guard,
         reserve=reserve,

@@ -151,7 +151,8 @@ def protocols(inside: Inside) -> list[HttpProtocol]:
 
 def kept(inside: Inside) -> int:
     """Bytes of bodies that are in the server's memory."""
-    bodies: list[bytes | bytearray] = [each._body for each in protocols(inside)]
+    pending = [each._pending for each in protocols(inside)]
+    bodies: list[bytes | bytearray] = [each.body for each in pending if each is not None]
     bodies += [each.cycle.body for each in protocols(inside) if each.cycle is not None]
     return sum(map(len, bodies))
 

@@ -167,7 +167,7 @@ async def test_callbacks_of_a_request() -> None:
 
 
 async def test_the_same_headers_list_is_scope_and_protocol() -> None:
-    """What `_takes_fast_path` and the upgrade read is what the application would get."""
+    """What the fast path and the upgrade read is what the application would get."""
     seen: list[HttpToolsProtocol] = []
 
     class Keeper(HttpToolsProtocol):

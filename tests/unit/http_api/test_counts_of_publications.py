@@ -9,7 +9,7 @@ import pytest
 from pusher_server.http_api import events
 from pusher_server.http_api.api import Admission
 from pusher_server.http_api.asgi import ApiApplication
-from pusher_server.http_api.requests import RequestHead
+from pusher_server.http_api.fast_publish import FastPublish, PendingRequest
 from tests.unit.http_api.backend import APP, Backend
 
 ONE, BATCH = "/apps/3/events", "/apps/3/batch_events"
@@ -49,11 +49,14 @@ class Asking:
         self.url = self.backend.signed("POST", path, self.raw, query)
 
     def at_once(self) -> Any:
-        path, _, query = self.url.encode().partition(b"?")
-        api = cast("ApiApplication", self.backend.api)
-        admission = api.admit_now(RequestHead("POST", path, query, self.encoding, len(self.raw)))
+        fast = FastPublish(cast("ApiApplication", self.backend.api), request_bytes=1_000)
+        headers, length = {b"content-encoding": self.encoding}, len(self.raw)
+        admission = fast.judge(b"POST", self.url.encode(), headers, length)
         assert isinstance(admission, Admission)
-        return api.answer_now(admission, self.raw)
+        assert fast.takes(admission, length)
+        request = PendingRequest(admission)
+        request.gather(self.raw)
+        return fast.answer(request)
 
     async def answered(self) -> Any:
         headers = {"content-encoding": "gzip"} if self.encoding else {}
