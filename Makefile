@@ -6,11 +6,11 @@ PYTHON_IN_VENV := .venv/bin/python
 given = $(if $(findstring command line,$(origin $1)),$($1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example example-check test test-full format unit check docs bench bench-compare bench-growth bench-cluster conformance chaos abuse clean
+.PHONY: help run example example-check test test-full format unit check docs bench bench-instructions bench-compare bench-growth bench-cluster conformance chaos abuse clean
 
 help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-12s %s\n' "$$name" "$$text"; done
+		printf '  make %-18s %s\n' "$$name" "$$text"; done
 
 run:  ## Start the server: make run [HOST=0.0.0.0] [PORT=6001] [WORKERS=2] [CONFIG=file.toml] [ARGS=...]
 	@scripts/setup
@@ -53,6 +53,11 @@ docs:  ## The documentation as a site in site/, links checked; read it: python3 
 bench:  ## Micro-benchmarks, seconds each (docs/performance.md has recorded numbers)
 	@scripts/setup dev
 	@$(PYTHON_IN_VENV) scripts/run_checks.py bench
+
+bench-instructions:  ## Instructions of the hot path, against the baseline (ARGS="--against main", ARGS=--record)
+	@scripts/debian-packages valgrind
+	@scripts/setup dev
+	@$(PYTHON_IN_VENV) -m benchmarks.instructions $(call given,ARGS)
 
 bench-compare:  ## Ours, soketi and a C floor side by side, about 20 minutes (ARGS=--quick: a few)
 	@scripts/bench-setup

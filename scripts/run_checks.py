@@ -168,6 +168,7 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
             yield from clustered_conformance()
     if what == "all":
         yield Step("hot path", (sys.executable, "-m", "benchmarks.compare_micro"))
+        yield Step("instructions", (sys.executable, "-m", "benchmarks.instructions"), minutes=2)
     if full:
         # What was measured is kept, so that a run which is resumed measures all of it.
         yield Step("coverage: combine", (*coverage, "combine", "--quiet", "--keep"), lasting=False)

@@ -25,7 +25,7 @@ def test_all_is_lint_and_every_tier() -> None:
     tiers = [f"tests/{tier}" for tier in run_checks.TIERS]
     after = tiers.index("tests/conformance") + 1
     tiers[after:after] = ["conformance (2 workers)", "conformance (2 nodes on Redis)"]
-    assert names("all") == [*lint, "docs", *tiers, "hot path"]
+    assert names("all") == [*lint, "docs", *tiers, "hot path", "instructions"]
     assert names("quick") == [*lint, "tests/unit"]
     assert names("docs") == ["docs"]
     assert names("unit") == ["tests/unit"]
