@@ -1,12 +1,13 @@
 """One client, over any transport: it is let in, served in order, written to, watched, and forgotten.
 
-A transport extends `Session` by its opening, by reading its input (`_steps`), by its ping and by its end.
+A transport extends `Session` by its greeting, by reading its input (`_steps`), by its ping and by its end.
 Errors become answers in `answers` and nowhere else.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any, Self
 
 from pusher_server.app import App
 from pusher_server.clients.answers import answer
@@ -31,6 +32,8 @@ from pusher_server.protocol.members import User
 
 logger = logging.getLogger("pusher_server.websocket")
 
+#: Bytes that may arrive before the app is known.
+_EARLY_BYTES = 65_536
 #: `pause_writing` is called above this many bytes; 256 kB to 1 MiB measured alike.
 _HIGH_WATER = 262_144
 #: Seconds that the client has for its end before the transport is cut.
@@ -38,10 +41,15 @@ CLOSE_TIMEOUT = 5.0
 
 
 class Session(OrderedInput):
-    """One client. A subclass defines `_establish`, `_steps`, `_write_ping` and `_write_end`."""
+    """One client; `on_end` is called when its transport is gone.
+
+    A subclass defines `_greet`, `_steps`, `_write_ping` and `_write_end`, and calls `_begin`.
+    """
 
     __slots__ = (
         "__weakref__",
+        "_early",
+        "_on_end",
         "_slow",
         "app_key",
         "remote",
@@ -54,10 +62,19 @@ class Session(OrderedInput):
     socket_id: str
     app_key: str
 
-    def __init__(self, edge: Edge, transport: asyncio.Transport, remote: str) -> None:
+    def __init__(
+        self,
+        edge: Edge,
+        transport: asyncio.Transport,
+        remote: str,
+        on_end: Callable[[Self], None],
+    ) -> None:
         super().__init__(edge, transport)
         #: The client's address, as trusted proxies forward it.
         self.remote = remote
+        self._on_end: Callable[[Any], None] = on_end
+        #: Input from before the app is known.
+        self._early = b""
         #: While writing is paused.
         self._slow: SlowReader | None = None
         self.subscriptions: dict[str, Subscription] = {}
@@ -95,30 +112,45 @@ class Session(OrderedInput):
         self.run(BARRIER, lambda: self._establish(request, secure))
 
     async def _establish(self, request: ClientRequest, secure: bool) -> None:
-        """`_let_in` the client, write `connection_established`, then call `_established`."""
-        raise NotImplementedError
-
-    async def _let_in(self, request: ClientRequest, *, secure: bool) -> App | None:
-        """The app that it may connect to; None when it was closed meanwhile. Raises ConnectionRejected."""
         edge = self._edge
         self.app_key = edge.key_of(request)
         app = await edge.admission.app_for(self.app_key)
         self.app_state = edge.node.hub.app_state(app)
         edge.admission.admit(app, request, secure=secure)
         if self._state is not State.OPENING:
-            return None
+            return
         self.socket_id = edge.admission.new_socket_id(self.app_state)
-        self._liveness = Liveness(edge.clock(), authorization_timeout=app.authorization_timeout)
+        now = edge.clock()
+        self._liveness = Liveness(now, authorization_timeout=app.authorization_timeout)
         self._state = State.OPEN
-        return app
-
-    def _established(self, app: App) -> None:
-        """The client knows its socket id: from now on the node and the sweep know the connection."""
-        self._edge.node.open(self)
+        self._greet(app)
+        edge.node.open(self)
         timeout = min(app.activity_timeout, app.authorization_timeout or app.activity_timeout)
-        self._edge.clients.heartbeat.watch(self, self._edge.clock() + timeout)
+        edge.clients.heartbeat.watch(self, now + timeout)
+        if self._early:  # there was a wait, so what follows queues up behind this step
+            early, self._early = self._early, b""
+            self.data_received(early)
+
+    def _greet(self, app: App) -> None:
+        """Write `connection_established`; from now on input is served."""
+        raise NotImplementedError
 
     # Messages
+
+    def data_received(self, data: bytes, *, is_late: bool = False) -> None:
+        """Serve the input, or keep it until the app is known.
+
+        `is_late`: this turn has done enough for the client already.
+        """
+        if self._state is State.OPENING:
+            self._early += data
+            if len(self._early) > _EARLY_BYTES:
+                self.close(1009, "Too much before the connection was established")
+            return
+        if self._liveness is not None:
+            self._liveness.heard(self._edge.clock())
+            self.app_state.traffic.bytes_received += len(data)
+        self.serve(data, is_late=is_late)
 
     def _serve_message(self, payload: bytes) -> None:
         """Decode one message and serve it; a refusal is answered, and the connection stays."""
@@ -230,6 +262,7 @@ class Session(OrderedInput):
         self._state = State.CLOSED
         self.forget_rest()
         self._edge.clients.gone(self)
+        self._on_end(self)
 
     def _finish(self, code: int, message: str) -> None:
         """Write the events that are due and our end; the client has to end."""

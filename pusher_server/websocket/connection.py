@@ -1,9 +1,8 @@
 """One WebSocket client: a session whose input and output are frames of RFC 6455."""
 
-import asyncio
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from pusher_server.app import App
 from pusher_server.clients.request import ClientRequest
 from pusher_server.clients.session import Session
 from pusher_server.clients.state import State
@@ -13,78 +12,35 @@ from pusher_server.turns import BYTES_PER_UNIT
 from pusher_server.websocket.ending import Reader, end_our_half
 from pusher_server.websocket.framing import CloseFrame, FrameReader, Incoming, PingFrame
 
-if TYPE_CHECKING:
-    from pusher_server.websocket.edge import WebSocketEdge
-
 _PING_EVENT = text_frame(events.PING)
-#: Bytes that may arrive before the app is known.
-_EARLY_BYTES = 65_536
 
 
 class WebSocketConnection(Session):
-    """Takes over a transport after the request for an upgrade; `on_end` is called when it is gone."""
+    """Takes over a transport after the request for an upgrade: `open` comes before any input."""
 
-    __slots__ = ("_early", "_greeting", "_on_end", "_reader")
-
-    def __init__(
-        self,
-        edge: "WebSocketEdge",
-        transport: asyncio.Transport,
-        remote: str,
-        on_end: Callable[["WebSocketConnection"], None],
-    ) -> None:
-        super().__init__(edge, transport, remote)
-        self._on_end = on_end
-        #: The handshake's response, until the first frame goes out with it.
-        self._greeting = b""
-        self._early = b""
-        self._reader: Reader | None = None
-
-    # Opening
+    __slots__ = ("_greeting", "_reader")
 
     def open(self, upgrade: ClientRequest, greeting: bytes, *, secure: bool) -> None:
         """Establish the connection or refuse it in Pusher's way; `greeting` is the 101 response."""
+        #: The handshake's response, until the first frame goes out with it.
         self._greeting = greeting
+        self._reader: Reader | None = None
         self._begin(upgrade, secure=secure)
         if self._state is State.OPENING:  # the app is looked up, but the client need not wait
             self._write_first(b"")
 
-    async def _establish(self, request: ClientRequest, secure: bool) -> None:
-        app = await self._let_in(request, secure=secure)
-        if app is None:
-            return
+    def _greet(self, app: App) -> None:
         self._reader = FrameReader(app.limits.message_bytes)
         greeting = events.connection_established(self.socket_id, app.activity_timeout)
         self._write_first(self.app_state.traffic.replied(text_frame(greeting)))
-        self._established(app)
-        if self._early:  # there was a wait, so what follows queues up behind this step
-            early, self._early = self._early, b""
-            self.data_received(early)
 
     def _write_first(self, frames: bytes) -> None:
         greeting, self._greeting = self._greeting, b""
         if greeting or frames:
             self.write(greeting + frames)
 
-    # Reading
-
-    def data_received(self, data: bytes, *, is_late: bool = False) -> None:
-        """Feed, take, dispatch; a broken frame ends it after what came before.
-
-        `is_late`: this turn has done enough for the client already.
-        """
-        if self._state is State.OPENING:
-            self._early += data
-            if len(self._early) > _EARLY_BYTES:
-                self.close(1009, "Too much before the connection was established")
-            return
-        if self._liveness is not None:
-            self._liveness.heard(self._edge.clock())
-            self.app_state.traffic.bytes_received += len(data)
-        self.serve(data, is_late=is_late)
-
     def _steps(self, data: bytes) -> Iterator[int]:
-        """Serve the frames in it, one at each step."""
+        """Serve the frames in it, one at each step; a broken one ends it after what came before."""
         if self._reader is None:  # refused or broken: its input has no meaning
             return
         try:
@@ -118,8 +74,6 @@ class WebSocketConnection(Session):
     def eof_received(self) -> None:
         """The client is gone; the loop closes the transport."""
 
-    # Watching and ending
-
     def _write_ping(self) -> None:
         self.write(_PING_EVENT if self.app_state.app.ping == "event" else PING)
 
@@ -134,8 +88,3 @@ class WebSocketConnection(Session):
         self._write_first(frames)
         self._reader = end_our_half(self._transport, self._reader, failed=failed)
         self._wait_for_end()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The transport is gone, for any reason."""
-        super().connection_lost(exc)
-        self._on_end(self)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pusher_server.app import App
 from pusher_server.clients.admission import Admission
 from pusher_server.clients.registry import ClientRegistry
 from pusher_server.clients.request import ClientRequest
@@ -35,16 +36,8 @@ class LineConnection(Session):
     def open(self, request: ClientRequest) -> None:
         self._begin(request, secure=False)
 
-    async def _establish(self, request: ClientRequest, secure: bool) -> None:
-        app = await self._let_in(request, secure=secure)
-        if app is not None:
-            self.send(events.connection_established(self.socket_id, app.activity_timeout))
-            self._established(app)
-
-    def data_received(self, data: bytes) -> None:
-        if self._liveness is not None:
-            self._liveness.heard(self._edge.clock())
-        self.serve(data)
+    def _greet(self, app: App) -> None:
+        self.send(events.connection_established(self.socket_id, app.activity_timeout))
 
     def _steps(self, data: bytes) -> Iterator[int]:
         for line in data.splitlines():
@@ -99,7 +92,8 @@ class Client:
     def __init__(self, edge: LineEdge, key: str = KEY) -> None:
         self._edge = edge
         self.transport = FakeTransport()
-        self.connection = LineConnection(edge, self.transport, "192.0.2.1")
+        self.ended: list[LineConnection] = []
+        self.connection = LineConnection(edge, self.transport, "192.0.2.1", self.ended.append)
         self.connection.open(ClientRequest("GET", key, []))
 
     def send(self, *messages: dict[str, Any]) -> None:
@@ -134,6 +128,7 @@ async def test_a_client_subscribes_and_gets_events_until_it_is_gone() -> None:
     assert await client.read() == [SUCCESS, "event"]
     client.connection.connection_lost(None)
     assert edge.closed() == [1006]
+    assert client.ended == [client.connection]
     assert not edge.clients.connections
     assert not edge.clients.heartbeat
 
@@ -264,6 +259,6 @@ async def test_kept_output_comes_before_the_end() -> None:
     assert list(edge.clients.leaving) == [client.connection]
 
 
-def test_a_session_has_no_dictionary() -> None:
+async def test_a_session_has_no_dictionary() -> None:
     """Each of 100,000 clients would pay for it."""
-    assert not hasattr(LineConnection(LineEdge(), FakeTransport(), ""), "__dict__")
+    assert not hasattr(Client(LineEdge()).connection, "__dict__")
