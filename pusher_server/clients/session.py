@@ -69,7 +69,7 @@ class Session(OrderedInput):
         remote: str,
         on_end: Callable[[Self], None],
     ) -> None:
-        super().__init__(edge, transport)
+        OrderedInput.__init__(self, edge, transport)  # not `super()`: see there
         #: The client's address, as trusted proxies forward it.
         self.remote = remote
         self._on_end: Callable[[Any], None] = on_end
@@ -105,7 +105,7 @@ class Session(OrderedInput):
 
     # Opening
 
-    def _begin(self, request: ClientRequest, *, secure: bool) -> None:
+    def _begin(self, request: ClientRequest, secure: bool) -> None:
         """Count the client, and establish the connection before anything else that it sends."""
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._edge.clients.connections[self] = None

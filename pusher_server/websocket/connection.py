@@ -25,7 +25,7 @@ class WebSocketConnection(Session):
         #: The handshake's response, until the first frame goes out with it.
         self._greeting = greeting
         self._reader: Reader | None = None
-        self._begin(upgrade, secure=secure)
+        self._begin(upgrade, secure)
         if self._state is State.OPENING:  # the app is looked up, but the client need not wait
             self._write_first(b"")
 

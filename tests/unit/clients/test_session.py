@@ -34,7 +34,7 @@ class LineConnection(Session):
     __slots__ = ()
 
     def open(self, request: ClientRequest) -> None:
-        self._begin(request, secure=False)
+        self._begin(request, False)
 
     def _greet(self, app: App) -> None:
         self.send(events.connection_established(self.socket_id, app.activity_timeout))
