@@ -4,8 +4,7 @@ Read in the order of a connection's life:
 
 - `edge`        the parts that all WebSocket connections share, and their paths
 - `handshake`   the HTTP upgrade (RFC 6455 §4.2) of an already parsed request
-- `state`       the states of a connection
-- `connection`  the `asyncio.Protocol` per client
+- `connection`  the session of one client: its input and output are frames
 - `framing`     bytes → messages: a fast path, and the parser of `websockets`
 - `ending`      the last seconds of a connection: our close frame must arrive
 

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 
 from pusher_server.websocket.framing import FrameReader, Incoming
 
-#: Seconds that the client has for its end before the transport is cut.
-CLOSE_TIMEOUT = 5.0
 #: Seconds without input after which nothing is believed to be under way any more: longer than most round trips.
 SILENCE = 0.25
 #: A client that was never let in has sent no more than this when it closes.

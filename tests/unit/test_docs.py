@@ -312,6 +312,7 @@ ANSWERS = {
         ".importlinter",
         "hub/connection.py",
         "clients/dispatch.py",
+        "clients/session.py",
         "server/composition.py",
         "server/uvicorn_config.py",
         "server/http_protocol.py",

@@ -1,9 +1,9 @@
-"""The states of a client's connection; each leads to a later one.
+"""The states of a client's connection, over any transport; each leads to a later one.
 
 - OPENING: the app is being looked up; early bytes are kept
 - OPEN:    `connection_established` is written
 - ENDING:  a close by us is scheduled; nothing is read any more
-- CLOSING: our close frame is written; only the client's close frame counts now
+- CLOSING: our end is written, such as a close frame; only the client's end counts now
 - CLOSED:  the transport is gone
 """
 
