@@ -148,14 +148,21 @@ async def test_an_unknown_app_is_refused_in_the_transports_way() -> None:
     assert client.transport.is_aborted
 
 
-async def test_one_that_is_closed_while_its_app_is_looked_up_is_not_let_in() -> None:
+@pytest.mark.parametrize("is_answered", [False, True])
+async def test_one_that_is_closed_while_its_app_is_looked_up_is_not_let_in(
+    is_answered: bool,
+) -> None:
+    """Also when the answer comes before the end is written."""
     edge = LineEdge()
     edge.fixture.apps.gate.close()
     client = Client(edge)
     await edge.fixture.apps.gate.reached()
+    if is_answered:
+        edge.fixture.apps.gate.open()
     client.connection.shutdown()
-    edge.fixture.apps.gate.open()
     assert await client.read() == [4200]
+    edge.fixture.apps.gate.open()
+    assert await client.read() == []
     assert not edge.node.hub.app_state(edge.fixture.app).connections
 
 
@@ -257,6 +264,17 @@ async def test_kept_output_comes_before_the_end() -> None:
     assert await client.read() == ["event", 4200]
     assert edge.closed() == [4200]
     assert list(edge.clients.leaving) == [client.connection]
+
+
+async def test_events_that_are_queued_come_before_the_end() -> None:
+    edge = LineEdge()
+    client = await Client(edge).established()
+    client.subscribe("a")
+    await client.read()
+    edge.fixture.publish("a")
+    client.connection.shutdown()
+    await asyncio.sleep(0)  # the end is written before the turn of the fan-out
+    assert await client.read() == ["event", 4200]
 
 
 async def test_a_session_has_no_dictionary() -> None:
