@@ -17,6 +17,10 @@ from msgspec import Struct, field, structs
 _ORIGIN = re.compile(r"\A([A-Za-z0-9*?._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*)\Z")
 
 
+#: Longer keys that no app has are shown in part.
+_SHOWN_KEY = 12
+
+
 class AppKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One key and its secret. The key travels in URLs, the secret signs and is never shown."""
 
@@ -25,6 +29,14 @@ class AppKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         return f"AppKey(key={self.key!r}, secret=***)"
+
+
+def shown_key(key: str) -> str:
+    """A key that no app has, as a log line may show it: short ones whole, of others the beginning.
+
+    `null` and `undefined` say what is wrong. A long one may be the secret, where somebody has swapped the two.
+    """
+    return key if len(key) <= _SHOWN_KEY else f"{key[:4]}... ({len(key)} characters)"
 
 
 class AppLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,18 +13,27 @@ Errors carry their answer: an edge that catches one does not have to choose a te
 class PusherServerError(Exception):
     """Anything this server raises on purpose."""
 
+    #: The app whose request or client was refused, "" until it is known.
+    app_id = ""
+
 
 class AuthenticationError(PusherServerError):
     """Credentials or a signature did not hold.
 
     `message` may be shown to the client: it never contains a secret or the expected digest.
     `status` is the HTTP status that the signed API answers with (docs/protocol/signatures.md#api).
+    `reason` is one word for logs and metrics (docs/metrics.md#http-api); the client need not get to know it.
+    `key` is the one that was sent, where no app or another one has it.
     """
 
-    def __init__(self, message: str, *, status: int = 401) -> None:
+    def __init__(
+        self, message: str, *, status: int = 401, reason: str = "signature", key: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
+        self.reason = reason
+        self.key = key
 
 
 class ClusterUnavailable(PusherServerError):

@@ -1,9 +1,16 @@
-"""Limits how often a line about one subject is logged: a trouble of many clients makes one line a minute."""
+"""Limits how often a line about one subject is logged: a trouble of many clients makes one line a minute.
+
+`LogRateLimit` is for troubles of the server. `SourceRateLimit` is for refusals: one line for each client
+that is refused, up to a few. So one that tries without end does not hide the others, and many clients do not
+fill the log.
+"""
 
 from collections.abc import Hashable
 
 #: Seconds between two lines about the same subject.
 INTERVAL = 60.0
+#: Sources that have a line of their own about one subject within the interval.
+SOURCES = 10
 #: Subjects that are remembered. When there are more, all are forgotten, at the price of a line too many.
 KEPT = 10_000
 
@@ -34,3 +41,33 @@ class LogRateLimit:
             self._written.clear()
         self._written[subject] = (now, 0)
         return count
+
+
+class SourceRateLimit:
+    """Decides for each subject and source whether a line is due. Pure: the caller has the clock."""
+
+    def __init__(
+        self, interval: float = INTERVAL, sources: int = SOURCES, kept: int = KEPT
+    ) -> None:
+        self._interval = interval
+        self._sources = sources
+        self._kept = kept
+        #: Subject -> when its interval began, the sources with a line since then, the events without one.
+        self._begun: dict[Hashable, tuple[float, set[Hashable], int]] = {}
+
+    def due(self, subject: Hashable, source: Hashable, now: float) -> int:
+        """Return how many events of the subject the line stands for, or 0 when no line is to be written now.
+
+        `now` is in seconds of any one clock. A caller bounds the size of a source.
+        """
+        begun, written, count = self._begun.get(subject, (now, set[Hashable](), 0))
+        if not 0 <= now - begun < self._interval:
+            begun, written = now, set()
+        elif source in written or len(written) >= self._sources:
+            self._begun[subject] = (begun, written, count + 1)
+            return 0
+        if subject not in self._begun and len(self._begun) >= self._kept:
+            self._begun.clear()
+        written.add(source)
+        self._begun[subject] = (begun, written, 0)
+        return count + 1

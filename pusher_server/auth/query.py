@@ -49,7 +49,7 @@ class Query:
         """The key that signs. Raises AuthenticationError when there is none."""
         key = self._values.get(b"auth_key")
         if key is None:
-            raise AuthenticationError("Missing parameter: auth_key")
+            raise AuthenticationError("Missing parameter: auth_key", reason="incomplete")
         return key.decode("utf-8", "replace")
 
 
@@ -61,7 +61,9 @@ def parse_query(raw: bytes) -> Query:
     # Splitting by hand: 1.1 µs against 3.5 for urllib's parse_qsl (docs/performance.md).
     parts = raw.split(b"&")
     if len(parts) > _PARAMETERS:
-        raise AuthenticationError(f"More than {_PARAMETERS} parameters", status=400)
+        raise AuthenticationError(
+            f"More than {_PARAMETERS} parameters", status=400, reason="invalid"
+        )
     split = [part.partition(b"=") for part in parts if part]
     if b"%" in raw:
         split = [(unquote_to_bytes(name), b"", unquote_to_bytes(value)) for name, _, value in split]

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from pusher_server.app import App
 from pusher_server.auth.query import Query, parse_query, readings, signed_paths, string_to_sign
-from pusher_server.auth.signatures import verifies
+from pusher_server.auth.signatures import is_same, verifies
 from pusher_server.errors import AuthenticationError
 
 __all__ = [
@@ -46,7 +46,7 @@ class TimestampExpired(AuthenticationError):
     """The clocks are too far apart, or the request is old. `skew` in seconds, positive when old."""
 
     def __init__(self, message: str, skew: float) -> None:
-        super().__init__(message)
+        super().__init__(message, reason="clock")
         self.skew = skew
 
 
@@ -60,8 +60,12 @@ def authorized_app(key: str, named: App | None, owner: App | None) -> App:
     if named is not None and named.secret_of(key) is not None:
         return named
     if owner is None:
-        raise AuthenticationError("Unknown auth_key")
-    raise AuthenticationError("Not authorized for that app", status=400)
+        if named is not None and any(is_same(pair.secret, key) for pair in named.keys):
+            raise AuthenticationError("Unknown auth_key", reason="key_is_secret")
+        raise AuthenticationError("Unknown auth_key", reason="unknown_key", key=key)
+    raise AuthenticationError(
+        "Not authorized for that app", status=400, reason="wrong_app", key=key
+    )
 
 
 def verify(
@@ -99,11 +103,11 @@ def verify_query(
     """
     secret = app.secret_of(query.key)
     if secret is None:
-        raise AuthenticationError("Unknown auth_key")
+        raise AuthenticationError("Unknown auth_key", reason="unknown_key")
     version = query.get(b"auth_version")
     if version != b"1.0":
         raise AuthenticationError(
-            "Version required" if version is None else "Version not supported"
+            "Version required" if version is None else "Version not supported", reason="incomplete"
         )
     _check_time(query.get(b"auth_timestamp"), now, tolerance)
     sent = query.get(b"auth_signature")
@@ -115,7 +119,7 @@ def verify_query(
             return reading
     text = string_to_sign(method, path, query.pairs)
     if query.ambiguous and sent is not None and verifies(secret, text, sent):
-        raise AuthenticationError(_AMBIGUOUS, status=400)
+        raise AuthenticationError(_AMBIGUOUS, status=400, reason="invalid")
     raise _refusal(text, sent)
 
 
@@ -127,9 +131,9 @@ def verify_body(query: Query, body: bytes) -> None:
     sent = query.get(b"body_md5")
     if sent is None:
         if body:
-            raise AuthenticationError("Missing parameter: body_md5")
+            raise AuthenticationError("Missing parameter: body_md5", reason="incomplete")
     elif hashlib.md5(body, usedforsecurity=False).hexdigest().encode() != sent:
-        raise AuthenticationError("Invalid body_md5")
+        raise AuthenticationError("Invalid body_md5", reason="digest")
 
 
 def _holds_as_sent(secret: str, method: str, path: bytes, raw: bytes, sent: bytes) -> bool:
@@ -144,7 +148,7 @@ def _holds_as_sent(secret: str, method: str, path: bytes, raw: bytes, sent: byte
 
 def _check_time(sent: bytes | None, now: float, tolerance: int) -> None:
     if sent is None or not sent.isdigit() or len(sent) > _TIMESTAMP_DIGITS:
-        raise AuthenticationError("Timestamp required")
+        raise AuthenticationError("Timestamp required", reason="incomplete")
     timestamp = int(sent)
     if abs(now - timestamp) >= tolerance:
         raise TimestampExpired(
@@ -181,5 +185,6 @@ def _refusal(text: bytes, sent: bytes | None) -> AuthenticationError:
     )
     return AuthenticationError(
         f"Invalid signature: you should have sent HmacSHA256Hex({signed}, your_secret_key), "
-        f"but you sent {got}"
+        f"but you sent {got}",
+        reason="incomplete" if sent is None else "signature",
     )

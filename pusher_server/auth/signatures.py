@@ -58,3 +58,8 @@ def verifies_text(secret: str, text: str, signature: str) -> bool:
         return True
     substituted = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return substituted != text and verifies(secret, substituted.encode(), sent)
+
+
+def is_same(secret: str, text: str) -> bool:
+    """Whether `text` is the secret itself, sent where something else belongs; in constant time."""
+    return hmac.compare_digest(octets(secret), octets(text))

@@ -10,6 +10,7 @@ Read in the order of a request's life:
 - `requests`   the argument of an endpoint, and how parameters are read
 - `responses`  the return values of endpoints
 - `errors`     refusals and their status
+- `refusal_log`  counts refused requests, and logs why
 - `parts`      the objects that endpoints share, as one value
 - `traffic`    counts requests and their bytes, by app
 - `events`     publishing: `/events`, `/batch_events`

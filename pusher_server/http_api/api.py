@@ -14,14 +14,13 @@ from msgspec import Struct
 from pusher_server.app import App
 from pusher_server.auth.requests import (
     Query,
-    TimestampExpired,
     authorized_app,
     parse_query,
     verify_body,
     verify_query,
 )
 from pusher_server.config import HttpSettings
-from pusher_server.errors import AuthenticationError
+from pusher_server.errors import AuthenticationError, PusherServerError
 from pusher_server.http_api.errors import ApiError, BodyUnread, rate_limited
 from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.requests import (
@@ -33,7 +32,6 @@ from pusher_server.http_api.requests import (
 )
 from pusher_server.http_api.responses import PLAIN, Answer, ApiResponse
 from pusher_server.http_api.routes import Routes, Target
-from pusher_server.signals import RequestRefused
 
 Result = TypeVar("Result")
 
@@ -68,7 +66,6 @@ class Api:
         path_prefix: str = "",
     ) -> None:
         self._parts = parts
-        self._node = parts.node
         self._apps = parts.apps
         self._traffic = parts.traffic
         self._config = config
@@ -97,8 +94,12 @@ class Api:
         if not 0 <= self._clock() - admission.time < _FRESH_SECONDS:
             admission = await self._current(admission)
         self._count(admission.app, body)
-        answer = self.respond(admission, body)
-        response = answer if isinstance(answer, ApiResponse) else await answer
+        try:
+            answer = self.respond(admission, body)
+            response = answer if isinstance(answer, ApiResponse) else await answer
+        except PusherServerError as error:
+            error.app_id = admission.app.id
+            raise
         self._traffic.of(admission.app.id).bytes_sent += len(response.body)
         return response
 
@@ -120,7 +121,9 @@ class Api:
             answer = self.respond(admission, body, at_once=True)
         except NotAtOnce:
             return None
-        except Exception:
+        except Exception as error:
+            if isinstance(error, PusherServerError):
+                error.app_id = admission.app.id
             self._count(admission.app, body)
             raise
         assert isinstance(answer, ApiResponse)  # publications wait only for counts
@@ -144,11 +147,7 @@ class Api:
             if named is not None and named.secret_of(key) is not None:
                 return named
             owner = await apps.by_key(key)
-        try:
-            return authorized_app(key, named, owner)
-        except AuthenticationError:
-            self._node.emit(RequestRefused(app_id="", reason="unknown_key"))
-            raise
+        return authorized_app(key, named, owner)
 
     def _admission(
         self, app: App, head: RequestHead, target: Target, query: Query, now: float
@@ -166,15 +165,14 @@ class Api:
                 tolerance=config.timestamp_tolerance,
             )
         except AuthenticationError as error:
-            reason = "clock" if isinstance(error, TimestampExpired) else "signature"
+            error.app_id = app.id
             self._traffic.of(app.id).requests += 1
-            self._node.emit(RequestRefused(app_id=app.id, reason=reason))
             raise
         limit = config.request_bytes
         if not app.enabled:  # its digest comes first, if that costs us little
             limit = min(limit, UNWANTED_BODY_BYTES)
             if head.length is not None and head.length > limit:
-                raise self._disabled(app)
+                raise _disabled(app)
         return Admission(head, target, app, query, now, limit)
 
     async def _current(self, admission: Admission) -> Admission:
@@ -192,12 +190,10 @@ class Api:
     def excess(self, admission: Admission) -> ApiError:
         """The answer to a body beyond `admission.limit`."""
         if not admission.app.enabled:
-            return self._disabled(admission.app)
-        return BodyUnread(admission.limit)
-
-    def _disabled(self, app: App) -> ApiError:
-        self._node.emit(RequestRefused(app_id=app.id, reason="disabled"))
-        return ApiError(403, "The app is disabled")
+            return _disabled(admission.app)
+        error = BodyUnread(admission.limit)
+        error.app_id = admission.app.id
+        return error
 
     def _count(self, app: App, body: bytes) -> None:
         traffic = self._traffic.of(app.id)
@@ -210,21 +206,22 @@ class Api:
         Raises AuthenticationError, ApiError, ProtocolError; with `at_once` also NotAtOnce.
         """
         app, route, parts = admission.app, admission.target.route, self._parts
-        try:
-            verify_body(admission.query, body)
-        except AuthenticationError:
-            self._node.emit(RequestRefused(app_id=app.id, reason="signature"))
-            raise
+        verify_body(admission.query, body)
         if not app.enabled:
-            raise self._disabled(app)
+            raise _disabled(app)
         if route.action is not None and (wait := parts.limiter.consume(app, route.action, 1)) > 0:
-            self._node.emit(RequestRefused(app_id=app.id, reason="rate_read"))
-            raise rate_limited(wait)
+            raise rate_limited(wait, "rate_read")
         if admission.head.encoding:
             body = inflate(body, admission.head.encoding, self._config.request_bytes)
         return route.endpoint(
             parts, Call(app, admission.target.arguments, admission.query, body, at_once)
         )
+
+
+def _disabled(app: App) -> ApiError:
+    error = ApiError(403, "The app is disabled", reason="disabled")
+    error.app_id = app.id
+    return error
 
 
 def without_waiting(coroutine: Coroutine[Any, Any, Result]) -> Result | None:

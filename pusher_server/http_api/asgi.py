@@ -13,15 +13,14 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from pusher_server.auth.requests import TimestampExpired
 from pusher_server.config import HttpSettings
 from pusher_server.http_api.api import Admission, Api
 from pusher_server.http_api.bodies import ClientLeft, RequestBody
 from pusher_server.http_api.errors import ApiError, answer_to, error_response
 from pusher_server.http_api.parts import ApiParts
+from pusher_server.http_api.refusal_log import RefusalLog, Sender
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead, body_length
 from pusher_server.http_api.responses import CLOSE, ApiResponse, Header
-from pusher_server.log_rate_limit import LogRateLimit
 
 logger = logging.getLogger(__name__)
 
@@ -61,19 +60,19 @@ def create_api(
     parts: ApiParts, config: HttpSettings, clock: Callable[[], float], path_prefix: str = ""
 ) -> "ApiApplication":
     """The application. `clock` gives Unix seconds; `path_prefix` is `/name` or empty."""
-    return ApiApplication(Api(parts, config, clock, path_prefix), config, clock)
+    return ApiApplication(
+        Api(parts, config, clock, path_prefix), config, RefusalLog(parts.node, clock)
+    )
 
 
 class ApiApplication:
     """Serves `http` scopes."""
 
-    def __init__(self, api: Api, config: HttpSettings, clock: Callable[[], float]) -> None:
+    def __init__(self, api: Api, config: HttpSettings, refusals: RefusalLog) -> None:
         #: The steps of every request.
         self.api = api
         self._config = config
-        self._clock = clock
-        #: A backend with a wrong clock is refused with every request.
-        self._log_limit = LogRateLimit()
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,7 +82,7 @@ class ApiApplication:
         head = _head(scope)
         body = RequestBody(receive, head.length)
         try:
-            response = await self._response(head, body, connection)
+            response = await self._response(scope, head, body, connection)
             keep = CLOSE not in response.headers and await body.drop(UNWANTED_BODY_BYTES)
         except ClientLeft:
             return
@@ -102,7 +101,7 @@ class ApiApplication:
             await body.wait_for_the_end()
 
     async def _response(
-        self, head: RequestHead, body: RequestBody, connection: Connection | None
+        self, scope: Scope, head: RequestHead, body: RequestBody, connection: Connection | None
     ) -> ApiResponse:
         """The answer; the body may not have been read. Raises ClientLeft."""
         try:
@@ -120,7 +119,7 @@ class ApiApplication:
         except ClientLeft:
             raise
         except Exception as error:
-            return self.refusal(error, head)
+            return self.refusal(error, head, _ScopeSender(scope))
 
     def headers(self, response: ApiResponse) -> list[Header]:
         """All headers that belong to this answer."""
@@ -131,23 +130,31 @@ class ApiApplication:
             headers += _CORS
         return headers
 
-    def refusal(self, error: Exception, head: RequestHead) -> ApiResponse:
-        """The answer to an error. Query and body stay out of the log."""
-        path = head.path.decode("latin-1")
+    def refusal(
+        self, error: Exception, head: RequestHead, sender: Sender | None = None
+    ) -> ApiResponse:
+        """The answer to an error, which is counted and logged. Query and body stay out of the log."""
         known = answer_to(error)
+        self._refusals.refused(error, head, sender)
         if known is None:
             error_id = secrets.token_hex(4)
+            path = head.path.decode("latin-1")
             fields = {"error_id": error_id, "method": head.method, "path": path}
             logger.error("request failed", exc_info=error, extra=fields)
             known = ApiError(500, f"Internal error {error_id}")
-        elif isinstance(error, TimestampExpired):
-            self._warn_about_clock(error, path)
         return error_response(known, as_json=self._config.json_errors)
 
-    def _warn_about_clock(self, error: TimestampExpired, path: str) -> None:
-        if self._log_limit.due("clock", self._clock()):
-            fields = {"path": path, "skew_seconds": round(error.skew)}
-            logger.warning("request refused: the backend's clock differs from ours", extra=fields)
+
+class _ScopeSender:
+    """The client of a scope, in which the server has put the address that trusted proxies forward."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def address(self) -> str:
+        """See `Sender`."""
+        client = self._scope.get("client")
+        return str(client[0]) if client else "unix"
 
 
 def _head(scope: Scope) -> RequestHead:

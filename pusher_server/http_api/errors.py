@@ -23,20 +23,26 @@ _LONGEST_RETRY = 3_600
 
 
 class ApiError(PusherServerError):
-    """A request is refused with this status and text."""
+    """A request is refused with this status and text.
 
-    def __init__(self, status: int, message: str, *headers: Header) -> None:
+    `reason` is one word for logs and metrics (docs/metrics.md#http-api).
+    """
+
+    def __init__(
+        self, status: int, message: str, *headers: Header, reason: str = "invalid"
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = headers
+        self.reason = reason
 
 
 class BodyUnread(ApiError):
     """The body exceeds the limit and is not read on."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(413, _too_large(limit), CLOSE)
+        super().__init__(413, _too_large(limit), CLOSE, reason="too_large")
 
 
 def missing(parameter: str) -> ApiError:
@@ -44,19 +50,22 @@ def missing(parameter: str) -> ApiError:
     return ApiError(400, f"Missing required parameter: {parameter}")
 
 
-def rate_limited(wait: float) -> ApiError:
+def rate_limited(wait: float, reason: str) -> ApiError:
     """Too much at once; `wait` seconds until it would be allowed."""
-    return ApiError(429, "Too many requests.", _retry_after(min(wait, _LONGEST_RETRY)))
+    return ApiError(
+        429, "Too many requests.", _retry_after(min(wait, _LONGEST_RETRY)), reason=reason
+    )
 
 
 def method_not_allowed(methods: list[str]) -> ApiError:
     """The path exists, but not with this method."""
-    return ApiError(405, "Method not allowed", (b"allow", ", ".join(methods).encode()))
+    allow = (b"allow", ", ".join(methods).encode())
+    return ApiError(405, "Method not allowed", allow, reason="method")
 
 
 def body_too_large(limit: int) -> ApiError:
     """The inflated body exceeds the limit."""
-    return ApiError(413, _too_large(limit))
+    return ApiError(413, _too_large(limit), reason="too_large")
 
 
 def answer_to(error: Exception) -> ApiError | None:
@@ -65,7 +74,7 @@ def answer_to(error: Exception) -> ApiError | None:
         case ApiError():
             return error
         case AuthenticationError():
-            return ApiError(error.status, error.message)
+            return ApiError(error.status, error.message, reason=error.reason)
         case ProtocolError():  # a channel name, or text that no client could read
             return ApiError(400, error.message)
         case ClusterUnavailable():

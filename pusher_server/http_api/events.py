@@ -35,7 +35,6 @@ from pusher_server.protocol.text import (
     string_bytes,
     string_literal,
 )
-from pusher_server.signals import RequestRefused
 
 logger = logging.getLogger(__name__)
 
@@ -168,8 +167,7 @@ def _consume(api: ApiParts, app: App, cost: int, limit: int) -> None:
     cost = max(1, min(cost, limit) if limit else cost)
     wait = api.limiter.consume(app, Action.PUBLISH, cost)
     if wait > 0:
-        api.node.emit(RequestRefused(app_id=app.id, reason="rate_publish"))
-        raise rate_limited(wait)
+        raise rate_limited(wait, "rate_publish")
 
 
 def _event(app: App, body: BatchItem, names: Iterable[str]) -> ApiEvent:
@@ -227,7 +225,7 @@ def _data(app: App, raw: bytes) -> bytes:
     limit = app.limits.event_data_bytes
     if exceeds(literal, limit):
         message = f"The data content of this event exceeds the allowed maximum ({limit} bytes)."
-        raise ApiError(413, message)
+        raise ApiError(413, message, reason="too_large")
     return literal
 
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from pusher_server.http_api.api import Admission, without_waiting
 from pusher_server.http_api.asgi import ApiApplication
+from pusher_server.http_api.refusal_log import Sender
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead
 from pusher_server.http_api.responses import CLOSE, ApiResponse, Header
 
@@ -52,7 +53,12 @@ class FastPublish:
         self._largest_body = min(_LARGEST_BODY, request_bytes)
 
     def judge(
-        self, method: bytes, target: bytes, headers: Mapping[bytes, bytes], length: int | None
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Mapping[bytes, bytes],
+        length: int | None,
+        sender: Sender | None = None,
     ) -> Verdict | None:
         """Return the verdict on a head; None when its app has to be looked up elsewhere first.
 
@@ -66,7 +72,7 @@ class FastPublish:
         try:
             return without_waiting(self._api.admit(head))
         except Exception as error:
-            return self._application.refusal(error, head)
+            return self._application.refusal(error, head, sender)
 
     def takes(self, verdict: Verdict, length: int | None) -> bool:
         """Whether the request is a publication of known, moderate length.
@@ -79,7 +85,7 @@ class FastPublish:
             return verdict.target.route.is_publication and length <= self._largest_body
         return length <= UNWANTED_BODY_BYTES and CLOSE not in verdict.headers
 
-    def answer(self, request: PendingRequest) -> ApiResponse | None:
+    def answer(self, request: PendingRequest, sender: Sender | None = None) -> ApiResponse | None:
         """The answer to a complete request; None when it would have to wait, and nothing has happened."""
         verdict = request.verdict
         if isinstance(verdict, ApiResponse):
@@ -87,7 +93,7 @@ class FastPublish:
         try:
             return self._api.answer_now(verdict, bytes(request.body))
         except Exception as error:
-            return self._application.refusal(error, verdict.head)
+            return self._application.refusal(error, verdict.head, sender)
 
     def encode(
         self, response: ApiResponse, default_headers: Sequence[Header], *, keep_alive: bool

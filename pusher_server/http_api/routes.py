@@ -124,7 +124,7 @@ class Routes:
     def _find(self, method: str, path: bytes) -> Target | Operation:
         segments, methods = self._look_up(path)
         if methods is None:
-            raise ApiError(404, "Not found")
+            raise ApiError(404, "Not found", reason="path")
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
             raise method_not_allowed(_with_head(methods))

@@ -83,6 +83,11 @@ class HttpProtocol(BoundedProtocol):
         if self._visit is not None and self._entrance is not None:
             self._entrance.leave(self._visit)
 
+    def address(self) -> str:
+        """The client's address, as trusted proxies forward it."""
+        forwarded_for = joined(self.headers, b"x-forwarded-for")
+        return self._proxies.client(self.peer, forwarded_for)
+
     def abort(self) -> None:
         """End it at once."""
         self.transport.abort()
@@ -138,7 +143,8 @@ class HttpProtocol(BoundedProtocol):
             super().on_headers_complete()
             return
         length = body_length(headers)
-        verdict = self._fast.judge(self.parser.get_method(), self.url, headers, length)
+        method = self.parser.get_method()
+        verdict = self._fast.judge(method, self.url, headers, length, self)
         if verdict is not None and self._fast.takes(verdict, length) and self._is_fast():
             self._pending = PendingRequest(verdict)
         elif isinstance(verdict, ApiResponse) and self._is_too_much(length):
@@ -169,7 +175,7 @@ class HttpProtocol(BoundedProtocol):
             if self._exchange is not None and self._exchange.verdict is None:
                 self.flow.resume_reading()  # its app is looked up; that the client leaves is seen
             return
-        response = self._fast.answer(pending)
+        response = self._fast.answer(pending, self)
         if response is not None:
             self._respond(response)
             return

@@ -1,6 +1,6 @@
 """The same line not too often."""
 
-from pusher_server.log_rate_limit import LogRateLimit
+from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
 
 
 def test_a_subject_is_logged_at_once_and_then_once_in_the_interval() -> None:
@@ -47,3 +47,37 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(10_000):
         assert limit.due(number, 0.0) == 1
         assert len(limit._written) <= 100
+
+
+def test_each_source_has_a_line_of_its_own() -> None:
+    limit = SourceRateLimit(60.0)
+    assert [limit.due("a", "x", 0.0), limit.due("a", "y", 0.0), limit.due("b", "x", 0.0)] == [1] * 3
+    assert [limit.due("a", "x", now) for now in (1.0, 59.0)] == [0, 0]
+    assert limit.due("a", "x", 60.0) == 3, "with those that had no line"
+
+
+def test_many_sources_of_one_subject_have_a_few_lines() -> None:
+    limit = SourceRateLimit(60.0, sources=3)
+    lines = [limit.due("a", number, float(number % 60)) for number in range(100)]
+    assert sum(1 for count in lines if count) == 3
+    assert limit.due("a", "new", 60.0) == 98
+
+
+def test_a_source_that_comes_later_reports_what_went_before() -> None:
+    limit = SourceRateLimit(60.0)
+    limit.due("a", "x", 0.0)
+    limit.due("a", "x", 1.0)
+    assert limit.due("a", "y", 2.0) == 2
+
+
+def test_a_clock_that_is_set_back_silences_no_source() -> None:
+    limit = SourceRateLimit(60.0)
+    limit.due("a", "x", 1_000.0)
+    assert limit.due("a", "x", 10.0) == 1
+
+
+def test_subjects_with_sources_are_bounded() -> None:
+    limit = SourceRateLimit(60.0, sources=2, kept=100)
+    for number in range(1_000):
+        limit.due(number, "x", 0.0)
+        assert len(limit._begun) <= 100
