@@ -10,7 +10,7 @@ from collections.abc import Hashable
 #: Seconds between two lines about the same subject.
 INTERVAL = 60.0
 #: Sources that have a line of their own about one subject within the interval.
-SOURCES = 10
+SOURCES = 5
 #: Subjects that are remembered. When there are more, all are forgotten, at the price of a line too many.
 KEPT = 10_000
 

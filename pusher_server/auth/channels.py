@@ -5,7 +5,7 @@ differently (docs/protocol/signatures.md#channel), so a parsed and rewritten obj
 """
 
 from pusher_server.app import App, AppKey
-from pusher_server.auth.signatures import verifies_text
+from pusher_server.auth.signatures import is_same, verifies_text
 from pusher_server.errors import AuthenticationError
 
 
@@ -19,11 +19,16 @@ def verify(
     (docs/protocol/subscriptions.md#refusal).
     """
     if not auth:
-        raise AuthenticationError(f"Auth info required to subscribe to {channel}")
+        raise AuthenticationError(
+            f"Auth info required to subscribe to {channel}", reason="incomplete"
+        )
     key, _, signature = auth.partition(":")
     pair = app.pair_of(key)
     if pair is None:
-        raise AuthenticationError(f"Invalid key in subscription auth data: '{key}'")
+        text = f"Invalid key in subscription auth data: '{key}'"
+        if any(is_same(pair.secret, key) for pair in app.keys):
+            raise AuthenticationError(text, reason="key_is_secret")
+        raise AuthenticationError(text, reason="unknown_key", key=key)
     text = f"{socket_id}:{channel}:{channel_data}" if channel_data else f"{socket_id}:{channel}"
     if not verifies_text(pair.secret, text, signature):
         raise AuthenticationError(

@@ -12,10 +12,11 @@ def verify(app: App, socket_id: str, auth: str, user_data: str) -> AppKey:
     """Check that one of the app's keys vouches for this user on this connection; returns that key.
 
     `user_data` is the text of the frame, unparsed. Raises AuthenticationError with the text that
-    soketi answers (docs/protocol/users.md#sign-in); it does not say which part was wrong.
+    soketi answers (docs/protocol/users.md#sign-in). Its `reason` says which part was wrong.
     """
     key, _, signature = auth.partition(":")
     pair = app.pair_of(key)
     if pair is None or not verifies_text(pair.secret, f"{socket_id}::user::{user_data}", signature):
-        raise AuthenticationError("Connection not authorized.")
+        reason = "signature" if pair is not None else "unknown_key" if auth else "incomplete"
+        raise AuthenticationError("Connection not authorized.", reason=reason)
     return pair

@@ -16,6 +16,8 @@ from pusher_server.protocol.socket_id import make_socket_id
 
 #: Of a request's query, so many are read; libraries send five. A query of nothing else took 50 ms.
 _PARAMETERS = 200
+#: Characters of a header or parameter in a log line.
+_SHOWN = 100
 
 
 class Admission:
@@ -42,6 +44,7 @@ class Admission:
             raise ConnectionRejected(
                 Code.UNKNOWN_APP,
                 f"App key {key[:40]} not in this cluster. Did you forget to specify the cluster?",
+                cause="no app has the key of the path: the client's key is wrong, or the app is missing here",
             )
         return app
 
@@ -51,10 +54,12 @@ class Admission:
         self._node.admit(app)
         _check_version(app, request)
         if app.tls_only and not secure:
-            raise self._tls_refusals.refuse(app.id, request, self._clients.clock())
+            raise self._tls_refusals.refuse(request, self._clients.clock())
         allowed = app.allowed_origins
-        if allowed and not origin_allowed(allowed, request.header(b"origin")):
-            raise ConnectionRejected(Code.UNAUTHORIZED, "Origin not allowed")
+        if allowed and not origin_allowed(allowed, origin := request.header(b"origin")):
+            raise ConnectionRejected(
+                Code.UNAUTHORIZED, "Origin not allowed", reason="origin", cause=_of_origin(origin)
+            )
 
     def new_socket_id(self, app_state: AppState) -> str:
         """A name that no connection of the app has here; 66 random bits keep the other nodes apart."""
@@ -88,8 +93,23 @@ def _check_version(app: App, request: ClientRequest) -> None:
     protocol = dict(parse_qsl(parameters, keep_blank_values=True)).get("protocol")
     if protocol is None:
         if app.strict:
-            raise ConnectionRejected(Code.PROTOCOL_MISSING, "No protocol version supplied")
+            raise ConnectionRejected(
+                Code.PROTOCOL_MISSING,
+                "No protocol version supplied",
+                cause="the client names no protocol version, which a strict app requires",
+            )
     elif not (protocol.isascii() and protocol.removeprefix("-").isdigit()):
-        raise ConnectionRejected(Code.BAD_VERSION, "Invalid version string format")
+        cause = f"the client's protocol version is {protocol[:_SHOWN]!r}, which is no number"
+        raise ConnectionRejected(Code.BAD_VERSION, "Invalid version string format", cause=cause)
     elif protocol not in ("5", "6", "7"):
-        raise ConnectionRejected(Code.UNSUPPORTED_PROTOCOL, "Unsupported protocol version")
+        cause = f"the client's protocol version is {protocol[:_SHOWN]}; the server has 5, 6 and 7"
+        raise ConnectionRejected(
+            Code.UNSUPPORTED_PROTOCOL, "Unsupported protocol version", cause=cause
+        )
+
+
+def _of_origin(origin: str | None) -> str:
+    """Return cause and next step, for an origin that is not allowed."""
+    if origin is None:
+        return 'the client sends no Origin, as apps do: they need "*" in the app\'s allowed_origins'
+    return f"the host of its Origin {origin[:_SHOWN]!r} is not in the app's allowed_origins: add it there"

@@ -14,7 +14,7 @@ from pusher_server.protocol.errors import (
     MessageRejected,
     SubscriptionRefused,
 )
-from pusher_server.signals import ConnectionRefused, MessageRefused
+from pusher_server.signals import ConnectionRefused
 
 logger = logging.getLogger("pusher_server.websocket")
 
@@ -32,24 +32,27 @@ def answer(connection: Connection, node: Node, error: Exception) -> None:
         case MessageRejected():
             _settle(connection, node, error.channel)
             connection.send(events.error(error.code, error.message, error.channel))
-            app_id = connection.app_state.app.id
-            node.emit(MessageRefused(app_id=app_id, code=error.code or 0))
+            node.message_rejected(connection, error)
         case ConnectionRejected():
-            app_id = _app_of(connection)
-            node.emit(ConnectionRefused(app_id=app_id, code=error.code, reason=error.reason))
+            node.turned_away(_app_of(connection), connection.remote, error)
             if error.delay:
                 loop = asyncio.get_running_loop()
                 loop.call_later(error.delay, connection.close, error.code, error.message)
             else:
                 connection.close(error.code, error.message)
         case FramingViolation():
-            node.emit(ConnectionRefused(app_id=_app_of(connection), code=error.code))
+            node.turned_away(_app_of(connection), connection.remote, error)
             connection.close(error.code, error.message)
         case ClusterUnavailable():
-            node.sent_away(error)
+            node.sent_away(_app_of(connection), error)
             connection.close(Code.OVER_CAPACITY, "Temporarily unavailable")
         case _:
             logger.error("a client's message failed", exc_info=error)
+            node.emit(
+                ConnectionRefused(
+                    app_id=_app_of(connection), code=Code.OVER_CAPACITY, reason="internal"
+                )
+            )
             connection.close(Code.OVER_CAPACITY, "Internal error")
 
 

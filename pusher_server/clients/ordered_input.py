@@ -12,11 +12,10 @@ from pusher_server.clients.edge import Edge
 from pusher_server.clients.mailbox import Mailbox, Start, advance
 from pusher_server.clients.state import State
 from pusher_server.hub.app_state import AppState
-from pusher_server.protocol.errors import Code
+from pusher_server.protocol.errors import Code, ConnectionRejected
 from pusher_server.protocol.liveness import Liveness
 from pusher_server.turns import SUBSCRIPTION_UNITS, PacedInput
 
-_NOT_IN_TIME = "The server could not answer in time"
 #: Reading stops while more messages than this wait for their turn.
 _MAILBOX_LIMIT = 64
 #: Subscriptions at once, at any pace, where their number has no limit.
@@ -67,7 +66,7 @@ class OrderedInput(PacedInput, asyncio.Protocol):
             if self.mailbox is None:
                 self.mailbox = Mailbox(
                     timeout=self._edge.settings.wait_timeout,
-                    timed_out=lambda: self.close(Code.OVER_CAPACITY, _NOT_IN_TIME),
+                    timed_out=self._timed_out,
                     relieved=self._relieved,
                 )
             self.mailbox.wait_for(key, rest)
@@ -77,6 +76,16 @@ class OrderedInput(PacedInput, asyncio.Protocol):
             await work
         except Exception as error:
             self._answer(error)
+
+    def _timed_out(self) -> None:
+        self._answer(
+            ConnectionRejected(
+                Code.OVER_CAPACITY,
+                "The server could not answer in time",
+                reason="wait_timeout",
+                cause="the database or other nodes did not answer within websocket.wait_timeout",
+            )
+        )
 
     def _relieved(self, idle: bool) -> None:
         if idle:

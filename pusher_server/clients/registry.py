@@ -45,7 +45,13 @@ class ClientRegistry:
         """
         staying = len(self.connections) - len(self.leaving)
         if 0 < self._max_connections < staying:
-            raise ConnectionRejected(Code.OVER_CAPACITY, "Over capacity", reason="max_connections")
+            raise ConnectionRejected(
+                Code.OVER_CAPACITY,
+                "Over capacity",
+                reason="max_connections",
+                cause=f"this process has its websocket.max_connections ({self._max_connections}) already:"
+                " raise it, or add processes or machines",
+            )
         if staying > self._open_files_allow:
             if self._log_limit.due("open_files", self.clock()):
                 logger.warning(

@@ -23,6 +23,7 @@ from pusher_server.protocol import messages
 from pusher_server.protocol.errors import (
     Code,
     ConnectionRejected,
+    FramingViolation,
     MessageRejected,
     SubscriptionRefused,
 )
@@ -113,10 +114,14 @@ class Session(OrderedInput):
 
     async def _establish(self, request: ClientRequest, secure: bool) -> None:
         edge = self._edge
-        self.app_key = edge.key_of(request)
-        app = await edge.admission.app_for(self.app_key)
-        self.app_state = edge.node.hub.app_state(app)
-        edge.admission.admit(app, request, secure=secure)
+        try:
+            self.app_key = edge.key_of(request)
+            app = await edge.admission.app_for(self.app_key)
+            self.app_state = edge.node.hub.app_state(app)
+            edge.admission.admit(app, request, secure=secure)
+        except ConnectionRejected as error:
+            error.path = request.target
+            raise
         if self._state is not State.OPENING:
             return
         self.socket_id = edge.admission.new_socket_id(self.app_state)
@@ -145,7 +150,9 @@ class Session(OrderedInput):
         if self._state is State.OPENING:
             self._early += data
             if len(self._early) > _EARLY_BYTES:
-                self.close(1009, "Too much before the connection was established")
+                self._answer(
+                    FramingViolation(1009, "Too much before the connection was established")
+                )
             return
         if self._liveness is not None:
             self._liveness.received(self._edge.clock())

@@ -17,6 +17,8 @@ class Connection(Protocol):
     """
 
     socket_id: str
+    #: The client's address, as trusted proxies forward it.
+    remote: str
     #: The key it connected with.
     app_key: str
     app_state: "AppState"

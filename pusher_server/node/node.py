@@ -31,14 +31,22 @@ from pusher_server.node.refusal_log import RefusalLog
 from pusher_server.node.subscriptions import Subscriptions
 from pusher_server.node.users import Users
 from pusher_server.protocol import events
-from pusher_server.protocol.errors import Code, ConnectionRejected, SubscriptionRefused
+from pusher_server.protocol.errors import (
+    Code,
+    ConnectionRejected,
+    FramingViolation,
+    MessageRejected,
+    SubscriptionRefused,
+)
 from pusher_server.signals import (
     ChannelOccupied,
     ChannelVacated,
     ConnectionClosed,
     ConnectionOpened,
+    ConnectionRefused,
     MemberAdded,
     MemberRemoved,
+    MessageRefused,
     SubscriptionRejected,
 )
 from pusher_server.unreadable import UnreadableLog
@@ -82,17 +90,29 @@ class Node(ClusterListener):
         """Check whether one more connection may come. Raises ConnectionRejected."""
         if self.draining:
             raise ConnectionRejected(
-                Code.OVER_CAPACITY, "Server is restarting. Please reconnect shortly."
+                Code.OVER_CAPACITY,
+                "Server is restarting. Please reconnect shortly.",
+                reason="draining",
             )
         if not app.enabled:
-            raise ConnectionRejected(Code.APP_DISABLED, "Application disabled")
+            raise ConnectionRejected(
+                Code.APP_DISABLED,
+                "Application disabled",
+                cause="the app is disabled: set enabled = true, or run `pusher-server apps enable`",
+            )
         limit = app.limits.connections
         if limit:
             app_state = self.hub.app_states.get(app.id)
             here = 0 if app_state is None else len(app_state.connections)
             if here + self._census.elsewhere(app.id) < limit:
                 return
-            raise ConnectionRejected(app.over_quota_code, "Application is over connection quota")
+            raise ConnectionRejected(
+                app.over_quota_code,
+                "Application is over connection quota",
+                reason="over_quota",
+                cause=f"the app has its limits.connections ({limit}) already: raise it, or find out"
+                " whether clients leave connections open",
+            )
 
     def open(self, connection: Connection) -> None:
         """A client has received `connection_established`."""
@@ -112,14 +132,29 @@ class Node(ClusterListener):
             )
         )
 
-    def sent_away(self, cause: ClusterUnavailable) -> None:
+    def sent_away(self, app_id: str, cause: ClusterUnavailable) -> None:
         """A client cannot be served for now, and was sent away to come back."""
         self._refusals.sent_away(cause)
+        self.emit(ConnectionRefused(app_id=app_id, code=Code.OVER_CAPACITY, reason="unavailable"))
+
+    def turned_away(
+        self, app_id: str, address: str, error: ConnectionRejected | FramingViolation
+    ) -> None:
+        """A client was not let in, or was ended for a fault. `app_id` is empty when its key is no app's."""
+        self._refusals.connection(app_id, address, error)
+        reason = error.reason if isinstance(error, ConnectionRejected) else ""
+        self.emit(ConnectionRefused(app_id=app_id, code=error.code, reason=reason))
+
+    def message_rejected(self, connection: Connection, error: MessageRejected) -> None:
+        """A message was answered with an error, and the connection stays."""
+        app_id = connection.app_state.app.id
+        self._refusals.message(app_id, connection.remote, error)
+        self.emit(MessageRefused(app_id=app_id, code=error.code or 0))
 
     def rejected(self, connection: Connection, refusal: SubscriptionRefused) -> None:
         """A subscription was refused, and the client has its answer."""
         app_id = connection.app_state.app.id
-        self._refusals.refused(app_id, refusal)
+        self._refusals.subscription(app_id, connection.remote, refusal)
         self.emit(
             SubscriptionRejected(
                 app_id=app_id,

@@ -107,6 +107,7 @@ class Publishing:
                 None,
                 "To send client events, you must enable this feature in the Settings page of your dashboard.",
                 channel=text,
+                cause='the app has client_events = "off"',
             )
         try:
             channel = parse_channel_name(
@@ -142,6 +143,7 @@ class Publishing:
                 f"The rate limit of {app.limits.client_events_per_second} client events per second was "
                 "exceeded; the event was dropped.",
                 channel=text,
+                cause="limits.client_events_per_second",
             )
         return channel
 

@@ -1,31 +1,46 @@
-"""Log lines about refused subscriptions and clients that are sent away: one a minute for each cause."""
+"""Log lines about clients that are refused, and about their subscriptions and messages.
+
+A line names the cause and the next step. Each client that is refused has one a minute, up to a few of them for
+each app and reason. The next line has the number of the others. At the level debug every refusal is a line.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
-from pusher_server.log_rate_limit import LogRateLimit
+from pusher_server.app import shown_key
+from pusher_server.errors import ClusterUnavailable
+from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
 from pusher_server.protocol.channel_name import kind_of
-from pusher_server.protocol.errors import SubscriptionRefused
+from pusher_server.protocol.errors import (
+    Code,
+    ConnectionRejected,
+    FramingViolation,
+    MessageRejected,
+    SubscriptionRefused,
+)
 
 logger = logging.getLogger("pusher_server.node")
-#: The logger of lines about clients that are sent away, for any reason.
+#: The logger of lines about connections.
 clients_logger = logging.getLogger("pusher_server.websocket")
 
-#: Beginning of the text that the client got -> the part of it to log, and what to check. Signed texts and
-#: digests stay out: a digest that is wrong here may be right elsewhere.
-_AUTH = (
-    (
-        "Invalid signature",
-        "the backend's PUSHER_APP_SECRET is not this app's, or another socket_id was signed",
-    ),
-    ("Invalid key", "the backend's PUSHER_APP_KEY is none of this app's keys"),
-    ("Auth info required", "the client sent no auth: its authEndpoint, and what that answers"),
-    ("The connection is not signed in", "the client has to sign in as that user first"),
-)
-_OTHER = {
-    "LimitReached": "the app's limits (docs/configuration.md)",
-    "InvalidChannel": "the channel's name; lenient_channel_names allows more characters",
-    "InvalidData": "the channel_data that the backend's auth endpoint answers: it needs a user_id",
+#: Characters of a path and of a message's answer in a line.
+_SHOWN_PATH = 120
+_SHOWN_TEXT = 300
+
+#: Reason of a refused `auth` -> cause and next step. Signed texts and digests stay out: a digest that is wrong
+#: here may be right elsewhere.
+_AUTH = {
+    "signature": "the signature does not match: the backend's PUSHER_APP_SECRET differs from this app's,"
+    " or it signed another socket_id",
+    "unknown_key": "the key of its auth is not this app's: the backend's PUSHER_APP_KEY is wrong",
+    "key_is_secret": "the key of its auth is the app's secret: the backend's PUSHER_APP_KEY and"
+    " PUSHER_APP_SECRET are swapped",
+    "incomplete": "the client sent no auth: check its authEndpoint, and what that answers",
+    "not_signed_in": "the channel is a user's own: the client has to sign in as that user first",
+}
+_FRAMES = {
+    1009: "the message is larger than limits.message_bytes",
+    1003: "the client sends binary frames, which the protocol does not have",
 }
 
 
@@ -34,31 +49,94 @@ class RefusalLog:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._limit = LogRateLimit()
+        self._outages = LogRateLimit()
+        self._limit = SourceRateLimit()
 
-    def sent_away(self, cause: Exception) -> None:
+    def sent_away(self, cause: ClusterUnavailable) -> None:
         """Log that a client cannot be served for now, or count it for the next line about this cause."""
-        clients = self._limit.due(("sent away", str(cause)), self._clock())
+        clients = self._outages.due(str(cause), self._clock())
         if clients:
             fields = {"as_before": clients - 1} if clients > 1 else {}
             clients_logger.warning("a client is sent away: %s", cause, extra=fields)
 
-    def refused(self, app_id: str, refusal: SubscriptionRefused) -> None:
-        """Log it, or count it for the next line about it."""
-        reason, check = _explained(refusal)
-        refusals = self._limit.due((app_id, kind_of(refusal.channel), check), self._clock())
-        if not refusals:
-            return
-        fields: dict[str, object] = {"app": app_id, "channel": refusal.channel, "reason": reason}
-        if refusals > 1:
-            fields["as_before"] = refusals - 1
-        logger.warning("subscription refused; check %s", check, extra=fields)
+    def connection(
+        self, app_id: str, address: str, error: ConnectionRejected | FramingViolation
+    ) -> None:
+        """Log a connection that is refused, or that is ended for a fault.
+
+        One whose error has no cause to log is a line at the level debug only.
+        """
+        cause, path, event = "", "", "connection ended"
+        if isinstance(error, FramingViolation):
+            cause = f"{error.message}; {_FRAMES.get(error.code, 'the client breaks RFC 6455')}"
+        elif error.path:
+            cause, path, event = error.cause, _shown_path(error), "connection refused"
+        else:
+            cause = error.cause
+        source = (address, path if error.code == Code.UNKNOWN_APP else "")
+        subject = ("connection", app_id, error.code, getattr(error, "reason", ""))
+        fields = {"path": path} if path else {}
+        self._write(
+            clients_logger,
+            f"{event}: %s",
+            cause or error.message,
+            {"app": app_id, **fields, "address": address, "code": int(error.code)},
+            (subject, source) if cause else None,
+        )
+
+    def subscription(self, app_id: str, address: str, refusal: SubscriptionRefused) -> None:
+        """Log a refused subscription."""
+        fields: dict[str, object] = {"app": app_id, "channel": refusal.channel, "address": address}
+        if refusal.key:
+            fields["key"] = shown_key(refusal.key)
+        subject = (app_id, kind_of(refusal.channel), refusal.kind, refusal.reason)
+        self._write(logger, "subscription refused: %s", _cause(refusal), fields, (subject, address))
+
+    def message(self, app_id: str, address: str, error: MessageRejected) -> None:
+        """Log a message of a client that is answered with an error."""
+        text = error.message[:_SHOWN_TEXT]
+        cause = f"{text}; {error.cause}" if error.cause else text
+        fields: dict[str, object] = {"app": app_id, "address": address}
+        if error.channel is not None:
+            fields["channel"] = error.channel
+        subject = ("message", app_id, error.code)
+        self._write(
+            clients_logger, "message refused: %s", cause, fields, (subject, (address, text[:40]))
+        )
+
+    def _write(
+        self,
+        target: logging.Logger,
+        event: str,
+        cause: str,
+        fields: dict[str, object],
+        limited: tuple[Hashable, Hashable] | None,
+    ) -> None:
+        """Write a warning if one is due for this subject and source, else a line at the level debug."""
+        count = self._limit.due(*limited, self._clock()) if limited is not None else 0
+        if count > 1:
+            fields["as_before"] = count - 1
+        target.log(logging.WARNING if count else logging.DEBUG, event, cause, extra=fields)
 
 
-def _explained(refusal: SubscriptionRefused) -> tuple[str, str]:
-    if refusal.kind == "AuthError":
-        for start, check in _AUTH:
-            if refusal.message.startswith(start):
-                return start, check
-        return "not authorized", "what the backend's auth endpoint answers"
-    return refusal.message, _OTHER[refusal.kind]
+def _shown_path(error: ConnectionRejected) -> str:
+    """The path of a refused request, with a key that no app has as far as it may be shown."""
+    path = error.path.partition("?")[0][:_SHOWN_PATH]
+    if error.code == Code.UNKNOWN_APP:
+        start, slash, key = path.rstrip("/").rpartition("/")
+        return f"{start}{slash}{shown_key(key)}"
+    return path
+
+
+def _cause(refusal: SubscriptionRefused) -> str:
+    """Cause and next step."""
+    text = refusal.message[:_SHOWN_TEXT]
+    match refusal.kind:
+        case "AuthError":
+            return _AUTH.get(refusal.reason, "check what the backend's auth endpoint answers")
+        case "LimitReached":
+            return f"{text}; the app's limits say so (docs/configuration.md)"
+        case "InvalidChannel":
+            return f"{text}; lenient_channel_names allows more characters"
+        case "InvalidData":
+            return f"{text}; the backend's auth endpoint has to answer channel_data with a user_id"

@@ -256,7 +256,9 @@ def _authorize(
     """
     if name.user_id is not None:
         if connection.user is None or connection.user.id != name.user_id:
-            raise SubscriptionRefused(name.text, "The connection is not signed in as this user")
+            raise SubscriptionRefused(
+                name.text, "The connection is not signed in as this user", reason="not_signed_in"
+            )
         return None, None
     if not name.requires_auth:
         return None, None
@@ -266,7 +268,9 @@ def _authorize(
             app, connection.socket_id, name.text, message.auth, message.channel_data
         )
     except AuthenticationError as error:
-        raise SubscriptionRefused(name.text, error.message) from None
+        raise SubscriptionRefused(
+            name.text, error.message, reason=error.reason, key=error.key
+        ) from None
     member = _member(connection, name, message.channel_data) if name.has_members else None
     return member, authorized_by
 

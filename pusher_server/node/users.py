@@ -21,6 +21,14 @@ from pusher_server.protocol.errors import Code, ConnectionRejected, MessageRejec
 from pusher_server.protocol.members import InvalidIdentity, User, decode_user
 from pusher_server.protocol.messages import SignIn
 
+#: Reason of a refused sign-in -> cause and next step, for the log: the client gets one text for all.
+_CAUSES = {
+    "signature": "the signature does not match: the backend's PUSHER_APP_SECRET differs from this app's,"
+    " or it signed another socket_id",
+    "unknown_key": "the key of its auth is not this app's: the backend's PUSHER_APP_KEY is wrong",
+    "incomplete": "the client sent no auth: check its userAuthentication endpoint, and what that answers",
+}
+
 
 class Users:
     """The verbs of one node's signed-in users; `AppState.users` keeps them."""
@@ -223,7 +231,13 @@ def _verified(connection: Connection, message: SignIn) -> tuple[User, AppKey]:
             connection.app_state.app, connection.socket_id, message.auth, message.user_data
         )
         return decode_user(message.user_data), authorized_by
-    except AuthenticationError:
-        raise ConnectionRejected(Code.UNAUTHORIZED, "Connection not authorized.") from None
+    except AuthenticationError as error:
+        cause = f"the sign-in is refused: {_CAUSES[error.reason]}"
+        raise ConnectionRejected(
+            Code.UNAUTHORIZED, "Connection not authorized.", reason="sign_in", cause=cause
+        ) from None
     except InvalidIdentity as error:
-        raise ConnectionRejected(Code.UNAUTHORIZED, error.message) from None
+        cause = f"the sign-in is refused: {error.message}"
+        raise ConnectionRejected(
+            Code.UNAUTHORIZED, error.message, reason="sign_in", cause=cause
+        ) from None

@@ -52,26 +52,41 @@ class ConnectionRejected(ProtocolError):
     """Send `pusher:error` with `message` and `code`, then close with that code.
 
     `reason`: one word for metrics, where the code has several. `delay`: seconds to wait before it is sent.
+    `cause`: cause and next step for the operator's log; "" where that has a line already, or needs none.
     """
 
-    def __init__(self, code: int, message: str, *, reason: str = "", delay: float = 0.0) -> None:
+    def __init__(
+        self, code: int, message: str, *, reason: str = "", delay: float = 0.0, cause: str = ""
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.delay = delay
+        self.cause = cause
+        #: The target of the request with which the client came, "" once it was let in.
+        self.path = ""
 
 
 class MessageRejected(ProtocolError):
-    """Send `pusher:error` with `code` (None is JSON null), on `channel` if given; the connection stays open."""
+    """Send `pusher:error` with `code` (None is JSON null), on `channel` if given; the connection stays open.
 
-    def __init__(self, code: int | None, message: str, *, channel: str | None = None) -> None:
+    `cause`: what the operator's log adds to the message.
+    """
+
+    def __init__(
+        self, code: int | None, message: str, *, channel: str | None = None, cause: str = ""
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.channel = channel
+        self.cause = cause
 
 
 class SubscriptionRefused(ProtocolError):
-    """One subscription is refused. Not for a temporary fault: pusher-js never repeats the subscription."""
+    """One subscription is refused. Not for a temporary fault: pusher-js never repeats the subscription.
+
+    `reason` says in one word what is wrong with the `auth`, `key` is the key in it that the app does not have.
+    """
 
     def __init__(
         self,
@@ -80,9 +95,13 @@ class SubscriptionRefused(ProtocolError):
         *,
         kind: Literal["AuthError", "LimitReached", "InvalidChannel", "InvalidData"] = "AuthError",
         status: int = 401,
+        reason: str = "",
+        key: str = "",
     ) -> None:
         super().__init__(message)
         self.channel = channel
+        self.reason = reason
+        self.key = key
         self.kind = kind
         self.status = status
 

@@ -69,7 +69,13 @@ class Liveness:
     def check(self, now: float, *, activity_timeout: float, pong_timeout: float) -> Check:
         """Apply the table above. Raises ConnectionRejected when the connection is over."""
         if self._authorize_by and now >= self._authorize_by:
-            raise ConnectionRejected(Code.UNAUTHORIZED, "Connection not authorized within timeout")
+            raise ConnectionRejected(
+                Code.UNAUTHORIZED,
+                "Connection not authorized within timeout",
+                reason="authorization_timeout",
+                cause="the client neither signed in nor joined a private channel in time:"
+                " see authorization_timeout",
+            )
         if self._pinged_at and now >= self._pinged_at + pong_timeout:
             raise ConnectionRejected(Code.PONG_TIMEOUT, "Pong reply not received")
         ping = now >= self._quiet_since + activity_timeout

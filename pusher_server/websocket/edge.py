@@ -37,9 +37,17 @@ class WebSocketEdge:
         try:
             path = urlsplit(upgrade.target).path
         except ValueError:  # `//[` begins like an IPv6 host
-            raise ConnectionRejected(Code.PATH_NOT_FOUND, "Path not found") from None
+            raise self._unknown_path() from None
         start, _, key = path.rstrip("/").rpartition("/")
         # With or without the prefix, which may be `/app` itself.
         if start not in ("/app", self._prefix + "/app") or not key:
-            raise ConnectionRejected(Code.PATH_NOT_FOUND, "Path not found")
+            raise self._unknown_path()
         return unquote(key)
+
+    def _unknown_path(self) -> ConnectionRejected:
+        return ConnectionRejected(
+            Code.PATH_NOT_FOUND,
+            "Path not found",
+            cause=f"the path is not {self._prefix}/app/KEY: check the client's wsPath, server.path_prefix,"
+            " and what a proxy adds or removes",
+        )

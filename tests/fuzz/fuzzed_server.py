@@ -109,8 +109,9 @@ class Line:
 #: What operators are told of refusals, at most once a minute for each reason, on one line each.
 _REFUSAL = re.compile(
     r"[0-9:.]+ WARNING ("
-    r"node: subscription refused; check .+  app=\S+ channel="
-    r"|http_api\.asgi: request refused: the backend's clock differs from ours  path=.+ skew_seconds=-?\d+$)"
+    r"node: subscription refused: .+  app=\S+ channel="
+    r"|websocket: (connection (refused|ended)|message refused): .+  app=\S* "
+    r"|http: request refused: .+ path=\S* address=\S+ .*reason=\w+$)"
 )
 
 

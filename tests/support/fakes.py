@@ -58,6 +58,7 @@ class FakeConnection:
 
     def __init__(self, app_state: AppState, socket_id: str, app_key: str = "key") -> None:
         self.socket_id = socket_id
+        self.remote = "192.0.2.1"
         self.app_key = app_key
         self.app_state = app_state
         self.subscriptions: dict[str, Subscription] = {}

@@ -1,7 +1,5 @@
 """The pace of 4000, and the line for operators."""
 
-import logging
-
 import pytest
 
 from pusher_server.clients.request import ClientRequest
@@ -23,25 +21,25 @@ def request(
 
 def test_the_first_is_told_at_once_and_whoever_comes_again_a_second_later() -> None:
     refusals = TlsRefusals()
-    first = refusals.refuse("1", request(), 0.0)
+    first = refusals.refuse(request(), 0.0)
     assert (first.code, first.delay) == (Code.TLS_REQUIRED, 0.0)
-    assert [refusals.refuse("1", request(), now).delay for now in (0.1, 5.0, 14.0)] == [DELAY] * 3
-    assert refusals.refuse("1", request("192.0.2.2"), 0.1).delay == 0.0
-    assert refusals.refuse("1", request(), 30.0).delay == 0.0
+    assert [refusals.refuse(request(), now).delay for now in (0.1, 5.0, 14.0)] == [DELAY] * 3
+    assert refusals.refuse(request("192.0.2.2"), 0.1).delay == 0.0
+    assert refusals.refuse(request(), 30.0).delay == 0.0
 
 
 def test_behind_a_proxy_clients_are_told_apart() -> None:
     refusals = TlsRefusals()
     for address in ("203.0.113.1", "203.0.113.2"):
         client = request("10.0.0.1", by_proxy=True, forwarded_for=address)
-        assert refusals.refuse("1", client, 0.0).delay == 0.0
-        assert refusals.refuse("1", client, 0.0).delay == DELAY
+        assert refusals.refuse(client, 0.0).delay == 0.0
+        assert refusals.refuse(client, 0.0).delay == DELAY
 
 
 def test_what_is_remembered_is_bounded() -> None:
     refusals = TlsRefusals()
     for number in range(20_000):
-        refusals.refuse("1", request(f"10.0.{number >> 8}.{number & 255}"), 0.0)
+        refusals.refuse(request(f"10.0.{number >> 8}.{number & 255}"), 0.0)
     assert len(refusals._refused) <= 10_000
 
 
@@ -63,12 +61,6 @@ def test_what_is_remembered_is_bounded() -> None:
         ),
     ],
 )
-def test_one_line_a_minute_says_what_to_do(
-    client: ClientRequest, advice: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    refusals = TlsRefusals()
-    with caplog.at_level(logging.WARNING):
-        for second in range(50):
-            refusals.refuse("1", client, float(second))
-    (record,) = caplog.records
-    assert record.getMessage().endswith(advice)
+def test_the_log_says_what_to_do(client: ClientRequest, advice: str) -> None:
+    cause = TlsRefusals().refuse(client, 0.0).cause
+    assert cause == f"the app is tls_only and the client came without TLS: {advice}"
