@@ -311,6 +311,10 @@ class AppProvider(Protocol):
     async def by_id(self, app_id: str) -> App | None:
         """The app of this id. Raises ClusterUnavailable when the store is unreachable."""
 
+    def is_secret(self, text: str) -> bool:
+        """Whether it is known to be an app's secret, sent where a key belongs: no log line may show it."""
+        return False
+
     @property
     def problem(self) -> str | None:
         """Why the store is unreachable, in one line without secrets; None while all is well."""

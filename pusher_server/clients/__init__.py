@@ -5,6 +5,7 @@ The connection of a transport, such as `websocket`, extends `Session`. Read:
 - `request`        the HTTP request with which a client comes
 - `admission`      decides who may connect: app, version, TLS, origin, capacity
 - `tls_only`       refuses clients without TLS at a bounded rate, and logs the reason
+- `connection_log`  a line for each connection that opens or ends, at the level debug
 - `registry`       the clients of all transports, and how many may stay
 - `edge`           the parts that all sessions of one transport share
 - `state`          the states of a session

@@ -11,7 +11,7 @@ from pusher_server.clients.tls_only import TlsRefusals
 from pusher_server.hub.app_state import AppState
 from pusher_server.interfaces import AppProvider
 from pusher_server.node.node import Node
-from pusher_server.protocol.errors import Code, ConnectionRejected
+from pusher_server.protocol.errors import KEY_IS_SECRET, Code, ConnectionRejected
 from pusher_server.protocol.socket_id import make_socket_id
 
 #: Of a request's query, so many are read; libraries send five. A query of nothing else took 50 ms.
@@ -40,11 +40,15 @@ class Admission:
         """The app of this key. Raises ConnectionRejected: there is none; ClusterUnavailable: unknown."""
         app = await self._apps.by_key(key)
         if app is None:
+            is_secret = self._apps.is_secret(key)
             # The key is the client's text: as much of it as fits a close reason (RFC 6455 §5.5).
             raise ConnectionRejected(
                 Code.UNKNOWN_APP,
                 f"App key {key[:40]} not in this cluster. Did you forget to specify the cluster?",
-                cause="no app has the key of the path: the client's key is wrong, or the app is missing here",
+                reason=KEY_IS_SECRET if is_secret else "",
+                cause="the client has an app's secret as its key: give it the key, and make a new secret"
+                if is_secret
+                else "no app has the key of the path: the client's key is wrong, or the app is missing here",
             )
         return app
 

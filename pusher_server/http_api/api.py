@@ -147,7 +147,12 @@ class Api:
             if named is not None and named.secret_of(key) is not None:
                 return named
             owner = await apps.by_key(key)
-        return authorized_app(key, named, owner)
+        try:
+            return authorized_app(key, named, owner)
+        except AuthenticationError as error:
+            if error.key and apps.is_secret(error.key):
+                error.reason, error.key = "key_is_secret", ""
+            raise
 
     def _admission(
         self, app: App, head: RequestHead, target: Target, query: Query, now: float

@@ -12,6 +12,7 @@ from pusher_server.errors import ClusterUnavailable
 from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
 from pusher_server.protocol.channel_name import kind_of
 from pusher_server.protocol.errors import (
+    KEY_IS_SECRET,
     Code,
     ConnectionRejected,
     FramingViolation,
@@ -75,14 +76,12 @@ class RefusalLog:
             cause = error.cause
         source = (address, path if error.code == Code.UNKNOWN_APP else "")
         subject = ("connection", app_id, error.code, getattr(error, "reason", ""))
-        fields = {"path": path} if path else {}
-        self._write(
-            clients_logger,
-            f"{event}: %s",
-            cause or error.message,
-            {"app": app_id, **fields, "address": address, "code": int(error.code)},
-            (subject, source) if cause else None,
-        )
+        fields: dict[str, object] = {"app": app_id} if app_id else {}
+        if path:
+            fields["path"] = path
+        fields |= {"address": address, "code": int(error.code)}
+        limited = (subject, source) if cause else None
+        self._write(clients_logger, f"{event}: %s", cause or error.message, fields, limited)
 
     def subscription(self, app_id: str, address: str, refusal: SubscriptionRefused) -> None:
         """Log a refused subscription."""
@@ -124,7 +123,7 @@ def _shown_path(error: ConnectionRejected) -> str:
     path = error.path.partition("?")[0][:_SHOWN_PATH]
     if error.code == Code.UNKNOWN_APP:
         start, slash, key = path.rstrip("/").rpartition("/")
-        return f"{start}{slash}{shown_key(key)}"
+        return f"{start}{slash}{'***' if error.reason == KEY_IS_SECRET else shown_key(key)}"
     return path
 
 

@@ -40,6 +40,10 @@ class Code(IntEnum):
     WATCHLIST_LIMIT = 4302
 
 
+#: Reason of a rejected connection whose key is an app's secret.
+KEY_IS_SECRET = "key_is_secret"
+
+
 class ProtocolError(PusherServerError):
     """A client broke a rule of the protocol."""
 

@@ -17,6 +17,7 @@ from pusher_server.apps.database.runtime import DatabaseApps
 from pusher_server.apps.static import StaticApps
 from pusher_server.clients import heartbeat
 from pusher_server.clients.admission import Admission
+from pusher_server.clients.connection_log import OBSERVED, ConnectionLog
 from pusher_server.clients.registry import ClientRegistry
 from pusher_server.config import Config, load, published_secrets
 from pusher_server.errors import ConfigError
@@ -112,6 +113,8 @@ class Server:
         )
         self.node = Node(parts, on_app_changed=self._app_announced, flushers=[self._webhooks.kept])
         self._cluster.attach(self.node)
+        if config.log.level == "debug":
+            self.node.observe(ConnectionLog(hub).observe, *OBSERVED)
         self._api = ApiParts(
             node=self.node,
             apps=self.apps,

@@ -110,8 +110,8 @@ class Line:
 _REFUSAL = re.compile(
     r"[0-9:.]+ WARNING ("
     r"node: subscription refused: .+  app=\S+ channel="
-    r"|websocket: (connection (refused|ended)|message refused): .+  app=\S* "
-    r"|http: request refused: .+ path=\S* address=\S+ .*reason=\w+$)"
+    r"|websocket: (connection (refused|ended)|message refused): .+  (app=\S+ )?(path=.* )?address=\S+"
+    r"|http: request refused: .+ path=.+ address=\S+ .*reason=\w+$)"
 )
 
 

@@ -8,6 +8,7 @@ from pusher_server.errors import ClusterUnavailable
 from pusher_server.log_rate_limit import INTERVAL, SOURCES
 from pusher_server.node.refusal_log import RefusalLog
 from pusher_server.protocol.errors import (
+    KEY_IS_SECRET,
     Code,
     ConnectionRejected,
     FramingViolation,
@@ -101,6 +102,10 @@ def test_a_key_that_may_be_a_secret_is_not_shown(
     log.connection("", ADDRESS, error)
     assert vars(caplog.records[0])["key"] == "0123... (20 characters)"
     assert vars(caplog.records[1])["path"] == "/app/0123... (20 characters)"
+    error = ConnectionRejected(Code.UNKNOWN_APP, "text", reason=KEY_IS_SECRET, cause="cause")
+    error.path = "/app/secret/?protocol=7"
+    log.connection("", ADDRESS, error)
+    assert vars(caplog.records[2])["path"] == "/app/***"
 
 
 def test_a_refused_connection_has_app_path_address_code_and_cause(
