@@ -39,6 +39,7 @@ class _Client:
     def __init__(self, app_state: AppState, socket_id: str) -> None:
         self.socket_id = socket_id
         self.app_key = "key"
+        self.remote = "192.0.2.1"
         self.app_state = app_state
         self.subscriptions: dict[str, Subscription] = {}
         self.user: User | None = None

@@ -12,7 +12,7 @@ OBSERVED: tuple[type[Signal], ...] = (ConnectionOpened, ConnectionClosed)
 
 
 class ConnectionLog:
-    """`hub` is the one whose connections the signals are about. What is refused has lines elsewhere."""
+    """`hub` is the one whose connections the signals are about. Refusals have lines elsewhere."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub

@@ -210,7 +210,7 @@ async def test_a_refused_sign_in(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         async with wire.connected(server.address, KEY) as client:
             data = {"auth": f"{KEY}:{'0' * 64}", "user_data": '{"id":"1"}'}
-            await client.send(wire.text(wire.message("pusher:signin", data=data)))
+            await client.send(wire.message("pusher:signin", data=data))
             await client.expect_refusal(4009)
         await eventually(lambda: "connection ended: the sign-in is refused: " in server.log)
         assert await server.count("connections", APP_ID, "sign_in") == 1
