@@ -8,6 +8,7 @@ from pusher_server.server import request_guard
 from pusher_server.server.http_heads import (
     HEAD_TOO_LARGE,
     HEADER_LINES,
+    NO_HTTP,
     NO_SINGLE_HOST,
     TOO_MANY_HEADERS,
     names_its_host,
@@ -65,7 +66,7 @@ class BoundedProtocol(PacedProtocol):
             # Served below: an error that happens here would keep this one, and through its traceback us.
             rest = data[upgrade.args[0] :]
         except httptools.HttpParserError:
-            self.refuse(b"400 Bad Request", b"Invalid HTTP request received.\n")
+            self.refuse(*NO_HTTP)
             return b""
         if rest is None:
             if self._header_bytes > self._guard.settings.header_bytes:
@@ -148,6 +149,7 @@ class BoundedProtocol(PacedProtocol):
         if self._refused:
             return
         self._refused = True
+        self._note_refusal(text)
         self._guard.deadlines.pop(self, None)
         words = refusal(status, text, headers)
         answering = self.cycle is not None and not self.cycle.response_complete
@@ -171,6 +173,9 @@ class BoundedProtocol(PacedProtocol):
         # Closing while the client still sends would answer it with a reset, which can destroy our words
         # unread. So it gets a while to notice that our half has ended.
         self.linger()
+
+    def _note_refusal(self, text: bytes) -> None:
+        """Called once when a request is refused with this text, before it was understood."""
 
     def on_response_complete(self) -> None:
         is_last = not self.pipeline

@@ -15,6 +15,24 @@ TOO_MANY_HEADERS = (
     b"The request has more than %d header lines.\n" % HEADER_LINES,
 )
 NO_SINGLE_HOST = (b"400 Bad Request", b"A request needs one Host header.\n")
+NO_HTTP = (b"400 Bad Request", b"Invalid HTTP request received.\n")
+TOO_SLOW = (b"408 Request Timeout", b"The request did not arrive in time.\n")
+NO_ROOM = (
+    b"503 Service Unavailable",
+    b"Too many requests wait for their apps to be looked up, try again.\n",
+)
+#: Text of such a refusal -> its reason in metrics, and cause and next step for the log, if that has no line yet.
+REFUSED_HEADS = {
+    HEAD_TOO_LARGE[1]: ("head", "its headers are larger than http.header_bytes"),
+    TOO_MANY_HEADERS[1]: (
+        "head",
+        f"it has more than {HEADER_LINES} header lines: see what a proxy adds",
+    ),
+    NO_SINGLE_HOST[1]: ("host", "it needs one Host header: see what a proxy adds or removes"),
+    NO_HTTP[1]: ("no_http", "it is no HTTP/1: see what the client or proxy is set to speak"),
+    TOO_SLOW[1]: ("too_slow", ""),
+    NO_ROOM[1]: ("no_room", ""),
+}
 
 
 def refusal(status: bytes, text: bytes, headers: bytes = b"") -> bytes:

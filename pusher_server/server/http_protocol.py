@@ -18,10 +18,11 @@ from pusher_server.http_api.asgi import join
 from pusher_server.http_api.fast_publish import FastPublish, PendingRequest, Verdict
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, body_length
 from pusher_server.http_api.responses import ApiResponse
+from pusher_server.protocol.errors import ConnectionRejected
 from pusher_server.server.address_limits import Entrance, Visit
 from pusher_server.server.bounded_protocol import BoundedProtocol
 from pusher_server.server.file_reserve import FileReserve
-from pusher_server.server.http_heads import asks_for_websocket
+from pusher_server.server.http_heads import REFUSED_HEADS, asks_for_websocket
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.request_guard import HttpExchange, RequestGuard
 from pusher_server.signals import RequestRefused
@@ -85,7 +86,7 @@ class HttpProtocol(BoundedProtocol):
 
     def address(self) -> str:
         """The client's address, as trusted proxies forward it."""
-        forwarded_for = joined(self.headers, b"x-forwarded-for")
+        forwarded_for = joined(self.headers or (), b"x-forwarded-for")  # None before a request
         return self._proxies.client(self.peer, forwarded_for)
 
     def abort(self) -> None:
@@ -200,6 +201,13 @@ class HttpProtocol(BoundedProtocol):
             self.refuse(b"429 Too Many Requests", f"{refusal.text}\n".encode(), retry)
             raise ValueError("too many from this address")  # ends the parsing
 
+    def _note_refusal(self, text: bytes) -> None:
+        reason, cause = REFUSED_HEADS.get(text, ("", ""))
+        if reason:
+            self._edge.node.emit(RequestRefused(app_id="", reason=reason))
+        if cause:
+            self._guard.log_refused_head(cause, self.address(), self.loop.time())
+
     def is_decided(self, exchange: HttpExchange) -> None:
         """The head of this request has its verdict: the time for the rest of its body begins."""
         self._guard.forget(exchange)
@@ -281,6 +289,15 @@ class HttpProtocol(BoundedProtocol):
         try:
             greeting = accept(upgrade)
         except HandshakeRefused as refusal:
+            error = ConnectionRejected(
+                int(refusal.response.split(b" ", 2)[1]),
+                "not a WebSocket handshake",
+                reason="handshake",
+                cause="its request is no WebSocket handshake of version 13: a proxy has to pass on"
+                " Sec-WebSocket-Key and Sec-WebSocket-Version",
+            )
+            error.path = upgrade.target
+            self._edge.node.turned_away("", self.address(), error)
             self.transport.write(refusal.response)
             self.end()
             return

@@ -12,7 +12,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from pusher_server.config import HttpSettings
 from pusher_server.http_api.api import Admission
 from pusher_server.http_api.responses import ApiResponse
-from pusher_server.log_rate_limit import LogRateLimit
+from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
+from pusher_server.server.http_heads import NO_ROOM, TOO_SLOW
 
 if TYPE_CHECKING:
     from pusher_server.server.bounded_protocol import BoundedProtocol
@@ -30,12 +31,6 @@ UNVERIFIED_BYTES = 64 * 1_048_576
 #: Seconds from closing an idle connection to its end. Event loops wait 30 for a TLS client's
 #: close, and most clients look at an idle connection only when they need it again.
 _GOODBYE_SECONDS = 0.5
-
-_TOO_SLOW = (b"408 Request Timeout", b"The request did not arrive in time.\n")
-_NO_ROOM = (
-    b"503 Service Unavailable",
-    b"Too many requests wait for their apps to be looked up, try again.\n",
-)
 
 
 class HttpExchange:
@@ -101,6 +96,7 @@ class RequestGuard:
         #: An upper bound of all these bytes: it is made exact when it matters.
         self._at_most = 0
         self._log_limit = LogRateLimit()
+        self._refused_heads = SourceRateLimit()
 
     def tick(self, now: float) -> None:
         """End the requests that take too long. Called a few times a second."""
@@ -114,7 +110,7 @@ class RequestGuard:
         for protocol in [late for late, deadline in self.unread.items() if deadline <= now]:
             protocol.transport.abort()
         for protocol in [late for late, deadline in self.deadlines.items() if deadline <= now]:
-            protocol.refuse(*_TOO_SLOW)
+            protocol.refuse(*TOO_SLOW)
             self._log("requests were cut: they came too slowly", logging.INFO, now)
 
     def end(self, protocol: "BoundedProtocol", now: float) -> None:
@@ -159,10 +155,19 @@ class RequestGuard:
                 break
             kept -= exchange.kept
             self.forget(exchange)
-            exchange.protocol.refuse(*_NO_ROOM, is_last=True)
+            exchange.protocol.refuse(*NO_ROOM, is_last=True)
             event = "requests were refused: too many wait for their apps to be looked up"
             self._log(event, logging.WARNING, now)
         self._at_most = kept
+
+    def log_refused_head(self, cause: str, address: str, now: float) -> None:
+        """Log a request that is refused before it is understood, if its line is due."""
+        requests = self._refused_heads.due(cause, address, now)
+        fields: dict[str, object] = {"address": address}
+        if requests > 1:
+            fields["as_before"] = requests - 1
+        level = logging.WARNING if requests else logging.DEBUG
+        logger.log(level, "request refused: %s", cause, extra=fields)
 
     def _log(self, event: str, level: int, now: float) -> None:
         """Log a line a minute, with the number of requests since the last one."""

@@ -214,3 +214,38 @@ async def test_a_refused_sign_in(tmp_path: Path) -> None:
             await client.expect_refusal(4009)
         await eventually(lambda: "connection ended: the sign-in is refused: " in server.log)
         assert await server.count("connections", APP_ID, "sign_in") == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "reason", "cause"),
+    [
+        (wire.request("/up", X_Long="x" * 70_000), 431, "head", "http.header_bytes"),
+        (wire.request("/up", **{f"X-{n}": "1" for n in range(101)}), 431, "head", "header lines"),
+        (b"GET /up HTTP/1.1\r\n\r\n", 400, "host", "one Host header"),
+        (b"nonsense\r\n\r\n", 400, "no_http", "no HTTP/1"),
+        (b"\x00\x01\x02\x03", 400, "no_http", "no HTTP/1"),
+    ],
+    ids=["large", "many", "host", "nonsense", "bytes"],
+)
+async def test_a_request_that_is_not_understood(
+    tmp_path: Path, sent: bytes, status: int, reason: str, cause: str
+) -> None:
+    async with running(tmp_path) as server:
+        async with wire.opened(server.address) as client:
+            await client.send(sent)
+            assert (await client.answer()).status == status
+        line = await server.line()
+        assert "WARNING http: request refused: " in line
+        assert cause in line
+        assert await server.count("requests", "", reason) == 1
+
+
+async def test_an_upgrade_that_is_no_handshake(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        async with wire.opened(server.address) as client:
+            await client.send(wire.upgrade(f"/app/{KEY}", Sec_WebSocket_Version="12"))
+            status = (await client.answer()).status
+        line = await server.line()
+        assert "no WebSocket handshake of version 13" in line
+        assert f"path=/app/{KEY} address=127.0.0.1 code={status}" in line
+        assert await server.count("connections", "", "handshake") == 1
