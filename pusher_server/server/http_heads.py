@@ -21,7 +21,7 @@ NO_ROOM = (
     b"503 Service Unavailable",
     b"Too many requests wait for their apps to be looked up, try again.\n",
 )
-#: Text of such a refusal -> its reason in metrics, and cause and next step for the log, if that has no line yet.
+#: Text of such a refusal -> its reason in metrics, and cause and next step for the log, if that has no line.
 REFUSED_HEADS = {
     HEAD_TOO_LARGE[1]: ("head", "its headers are larger than http.header_bytes"),
     TOO_MANY_HEADERS[1]: (

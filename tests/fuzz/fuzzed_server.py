@@ -111,7 +111,7 @@ _REFUSAL = re.compile(
     r"[0-9:.]+ WARNING ("
     r"node: subscription refused: .+  app=\S+ channel="
     r"|websocket: (connection (refused|ended)|message refused): .+  (app=\S+ )?(path=.* )?address=\S+"
-    r"|http: request refused: .+ address=\S+( as_before=\d+)?( reason=\w+)?$)"
+    r"|http: request refused: .+ address=\S+( \w+=.+)?$)"
 )
 
 
