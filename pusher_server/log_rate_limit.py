@@ -9,8 +9,10 @@ from collections.abc import Hashable
 
 #: Seconds between two lines about the same subject.
 INTERVAL = 60.0
-#: Sources that have a line of their own about one subject within the interval.
+#: Sources that have lines of their own about one subject within the interval, and lines of one source. A
+#: source that varies what it sends takes no other one's line.
 SOURCES = 5
+LINES = 2
 #: Subjects that are remembered. When there are more, all are forgotten, at the price of a line too many.
 KEPT = 10_000
 
@@ -52,22 +54,24 @@ class SourceRateLimit:
         self._interval = interval
         self._sources = sources
         self._kept = kept
-        #: Subject -> when its interval began, the sources with a line since then, the events without one.
-        self._begun: dict[Hashable, tuple[float, set[Hashable], int]] = {}
+        #: Subject -> when its interval began, the lines of each source since then, the events without one.
+        self._begun: dict[Hashable, tuple[float, dict[Hashable, set[Hashable]], int]] = {}
 
-    def due(self, subject: Hashable, source: Hashable, now: float) -> int:
+    def due(self, subject: Hashable, source: Hashable, now: float, line: Hashable = "") -> int:
         """Return how many events of the subject the line stands for, or 0 when no line is to be written now.
 
-        `now` is in seconds of any one clock. A caller bounds the size of a source.
+        `line` is different where two lines of one source differ. `now` is in seconds of any one clock. The
+        caller bounds the size of all three values.
         """
-        begun, written, count = self._begun.get(subject, (now, set[Hashable](), 0))
+        begun, written, count = self._begun.get(subject, (now, {}, 0))
         if not 0 <= now - begun < self._interval:
-            begun, written = now, set()
-        elif source in written or len(written) >= self._sources:
+            begun, written = now, {}
+        lines = written.get(source)
+        if len(written) >= self._sources if lines is None else line in lines or len(lines) >= LINES:
             self._begun[subject] = (begun, written, count + 1)
             return 0
         if subject not in self._begun and len(self._begun) >= self._kept:
             self._begun.clear()
-        written.add(source)
+        written.setdefault(source, set()).add(line)
         self._begun[subject] = (begun, written, 0)
         return count + 1

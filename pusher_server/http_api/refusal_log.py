@@ -57,7 +57,9 @@ class RefusalLog:
 
     def refused(self, error: Exception, head: RequestHead, sender: Sender | None) -> None:
         """Count a refusal, and log it or count it for the next line. Query and body stay out of the log."""
-        reason = reason_of(error)
+        kind = reason_of(error)
+        # Metrics count a missing signature as a wrong one.
+        reason = "signature" if kind == "incomplete" else kind
         app_id = getattr(error, "app_id", "")
         self._node.emit(RequestRefused(app_id=app_id, reason=reason))
         if reason == "internal":  # it has a line with its traceback
@@ -71,13 +73,12 @@ class RefusalLog:
             fields["key"] = shown_key(error.key)
         if isinstance(error, TimestampExpired):
             fields["skew_seconds"] = round(error.skew)
-        cause = _cause(error, reason)
+        cause = _cause(error, kind)
         # Scanners try paths of every kind, but they do not publish.
         requests = 0
         if reason != "path" or head.method == "POST":
-            text = cause if reason in ("invalid", "channel") else ""
-            source = (address, fields.get("key"), text)
-            requests = self._limit.due((app_id, reason), source, self._clock())
+            line = fields.get("key") or (kind if isinstance(error, TimestampExpired) else cause)
+            requests = self._limit.due((app_id, reason), address, self._clock(), line)
         if requests > 1:
             fields["as_before"] = requests - 1
         level = logging.WARNING if requests else logging.DEBUG

@@ -74,14 +74,13 @@ class RefusalLog:
             cause, path, event = error.cause, _shown_path(error), "connection refused"
         else:
             cause = error.cause
-        source = (address, path if error.code == Code.UNKNOWN_APP else "")
         subject = ("connection", app_id, error.code, getattr(error, "reason", ""))
         fields: dict[str, object] = {"app": app_id} if app_id else {}
         if path:
             fields["path"] = path
         fields |= {"address": address, "code": int(error.code)}
-        limited = (subject, source) if cause else None
-        self._write(clients_logger, f"{event}: %s", cause or error.message, fields, limited)
+        due = self._due(subject, address, f"{path} {cause}") if cause else 0
+        self._write(clients_logger, due, f"{event}: %s", cause or error.message, fields)
 
     def subscription(self, app_id: str, address: str, refusal: SubscriptionRefused) -> None:
         """Log a refused subscription."""
@@ -89,7 +88,8 @@ class RefusalLog:
         if refusal.key:
             fields["key"] = shown_key(refusal.key)
         subject = (app_id, kind_of(refusal.channel), refusal.kind, refusal.reason)
-        self._write(logger, "subscription refused: %s", _cause(refusal), fields, (subject, address))
+        due = self._due(subject, address, "")
+        self._write(logger, due, "subscription refused: %s", _cause(refusal), fields)
 
     def message(self, app_id: str, address: str, error: MessageRejected) -> None:
         """Log a message of a client that is answered with an error."""
@@ -98,24 +98,19 @@ class RefusalLog:
         fields: dict[str, object] = {"app": app_id, "address": address}
         if error.channel is not None:
             fields["channel"] = error.channel
-        subject = ("message", app_id, error.code)
-        self._write(
-            clients_logger, "message refused: %s", cause, fields, (subject, (address, text[:40]))
-        )
+        due = self._due(("message", app_id, error.code), address, text)
+        self._write(clients_logger, due, "message refused: %s", cause, fields)
+
+    def _due(self, subject: Hashable, address: str, line: str) -> int:
+        return self._limit.due(subject, address, self._clock(), line)
 
     def _write(
-        self,
-        target: logging.Logger,
-        event: str,
-        cause: str,
-        fields: dict[str, object],
-        limited: tuple[Hashable, Hashable] | None,
+        self, target: logging.Logger, due: int, event: str, cause: str, fields: dict[str, object]
     ) -> None:
-        """Write a warning if one is due for this subject and source, else a line at the level debug."""
-        count = self._limit.due(*limited, self._clock()) if limited is not None else 0
-        if count > 1:
-            fields["as_before"] = count - 1
-        target.log(logging.WARNING if count else logging.DEBUG, event, cause, extra=fields)
+        """Write a warning if one is due, which stands for so many refusals; else a line for debug."""
+        if due > 1:
+            fields["as_before"] = due - 1
+        target.log(logging.WARNING if due else logging.DEBUG, event, cause, extra=fields)
 
 
 def _shown_path(error: ConnectionRejected) -> str:

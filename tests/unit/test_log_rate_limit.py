@@ -1,6 +1,6 @@
 """The same line not too often."""
 
-from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
+from pusher_server.log_rate_limit import LINES, LogRateLimit, SourceRateLimit
 
 
 def test_a_subject_is_logged_at_once_and_then_once_in_the_interval() -> None:
@@ -81,3 +81,12 @@ def test_subjects_with_sources_are_bounded() -> None:
     for number in range(1_000):
         limit.due(number, "x", 0.0)
         assert len(limit._begun) <= 100
+
+
+def test_a_source_that_varies_its_lines_takes_no_other_ones() -> None:
+    limit = SourceRateLimit(60.0, sources=2)
+    counts = [limit.due("a", "x", 0.0, line) for line in range(100)]
+    assert counts[:LINES] == [1] * LINES
+    assert not any(counts[LINES:])
+    assert limit.due("a", "x", 0.0, 0) == 0, "the same line again"
+    assert limit.due("a", "y", 0.0, 1) == 100 - LINES + 2

@@ -73,7 +73,7 @@ CASES = [
     (sent(after=3_600), 401, "clock", "the backend's clock is 3600 s behind ours"),
     (sent(after=-900), 401, "clock", "the backend's clock is 900 s ahead of ours"),
     (sent(body=BODY + b" "), 401, "digest", "the body is not the one that was signed"),
-    (unsigned, 401, "incomplete", "Missing parameter: auth_key"),
+    (unsigned, 401, "signature", "Missing parameter: auth_key"),
     (sent(path="/pusher/apps/3/events"), 404, "path", "server.path_prefix"),
     (wrong_method, 405, "method", "has changed the method"),
     (too_long, 413, "too_large", "limits.event_data_bytes"),
