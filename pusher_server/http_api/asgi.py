@@ -31,6 +31,9 @@ _CORS: tuple[Header, ...] = (
     (b"access-control-allow-headers", b"*"),
 )
 
+#: Characters of an address that a proxy forwards.
+_SHOWN_ADDRESS = 64
+
 #: Where in a scope's `state` the connection tells and is told what follows.
 _SEAM = "pusher_server.connection"
 
@@ -154,7 +157,12 @@ class _ScopeSender:
     def address(self) -> str:
         """See `Sender`."""
         client = self._scope.get("client")
-        return str(client[0]) if client else "unix"
+        if client:
+            return str(client[0])
+        # Only proxies of this machine reach a Unix socket, so the last of them is trusted.
+        headers = reversed(self._scope["headers"])
+        forwarded = next((value for name, value in headers if name == b"x-forwarded-for"), b"")
+        return forwarded.rpartition(b",")[2].strip().decode("latin-1")[:_SHOWN_ADDRESS] or "unix"
 
 
 def _head(scope: Scope) -> RequestHead:

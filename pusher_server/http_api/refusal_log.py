@@ -122,6 +122,6 @@ def _cause(error: Exception, reason: str) -> str:
         case "too_large":
             return f"{text}; the limits are http.request_bytes and limits.event_data_bytes"
         case "channel":
-            return f"{text}; lenient_channel_names allows more characters"
+            return f"{text}; limits.channel_name_length and lenient_channel_names decide"
         case _:
             return text

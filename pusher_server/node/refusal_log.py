@@ -24,8 +24,9 @@ logger = logging.getLogger("pusher_server.node")
 #: The logger of lines about connections.
 clients_logger = logging.getLogger("pusher_server.websocket")
 
-#: Characters of a path and of a message's answer in a line.
+#: Characters of a path, of a channel's name, and of a message's answer in a line.
 _SHOWN_PATH = 120
+_SHOWN_NAME = 200
 _SHOWN_TEXT = 300
 
 #: Reason of a refused `auth` -> cause and next step. Signed texts and digests stay out: a digest that is wrong
@@ -84,7 +85,11 @@ class RefusalLog:
 
     def subscription(self, app_id: str, address: str, refusal: SubscriptionRefused) -> None:
         """Log a refused subscription."""
-        fields: dict[str, object] = {"app": app_id, "channel": refusal.channel, "address": address}
+        fields: dict[str, object] = {
+            "app": app_id,
+            "channel": refusal.channel[:_SHOWN_NAME],
+            "address": address,
+        }
         if refusal.key:
             fields["key"] = shown_key(refusal.key)
         subject = (app_id, kind_of(refusal.channel), refusal.kind, refusal.reason)
@@ -97,7 +102,7 @@ class RefusalLog:
         cause = f"{text}; {error.cause}" if error.cause else text
         fields: dict[str, object] = {"app": app_id, "address": address}
         if error.channel is not None:
-            fields["channel"] = error.channel
+            fields["channel"] = error.channel[:_SHOWN_NAME]
         due = self._due(("message", app_id, error.code), address, text)
         self._write(clients_logger, due, "message refused: %s", cause, fields)
 
@@ -131,6 +136,6 @@ def _cause(refusal: SubscriptionRefused) -> str:
         case "LimitReached":
             return f"{text}; the app's limits say so (docs/configuration.md)"
         case "InvalidChannel":
-            return f"{text}; lenient_channel_names allows more characters"
+            return f"{text}; limits.channel_name_length and lenient_channel_names decide"
         case "InvalidData":
             return f"{text}; the backend's auth endpoint has to answer channel_data with a user_id"

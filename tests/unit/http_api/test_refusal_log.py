@@ -227,3 +227,34 @@ async def test_a_clock_that_drifts_is_still_one_line(caplog: pytest.LogCaptureFi
         for seconds in range(30):
             await sent(after=3_600 + seconds)(backend)
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "address"),
+    [([], "unix"), ([(b"x-forwarded-for", b"6.6.6.6, 203.0.113.7 ")], "203.0.113.7")],
+)
+async def test_behind_a_unix_socket_the_proxy_names_the_client(
+    headers: list[tuple[bytes, bytes]], address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        """Nobody reads the answer."""
+
+    scope = {"type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode()}
+    scope |= {"query_string": b"auth_key=x", "headers": headers, "client": None}
+    with caplog.at_level(logging.WARNING, "pusher_server"):
+        await Backend().api(scope, receive, send)
+    (record,) = caplog.records
+    assert vars(record)["address"] == address
+
+
+async def test_lines_are_of_bounded_length(caplog: pytest.LogCaptureFixture) -> None:
+    backend, long = Backend(), "x" * 20_000
+    with caplog.at_level(logging.WARNING, "pusher_server"):
+        await backend.post("/events", {**EVENT, "channel": long})
+        await backend.send("POST", f"/apps/{long}/events?auth_key={long}", content=BODY)
+        await backend.send("POST", f"/{long}", content=BODY)
+    assert len(caplog.records) == 3
+    assert all(len(f"{record.getMessage()} {vars(record)}") < 3_000 for record in caplog.records)

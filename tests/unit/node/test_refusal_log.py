@@ -173,3 +173,16 @@ def test_an_outage_is_one_line_for_all_clients_that_are_sent_away(
     clock.advance(INTERVAL)
     log.sent_away(ClusterUnavailable("the apps cannot be read"))
     assert vars(caplog.records[2])["as_before"] == 999
+
+
+def test_lines_are_of_bounded_length(log: RefusalLog, caplog: pytest.LogCaptureFixture) -> None:
+    long = "x" * 100_000
+    log.subscription("7", ADDRESS, SubscriptionRefused(long, long, kind="InvalidData", status=400))
+    log.subscription("7", ADDRESS, wrong_key("private-a", long))
+    log.message("7", ADDRESS, MessageRejected(None, long, channel=long))
+    log.connection("7", ADDRESS, quota(f"/app/{long}"))
+    unknown = ConnectionRejected(Code.UNKNOWN_APP, long, cause="cause")
+    unknown.path = f"/{long}/app/{long}?{long}"
+    log.connection("", ADDRESS, unknown)
+    assert len(caplog.records) == 5
+    assert all(len(f"{record.getMessage()} {vars(record)}") < 3_000 for record in caplog.records)
