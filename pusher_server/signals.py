@@ -119,8 +119,7 @@ class MessageRefused(Signal, frozen=True, kw_only=True):
 class RequestRefused(Signal, frozen=True, kw_only=True):
     """An API request was not let through. `app_id` is empty when its key is no app's.
 
-    `reason` is one of `unknown_key`, `signature`, `clock`, `disabled`, `rate_publish`, `rate_read`,
-    `address_connections`, `address_attempts`.
+    `reason` is one word of a fixed set (docs/metrics.md#http-api).
     """
 
     reason: str

@@ -23,3 +23,12 @@ async def test_replacing_tells_what_came_went_and_changed() -> None:
 def test_reading_the_same_again_changes_nothing() -> None:
     apps = StaticApps([ONE, TWO])
     assert apps.replace([structs.replace(TWO), structs.replace(ONE)]) == {}
+
+
+def test_a_secret_is_recognised_while_an_app_has_it() -> None:
+    apps = StaticApps([ONE])
+    assert apps.is_secret("s")
+    assert not apps.is_secret("k1")
+    apps.replace([structs.replace(ONE, keys=(AppKey(key="k1", secret="other"),))])
+    assert apps.is_secret("other")
+    assert not apps.is_secret("s")
