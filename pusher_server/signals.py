@@ -120,7 +120,7 @@ class RequestRefused(Signal, frozen=True, kw_only=True):
     """An API request was not let through. `app_id` is empty when its key is no app's.
 
     `reason` is one of `unknown_key`, `signature`, `clock`, `disabled`, `rate_publish`, `rate_read`,
-    `address_connections`, `address_attempts`.
+    `address_connections`, `address_attempts`, or the reason of a `Mistake` (`server/misdirected.py`).
     """
 
     reason: str

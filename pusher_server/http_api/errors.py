@@ -13,6 +13,7 @@ import math
 
 from pusher_server.errors import AuthenticationError, ClusterUnavailable, PusherServerError
 from pusher_server.http_api.responses import CLOSE, JSON, PLAIN, ApiResponse, Header
+from pusher_server.protocol.client_path import has_double_slash
 from pusher_server.protocol.errors import ProtocolError
 from pusher_server.protocol.text import quoted
 
@@ -47,6 +48,25 @@ def missing(parameter: str) -> ApiError:
 def rate_limited(wait: float) -> ApiError:
     """Too much at once; `wait` seconds until it would be allowed."""
     return ApiError(429, "Too many requests.", _retry_after(min(wait, _LONGEST_RETRY)))
+
+
+def not_found(path: str) -> ApiError:
+    """No route has this path."""
+    if has_double_slash(path):
+        text = "Not found: the path has a double slash; take one out of the host, path or prefix setting"
+        return ApiError(404, text)
+    return ApiError(404, "Not found")
+
+
+def upgrade_required() -> ApiError:
+    """A client's path, and the request is no WebSocket handshake (RFC 9110 §15.5.22)."""
+    return ApiError(
+        426,
+        "This address is for WebSockets, and the request came without Upgrade. If a client sent it, a proxy"
+        " in between drops the headers Upgrade and Connection: let it pass them on",
+        (b"upgrade", b"websocket"),
+        (b"connection", b"Upgrade"),
+    )
 
 
 def method_not_allowed(methods: list[str]) -> ApiError:

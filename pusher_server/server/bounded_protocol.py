@@ -14,6 +14,7 @@ from pusher_server.server.http_heads import (
     refusal,
     without_offer,
 )
+from pusher_server.server.misdirected import MisdirectedLog, foreign_protocol
 from pusher_server.server.paced_protocol import PacedProtocol
 from pusher_server.server.request_guard import RequestGuard
 
@@ -26,9 +27,10 @@ _LINGER_BYTES = 1_048_576
 class BoundedProtocol(PacedProtocol):
     """One HTTP connection that cannot cost more than the guard allows."""
 
-    def __init__(self, *, guard: RequestGuard, **uvicorn: Any) -> None:
+    def __init__(self, *, guard: RequestGuard, misdirected: MisdirectedLog, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._guard = guard
+        self._misdirected = misdirected
         #: Bytes since the last piece of a body: head, trailers, chunk sizes.
         self._header_bytes = 0
         #: The refusal is sent, and later input is dropped; how much that was.
@@ -65,7 +67,7 @@ class BoundedProtocol(PacedProtocol):
             # Served below: an error that happens here would keep this one, and through its traceback us.
             rest = data[upgrade.args[0] :]
         except httptools.HttpParserError:
-            self.refuse(b"400 Bad Request", b"Invalid HTTP request received.\n")
+            self._refuse_garbage(data)
             return b""
         if rest is None:
             if self._header_bytes > self._guard.settings.header_bytes:
@@ -75,6 +77,15 @@ class BoundedProtocol(PacedProtocol):
         else:
             self._upgrade(rest + self.unserved())
         return b""
+
+    def _refuse_garbage(self, piece: bytes) -> None:
+        """Answer a `piece` that is no HTTP/1; the answer and the log name another protocol."""
+        text = "Invalid HTTP request received."
+        mistake = foreign_protocol(self._pieces.opening or piece)
+        if mistake is not None and not self._refused:
+            self._misdirected.note(mistake, self.peer, self.port)
+            text = mistake.text
+        self.refuse(b"400 Bad Request", f"{text}\n".encode())
 
     def _upgrade(self, early: bytes) -> None:
         """Hand the transport over to another protocol; `early` came behind the request."""

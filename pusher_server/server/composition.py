@@ -39,6 +39,7 @@ from pusher_server.server import cluster, webhooks
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit, urls_of
+from pusher_server.server.misdirected import MisdirectedLog
 from pusher_server.server.operations import operations_listener
 from pusher_server.server.operations_listener import OperationsListener
 from pusher_server.server.request_guard import RequestGuard
@@ -120,6 +121,7 @@ class Server:
             traffic=ApiTraffic(),
         )
         self._guard = RequestGuard(config.http)
+        self._misdirected = MisdirectedLog(self.node.emit, time.monotonic)
         self._clients = ClientRegistry(config.websocket.max_connections, time.monotonic)
         self._edge = self._websocket()
         self._reserve = self._file_reserve()
@@ -201,6 +203,7 @@ class Server:
             if config.server.unix_socket and self._spec is None
             else None,
             reserve=self._reserve,
+            misdirected=self._misdirected,
             handshake_timeout=config.http.header_timeout,
         )
         try:
@@ -313,6 +316,7 @@ class Server:
             create_api(self._api, config.http, time.time, config.server.path_prefix),
             edge=self._edge,
             guard=self._guard,
+            misdirected=self._misdirected,
             reserve=self._reserve,
             certificate=self._certificate,
         )
