@@ -25,6 +25,9 @@ from pusher_server.errors import ClusterUnavailable, ConfigError
 logger = logging.getLogger("pusher_server.apps")
 
 T = TypeVar("T")
+#: Characters that come along with pasted credentials, and how many rows with them are logged at the start.
+_STRAY = "\"'` \t\r\n"
+_MOST_LOGGED = 20
 Row = Mapping[str, Any]
 
 
@@ -84,6 +87,30 @@ class SqlStore:
     async def all(self) -> list[FoundApp]:
         """Every row, in the order of ids. Raises as `find`."""
         return [self._result(app_id, row) for app_id, row in (await self.rows(all_=True)).items()]
+
+    async def log_stray(self) -> None:
+        """Log the rows, the first 20, whose credentials have a quote, a blank or a line end around them.
+
+        A client's right key never finds such a row, so its refusal would never be seen. Raises as `find`.
+        """
+
+        async def select(connection: AsyncConnection) -> list[Row]:
+            table = await self.table(connection)
+            names = [name for name in ("id", "key", "secret") if self._has(table, name)]
+            names += [
+                name for name in ("previous_key", "previous_secret") if self._has(table, name)
+            ]
+            forms = [f"{character}%" for character in _STRAY]
+            # Columns of fixed width end in blanks, which reading removes.
+            forms += [f"%{character}" for character in _STRAY if character != " "]
+            stray = [self._text_column(table, name).like(form) for name in names for form in forms]
+            result = await connection.execute(
+                self._select(table).where(sa.or_(*stray)).limit(_MOST_LOGGED)
+            )
+            return [dict(row) for row in result.mappings()]
+
+        for app_id, row in self._by_id(await self.run(select)).items():
+            self._result(app_id, row)
 
     async def rows(
         self, *, keys: Collection[str] = (), ids: Collection[str] = (), all_: bool = False
@@ -188,16 +215,20 @@ class SqlStore:
         self, table: Table, setting: str, values: Collection[str]
     ) -> sa.ColumnElement[bool]:
         """Whether the setting's column holds one of these texts."""
-        name = self.layout.columns[setting].name
-        column: sa.ColumnElement[Any] = table.source.c[name]
-        # PostgreSQL compares texts with texts only; the other databases convert.
-        if self.engine.dialect.name == "postgresql" and not isinstance(
-            table.types[name], sa.String
-        ):
-            column = sa.cast(column, sa.Text)
+        column = self._text_column(table, setting)
         # One parameter that expands, so that the statement is compiled once for any number of values.
         texts = sa.bindparam(setting, list(values), type_=sa.String(), expanding=True, unique=True)
         return column.in_(texts)
+
+    def _text_column(self, table: Table, setting: str) -> sa.ColumnElement[Any]:
+        """The setting's column, as text where PostgreSQL needs that; the other databases convert."""
+        name = self.layout.columns[setting].name
+        column: sa.ColumnElement[Any] = table.source.c[name]
+        if self.engine.dialect.name == "postgresql" and not isinstance(
+            table.types[name], sa.String
+        ):
+            return sa.cast(column, sa.Text)
+        return column
 
     def _conditions(
         self, table: Table, keys: Collection[str], ids: Collection[str], all_: bool
