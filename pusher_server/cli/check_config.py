@@ -53,6 +53,7 @@ def summary(config: "Config", path: Path | None) -> str:
         *(_app_line(app) for app in config.apps),
         *_database_line(config),
         *(f"note: {notice}" for notice in config.notices),
+        *_certificates(config),
         *_unresolvable(config),
     ]
     return "\n".join(lines)
@@ -62,6 +63,22 @@ def _database_line(config: "Config") -> list[str]:
     if not config.database.url:
         return []
     return [f"apps from the database ({config.database.preset}); `pusher-server apps list` asks it"]
+
+
+def _certificates(config: "Config") -> list[str]:
+    """A line for each certificate with its last day, and warnings about those that end soon."""
+    import time
+
+    from pusher_server.server import certificate_expiry
+
+    files = certificate_expiry.files_of(config)
+    read = {setting: certificate_expiry.read_validity(file) for setting, file in files.items()}
+    dates = {setting: validity for setting, validity in read.items() if validity is not None}
+    warnings = certificate_expiry.warnings(files, dates, time.time())
+    return [
+        *(f"{setting}: {validity}" for setting, validity in dates.items()),
+        *(f"warning: {line}" for line in warnings),
+    ]
 
 
 def _unresolvable(config: "Config") -> list[str]:

@@ -15,6 +15,7 @@ Then how bytes reach it. The protocol classes build on each other, `paced_protoc
 - `uvicorn_config`    the settings of uvicorn for the clients
 - `listening`         sockets to listen on, and the limit on open files
 - `accepting`         accepts clients at a bounded rate; TLS handshakes and their time-out
+- `certificate_expiry`  until when certificates are valid: log lines and a metric
 - `tls_opening`       the first bytes of a client on a port with TLS
 - `tls`               certificates, replaced while serving
 - `proxies`           the headers in which a trusted proxy describes a client

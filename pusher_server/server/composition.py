@@ -36,6 +36,7 @@ from pusher_server.node.node import Node
 from pusher_server.node.observers import Observers
 from pusher_server.node.parts import NodeParts
 from pusher_server.server import cluster, webhooks
+from pusher_server.server.certificate_expiry import CertificateExpiry, files_of
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit, urls_of
@@ -94,6 +95,7 @@ class Server:
         self._certificate = (
             Certificate(config.server.tls) if config.server.tls.certificate else None
         )
+        self._expiry = _expiry(config, spec)
         node_id = _node_id(config, spec)
         hub = Hub(_call_soon, clock=time.monotonic)
         self._cluster = cluster.choose(
@@ -159,6 +161,7 @@ class Server:
             sources=[
                 lambda: cluster_samples(self._cluster, worker, _loop_time),
                 lambda: webhook_samples(stats, time.time),
+                lambda: self._expiry.samples(worker),
             ],
             webhook_latency=stats.latency,
             max_connections=self._config.websocket.max_connections,
@@ -237,6 +240,7 @@ class Server:
             config = load(self._config_path, os.environ, self._config.overrides)
             if self._certificate is not None:
                 self._certificate.reload()
+                self._expiry.loaded("server.tls.certificate")
         except ConfigError as error:
             logger.error("not reloaded, the old settings stay: %s", error)
             return
@@ -302,6 +306,7 @@ class Server:
 
     def _tick(self, now: float) -> None:
         self._lag.tick()
+        self._expiry.tick()
         self._cluster.sweep()
         if self._apps_of_database is not None:
             self._apps_of_database.tick()
@@ -345,6 +350,11 @@ def _node_parts(node_id: str, hub: Hub, shared: cluster.Cluster) -> NodeParts:
         # A random start in 2**62: two nodes that count from there never meet.
         event_ids=count(secrets.randbits(62)),
     )
+
+
+def _expiry(config: Config, spec: WorkerSpec | None) -> CertificateExpiry:
+    """Of several workers one logs, and all count: a reload may have failed in one of them."""
+    return CertificateExpiry(files_of(config), logs=spec is None or spec.index == 1)
 
 
 def _loop_time() -> float:

@@ -7,10 +7,12 @@ import stat
 import sys
 import types
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 from msgspec import Struct, field, structs
 
@@ -167,6 +169,25 @@ class TestCheckConfig:
         assert "embedded defaults" in call("check-config").output
         (tmp_path / config_file.USUAL_NAME).write_text(APP)
         assert f"config file {tmp_path / config_file.USUAL_NAME}" in call("check-config").output
+
+    @pytest.mark.parametrize(("days", "words"), [(-3, "has expired on"), (3, "expires on")])
+    def test_it_warns_of_a_certificate_that_has_expired_or_soon_does(
+        self, tmp_path: Path, days: int, words: str
+    ) -> None:
+        now = datetime.now(UTC)
+        certificate = trustme.CA().issue_cert(
+            "x", not_before=now - timedelta(days=90), not_after=now + timedelta(days=days)
+        )
+        files = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key")}
+        certificate.cert_chain_pems[0].write_to_path(str(files["certificate"]))
+        certificate.private_key_pem.write_to_path(str(files["key"]))
+        file = tmp_path / "a.toml"
+        tls = "\n".join(f'{name} = "{path}"' for name, path in files.items())
+        file.write_text(f"[server.tls]\n{tls}\n{APP}")
+        result = call("check-config", str(file))
+        assert result.exit_code == 0
+        assert "server.tls.certificate: valid until 20" in result.output
+        assert f"warning: server.tls.certificate: {files['certificate']} {words}" in result.output
 
     def test_ignored_variables_are_named(self) -> None:
         os.environ["PUSHER_APP_KEY"] = "k"
