@@ -11,7 +11,12 @@ See docs/protocol/http-api.md#conventions.
 
 import math
 
-from pusher_server.errors import AuthenticationError, ClusterUnavailable, PusherServerError
+from pusher_server.errors import (
+    AppsUnavailable,
+    AuthenticationError,
+    ClusterUnavailable,
+    PusherServerError,
+)
 from pusher_server.http_api.responses import CLOSE, JSON, PLAIN, ApiResponse, Header
 from pusher_server.protocol.client_path import has_double_slash
 from pusher_server.protocol.errors import ProtocolError
@@ -88,6 +93,9 @@ def answer_to(error: Exception) -> ApiError | None:
             return ApiError(error.status, error.message)
         case ProtocolError():  # a channel name, or text that no client could read
             return ApiError(400, error.message)
+        case AppsUnavailable():
+            message = "The app cannot be looked up in the database at the moment, try again"
+            return ApiError(503, message, _retry_after(_CLUSTER_RETRY))
         case ClusterUnavailable():
             message = "The state of the cluster is not available at the moment, try again"
             return ApiError(503, message, _retry_after(_CLUSTER_RETRY))

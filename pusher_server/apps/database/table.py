@@ -1,7 +1,7 @@
 """Reads rows of an SQL table as apps. Every call queries the database; `cache` keeps the results.
 
 A fault in a row concerns that row only and is logged once. A fault in the table is a ConfigError. A database
-that does not answer is ClusterUnavailable.
+that does not answer is AppsUnavailable.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from pusher_server.app import App
 from pusher_server.apps.database.columns import as_text
 from pusher_server.apps.database.schemas import FoundApp, Layout, RowRefused
 from pusher_server.apps.database.url import PATIENCE, POOL_SIZE
-from pusher_server.errors import ClusterUnavailable, ConfigError
+from pusher_server.errors import AppsUnavailable, ConfigError
 
 logger = logging.getLogger("pusher_server.apps")
 
@@ -76,7 +76,7 @@ class SqlStore:
     ) -> list[FoundApp]:
         """The apps that have one of these keys or ids, at most one per id, in the order of ids.
 
-        With neither, it only checks that the table can be read. Raises ConfigError, ClusterUnavailable.
+        With neither, it only checks that the table can be read. Raises ConfigError, AppsUnavailable.
         """
         rows = await self.rows(keys=keys, ids=ids)
         for app_id in ids:
@@ -130,7 +130,7 @@ class SqlStore:
     async def run(
         self, work: Callable[[AsyncConnection], Awaitable[T]], *, changes: bool = False
     ) -> T:
-        """Run `work` with a connection, within `PATIENCE`. Raises ConfigError, ClusterUnavailable.
+        """Run `work` with a connection, within `PATIENCE`. Raises ConfigError, AppsUnavailable.
 
         The database may have closed idle connections: then the work is retried with a fresh one. Work that
         `changes` something is retried only if it has not begun.
@@ -159,7 +159,7 @@ class SqlStore:
             raise
         except Exception as error:  # drivers raise their own errors and those of sockets
             self._table = None  # it may have been altered
-            raise ClusterUnavailable(
+            raise AppsUnavailable(
                 f"the database of the apps cannot be asked: {in_one_line(error)}"
             ) from None
 
