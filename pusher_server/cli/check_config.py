@@ -39,6 +39,7 @@ def check_config(file: Path | None) -> None:
 
 def summary(config: "Config", path: Path | None) -> str:
     """A summary of the configuration, without secrets. Raises ConfigError."""
+    from pusher_server.config.risks import risks
     from pusher_server.processes.cores import worker_count
 
     server = config.server
@@ -53,6 +54,7 @@ def summary(config: "Config", path: Path | None) -> str:
         *(_app_line(app) for app in config.apps),
         *_database_line(config),
         *(f"note: {notice}" for notice in config.notices),
+        *(f"warning: {line}" for line in risks(config, path)),
         *_certificates(config),
         *_unresolvable(config),
     ]

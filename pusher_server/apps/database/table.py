@@ -20,6 +20,7 @@ from pusher_server.app import App
 from pusher_server.apps.database.columns import as_text
 from pusher_server.apps.database.schemas import FoundApp, Layout, RowRefused
 from pusher_server.apps.database.url import PATIENCE, POOL_SIZE
+from pusher_server.config.risks import app_risks
 from pusher_server.errors import AppsUnavailable, ConfigError
 
 logger = logging.getLogger("pusher_server.apps")
@@ -295,6 +296,8 @@ class SqlStore:
                 self.layout.table, app_id, type(error).__name__,
             )  # fmt: skip
             return None
+        for line in app_risks(read.app):
+            self._warn_once(line)
         for line in read.left_out:
             logger.error("a row of %s has an unusable webhook: %s", self.layout.table, line)
         return read.app
