@@ -6,6 +6,7 @@ An app that changes is a new `App`, and the old value is replaced (docs/decision
 import hashlib
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
@@ -17,6 +18,29 @@ from msgspec import Struct, field, structs
 _ORIGIN = re.compile(r"\A([A-Za-z0-9*?._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*)\Z")
 
 
+#: Quotes that files and shells leave around a value; some editors make typographic ones of them.
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+#: Unicode's categories of blanks, line ends, control characters and invisible marks.
+_INVISIBLE = ("Zs", "Zl", "Zp", "Cc", "Cf")
+
+
+def stray_character(text: str) -> str | None:
+    """Return why a credential cannot have been meant like this, as "has a blank at its end"; None if it can.
+
+    Nobody sees such a character, and no signature ever matches. The text itself stays out of the reason.
+    """
+    for place, character in (("beginning", text[:1]), ("end", text[-1:])):
+        if not character:
+            continue
+        if character in _QUOTES:
+            return f"has a quote at its {place}; write it without quotes around the value"
+        if character in "\r\n":
+            return f"has a line end at its {place}; remove it"
+        if unicodedata.category(character) in _INVISIBLE:
+            return f"has a blank or an invisible character at its {place}; remove it"
+    return None
+
+
 #: Longer keys that no app has are shown in part.
 _SHOWN_KEY = 12
 
@@ -26,6 +50,12 @@ class AppKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     key: str
     secret: str
+
+    def __post_init__(self) -> None:
+        for name in ("key", "secret"):
+            problem = stray_character(getattr(self, name))
+            if problem:
+                raise ValueError(f"{name} {problem}")
 
     def __repr__(self) -> str:
         return f"AppKey(key={self.key!r}, secret=***)"
@@ -261,6 +291,9 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not self.id:
             raise ValueError("id is empty")
+        problem = stray_character(self.id)
+        if problem:
+            raise ValueError(f"id {problem}")
         if not self.keys or not all(pair.key and pair.secret for pair in self.keys):
             raise ValueError(f"app {self.id!r} needs a key and a secret")
         if self.activity_timeout < 1:

@@ -3,6 +3,7 @@
     PusherServerError
     ├── AuthenticationError     a signature, timestamp or key does not hold (client's fault)
     ├── ClusterUnavailable      broker or roster cannot answer now (a passing fault)
+    │   └── AppsUnavailable     nor can the apps' database
     ├── ConfigError             a setting is wrong (operator's fault, at start or reload only)
     └── ProtocolError           see `pusher_server.protocol.errors`
 
@@ -38,6 +39,10 @@ class AuthenticationError(PusherServerError):
 
 class ClusterUnavailable(PusherServerError):
     """The broker or the roster cannot answer at the moment; trying again later is right."""
+
+
+class AppsUnavailable(ClusterUnavailable):
+    """The apps' database cannot answer at the moment. It passes as any such fault does; answers name it."""
 
 
 class ConfigError(PusherServerError):

@@ -109,6 +109,8 @@ def add(
     """
     store = open_apps(named)
     given = _parse(settings)
+    _refuse_stray("ID", app_id)
+    _refuse_stray("--key", key or "")
     if store.one(app_id) is not None:
         raise click.ClickException(f"there is an app {app_id!r} already")
     secret = _secret_from_stdin() if secret_stdin else secrets.token_hex(20)
@@ -117,10 +119,22 @@ def add(
 
 
 def _secret_from_stdin() -> str:
+    """The first line of standard input, without its line end."""
     try:
-        return sys.stdin.buffer.readline().decode().strip()
+        secret = sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise click.ClickException("the secret on standard input is not UTF-8 text") from None
+    _refuse_stray("the secret on standard input", secret)
+    return secret
+
+
+def _refuse_stray(what: str, credential: str) -> None:
+    """Raise ClickException when quotes or blanks came along with a credential."""
+    from pusher_server.app import stray_character
+
+    problem = stray_character(credential)
+    if problem:
+        raise click.ClickException(f"{what} {problem}")
 
 
 @apps.command("set")

@@ -39,6 +39,7 @@ def check_config(file: Path | None) -> None:
 
 def summary(config: "Config", path: Path | None) -> str:
     """A summary of the configuration, without secrets. Raises ConfigError."""
+    from pusher_server.config.risks import risks
     from pusher_server.processes.cores import worker_count
 
     server = config.server
@@ -53,6 +54,8 @@ def summary(config: "Config", path: Path | None) -> str:
         *(_app_line(app) for app in config.apps),
         *_database_line(config),
         *(f"note: {notice}" for notice in config.notices),
+        *(f"warning: {line}" for line in risks(config, path)),
+        *_certificates(config),
         *_unresolvable(config),
     ]
     return "\n".join(lines)
@@ -62,6 +65,22 @@ def _database_line(config: "Config") -> list[str]:
     if not config.database.url:
         return []
     return [f"apps from the database ({config.database.preset}); `pusher-server apps list` asks it"]
+
+
+def _certificates(config: "Config") -> list[str]:
+    """A line for each certificate with its last day, and warnings about those that end soon."""
+    import time
+
+    from pusher_server.server import certificate_expiry
+
+    files = certificate_expiry.files_of(config)
+    read = {setting: certificate_expiry.read_validity(file) for setting, file in files.items()}
+    dates = {setting: validity for setting, validity in read.items() if validity is not None}
+    warnings = certificate_expiry.warnings(files, dates, time.time())
+    return [
+        *(f"{setting}: {validity}" for setting, validity in dates.items()),
+        *(f"warning: {line}" for line in warnings),
+    ]
 
 
 def _unresolvable(config: "Config") -> list[str]:

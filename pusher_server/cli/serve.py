@@ -88,10 +88,11 @@ def serve(
     config, generated = _read(path, overrides, made)
 
     from pusher_server import logs
+    from pusher_server.config.risks import risks
 
     logs.configure(config.log)
-    for notice in config.notices:
-        logger.warning(notice)
+    for warning in (*config.notices, *risks(config, path)):
+        logger.warning(warning)
     source = config_file.describe(path)
     if config.apps_from == "environment":
         source += f", app from {made if generated else 'PUSHER_APP_*'}"

@@ -214,7 +214,7 @@ class StoreMembership(StoreListener, Tallies):
 
     def _detach(self, trouble: ClusterUnavailable) -> None:
         self._refuse()
-        self._log.detached(str(trouble))
+        self._log.detached(str(trouble), asyncio.get_running_loop().time())
 
     async def _attach(self) -> None:
         """Connect, and take the steps of the recovery."""

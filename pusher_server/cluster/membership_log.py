@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pusher_server.cluster.commands import id_of, node_of
 from pusher_server.cluster.links import StoreLink
 from pusher_server.log_rate_limit import LogRateLimit
-from pusher_server.outage import Outage
+from pusher_server.outage import INTERVAL, Outage
 from pusher_server.unreadable import UnreadableLog
 
 logger = logging.getLogger("pusher_server.cluster")
@@ -24,20 +24,27 @@ class MembershipLog:
         #: Publications that were dropped and reported so far.
         self._dropped_reported = 0
         self._limit = LogRateLimit()
+        #: Whether the outage has its first line. At the start there is one without: nothing was tried yet.
+        self._is_logged = False
+        #: When the last warning about the outage was written.
+        self._warned_at = 0.0
 
-    def detached(self, problem: str) -> None:
-        """The store is away, or still is."""
-        worked = self.outage.problem is None
-        if not self.outage.begin(problem, kind=problem):
-            return
-        if worked:
+    def detached(self, problem: str, now: float) -> None:
+        """The store is away, or still is: a warning at the beginning and once a minute; `now` only rises."""
+        is_news = self.outage.begin(problem, kind=problem)
+        if not self._is_logged and is_news:
+            self._is_logged, self._warned_at = True, now
             logger.warning("%s is away: %s", self._link.peer, problem, extra=self._fields)
-        else:
+        elif self._is_logged and now - self._warned_at >= INTERVAL:
+            self._warned_at = now
+            logger.warning("%s still is away: %s", self._link.peer, problem, extra=self._fields)
+        elif is_news:
             logger.info("%s still is away: %s", self._link.peer, problem, extra=self._fields)
 
     def attached(self, keys: int, topics: int) -> None:
         """All is declared and known: so many keys are held, so many topics followed."""
         self._dropped_reported = self._link.stats.dropped
+        self._is_logged = False
         if self.outage.end():
             logger.info(
                 "attached to %s: %d keys held, %d topics followed, %d publications dropped so far",

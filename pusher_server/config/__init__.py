@@ -6,6 +6,7 @@
 - `loading`   merges defaults, file, environment and command line, in this order
 - `apps`      turns `[[apps]]` over `[defaults]` into values; refuses published credentials
 - `redis`     `[cluster.redis]` and its URL
+- `risks`     settings that work and are risky, as lines for the start and `check-config`
 - `problems`  words a wrong setting as one line that names it and the fix
 
 May import: `app`, `errors`.

@@ -6,7 +6,7 @@ its own table.
 
 from collections.abc import Collection, Iterable, Mapping
 
-from pusher_server.app import STRICT_LIMITS, App, Webhook
+from pusher_server.app import STRICT_LIMITS, App, Webhook, stray_character
 from pusher_server.config.problems import Table, check_names, to_struct
 from pusher_server.errors import ConfigError
 
@@ -54,6 +54,17 @@ def app_from_environment(environ: Mapping[str, str]) -> tuple[Table | None, list
     return None, [f"{present} ignored: the app from the environment also needs {missing}"]
 
 
+def check_environment(app: Table) -> None:
+    """Raise ConfigError, which names the variable, when quotes or blanks came along with a value.
+
+    `app` is that of `app_from_environment`. Docker's --env-file, for one, keeps quotes as part of a value.
+    """
+    for field, name in CREDENTIALS.items():
+        problem = stray_character(str(app[field]))
+        if problem:
+            raise ConfigError(name, problem)
+
+
 def refuse_published(apps: Iterable[App], published: Iterable[str], *, where: str) -> None:
     """Raise PublishedCredentials when an app could be used by anybody who has read our example.
 
@@ -96,7 +107,14 @@ def read_app(table: object, path: str, defaults: Table, elsewhere: Collection[st
     if "id" not in merged:
         raise ConfigError(f"{path}.id", "missing; every app needs one, in quotes")
     limits = {**_limits(defaults), **_limits(table)}
-    app = to_struct({**merged, "limits": limits}, App, path, origins={})
+    try:
+        app = to_struct({**merged, "limits": limits}, App, path, origins={})
+    except ConfigError as error:
+        if "keys" in table:
+            raise
+        # The operator wrote `key` and `secret`, and knows no list of keys.
+        setting = error.setting.replace(f"{path}.keys[0]", path, 1)
+        raise ConfigError(setting, error.problem) from None
     if not app.strict:
         return app
     return to_struct({**merged, "limits": {**STRICT_LIMITS, **limits}}, App, path, origins={})

@@ -157,6 +157,7 @@ def _choose_apps(
             notices = [f"{app_tables.CREDENTIAL_NAMES} ignored: the apps come from {path}"]
         return "file", from_file, notices
     if from_environment is not None:
+        app_tables.check_environment(from_environment)
         return "environment", [from_environment], notices
     return ("embedded" if path is None else "file"), from_file, notices
 

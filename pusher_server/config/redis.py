@@ -61,9 +61,15 @@ def parse_url(url: str) -> RedisUrl:
         parts = urlsplit(url)
         query = parts.query
     except ValueError:
-        raise ValueError("url has an unreadable host; write redis://host:6379/0") from None
+        raise ValueError(
+            "url has an unreadable host; write redis://host:6379/0, and in a password %5B for '['"
+            " (percent-encoding)"
+        ) from None
     if query or parts.fragment:
-        raise ValueError("url has a '?' or '#'; options have settings of their own, and %23 is '#'")
+        raise ValueError(
+            "url has a '?' or '#'; options have settings of their own, and"
+            " in a password %23 is '#' and %3F is '?' (percent-encoding)"
+        )
     login, _, hosts = parts.netloc.rpartition("@")
     username, _, password = login.partition(":")
     if scheme == "unix":
@@ -75,7 +81,10 @@ def parse_url(url: str) -> RedisUrl:
         parsed = [address_of(host) for host in hosts.split(",")] if hosts else []
         addresses = tuple(address for address in parsed if address is not None)
         if len(addresses) != len(parsed):
-            raise ValueError("url has an unreadable host; write redis://host:6379/0")
+            raise ValueError(
+                "url has an unreadable host; write redis://host:6379/0, and in a password %2F for '/'"
+                " (percent-encoding)"
+            )
         database = parts.path.strip("/") or "0"
     if not re.fullmatch(r"[0-9]{1,5}", database):
         raise ValueError("url has no number as its database; write redis://host:6379/0")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from pusher_server.app import App
+from pusher_server.app import App, stray_character
 from pusher_server.config.redis import RedisSettings
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -134,6 +134,9 @@ class OperationsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError("host is empty; write 127.0.0.1, or 0.0.0.0 for every interface")
         if not re.fullmatch(r"[!-~]*", self.token):
             raise ValueError("token has a blank or a character that no HTTP header can carry")
+        problem = stray_character(self.token)
+        if problem:
+            raise ValueError(f"token {problem}")
 
     def __repr__(self) -> str:
         return (

@@ -11,8 +11,14 @@ See docs/protocol/http-api.md#conventions.
 
 import math
 
-from pusher_server.errors import AuthenticationError, ClusterUnavailable, PusherServerError
+from pusher_server.errors import (
+    AppsUnavailable,
+    AuthenticationError,
+    ClusterUnavailable,
+    PusherServerError,
+)
 from pusher_server.http_api.responses import CLOSE, JSON, PLAIN, ApiResponse, Header
+from pusher_server.protocol.client_path import has_double_slash
 from pusher_server.protocol.errors import ProtocolError
 from pusher_server.protocol.text import quoted
 
@@ -25,7 +31,8 @@ _LONGEST_RETRY = 3_600
 class ApiError(PusherServerError):
     """A request is refused with this status and text.
 
-    `reason` is one word for logs and metrics (docs/metrics.md#http-api).
+    `reason` is one word for logs and metrics (docs/metrics.md#http-api); "" for what `server/misdirected.py`
+    logs and counts.
     """
 
     def __init__(
@@ -57,6 +64,26 @@ def rate_limited(wait: float, reason: str) -> ApiError:
     )
 
 
+def not_found(path: str) -> ApiError:
+    """No route has this path."""
+    if has_double_slash(path):
+        text = "Not found: the path has a double slash; take one out of the host, path or prefix setting"
+        return ApiError(404, text, reason="")
+    return ApiError(404, "Not found", reason="path")
+
+
+def upgrade_required() -> ApiError:
+    """A client's path, and the request is no WebSocket handshake (RFC 9110 §15.5.22)."""
+    return ApiError(
+        426,
+        "This address is for WebSockets, and the request came without Upgrade. If a client sent it, a proxy"
+        " in between drops the headers Upgrade and Connection: let it pass them on",
+        (b"upgrade", b"websocket"),
+        (b"connection", b"Upgrade"),
+        reason="",
+    )
+
+
 def method_not_allowed(methods: list[str]) -> ApiError:
     """The path exists, but not with this method."""
     allow = (b"allow", ", ".join(methods).encode())
@@ -77,6 +104,9 @@ def answer_to(error: Exception) -> ApiError | None:
             return ApiError(error.status, error.message, reason=error.reason)
         case ProtocolError():  # a channel name, or text that no client could read
             return ApiError(400, error.message)
+        case AppsUnavailable():
+            message = "The app cannot be looked up in the database at the moment, try again"
+            return ApiError(503, message, _retry_after(_CLUSTER_RETRY))
         case ClusterUnavailable():
             message = "The state of the cluster is not available at the moment, try again"
             return ApiError(503, message, _retry_after(_CLUSTER_RETRY))

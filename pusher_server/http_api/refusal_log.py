@@ -58,6 +58,8 @@ class RefusalLog:
     def refused(self, error: Exception, head: RequestHead, sender: Sender | None) -> None:
         """Count a refusal, and log it or count it for the next line. Query and body stay out of the log."""
         kind = reason_of(error)
+        if not kind:
+            return
         # Metrics count a missing signature as a wrong one.
         reason = "signature" if kind == "incomplete" else kind
         app_id = getattr(error, "app_id", "")

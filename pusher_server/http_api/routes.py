@@ -6,11 +6,12 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Struct
 
 from pusher_server.http_api import channels, events, health, users
-from pusher_server.http_api.errors import ApiError, method_not_allowed
+from pusher_server.http_api.errors import ApiError, method_not_allowed, not_found, upgrade_required
 from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.requests import Call
 from pusher_server.http_api.responses import Answer, ApiResponse
 from pusher_server.interfaces import Action
+from pusher_server.protocol.client_path import key_in
 
 Endpoint = Callable[[ApiParts, Call], Answer]
 Operation = Callable[[ApiParts], ApiResponse]
@@ -94,6 +95,7 @@ class Routes:
 
     def __init__(self, path_prefix: str = "") -> None:
         self._prefix = path_prefix.encode()
+        self._clients_prefix = path_prefix
         self._table = _table()
         #: Targets that were found lately; most backends use the same few paths.
         self._recent: dict[tuple[str, bytes], Target] = {}
@@ -101,7 +103,8 @@ class Routes:
     def find(self, method: str, path: bytes) -> Target | Operation:
         """The target of a method and a path, with or without prefix and trailing slash; HEAD is a GET.
 
-        Raises ApiError: 404 for an unknown path, 405 for a known one with another method.
+        Raises ApiError: 404 for an unknown path, 405 for a known one with another method, 426 for a
+        client's path. No app is looked up for it, so all keys have the same answer.
         """
         request_line = (method, path)
         known = self._recent.get(request_line)
@@ -124,7 +127,10 @@ class Routes:
     def _find(self, method: str, path: bytes) -> Target | Operation:
         segments, methods = self._look_up(path)
         if methods is None:
-            raise ApiError(404, "Not found", reason="path")
+            text = path.decode("latin-1")
+            if method in ("GET", "HEAD") and key_in(text, self._clients_prefix) is not None:
+                raise upgrade_required()
+            raise not_found(text)
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
             raise method_not_allowed(_with_head(methods))

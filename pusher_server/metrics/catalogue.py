@@ -135,6 +135,12 @@ OPEN_FILES = _gauge("process_open_fds", "Open file descriptors.", "worker")
 MAX_FILES = _gauge("process_max_fds", "The limit of open file descriptors.", "worker")
 STARTED = _gauge("process_start_time_seconds", "Start of the process, Unix time.", "worker")
 
+CERTIFICATE_EXPIRY = _gauge(
+    "certificate_expiry_timestamp_seconds",
+    "End of a certificate's validity, Unix time; the label is its setting.",
+    "certificate", "worker",
+)  # fmt: skip
+
 LINK_UP = _gauge(
     "cluster_link_up", "1 while the store of the cluster can be asked.", "link", "worker"
 )

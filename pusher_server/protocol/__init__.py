@@ -3,6 +3,7 @@
 It knows no app's secret (that is `auth`) and no connection (that is `hub`). Read in the order in which
 a connection meets it:
 
+- `client_path`   the path on which clients come
 - `socket_id`     the shape of `123.456`, the name of a connection
 - `liveness`      the timers of one connection: deadlines, pings, client-event rate
 - `messages`      client → server: decodes bytes into one of six values

@@ -15,10 +15,13 @@ Then how bytes reach it. The protocol classes build on each other, `paced_protoc
 - `uvicorn_config`    the settings of uvicorn for the clients
 - `listening`         sockets to listen on, and the limit on open files
 - `accepting`         accepts clients at a bounded rate; TLS handshakes and their time-out
+- `certificate_expiry`  until when certificates are valid: log lines and a metric
+- `tls_opening`       the first bytes of a client on a port with TLS
 - `tls`               certificates, replaced while serving
 - `proxies`           the headers in which a trusted proxy describes a client
 - `address_limits`    how many connections and attempts one address may have
 - `paced_protocol`    uvicorn's HTTP protocol with bounded work per turn of the loop
+- `misdirected`       names other protocols than a port's, and requests that a proxy has damaged
 - `http_pieces`       cuts a client's bytes so that the parser does little with each piece
 - `http_heads`        the heads of requests and refusals
 - `bounded_protocol`  bounds of size and time, and refusals that clients can read

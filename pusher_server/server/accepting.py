@@ -17,6 +17,8 @@ from typing import Any
 
 from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.server.file_reserve import FileReserve
+from pusher_server.server.misdirected import MisdirectedLog, failed_handshake
+from pusher_server.server.tls_opening import is_tls
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -62,6 +64,7 @@ class Acceptor:
         sockets: Sequence[socket.socket],
         make: Callable[[], Client],
         reserve: FileReserve,
+        misdirected: MisdirectedLog,
         *,
         backlog: int,
         tls: ssl.SSLContext | None,
@@ -70,10 +73,10 @@ class Acceptor:
         self._sockets = [*sockets]
         self._make = make
         self._reserve = reserve
+        self._misdirected = misdirected
         self._backlog = backlog
-        self._tls: dict[str, Any] = (
-            {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": handshake_timeout}
-        )
+        self._tls = tls
+        self._handshake_timeout = handshake_timeout
         self._loop = asyncio.get_running_loop()
         self._log_limit = LogRateLimit()
         #: The loop's own servers by their sockets, while it accepts itself.
@@ -135,6 +138,12 @@ class Acceptor:
         if self._watching and self._loop_may_accept and self._reserve.is_calm:
             self._unwatch()
             self._changing = self._loop.create_task(self._try_to_let_loop_accept())
+
+    @property
+    def _port(self) -> int | None:
+        """The port of the listeners; None of a Unix socket."""
+        name = self._sockets[0].getsockname()
+        return int(name[1]) if isinstance(name, tuple) else None
 
     @property
     def _loop_may_accept(self) -> bool:
@@ -232,13 +241,23 @@ class Acceptor:
 
     async def _connect(self, accepted: socket.socket, peer: str | None) -> None:
         protocol = self._make()
-        if self._tls:
-            protocol.accepted(peer)
+        options: dict[str, Any] = {}
         try:
-            await self._loop.connect_accepted_socket(lambda: protocol, accepted, **self._tls)
+            if self._tls is not None:
+                protocol.accepted(peer)
+                end = self._loop.time() + self._handshake_timeout
+                if not await is_tls(accepted, peer, self._misdirected, end):
+                    protocol.left()
+                    return
+                remaining = max(0.001, end - self._loop.time())  # asyncio takes no 0
+                options = {"ssl": self._tls, "ssl_handshake_timeout": remaining}
+            await self._loop.connect_accepted_socket(lambda: protocol, accepted, **options)
         # A broken handshake is the client's fault, and loops raise various errors for it.
         except Exception as error:
             logger.debug("a client did not arrive: %s", error)
+            mistake = failed_handshake(error)
+            if mistake is not None:
+                self._misdirected.note(mistake, peer, self._port)
             accepted.close()
             protocol.left()
         except asyncio.CancelledError:

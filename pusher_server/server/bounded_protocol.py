@@ -15,6 +15,7 @@ from pusher_server.server.http_heads import (
     refusal,
     without_offer,
 )
+from pusher_server.server.misdirected import MisdirectedLog, foreign_protocol
 from pusher_server.server.paced_protocol import PacedProtocol
 from pusher_server.server.request_guard import RequestGuard
 
@@ -27,9 +28,10 @@ _LINGER_BYTES = 1_048_576
 class BoundedProtocol(PacedProtocol):
     """One HTTP connection that cannot cost more than the guard allows."""
 
-    def __init__(self, *, guard: RequestGuard, **uvicorn: Any) -> None:
+    def __init__(self, *, guard: RequestGuard, misdirected: MisdirectedLog, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._guard = guard
+        self._misdirected = misdirected
         #: Bytes since the last piece of a body: head, trailers, chunk sizes.
         self._header_bytes = 0
         #: The refusal is sent, and later input is dropped; how much that was.
@@ -66,7 +68,7 @@ class BoundedProtocol(PacedProtocol):
             # Served below: an error that happens here would keep this one, and through its traceback us.
             rest = data[upgrade.args[0] :]
         except httptools.HttpParserError:
-            self.refuse(*NO_HTTP)
+            self._refuse_garbage(data)
             return b""
         if rest is None:
             if self._header_bytes > self._guard.settings.header_bytes:
@@ -76,6 +78,15 @@ class BoundedProtocol(PacedProtocol):
         else:
             self._upgrade(rest + self.unserved())
         return b""
+
+    def _refuse_garbage(self, piece: bytes) -> None:
+        """Answer a `piece` that is no HTTP/1; the answer and the log name another protocol."""
+        mistake = foreign_protocol(self._pieces.opening or piece)
+        if mistake is not None and not self._refused:
+            self._misdirected.note(mistake, self.peer, self.port)
+            self.refuse(b"400 Bad Request", f"{mistake.text}\n".encode())
+        else:
+            self.refuse(*NO_HTTP)
 
     def _upgrade(self, early: bytes) -> None:
         """Hand the transport over to another protocol; `early` came behind the request."""

@@ -37,9 +37,11 @@ from pusher_server.node.node import Node
 from pusher_server.node.observers import Observers
 from pusher_server.node.parts import NodeParts
 from pusher_server.server import cluster, webhooks
+from pusher_server.server.certificate_expiry import CertificateExpiry, files_of
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit, urls_of
+from pusher_server.server.misdirected import MisdirectedLog
 from pusher_server.server.operations import operations_listener
 from pusher_server.server.operations_listener import OperationsListener
 from pusher_server.server.request_guard import RequestGuard
@@ -94,6 +96,7 @@ class Server:
         self._certificate = (
             Certificate(config.server.tls) if config.server.tls.certificate else None
         )
+        self._expiry = _expiry(config, spec)
         node_id = _node_id(config, spec)
         hub = Hub(_call_soon, clock=time.monotonic)
         self._cluster = cluster.choose(
@@ -123,6 +126,7 @@ class Server:
             traffic=ApiTraffic(),
         )
         self._guard = RequestGuard(config.http)
+        self._misdirected = MisdirectedLog(self.node.emit, time.monotonic)
         self._clients = ClientRegistry(config.websocket.max_connections, time.monotonic)
         self._edge = self._websocket()
         self._reserve = self._file_reserve()
@@ -160,6 +164,7 @@ class Server:
             sources=[
                 lambda: cluster_samples(self._cluster, worker, _loop_time),
                 lambda: webhook_samples(stats, time.time),
+                lambda: self._expiry.samples(worker),
             ],
             webhook_latency=stats.latency,
             max_connections=self._config.websocket.max_connections,
@@ -204,6 +209,7 @@ class Server:
             if config.server.unix_socket and self._spec is None
             else None,
             reserve=self._reserve,
+            misdirected=self._misdirected,
             handshake_timeout=config.http.header_timeout,
         )
         try:
@@ -237,6 +243,7 @@ class Server:
             config = load(self._config_path, os.environ, self._config.overrides)
             if self._certificate is not None:
                 self._certificate.reload()
+                self._expiry.loaded("server.tls.certificate")
         except ConfigError as error:
             logger.error("not reloaded, the old settings stay: %s", error)
             return
@@ -302,6 +309,7 @@ class Server:
 
     def _tick(self, now: float) -> None:
         self._lag.tick()
+        self._expiry.tick()
         self._cluster.sweep()
         if self._apps_of_database is not None:
             self._apps_of_database.tick()
@@ -316,6 +324,7 @@ class Server:
             create_api(self._api, config.http, time.time, config.server.path_prefix),
             edge=self._edge,
             guard=self._guard,
+            misdirected=self._misdirected,
             reserve=self._reserve,
             certificate=self._certificate,
         )
@@ -344,6 +353,11 @@ def _node_parts(node_id: str, hub: Hub, shared: cluster.Cluster) -> NodeParts:
         # A random start in 2**62: two nodes that count from there never meet.
         event_ids=count(secrets.randbits(62)),
     )
+
+
+def _expiry(config: Config, spec: WorkerSpec | None) -> CertificateExpiry:
+    """Of several workers one logs, and all count: a reload may have failed in one of them."""
+    return CertificateExpiry(files_of(config), logs=spec is None or spec.index == 1)
 
 
 def _loop_time() -> float:

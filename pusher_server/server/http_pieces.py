@@ -12,6 +12,8 @@ _HEAD_BYTES = 2_048
 #: So many of them count as one unit of a turn, about 10 µs.
 _HEAD_BYTES_PER_UNIT = 128
 _HEAD_END = b"\r\n\r\n"
+#: As long as the longest beginning that names another protocol: an HTTP/2 preface.
+_OPENING_BYTES = 16
 #: Of a chunk's size; zeros in front do not count.
 _SIZE_DIGITS = 17
 
@@ -19,7 +21,7 @@ _SIZE_DIGITS = 17
 class RequestPieces:
     """Follows one client's requests; `begin_body` is called where a head has ended."""
 
-    __slots__ = ("_is_chunked", "_left", "_size", "_tail", "units")
+    __slots__ = ("_is_chunked", "_left", "_size", "_tail", "opening", "units")
 
     def __init__(self) -> None:
         #: Units of a turn that the last piece costs.
@@ -31,13 +33,15 @@ class RequestPieces:
         self._size = b""
         #: The last bytes of a head that has not ended.
         self._tail = b""
+        #: The first bytes of a head that did not come in one piece: they show what is no HTTP.
+        self.opening = b""
 
     def begin_body(self, headers: Mapping[bytes, bytes]) -> None:
         """A head with these headers (names in lower case) ended with the last piece."""
         length = headers.get(b"content-length", b"")
         self._left = int(length) if length.isdigit() and len(length) < 20 else 0
         self._is_chunked = b"transfer-encoding" in headers
-        self._tail = b""
+        self._tail = self.opening = b""
 
     def head_alone(self, data: bytes) -> int:
         """Where the head ends, if all of this may be one piece: no line follows it, so no chunk and no head.
@@ -74,6 +78,8 @@ class RequestPieces:
     def _begun_end(self, data: bytes, at: int) -> int:
         """Where the piece ends, of a head that is not whole in it, or of trailers."""
         stop = min(at + _HEAD_BYTES, len(data))
+        if len(self.opening) < _OPENING_BYTES:
+            self.opening += data[at : at + _OPENING_BYTES]
         self.units = 1 + (stop - at) // _HEAD_BYTES_PER_UNIT
         known = len(self._tail)
         window = self._tail + data[at:stop]

@@ -25,6 +25,7 @@ from pusher_server.server.coalesced import Coalesced
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.listening import ListeningFileWatch
 from pusher_server.server.loop_errors import limit_accept_errors
+from pusher_server.server.misdirected import MisdirectedLog
 from pusher_server.server.operations_listener import OperationsListener
 
 logger = logging.getLogger("pusher_server.server")
@@ -66,6 +67,7 @@ class DrainingServer(uvicorn.Server):
         operations: OperationsListener | None = None,
         unix_file: ListeningFileWatch | None = None,
         reserve: FileReserve,
+        misdirected: MisdirectedLog,
         handshake_timeout: float,
     ) -> None:
         super().__init__(config)
@@ -74,6 +76,7 @@ class DrainingServer(uvicorn.Server):
         self._listening: asyncio.Task[None] | None = None
         self._reserve = reserve
         reserve.connections = self.server_state.connections
+        self._misdirected = misdirected
         self._handshake_timeout = handshake_timeout
         self._acceptor: Acceptor | None = None
         self._operations = operations
@@ -137,6 +140,7 @@ class DrainingServer(uvicorn.Server):
             sockets,
             make,
             self._reserve,
+            self._misdirected,
             backlog=self.config.backlog,
             tls=self.config.ssl,
             handshake_timeout=self._handshake_timeout,

@@ -6,6 +6,7 @@ first client comes and until the very end of a drain. A supervisor, which has no
 
 import asyncio
 import socket
+import time
 from contextlib import suppress
 from functools import partial
 from typing import Any, cast
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from pusher_server.server.misdirected import MisdirectedLog
 from pusher_server.server.operations_protocol import BOUNDS, OperationsProtocol
 from pusher_server.server.request_guard import RequestGuard
 
@@ -40,7 +42,13 @@ class OperationsListener:
 
     async def open(self) -> None:
         """Listen, in the running loop."""
-        protocol = partial(OperationsProtocol, guard=self._guard, look=self._look_soon)
+        protocol = partial(
+            OperationsProtocol,
+            guard=self._guard,
+            # Its requests are nobody's publications, so the metric leaves them out.
+            misdirected=MisdirectedLog(lambda signal: None, time.monotonic),
+            look=self._look_soon,
+        )
         config = Config(
             self._serve,
             http=cast(Any, protocol),  # any callable will do: it is only called

@@ -99,6 +99,11 @@ class PacedProtocol(PacedInput, HttpToolsProtocol):
         if self.scheme == "https":
             self.layered()
 
+    @property
+    def port(self) -> int | None:
+        """Our port; None of a Unix socket."""
+        return None if self.server is None else self.server[1]
+
     def feed(self, piece: bytes) -> bool:
         """Parse it, and serve what it completes. False when what follows has no meaning any more."""
         raise NotImplementedError

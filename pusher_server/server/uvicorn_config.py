@@ -12,6 +12,7 @@ from pusher_server.http_api.fast_publish import FastPublish
 from pusher_server.server.address_limits import AddressLimits, Entrance
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.http_protocol import HttpProtocol
+from pusher_server.server.misdirected import MisdirectedLog
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.request_guard import RequestGuard
 from pusher_server.server.tls import Certificate
@@ -24,6 +25,7 @@ def uvicorn_config(
     *,
     edge: WebSocketEdge,
     guard: RequestGuard,
+    misdirected: MisdirectedLog,
     reserve: FileReserve,
     certificate: Certificate | None,
 ) -> uvicorn.Config:
@@ -34,6 +36,7 @@ def uvicorn_config(
         fast=FastPublish(api, guard.settings.request_bytes),
         edge=edge,
         guard=guard,
+        misdirected=misdirected,
         reserve=reserve,
         proxies=proxies,
         entrance=_entrance(config.server, proxies),

@@ -238,7 +238,8 @@ class Intake:
                     is_done = await self._keep_some()
                 except OutboxUnavailable as error:
                     is_done = False
-                    if self._outage.begin(str(error)):
+                    now = asyncio.get_running_loop().time()
+                    if self._outage.begin(str(error), now=now):
                         logger.error("webhook events cannot be kept, and wait in memory: %s", error)
                 except Exception:  # a fault of ours; the waiting decisions must not be lost
                     is_done = False

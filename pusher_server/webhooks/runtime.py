@@ -178,7 +178,7 @@ class Webhooks:
         try:
             outbox = await self._opening.open()
         except OutboxUnavailable as error:
-            if self._outage.begin(str(error)):
+            if self._outage.begin(str(error), now=asyncio.get_running_loop().time()):
                 logger.error("no webhook is delivered, and events wait in memory: %s", error)
             raise
         logger.info("webhook events are kept in %s", self._opening.place)

@@ -7,6 +7,7 @@ from pusher_server.clients.registry import ClientRegistry
 from pusher_server.clients.request import ClientRequest
 from pusher_server.config import WebsocketSettings
 from pusher_server.node.node import Node
+from pusher_server.protocol.client_path import has_double_slash, key_in
 from pusher_server.protocol.errors import Code, ConnectionRejected
 
 
@@ -37,17 +38,23 @@ class WebSocketEdge:
         try:
             path = urlsplit(upgrade.target).path
         except ValueError:  # `//[` begins like an IPv6 host
-            raise self._unknown_path() from None
-        start, _, key = path.rstrip("/").rpartition("/")
-        # With or without the prefix, which may be `/app` itself.
-        if start not in ("/app", self._prefix + "/app") or not key:
-            raise self._unknown_path()
-        return unquote(key)
-
-    def _unknown_path(self) -> ConnectionRejected:
-        return ConnectionRejected(
+            path = ""
+        key = key_in(path, self._prefix)
+        if key is not None:
+            return unquote(key)
+        if has_double_slash(upgrade.target.partition("?")[0]):
+            raise ConnectionRejected(
+                Code.PATH_NOT_FOUND,
+                "Path not found: it has a double slash; take one out of wsHost, wsPath or the proxy",
+                reason="double_slash",
+            )
+        raise ConnectionRejected(
             Code.PATH_NOT_FOUND,
             "Path not found",
             cause=f"the path is not {self._prefix}/app/KEY: check the client's wsPath, server.path_prefix,"
             " and what a proxy adds or removes",
         )
+
+    def serves(self, path: str) -> bool:
+        """Whether this is a client's path."""
+        return key_in(path, self._prefix) is not None

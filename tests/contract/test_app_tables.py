@@ -12,6 +12,7 @@ from msgspec import structs
 from pusher_server.app import Webhook
 from pusher_server.apps.database.cache import CachedApps
 from pusher_server.apps.database.editing import AppEditor, EditRefused
+from pusher_server.apps.database.runtime import check
 from pusher_server.config import published_secrets
 from pusher_server.errors import ConfigError
 from tests.support.app_tables import KINDS, PRESETS, AppTable, made
@@ -30,6 +31,33 @@ async def table(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 def row(app_id: str, key: str, **more: object) -> dict[str, object]:
     """A row of our table."""
     return {"id": app_id, "key": key, "secret": "hush-hush", **more}
+
+
+async def test_rows_whose_credentials_have_something_around_them_are_named_at_the_start(
+    table: AppTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No client's right key would ever find them. A healthy row and blanks at the end are no news."""
+    await table.insert(
+        [
+            row("1", "good"),
+            row("2", '"quoted"'),
+            row("3", "blank") | {"secret": " hush-hush"},
+            row("4", "line-end") | {"secret": "hush-hush\n"},
+            row("'5'", "id"),
+            row("6", "padded   "),
+            row("7", "old", previous_key="'older", previous_secret="hush-hush"),
+        ]
+    )
+    await check(table.settings)
+    lines = [line for line in caplog.messages if "is refused" in line]
+    assert sorted(re.findall(r"app (\S+), column '(\w+)'", "\n".join(lines))) == [
+        ("\"'5'\"", "id"),
+        ("'2'", "key"),
+        ("'3'", "secret"),
+        ("'4'", "secret"),
+        ("'7'", "previous_key"),
+    ]
+    assert "hush-hush" not in caplog.text
 
 
 async def test_a_bad_row_is_said_once_and_the_others_are_served(

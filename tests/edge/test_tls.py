@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,33 @@ def server(folder: Path) -> Iterator[TlsServer]:
     with TlsServer(folder, settings) as running:
         yield running
         assert "Traceback" not in running.log
+
+
+async def test_an_expired_certificate_is_logged_and_its_successor_ends_that(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is served all the same, as some clients do not look."""
+    expired = trustme.CA().issue_cert(
+        "localhost", not_before=datetime(2020, 1, 1), not_after=datetime(2021, 1, 1)
+    )
+    write_certificate(tmp_path)
+    expired.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    expired.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    async with serving(tmp_path, {"server": {"tls": tls_settings(tmp_path)}}) as inside:
+        await eventually(lambda: "cert.pem has expired on 2021-01-01" in caplog.text)
+        async with wire.opened(by_tls(inside.address)) as client:
+            assert (await client.ask("/ready")).status == 200
+        metric = "pusher_server_certificate_expiry_timestamp_seconds"
+        ends = datetime(2021, 1, 1, tzinfo=UTC).timestamp()
+        labels = ("server.tls.certificate", "1")
+        assert inside.server.collector.read().numbers[metric] == [(labels, ends)]
+        caplog.clear()
+        write_certificate(tmp_path)
+        inside.server.reload()
+        inside.server._tick(0.0)
+        assert "expired" not in caplog.text
+        ((_, renewed),) = inside.server.collector.read().numbers[metric]
+        assert renewed > time.time()
 
 
 @pytest.fixture(params=["asyncio", "process"])
@@ -233,7 +261,7 @@ def open_files(server: TlsServer) -> int:
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 async def test_handshakes_that_fail_leave_nothing_behind(tmp_path: Path, loop: str) -> None:
-    """No file stays open, and no line is written for a stranger's mistake."""
+    """No file stays open, and a hundred strangers' mistakes make one line."""
     write_certificate(tmp_path)
     settings = {"server": {"loop": loop, "tls": tls_settings(tmp_path)}, "apps": [app()]}
     with TlsServer(tmp_path, settings) as server:
@@ -247,7 +275,7 @@ async def test_handshakes_that_fail_leave_nothing_behind(tmp_path: Path, loop: s
                     await client.send(mistake)
         await eventually(lambda: open_files(server) <= before)
         assert server.log.startswith(log)
-        assert "WARNING" not in server.log[len(log) :]
+        assert server.log[len(log) :].count("WARNING") == 1  # plain HTTP, once a minute
         assert "ERROR" not in server.log[len(log) :]
 
 

@@ -98,6 +98,7 @@ async def serving(
         started=listening.set,
         stopped=server.end,
         reserve=server._reserve,
+        misdirected=server._misdirected,
         handshake_timeout=config.http.header_timeout,
         start_timeout=config.cluster.start_timeout,
     )

@@ -143,6 +143,7 @@ class RunningServer:
         server = {**self.settings.get("server", {}), "host": self.host, "port": self.port}
         operations = {"port": 0, **self.settings.get("operations", {})}
         path = self.directory / f"server-{self.port}.toml"
+        path.touch(mode=0o600)  # or the server warns that others can read it
         path.write_text(to_toml({**self.settings, "server": server, "operations": operations}))
         return path
 

@@ -7,10 +7,12 @@ import stat
 import sys
 import types
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 from msgspec import Struct, field, structs
 
@@ -133,6 +135,7 @@ class TestCheckConfig:
     def test_it_says_what_was_understood_without_secrets(self, tmp_path: Path) -> None:
         file = tmp_path / "a.toml"
         file.write_text(f'[server]\nport = 7001\n{APP}name = "Shop"\nstrict = true\n')
+        file.chmod(0o600)
         result = call("check-config", str(file))
         assert result.exit_code == 0
         assert result.output.splitlines() == [
@@ -151,11 +154,12 @@ class TestCheckConfig:
 
     def test_it_warns_of_a_webhook_whose_host_is_unknown(self, tmp_path: Path) -> None:
         file = tmp_path / "webhooks.toml"
-        app = '[[apps]]\nid = "1"\nkey = "k"\nsecret = "s"\n'
+        app = '[[apps]]\nid = "1"\nkey = "k"\nsecret = "hush-hush"\n'
         hooks = [
             f'[[apps.webhooks]]\nurl = "http://{host}/a"\n' for host in ("127.0.0.1", "no.invalid")
         ]
         file.write_text(app + "".join(hooks))
+        file.chmod(0o600)
         result = call("check-config", str(file))
         assert result.exit_code == 0
         warnings = [line for line in result.output.splitlines() if line.startswith("warning")]
@@ -167,6 +171,34 @@ class TestCheckConfig:
         assert "embedded defaults" in call("check-config").output
         (tmp_path / config_file.USUAL_NAME).write_text(APP)
         assert f"config file {tmp_path / config_file.USUAL_NAME}" in call("check-config").output
+
+    @pytest.mark.parametrize(("days", "words"), [(-3, "has expired on"), (3, "expires on")])
+    def test_it_warns_of_a_certificate_that_has_expired_or_soon_does(
+        self, tmp_path: Path, days: int, words: str
+    ) -> None:
+        now = datetime.now(UTC)
+        certificate = trustme.CA().issue_cert(
+            "x", not_before=now - timedelta(days=90), not_after=now + timedelta(days=days)
+        )
+        files = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key")}
+        certificate.cert_chain_pems[0].write_to_path(str(files["certificate"]))
+        certificate.private_key_pem.write_to_path(str(files["key"]))
+        file = tmp_path / "a.toml"
+        tls = "\n".join(f'{name} = "{path}"' for name, path in files.items())
+        file.write_text(f"[server.tls]\n{tls}\n{APP}")
+        result = call("check-config", str(file))
+        assert result.exit_code == 0
+        assert "server.tls.certificate: valid until 20" in result.output
+        assert f"warning: server.tls.certificate: {files['certificate']} {words}" in result.output
+
+    def test_risky_settings_are_warnings(self, tmp_path: Path) -> None:
+        file = tmp_path / "a.toml"
+        file.write_text(APP.replace("shop-secret", "s"))
+        file.chmod(0o644)
+        result = call("check-config", str(file))
+        assert result.exit_code == 0
+        assert "warning: app 'shop': the secret of key 'shop-key' has 1 character" in result.output
+        assert f"warning: the config file: {file} can be read" in result.output
 
     def test_ignored_variables_are_named(self) -> None:
         os.environ["PUSHER_APP_KEY"] = "k"

@@ -52,8 +52,8 @@ def in_file(tmp_path: Path) -> Command:
     file = tmp_path / "pusher.toml"
     file.write_text(FILE)
 
-    def run(*arguments: str, status: int = 0) -> Result:
-        found = CliRunner().invoke(main, ["apps", *arguments, "--config", str(file)])
+    def run(*arguments: str, status: int = 0, stdin: str = "") -> Result:
+        found = CliRunner().invoke(main, ["apps", *arguments, "--config", str(file)], input=stdin)
         assert found.exit_code == status, found.output
         assert file.read_text() == FILE
         return found
@@ -103,6 +103,26 @@ def test_a_table_of_an_older_version_gets_its_new_columns(
     assert in_database("init").output.endswith("added the column max_watchlist\n")
     in_database("set", "7", "limits.watchlist=3")
     assert shown(in_database, "7")["limits"]["watchlist"] == 3  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "said"),
+    [
+        (['"7"'], "", "ID has a quote at its beginning"),
+        (["7", "--key", " k"], "", "--key has a blank"),
+        (["7", "--key", "k\n"], "", "--key has a line end"),
+        (["7", "--secret-stdin"], "'hush'\n", "the secret on standard input has a quote"),
+        (["7", "--secret-stdin"], "hush \r\n", "the secret on standard input has a blank"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["in_file", "in_database"])
+def test_credentials_with_quotes_or_blanks_around_them_are_refused(
+    request: pytest.FixtureRequest, kind: str, arguments: list[str], stdin: str, said: str
+) -> None:
+    run: Command = request.getfixturevalue(kind)
+    refused = run("add", *arguments, status=1, stdin=stdin).output
+    assert said in refused
+    assert "hush" not in refused
 
 
 def test_an_app_is_added_with_new_credentials(in_database: Command) -> None:

@@ -1,5 +1,6 @@
 """`pusher_server.config`: what is read from where, who wins, and how mistakes are told."""
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -338,6 +339,48 @@ class TestMistakes:
             read(APP, {f"PUSHER_SERVER__{variable}": value})
         assert caught.value.setting == setting
         assert said in caught.value.problem
+
+    @pytest.mark.parametrize("field", ["id", "key", "secret"])
+    @pytest.mark.parametrize(
+        "stray", ['"%s"', "'%s'", "`%s", "%s\n", " %s", "%s\t", "\ufeff%s", "“%s”"]
+    )
+    def test_a_credential_with_something_around_it_is_refused_in_the_file(
+        self, read: Read, field: str, stray: str
+    ) -> None:
+        app = {"id": "shop", "key": "shop-key", "secret": "hush-hush"}
+        app[field] = stray % app[field]
+        table = "\n".join(f"{name} = {json.dumps(value)}" for name, value in app.items())
+        with pytest.raises(ConfigError) as caught:
+            read(f"[[apps]]\n{table}\n")
+        assert caught.value.setting == f"apps[0].{field}"
+        assert "its beginning" in caught.value.problem or "its end" in caught.value.problem
+        assert "hush-hush" not in str(caught.value)
+
+    def test_a_credential_in_a_list_of_keys_is_refused_with_its_place(self, read: Read) -> None:
+        keys = '[{ key = "new", secret = "hush" }, { key = "old", secret = "hush " }]'
+        with pytest.raises(ConfigError) as caught:
+            read(f'[[apps]]\nid = "1"\nkeys = {keys}\n')
+        assert caught.value.setting == "apps[0].keys[1].secret"
+
+    @pytest.mark.parametrize("variable", CREDENTIALS)
+    @pytest.mark.parametrize("stray", ['"%s"', "%s\r", " %s"])
+    def test_a_credential_with_something_around_it_is_refused_in_the_environment(
+        self, variable: str, stray: str
+    ) -> None:
+        """Docker's --env-file keeps quotes."""
+        with pytest.raises(ConfigError) as caught:
+            load(None, {**CREDENTIALS, variable: stray % CREDENTIALS[variable]}, {})
+        assert caught.value.setting == variable
+
+    @pytest.mark.parametrize("token", ['"hush"', "'hush'", "hush "])
+    def test_a_token_with_something_around_it_is_refused(self, read: Read, token: str) -> None:
+        with pytest.raises(ConfigError, match=r"operations\.token: token has a") as caught:
+            read(APP, {"PUSHER_SERVER__OPERATIONS__TOKEN": token})
+        assert "hush" not in str(caught.value)
+
+    def test_quotes_and_blanks_inside_are_ones_own_business(self, read: Read) -> None:
+        (app,) = read('[[apps]]\nid = "1"\nkey = "k"\nsecret = "a \'b\' c"\n').apps
+        assert app.keys[0].secret == "a 'b' c"
 
     def test_on_the_command_line(self, read: Read) -> None:
         with pytest.raises(ConfigError, match=r"^server\.port: .*from the command line"):

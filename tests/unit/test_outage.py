@@ -14,6 +14,21 @@ def test_only_the_beginning_and_the_end_are_news() -> None:
     assert outage.begin("no answer"), "another outage is news again"
 
 
+def test_a_trouble_that_lasts_is_logged_once_a_minute() -> None:
+    outage = Outage()
+    times = [5.0, 6.0, 64.9, 65.0, 66.0, 125.0]
+    due = [now for now in times if outage.begin("refused", now=now)]
+    assert due == [5.0, 65.0, 125.0]
+    assert outage.end()
+    assert outage.begin("refused", now=126.0), "another outage is news again"
+
+
+def test_another_kind_is_news_and_the_minute_begins_anew() -> None:
+    outage = Outage()
+    lines = [("a", 0.0), ("b", 50.0), ("b", 100.0), ("b", 110.0)]
+    assert [outage.begin(kind, kind, now) for kind, now in lines] == [True, True, False, True]
+
+
 def test_another_kind_of_trouble_is_news_too() -> None:
     outage = Outage()
     assert outage.begin("no answer for 1 s", kind=TimeoutError)

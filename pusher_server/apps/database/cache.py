@@ -3,7 +3,7 @@
 A known app is served at once, also while the store is away. An unknown key or id costs one lookup; other
 requests for it share the answer. Names that arrive during a query go together into the next one. So at most
 one query runs at a time, and `1 / PACE` of them in a second. While `MOST_WAITING` names wait, further
-unknown ones are refused with ClusterUnavailable. An unknown name is remembered for a short time.
+unknown ones are refused with AppsUnavailable. An unknown name is remembered for a short time.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pusher_server.app import App
 from pusher_server.apps.database.schemas import FoundApp, is_valid_key
-from pusher_server.errors import ClusterUnavailable, ConfigError
+from pusher_server.errors import AppsUnavailable, ClusterUnavailable, ConfigError
 from pusher_server.interfaces import AppProvider
 from pusher_server.outage import Outage
 
@@ -44,7 +44,7 @@ class AppSource(Protocol):
     async def find(
         self, *, keys: Collection[str] = (), ids: Collection[str] = ()
     ) -> list[FoundApp]:
-        """The apps with one of these keys or ids, in the order of ids. Raises ClusterUnavailable."""
+        """The apps with one of these keys or ids, in the order of ids. Raises AppsUnavailable."""
 
 
 class PendingLookup:
@@ -123,7 +123,7 @@ class CachedApps(AppProvider):
     async def refresh(
         self, ids: Collection[str] | None = None, *, announced: Collection[str] = ()
     ) -> None:
-        """Read known apps again, all or these; calls `on_change`. Raises ClusterUnavailable.
+        """Read known apps again, all or these; calls `on_change`. Raises AppsUnavailable.
 
         `announced`: apps whose change another node has announced; for these `is_news` is False.
         """
@@ -140,23 +140,23 @@ class CachedApps(AppProvider):
                         self._forget(app_id, is_news=app_id not in announced)
 
     async def _look_up(self, name: Name) -> None:
-        """Return once the name is known, or known to be unknown. Raises ClusterUnavailable."""
+        """Return once the name is known, or known to be unknown. Raises AppsUnavailable."""
         now = self._clock()
         if self._unknown.get(name, now) > now:
             return
         lookup = self._lookups.get(name)
         if lookup is None:
             if now < self._pause_until:
-                raise ClusterUnavailable(self._outage.problem or "the apps cannot be read")
+                raise AppsUnavailable(self._outage.problem or "the apps cannot be read")
             if len(self._waiting) >= MOST_WAITING:
-                raise ClusterUnavailable("too many unknown apps are being asked for")
+                raise AppsUnavailable("too many unknown apps are being asked for")
             lookup = self._lookups[name] = PendingLookup()
             self._waiting.append(name)
             if self._running is None:
                 self._running = asyncio.get_running_loop().create_task(self._run_lookups())
         await lookup.answered.wait()
         if lookup.error:
-            raise ClusterUnavailable(lookup.error)
+            raise AppsUnavailable(lookup.error)
 
     async def _run_lookups(self) -> None:
         """Run one query after the other while names wait."""
@@ -201,14 +201,15 @@ class CachedApps(AppProvider):
     async def _find(
         self, *, keys: Collection[str], ids: Collection[str], announced: Collection[str] = ()
     ) -> list[FoundApp]:
-        """Query the store and keep the result. Raises ClusterUnavailable."""
+        """Query the store and keep the result. Raises AppsUnavailable."""
         try:
             rows = await self._source.find(keys=keys, ids=ids)
         except (ClusterUnavailable, ConfigError) as error:
-            self._pause_until = self._clock() + PAUSE
-            if self._outage.begin(str(error), kind=type(error).__name__):
+            now = self._clock()
+            self._pause_until = now + PAUSE
+            if self._outage.begin(str(error), kind=type(error).__name__, now=now):
                 logger.error("%s; known apps go on being served", error)
-            raise ClusterUnavailable(str(error)) from None
+            raise AppsUnavailable(str(error)) from None
         if self._outage.end():
             logger.info("the apps can be read again")
         self._answered_once, self._pause_until = True, 0.0

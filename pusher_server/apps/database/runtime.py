@@ -14,11 +14,13 @@ logger = logging.getLogger("pusher_server.apps")
 async def check(settings: DatabaseSettings) -> None:
     """Check the table once before all workers start. Raises ConfigError when it cannot be used.
 
+    Rows whose credentials have quotes or blanks around them are logged: nobody would look them up.
     A database that is away is no error: it may be back before the first client connects.
     """
     store = open_store(settings, {})
     try:
         await store.find()
+        await store.log_stray()
     except ClusterUnavailable as error:
         logger.error("%s; starting anyway", error)
     finally:

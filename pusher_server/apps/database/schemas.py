@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from pusher_server.app import App, AppLimits
+from pusher_server.app import App, AppLimits, stray_character
 from pusher_server.apps.database.columns import Kind, as_text, reads
 from pusher_server.apps.database.webhook_column import read_column
 from pusher_server.config import DatabaseSettings
@@ -116,6 +116,10 @@ class Layout(Struct, frozen=True):
         for setting in REQUIRED:
             if not given.get(setting):
                 raise RowRefused(app_id, self.columns[setting].name, "is empty")
+        for setting, kind in _IDENTITY.items():
+            problem = stray_character(str(given.get(setting, ""))) if kind is Kind.NAME else None
+            if problem:
+                raise RowRefused(app_id, self.columns[setting].name, problem)
         for setting in ("id", "key", "previous_key"):
             if setting in given and not is_valid_key(str(given[setting])):
                 name = self.columns[setting].name

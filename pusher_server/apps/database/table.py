@@ -1,7 +1,7 @@
 """Reads rows of an SQL table as apps. Every call queries the database; `cache` keeps the results.
 
 A fault in a row concerns that row only and is logged once. A fault in the table is a ConfigError. A database
-that does not answer is ClusterUnavailable.
+that does not answer is AppsUnavailable.
 """
 
 import asyncio
@@ -20,11 +20,15 @@ from pusher_server.app import App
 from pusher_server.apps.database.columns import as_text
 from pusher_server.apps.database.schemas import FoundApp, Layout, RowRefused
 from pusher_server.apps.database.url import PATIENCE, POOL_SIZE
-from pusher_server.errors import ClusterUnavailable, ConfigError
+from pusher_server.config.risks import app_risks
+from pusher_server.errors import AppsUnavailable, ConfigError
 
 logger = logging.getLogger("pusher_server.apps")
 
 T = TypeVar("T")
+#: Characters that come along with pasted credentials, and how many rows with them are logged at the start.
+_STRAY = "\"'` \t\r\n"
+_MOST_LOGGED = 20
 Row = Mapping[str, Any]
 
 
@@ -73,7 +77,7 @@ class SqlStore:
     ) -> list[FoundApp]:
         """The apps that have one of these keys or ids, at most one per id, in the order of ids.
 
-        With neither, it only checks that the table can be read. Raises ConfigError, ClusterUnavailable.
+        With neither, it only checks that the table can be read. Raises ConfigError, AppsUnavailable.
         """
         rows = await self.rows(keys=keys, ids=ids)
         for app_id in ids:
@@ -84,6 +88,30 @@ class SqlStore:
     async def all(self) -> list[FoundApp]:
         """Every row, in the order of ids. Raises as `find`."""
         return [self._result(app_id, row) for app_id, row in (await self.rows(all_=True)).items()]
+
+    async def log_stray(self) -> None:
+        """Log the rows, the first 20, whose credentials have a quote, a blank or a line end around them.
+
+        A client's right key never finds such a row, so its refusal would never be seen. Raises as `find`.
+        """
+
+        async def select(connection: AsyncConnection) -> list[Row]:
+            table = await self.table(connection)
+            names = [name for name in ("id", "key", "secret") if self._has(table, name)]
+            names += [
+                name for name in ("previous_key", "previous_secret") if self._has(table, name)
+            ]
+            forms = [f"{character}%" for character in _STRAY]
+            # Columns of fixed width end in blanks, which reading removes.
+            forms += [f"%{character}" for character in _STRAY if character != " "]
+            stray = [self._text_column(table, name).like(form) for name in names for form in forms]
+            result = await connection.execute(
+                self._select(table).where(sa.or_(*stray)).limit(_MOST_LOGGED)
+            )
+            return [dict(row) for row in result.mappings()]
+
+        for app_id, row in self._by_id(await self.run(select)).items():
+            self._result(app_id, row)
 
     async def rows(
         self, *, keys: Collection[str] = (), ids: Collection[str] = (), all_: bool = False
@@ -103,7 +131,7 @@ class SqlStore:
     async def run(
         self, work: Callable[[AsyncConnection], Awaitable[T]], *, changes: bool = False
     ) -> T:
-        """Run `work` with a connection, within `PATIENCE`. Raises ConfigError, ClusterUnavailable.
+        """Run `work` with a connection, within `PATIENCE`. Raises ConfigError, AppsUnavailable.
 
         The database may have closed idle connections: then the work is retried with a fresh one. Work that
         `changes` something is retried only if it has not begun.
@@ -132,7 +160,7 @@ class SqlStore:
             raise
         except Exception as error:  # drivers raise their own errors and those of sockets
             self._table = None  # it may have been altered
-            raise ClusterUnavailable(
+            raise AppsUnavailable(
                 f"the database of the apps cannot be asked: {in_one_line(error)}"
             ) from None
 
@@ -188,16 +216,20 @@ class SqlStore:
         self, table: Table, setting: str, values: Collection[str]
     ) -> sa.ColumnElement[bool]:
         """Whether the setting's column holds one of these texts."""
-        name = self.layout.columns[setting].name
-        column: sa.ColumnElement[Any] = table.source.c[name]
-        # PostgreSQL compares texts with texts only; the other databases convert.
-        if self.engine.dialect.name == "postgresql" and not isinstance(
-            table.types[name], sa.String
-        ):
-            column = sa.cast(column, sa.Text)
+        column = self._text_column(table, setting)
         # One parameter that expands, so that the statement is compiled once for any number of values.
         texts = sa.bindparam(setting, list(values), type_=sa.String(), expanding=True, unique=True)
         return column.in_(texts)
+
+    def _text_column(self, table: Table, setting: str) -> sa.ColumnElement[Any]:
+        """The setting's column, as text where PostgreSQL needs that; the other databases convert."""
+        name = self.layout.columns[setting].name
+        column: sa.ColumnElement[Any] = table.source.c[name]
+        if self.engine.dialect.name == "postgresql" and not isinstance(
+            table.types[name], sa.String
+        ):
+            return sa.cast(column, sa.Text)
+        return column
 
     def _conditions(
         self, table: Table, keys: Collection[str], ids: Collection[str], all_: bool
@@ -264,6 +296,8 @@ class SqlStore:
                 self.layout.table, app_id, type(error).__name__,
             )  # fmt: skip
             return None
+        for line in app_risks(read.app):
+            self._warn_once(line)
         for line in read.left_out:
             logger.error("a row of %s has an unusable webhook: %s", self.layout.table, line)
         return read.app

@@ -26,6 +26,7 @@ _EXAMPLE = (
     "write it as postgresql://user:password@host/name, mysql://user:password@host/name or"
     " sqlite:////path/to/file"
 )
+_ENCODED = "in a user name or password write %40 for @, %23 for #, %2F for / and %25 for %"
 #: The URL's beginning -> SQLAlchemy's dialect and driver.
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -122,10 +123,14 @@ def _read_url(text: str) -> "URL":
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
+    if not text.startswith("sqlite"):
+        _check_encoding(text)
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise ConfigError("database.url", f"is no database URL; {_EXAMPLE}") from None
+        raise ConfigError(
+            "database.url", f"is no database URL; {_EXAMPLE}; {_ENCODED} (percent-encoding)"
+        ) from None
     kind, _, driver = url.drivername.partition("+")
     ours = _DRIVERS.get(kind)
     if ours is None:
@@ -137,6 +142,24 @@ def _read_url(text: str) -> "URL":
     if not url.database:
         raise ConfigError("database.url", f"names no database; {_EXAMPLE}")
     return url.set(drivername=ours)
+
+
+def _check_encoding(text: str) -> None:
+    """Raise ConfigError for an `@` or `#` that ends a password too early (RFC 3986 §2.1).
+
+    SQLAlchemy takes the rest of the password for the host then, and other programs end the URL at `#`.
+    """
+    rest = text.partition("://")[2]
+    place = rest.partition("?")[0]
+    if "@" not in place:  # a `?` of the password, or no login
+        place = rest
+    login, _, _ = place.rpartition("@")
+    for character in "@#":
+        if character in (login if character == "@" else place):
+            raise ConfigError(
+                "database.url",
+                f"has a {character!r} that is not percent-encoded; {_ENCODED}",
+            )
 
 
 def _check_file(url: "URL", must_exist: bool) -> None:

@@ -79,7 +79,7 @@ class Deliverer:
                     logger.info("webhooks are delivered again")
                 self._follow(claimed, requested_at)
             except OutboxUnavailable as error:
-                if self._outage.begin(str(error)):
+                if self._outage.begin(str(error), now=self._loop.time()):
                     logger.error("webhooks cannot be delivered now: %s", error)
                 self._woken.clear()  # retry after `POLL`, not at once
             except Exception:  # a fault of ours; the next poll may succeed

@@ -48,11 +48,11 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 def test_an_outage_makes_a_line_for_each_cause_and_one_at_its_end(
     log: MembershipLog, link: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log.detached("not connected yet")
+    log.detached("not connected yet", 0.0)
     assert caplog.records == []
     log.attached(0, 0)
     for problem in ("closed", "refused", "refused", "closed"):
-        log.detached(problem)
+        log.detached(problem, 1.0)
     assert log.outage.problem == "closed"
     link.stats.dropped = 3
     log.attached(2, 1)
@@ -70,6 +70,33 @@ def test_an_outage_makes_a_line_for_each_cause_and_one_at_its_end(
             "attached to a store: 2 keys held, 1 topics followed, 3 publications dropped so far",
         ),
     ]
+
+
+def test_a_store_that_was_never_there_is_a_warning_from_the_first_attempt_on(
+    log: MembershipLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing else says so when the address is wrong from the start."""
+    for now, problem in (
+        (0.0, "refused"),
+        (1.0, "refused"),
+        (2.0, "timed out"),
+        (INTERVAL, "refused"),
+    ):
+        log.detached(problem, now)
+    assert lines(caplog) == [
+        ("WARNING", "a store is away: refused"),
+        ("INFO", "a store still is away: timed out"),
+        ("WARNING", "a store still is away: refused"),
+    ]
+
+
+def test_an_outage_is_repeated_once_a_minute_whatever_its_causes(
+    log: MembershipLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.attached(0, 0)
+    for second in range(200):
+        log.detached(("closed", "refused")[second % 2], float(second))
+    assert [level for level, _ in lines(caplog)].count("WARNING") == 4  # at 0, 60, 120 and 180 s
 
 
 def test_dropped_publications_are_reported_once_each_and_once_a_minute(

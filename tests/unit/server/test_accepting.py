@@ -11,6 +11,7 @@ import uvloop
 
 from pusher_server.server.accepting import Acceptor
 from pusher_server.server.file_reserve import FileReserve
+from pusher_server.server.misdirected import MisdirectedLog
 from tests.support.waiting import eventually
 
 
@@ -54,7 +55,8 @@ def acceptor(listener: socket.socket, limit: int, connections: set[Greeting]) ->
     )
     reserve.limit_to(limit)
     reserve.connections = connections
-    return Acceptor([listener], Greeting, reserve, backlog=64, tls=None, handshake_timeout=1.0)
+    log = MisdirectedLog(lambda signal: None, asyncio.get_running_loop().time)
+    return Acceptor([listener], Greeting, reserve, log, backlog=64, tls=None, handshake_timeout=1.0)
 
 
 async def test_no_file_left_is_one_line_and_a_pause(

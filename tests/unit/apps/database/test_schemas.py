@@ -163,6 +163,14 @@ def test_a_column_for_no_setting_is_a_mistake(columns: dict[str, Any], said: str
         ({"key": "two words"}, "app '1', column 'key': write 1 to 255 ASCII characters"),
         ({"previous_key": "é"}, "app '1', column 'previous_key': write 1 to 255 ASCII"),
         ({"id": ""}, "app '', column 'id': is empty"),
+        ({"key": '"k"'}, "app '1', column 'key': has a quote at its beginning"),
+        ({"secret": "hush'"}, "app '1', column 'secret': has a quote at its end"),
+        ({"secret": " hush"}, "app '1', column 'secret': has a blank"),
+        ({"secret": "hush\r\n"}, "app '1', column 'secret': has a line end"),
+        (
+            {"previous_secret": "\ufeffhush"},
+            "app '1', column 'previous_secret': has a blank or an inv",
+        ),
     ],
 )
 def test_a_bad_row_is_named_with_its_column(values: dict[str, object], said: str) -> None:

@@ -60,6 +60,48 @@ def test_a_wrong_url_is_one_line_without_the_password(url: str, said: str) -> No
     assert "hush" not in str(refused.value)
 
 
+@pytest.mark.parametrize("database", ["postgresql", "mysql", "mariadb", "postgres"])
+@pytest.mark.parametrize(
+    ("rest", "character"),
+    [
+        ("u:hush@hush@h/d", "'@'"),
+        ("u@corp:hush@h/d", "'@'"),
+        ("u:@hush@h:5432/d?sslmode=require", "'@'"),
+        ("u:hush#hush@h/d", "'#'"),
+        ("u:hush@h/d#", "'#'"),
+    ],
+)
+def test_what_is_not_percent_encoded_is_named(database: str, rest: str, character: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        opened(f"{database}://{rest}")
+    assert f"has a {character} that is not percent-encoded" in refused.value.problem
+    assert "%40 for @, %23 for #" in refused.value.problem
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("rest", "password"),
+    [
+        ("u:p%40%23ss@h/d", "p@#ss"),
+        ("u:p@h/d?ssl_ca=", "p"),
+        ("u:p?ss@h/d", "p?ss"),
+        ("h/d", None),
+    ],
+)
+def test_what_is_percent_encoded_or_needs_it_not_is_read(rest: str, password: str | None) -> None:
+    assert opened(f"postgresql://{rest}").engine.url.password == password
+
+
+def test_a_cut_url_names_percent_encoding() -> None:
+    """A `#` begins a comment in files of variables, so that the rest of the URL is not there."""
+    with pytest.raises(ConfigError, match="percent-encoding"):
+        opened("postgresql://u:hush")
+
+
+def test_a_file_may_have_such_characters_in_its_name(tmp_path: Path) -> None:
+    assert opened(f"sqlite:///{tmp_path}/a@b#c.db", must_exist=False).engine is not None
+
+
 def test_a_file_that_is_to_be_created_needs_its_directory(tmp_path: Path) -> None:
     assert opened(f"sqlite:///{tmp_path}/new.db", must_exist=False).engine is not None
     with pytest.raises(ConfigError, match="there is no directory"):

@@ -1,0 +1,138 @@
+"""Names clients that speak another protocol than their port does, and requests that a proxy has damaged.
+
+Each is a mistake in somebody's settings, and the client seldom shows our answer to a person. So the log has a
+line for each mistake, one a minute for each port, and a metric counts them.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from pusher_server.log_rate_limit import LogRateLimit
+from pusher_server.signals import RequestRefused, Signal
+
+logger = logging.getLogger("pusher_server.server")
+
+#: Characters of a path that a line shows.
+_SHOWN = 100
+#: The first bytes of a PROXY header, version 2 (HAProxy's proxy-protocol.txt, section 2.2).
+_PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
+
+
+class Mistake(Struct, frozen=True):
+    """One way to miss us: its word in the metric, its line in the log, and the text for the client."""
+
+    reason: str
+    line: str
+    text: str = ""
+
+
+TLS = Mistake(
+    "tls",
+    "a client speaks TLS to a port without TLS: let it use ws:// or http:// (scheme http, forceTLS false),"
+    " set server.tls, or put a proxy with TLS in front",
+    "This port speaks plain HTTP, and TLS came: use http:// or ws://, or a port with TLS.",
+)
+PLAIN_HTTP = Mistake(
+    "plain_http",
+    "a client speaks plain HTTP to a port with TLS: let it use https:// or wss:// (scheme https,"
+    " forceTLS true)",
+    "This port speaks TLS, and plain HTTP came: use https:// or wss://.",
+)
+PROXY_PROTOCOL = Mistake(
+    "proxy_protocol",
+    "a proxy sends the PROXY protocol, which this server does not read: switch it off there (HAProxy:"
+    " send-proxy, nginx: proxy_protocol); X-Forwarded-For and server.trusted_proxies carry the address",
+    "This server does not read the PROXY protocol: switch it off in the proxy, and send X-Forwarded-For.",
+)
+HTTP2 = Mistake(
+    "http2",
+    "a client speaks HTTP/2 without TLS: let it, or the proxy in front, use HTTP/1.1 to this server",
+    "This server speaks HTTP/1.1, and HTTP/2 came: use HTTP/1.1.",
+)
+#: The answers to the two that follow are the API's: `http_api.errors`, and 4005 for a WebSocket.
+NO_UPGRADE = Mistake(
+    "no_upgrade",
+    "a request for a WebSocket came without Upgrade: a proxy dropped it, or a browser opened the address;"
+    ' nginx needs proxy_http_version 1.1, Upgrade $http_upgrade and Connection "upgrade" (docs/deployment.md)',
+)
+DOUBLE_SLASH = Mistake(
+    "double_slash",
+    "a request's path has a double slash: take one out of the host, path or prefix that the client or proxy is"
+    " set to; between /apps/ and the next slash stands the app id",
+)
+CERTIFICATE_REFUSED = Mistake(
+    "certificate_refused",
+    "a client does not accept our certificate: server.tls.certificate needs the whole chain, the host name"
+    " that the client uses, and an issuer that the client knows",
+)
+OLD_TLS = Mistake(
+    "old_tls",
+    "a client offers no version or cipher of TLS that this server takes: it needs TLS 1.2 or newer",
+)
+
+#: OpenSSL's reason for a failed handshake -> the mistake. Clients send the first as alerts (RFC 8446 §6.2).
+_HANDSHAKES = {
+    "TLSV1_ALERT_UNKNOWN_CA": CERTIFICATE_REFUSED,
+    "SSLV3_ALERT_BAD_CERTIFICATE": CERTIFICATE_REFUSED,
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": CERTIFICATE_REFUSED,
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": CERTIFICATE_REFUSED,
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": CERTIFICATE_REFUSED,
+    "UNSUPPORTED_PROTOCOL": OLD_TLS,
+    "NO_SHARED_CIPHER": OLD_TLS,
+    "HTTP_REQUEST": PLAIN_HTTP,
+    "HTTPS_PROXY_REQUEST": PLAIN_HTTP,
+}
+
+
+def foreign_protocol(opening: bytes) -> Mistake | None:
+    """Return which protocol a client speaks that begins like this; None for HTTP/1 and for garbage.
+
+    A parser of HTTP has passed over line breaks in front, and over the first line of an HTTP/2 preface.
+    """
+    if opening[:1] == b"\x16":  # a handshake record (RFC 8446 §5.1)
+        return TLS
+    if opening.startswith((b"PROX", _PROXY_V2, _PROXY_V2[4:])):
+        return PROXY_PROTOCOL
+    if opening.startswith((b"PRI * HTTP/2", b"SM\r\n\r\n")):  # RFC 9113 §3.4
+        return HTTP2
+    return None
+
+
+def foreign_to_tls(opening: bytes) -> Mistake | None:
+    """Return which protocol a client speaks to a port with TLS; None for TLS and for garbage."""
+    mistake = foreign_protocol(opening)
+    if mistake is PROXY_PROTOCOL:
+        return mistake
+    if mistake is HTTP2 or re.fullmatch(rb"[A-Z]+( .*)?", opening, re.DOTALL):
+        return PLAIN_HTTP
+    return None
+
+
+def failed_handshake(error: Exception) -> Mistake | None:
+    """Return what is wrong with a client whose TLS handshake failed; None when that is nobody's setting."""
+    return _HANDSHAKES.get(getattr(error, "reason", None) or "")
+
+
+class MisdirectedLog:
+    """The log lines and the count of mistakes. `clock` gives seconds that only rise."""
+
+    def __init__(self, emit: Callable[[Signal], None], clock: Callable[[], float]) -> None:
+        self._emit = emit
+        self._clock = clock
+        self._limit = LogRateLimit()
+
+    def note(self, mistake: Mistake, peer: str | None, port: int | None, path: str = "") -> None:
+        """Count the mistake, and log it if its line is due. `port` is ours, None on a Unix socket."""
+        self._emit(RequestRefused(app_id="", reason=mistake.reason))
+        requests = self._limit.due((mistake.reason, port), self._clock())
+        if not requests:
+            return
+        fields: dict[str, object] = {"address": peer or "a Unix socket", "port": port}
+        if path:
+            fields["path"] = path[:_SHOWN]
+        if requests > 1:
+            fields["as_before"] = requests - 1
+        logger.warning(mistake.line, extra={k: v for k, v in fields.items() if v is not None})

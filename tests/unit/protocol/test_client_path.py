@@ -1,0 +1,25 @@
+"""The path on which clients come."""
+
+import pytest
+
+from pusher_server.protocol.client_path import has_double_slash, key_in
+
+
+@pytest.mark.parametrize("path", ["/app/k", "/app/k/", "/ws/app/k", "/ws/app/k//"])
+def test_the_key_is_behind_app_with_or_without_the_prefix(path: str) -> None:
+    assert key_in(path, "/ws") == "k"
+
+
+@pytest.mark.parametrize("path", ["", "/", "/app", "/app/", "/ws/app", "/x/app/k", "/app/k/send"])
+def test_other_paths_have_no_key(path: str) -> None:
+    assert key_in(path, "/ws") is None
+
+
+def test_the_prefix_may_be_app_itself() -> None:
+    assert (key_in("/app/k", "/app"), key_in("/app/app/k", "/app")) == ("k", "k")
+
+
+def test_slashes_at_the_end_are_no_double_slash() -> None:
+    assert not has_double_slash("/ready//")
+    assert has_double_slash("//ready")
+    assert has_double_slash("/app//k/")
