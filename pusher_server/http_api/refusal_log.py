@@ -78,7 +78,7 @@ class RefusalLog:
         cause = _cause(error, kind)
         # Scanners try paths of every kind, but they do not publish.
         requests = 0
-        if reason != "path" or head.method == "POST":
+        if reason != "path" or head.path.rstrip(b"/").endswith(b"events"):
             line = fields.get("key") or (kind if isinstance(error, TimestampExpired) else cause)
             requests = self._limit.due((app_id, reason), address, self._clock(), line)
         if requests > 1:

@@ -116,8 +116,6 @@ class Server:
         )
         self.node = Node(parts, on_app_changed=self._app_announced, flushers=[self._webhooks.kept])
         self._cluster.attach(self.node)
-        if config.log.level == "debug":
-            self.node.observe(ConnectionLog(hub).observe, *OBSERVED)
         self._api = ApiParts(
             node=self.node,
             apps=self.apps,
@@ -136,6 +134,8 @@ class Server:
 
     def _websocket(self) -> WebSocketEdge:
         config = self._config
+        if config.log.level == "debug":
+            self.node.observe(ConnectionLog(self.node.hub).observe, *OBSERVED)
         return WebSocketEdge(
             self.node,
             self._clients,

@@ -21,7 +21,7 @@ NO_ROOM = (
     b"503 Service Unavailable",
     b"Too many requests wait for their apps to be looked up, try again.\n",
 )
-#: Text of such a refusal -> its reason in metrics, and cause and next step for the log, if that has no line.
+#: Text of such a refusal -> its reason in metrics, and cause and next step for the log, if it is worth one.
 REFUSED_HEADS = {
     HEAD_TOO_LARGE[1]: ("head", "its headers are larger than http.header_bytes"),
     TOO_MANY_HEADERS[1]: (
@@ -29,7 +29,7 @@ REFUSED_HEADS = {
         f"it has more than {HEADER_LINES} header lines: see what a proxy adds",
     ),
     NO_SINGLE_HOST[1]: ("host", "it needs one Host header: see what a proxy adds or removes"),
-    NO_HTTP[1]: ("no_http", "it is no HTTP/1: see what the client or proxy is set to speak"),
+    NO_HTTP[1]: ("no_http", ""),  # scanners send it all day
     TOO_SLOW[1]: ("too_slow", ""),
     NO_ROOM[1]: ("no_room", ""),
 }

@@ -222,21 +222,25 @@ async def test_a_refused_sign_in(tmp_path: Path) -> None:
         (wire.request("/up", X_Long="x" * 70_000), 431, "head", "http.header_bytes"),
         (wire.request("/up", **{f"X-{n}": "1" for n in range(101)}), 431, "head", "header lines"),
         (b"GET /up HTTP/1.1\r\n\r\n", 400, "host", "one Host header"),
-        (b"nonsense\r\n\r\n", 400, "no_http", "no HTTP/1"),
-        (b"\x00\x01\x02\x03", 400, "no_http", "no HTTP/1"),
+        (b"nonsense\r\n\r\n", 400, "no_http", ""),
+        (b"\x00\x01\x02\x03", 400, "no_http", ""),
     ],
     ids=["large", "many", "host", "nonsense", "bytes"],
 )
 async def test_a_request_that_is_not_understood(
     tmp_path: Path, sent: bytes, status: int, reason: str, cause: str
 ) -> None:
+    """Nonsense is counted only: scanners send it all day."""
     async with running(tmp_path) as server:
         async with wire.opened(server.address) as client:
             await client.send(sent)
             assert (await client.answer()).status == status
-        line = await server.line()
-        assert "WARNING http: request refused: " in line
-        assert cause in line
+        if cause:
+            line = await server.line()
+            assert "WARNING http: request refused: " in line
+            assert cause in line
+        else:
+            assert server.lines == []
         assert await server.count("requests", "", reason) == 1
 
 

@@ -162,8 +162,9 @@ async def test_paths_that_scanners_try_are_not_worth_a_warning(
     backend = Backend()
     with caplog.at_level(logging.INFO, "pusher_server"):
         assert (await backend.send("GET", "/.env")).status_code == 404
+        assert (await backend.send("POST", "/xmlrpc.php")).status_code == 404
     assert caplog.records == []
-    assert backend.fixture.told(RequestRefused) == [RequestRefused(app_id="", reason="path")]
+    assert backend.fixture.told(RequestRefused) == [RequestRefused(app_id="", reason="path")] * 2
 
 
 @pytest.mark.parametrize(
@@ -255,6 +256,6 @@ async def test_lines_are_of_bounded_length(caplog: pytest.LogCaptureFixture) -> 
     with caplog.at_level(logging.WARNING, "pusher_server"):
         await backend.post("/events", {**EVENT, "channel": long})
         await backend.send("POST", f"/apps/{long}/events?auth_key={long}", content=BODY)
-        await backend.send("POST", f"/{long}", content=BODY)
+        await backend.send("POST", f"/{long}/events", content=BODY)
     assert len(caplog.records) == 3
     assert all(len(f"{record.getMessage()} {vars(record)}") < 3_000 for record in caplog.records)
