@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import Any, cast
@@ -55,6 +55,7 @@ class DrainingServer(uvicorn.Server):
         node: Node,
         clients: ClientRegistry,
         cluster: Cluster,
+        delay: float,
         grace: float,
         tick: Callable[[float], None],
         reload: Callable[[], None],
@@ -81,6 +82,7 @@ class DrainingServer(uvicorn.Server):
         self._node = node
         self._clients = clients
         self._cluster = cluster
+        self._delay = delay
         self._grace = grace
         self._tick = tick
         self._reloads = Coalesced(reload)
@@ -91,6 +93,8 @@ class DrainingServer(uvicorn.Server):
         #: Set with `should_exit`, for the wait at the start.
         self._ending = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
+        #: Set when established clients are to leave, whatever remains of the delay.
+        self._hurry = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
@@ -222,10 +226,12 @@ class DrainingServer(uvicorn.Server):
         else:
             self.stop_now()
 
-    def drain(self) -> None:
-        """Drain, then exit; further calls change nothing."""
+    def drain(self, *, at_once: bool = False) -> None:
+        """Drain, then exit. `at_once` skips what remains of the delay; else further calls change nothing."""
+        # Before it has served, no balancer sends clients here.
+        if at_once or self._node.starting or not self._delay:
+            self._hurry.set()
         if self._draining is None:
-            logger.info("stopping: sending %d connections away", len(self._clients.connections))
             self._draining = asyncio.get_running_loop().create_task(self._drain())
 
     def stop_now(self) -> None:
@@ -239,6 +245,15 @@ class DrainingServer(uvicorn.Server):
 
     async def _drain(self) -> None:
         self._node.draining = True
+        if not self._hurry.is_set():
+            logger.info(
+                "stopping: /ready fails; in %g s %d connections are sent away (server.drain_delay)",
+                self._delay,
+                len(self._clients.connections),
+            )
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._delay)
+        logger.info("stopping: sending %d connections away", len(self._clients.connections))
         message = "Server closed. Please reconnect shortly."
         try:
             await self.close_gently(

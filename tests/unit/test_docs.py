@@ -284,11 +284,21 @@ def test_the_proxy_waits_longer_than_a_quiet_client() -> None:
     assert all(int(seconds) > quiet + WebsocketSettings().pong_timeout for seconds in found)
 
 
-def test_systemd_waits_longer_than_a_drain() -> None:
-    """Grace, and two seconds for goodbyes."""
-    found = re.search(r"^TimeoutStopSec=(\d+)$", read("docs/deploy/pusher-server.service"), re.M)
-    assert found is not None
-    assert int(found[1]) > ServerSettings().shutdown_grace + 2
+def the_number(pattern: str, path: str) -> float:
+    """The only match's number in a file."""
+    (number,) = re.findall(pattern, read(path), re.M)
+    return float(number)
+
+
+def test_supervisors_wait_longer_than_a_drain() -> None:
+    """Delay, grace, and five seconds for goodbyes and the rest; also with the delay that the page names."""
+    page = "docs/deployment.md"
+    delay = the_number(r"^drain_delay = ([\d.]+)", page)
+    stop = max(delay, ServerSettings().drain_delay) + ServerSettings().shutdown_grace + 5
+    assert the_number(r"^TimeoutStopSec=(\d+)$", "docs/deploy/pusher-server.service") > stop
+    before = the_number(r'^  preStop: { exec: { command: \["sleep", "(\d+)"\]', page)
+    assert the_number(r"^terminationGracePeriodSeconds: (\d+)", page) > before + stop
+    assert "`drain_delay` + `shutdown_grace` + 5 s" in read(page)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
