@@ -301,6 +301,16 @@ def test_supervisors_wait_longer_than_a_drain() -> None:
     assert "`drain_delay` + `shutdown_grace` + 5 s" in read(page)
 
 
+def test_the_sizing_page_has_the_figures_of_the_comparison() -> None:
+    """What its sentences say of overload and of reconnecting was measured in the run of its tables."""
+    sizing, performance = "docs/sizing.md", "docs/performance.md"
+    (p99,) = re.findall(r"^\| overload: .*?— p99, ms \| \*\*([\d.]+)\*\*", read(performance), re.M)
+    assert the_number(r"still nothing is lost, and p99 is ([\d.]+) ms", sizing) == float(p99)
+    microseconds = the_number(r"^\| new connections/s, .*?\| ([\d.]+) \|", sizing)
+    seconds = the_number(r"15,000 of them are ([\d.]+) s of a whole core", sizing)
+    assert seconds == pytest.approx(15_000 * microseconds / 1e6, abs=0.05)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
 def test_pages_name_targets_of_make_that_exist(path: Path) -> None:
     """`make x` in a page is a target of the Makefile."""
