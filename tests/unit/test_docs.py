@@ -284,33 +284,6 @@ def test_the_proxy_waits_longer_than_a_quiet_client() -> None:
     assert all(int(seconds) > quiet + WebsocketSettings().pong_timeout for seconds in found)
 
 
-def the_number(pattern: str, path: str) -> float:
-    """The only match's number in a file."""
-    (number,) = re.findall(pattern, read(path), re.M)
-    return float(number)
-
-
-def test_supervisors_wait_longer_than_a_drain() -> None:
-    """Delay, grace, and five seconds for goodbyes and the rest; also with the delay that the page names."""
-    page = "docs/deployment.md"
-    delay = the_number(r"^drain_delay = ([\d.]+)", page)
-    stop = max(delay, ServerSettings().drain_delay) + ServerSettings().shutdown_grace + 5
-    assert the_number(r"^TimeoutStopSec=(\d+)$", "docs/deploy/pusher-server.service") > stop
-    before = the_number(r'^  preStop: { exec: { command: \["sleep", "(\d+)"\]', page)
-    assert the_number(r"^terminationGracePeriodSeconds: (\d+)", page) > before + stop
-    assert "`drain_delay` + `shutdown_grace` + 5 s" in read(page)
-
-
-def test_the_sizing_page_has_the_figures_of_the_comparison() -> None:
-    """What its sentences say of overload and of reconnecting was measured in the run of its tables."""
-    sizing, performance = "docs/sizing.md", "docs/performance.md"
-    (p99,) = re.findall(r"^\| overload: .*?— p99, ms \| \*\*([\d.]+)\*\*", read(performance), re.M)
-    assert the_number(r"still nothing is lost, and p99 is ([\d.]+) ms", sizing) == float(p99)
-    microseconds = the_number(r"^\| new connections/s, .*?\| ([\d.]+) \|", sizing)
-    seconds = the_number(r"15,000 of them are ([\d.]+) s of a whole core", sizing)
-    assert seconds == pytest.approx(15_000 * microseconds / 1e6, abs=0.05)
-
-
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
 def test_pages_name_targets_of_make_that_exist(path: Path) -> None:
     """`make x` in a page is a target of the Makefile."""
