@@ -143,15 +143,26 @@ async def test_a_second_signal_ends_the_delay_of_all_workers(tmp_path: Path) -> 
             assert await ended(team) == 0
 
 
-async def test_workers_without_a_supervisor_do_not_wait(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_stopping", [False, True], ids=["serving", "in the delay"])
+async def test_workers_without_a_supervisor_do_not_wait(tmp_path: Path, is_stopping: bool) -> None:
     """Nobody restarts those that crash, and the next server wants the port."""
     async with running(Team(tmp_path, settings(NEVER))) as team:
         await team.complete()
         async with clients(team.address, 10) as all_clients:
-            os.kill(team.processes()["worker 1"], signal.SIGTERM)  # one is in its delay already
-            await eventually(lambda: team.count("/ready fails; in 600 s ") == 1)
+            if is_stopping:
+                team.terminate()
+                await eventually(lambda: team.count("/ready fails; in 600 s ") == 2)
             team.kill()
             await asyncio.gather(*(client.expect_refusal(4200) for client in all_clients))
+
+
+async def test_a_signal_to_one_worker_replaces_it_at_once(tmp_path: Path) -> None:
+    """The server goes on, so no balancer has to notice, and a successor waits for the place."""
+    async with running(Team(tmp_path, settings(NEVER))) as team:
+        before = (await team.complete())["worker 1"]
+        os.kill(before, signal.SIGTERM)
+        await team.replaced("worker 1", before)
+        assert team.count("(server.drain_delay)") == 0
 
 
 async def test_workers_that_get_a_new_socket_are_replaced_at_once(tmp_path: Path) -> None:
