@@ -6,7 +6,7 @@ from math import ceil
 #: Seconds between two batches.
 STEP = 0.05
 #: pusher-js comes back at once after 4200, so what one second closes, one second connects elsewhere. A
-#: core takes some 7,000 new connections a second (docs/performance.md); this leaves it most of its time.
+#: core takes some 6,500 new connections a second (docs/sizing.md); this leaves it most of its time.
 FASTEST = 1_000
 
 

@@ -56,6 +56,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     backlog: Bytes = 2_048
     connections_per_address: Count = 0
     connection_attempts_per_address: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
+    drain_delay: Seconds = 0.0
     shutdown_grace: Seconds = 5.0
     tls: TlsSettings = field(default_factory=TlsSettings)
 

@@ -21,6 +21,7 @@ from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.refusal_log import RefusalLog, Sender
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, RequestHead, body_length
 from pusher_server.http_api.responses import CLOSE, ApiResponse, Header
+from pusher_server.node.node import Node
 
 logger = logging.getLogger(__name__)
 
@@ -63,19 +64,19 @@ def create_api(
     parts: ApiParts, config: HttpSettings, clock: Callable[[], float], path_prefix: str = ""
 ) -> "ApiApplication":
     """The application. `clock` gives Unix seconds; `path_prefix` is `/name` or empty."""
-    return ApiApplication(
-        Api(parts, config, clock, path_prefix), config, RefusalLog(parts.node, clock)
-    )
+    api = Api(parts, config, clock, path_prefix)
+    return ApiApplication(api, config, RefusalLog(parts.node, clock), parts.node)
 
 
 class ApiApplication:
     """Serves `http` scopes."""
 
-    def __init__(self, api: Api, config: HttpSettings, refusals: RefusalLog) -> None:
+    def __init__(self, api: Api, config: HttpSettings, refusals: RefusalLog, node: Node) -> None:
         #: The steps of every request.
         self.api = api
         self._config = config
         self._refusals = refusals
+        self._node = node
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -93,7 +94,8 @@ class ApiApplication:
             if connection is not None:
                 connection.is_decided()
         headers = self.headers(response)
-        if not keep and CLOSE not in headers:
+        # While draining, the next request belongs on another node.
+        if (not keep or self._node.draining) and CLOSE not in headers:
             headers.append(CLOSE)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         content = b"" if head.method == "HEAD" else response.body

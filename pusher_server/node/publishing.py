@@ -105,7 +105,7 @@ class Publishing:
         if app.client_events == "off":
             raise MessageRejected(
                 None,
-                "To send client events, you must enable this feature in the Settings page of your dashboard.",
+                "Client events are off for this app; its setting client_events turns them on",
                 channel=text,
                 cause='the app has client_events = "off"',
             )

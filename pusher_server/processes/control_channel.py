@@ -5,6 +5,7 @@
     | supervisor | a spec, JSON | the first line: the settings of the process |
     | | `stop` | drain and end |
     | | `stop now` | end at once |
+    | | `make way` | drain without `server.drain_delay`: a successor waits |
     | | `reload` | read apps and certificates again |
     | | `reading` | send the numbers for metrics and health |
     | child | `ready` and a report, JSON | it serves; before that it may wait for the cluster, `alive` |
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 STOP = "stop"
 STOP_NOW = "stop now"
+MAKE_WAY = "make way"
 RELOAD = "reload"
 READING = "reading"
 READY = "ready"

@@ -31,7 +31,7 @@ from pusher_server.metrics.process_group import Probe, ProcessGroup
 from pusher_server.metrics.reading import Reading
 from pusher_server.processes.bus_socket import BusSocket
 from pusher_server.processes.child import Child
-from pusher_server.processes.control_channel import RELOAD, STOP, STOP_NOW
+from pusher_server.processes.control_channel import MAKE_WAY, RELOAD, STOP, STOP_NOW
 from pusher_server.processes.restarts import RestartDelay
 from pusher_server.server import cluster
 from pusher_server.server.coalesced import Coalesced
@@ -347,7 +347,7 @@ class Supervisor:
         for slot in self._workers:
             child = slot.child
             if child is not None:
-                child.send(STOP)
+                child.send(MAKE_WAY)
             while slot.child is child or slot.state.phase != "ready":
                 if self._stopping:
                     return

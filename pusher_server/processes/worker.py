@@ -16,6 +16,7 @@ import msgspec
 from pusher_server import logs, standard_streams, stray_signals
 from pusher_server.errors import ConfigError
 from pusher_server.processes.control_channel import (
+    MAKE_WAY,
     READING,
     READY,
     RELOAD,
@@ -88,7 +89,7 @@ class _Worker:
         self._holding = asyncio.get_running_loop().create_task(self._hold())
 
     async def _hold(self) -> None:
-        self._channel = await ControlChannel.hold(self._end, self._obey, self._server.drain)
+        self._channel = await ControlChannel.hold(self._end, self._obey, self._make_way)
         self._channel.beat(self._lease)
 
     def _started(self, report: StartReport) -> None:
@@ -99,9 +100,15 @@ class _Worker:
         await self._holding
         self._channel.send(f"{READY} {msgspec.json.encode(report).decode()}")
 
+    def _make_way(self) -> None:
+        """Drain without a delay, for a successor or because the supervisor is gone."""
+        self._server.drain(at_once=True)
+
     def _obey(self, message: str) -> None:
         if message == STOP:
             self._server.drain()
+        elif message == MAKE_WAY:
+            self._make_way()
         elif message == STOP_NOW:
             self._server.stop_now()
         elif message == RELOAD:

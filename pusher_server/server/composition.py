@@ -195,6 +195,7 @@ class Server:
             settings,
             node=self.node,
             clients=self._clients,
+            delay=config.server.drain_delay,
             grace=config.server.shutdown_grace,
             cluster=self._cluster,
             tick=self._tick,
@@ -229,9 +230,9 @@ class Server:
         if self._apps_of_database is not None:
             await self._apps_of_database.close()
 
-    def drain(self) -> None:
-        """Send the clients away, then end."""
-        self._uvicorn_server.drain()
+    def drain(self, *, at_once: bool = False) -> None:
+        """Send the clients away after the delay, or at once; then end."""
+        self._uvicorn_server.drain(at_once=at_once)
 
     def stop_now(self) -> None:
         """End at once."""

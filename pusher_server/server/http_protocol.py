@@ -264,8 +264,12 @@ class HttpProtocol(BoundedProtocol):
         return self.parser.get_http_version() == "1.1"
 
     def _respond(self, response: ApiResponse) -> None:
-        """Answer; the connection stays as long as the client wants it."""
-        keep_alive = self.parser.should_keep_alive() and self._reserve.has_room
+        """Answer; the connection stays as long as the client wants it, but for a drain."""
+        keep_alive = (
+            self.parser.should_keep_alive()
+            and self._reserve.has_room
+            and not self._edge.node.draining
+        )
         self._write(response, keep_alive=keep_alive)
         if keep_alive:
             self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive

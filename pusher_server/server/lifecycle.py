@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import Any, cast
@@ -36,6 +36,8 @@ logger = logging.getLogger("pusher_server.server")
 _GC_THRESHOLDS = 10_000, 20, 100
 #: Seconds that closed clients have to close, too, before the process ends.
 _FAREWELL = 2.0
+#: Seconds in which a signalled worker learns from its supervisor that all workers stop; milliseconds as a rule.
+_ORDER_WITHIN = 1.0
 
 
 class DrainingServer(uvicorn.Server):
@@ -45,6 +47,7 @@ class DrainingServer(uvicorn.Server):
     seconds at most no client is accepted before the node is attached to the cluster. Else a client would be
     subscribed and miss publications of other nodes.
 
+    After `delay` seconds a stop sends clients away, over `grace` seconds.
     `supervised`: one stop may send several signals, from a terminal and from the supervisor, so a repeated one
     ends nothing at once.
     """
@@ -56,6 +59,7 @@ class DrainingServer(uvicorn.Server):
         node: Node,
         clients: ClientRegistry,
         cluster: Cluster,
+        delay: float,
         grace: float,
         tick: Callable[[float], None],
         reload: Callable[[], None],
@@ -84,6 +88,7 @@ class DrainingServer(uvicorn.Server):
         self._node = node
         self._clients = clients
         self._cluster = cluster
+        self._delay = delay
         self._grace = grace
         self._tick = tick
         self._reloads = Coalesced(reload)
@@ -94,6 +99,10 @@ class DrainingServer(uvicorn.Server):
         #: Set with `should_exit`, for the wait at the start.
         self._ending = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
+        #: Set when established clients are to leave, whatever remains of the delay.
+        self._hurry = asyncio.Event()
+        #: Set when the stop was ordered by `stop` or `drain`, not by a signal to one of several workers.
+        self._ordered = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
@@ -213,7 +222,7 @@ class DrainingServer(uvicorn.Server):
         if self._loop is None:  # the loop does not run yet: nothing to drain
             self.should_exit = True
         else:
-            self._loop.call_soon_threadsafe(self.drain if self._supervised else self.stop)
+            self._loop.call_soon_threadsafe(self._begin if self._supervised else self.stop)
 
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
         if self._loop is not None:
@@ -226,10 +235,16 @@ class DrainingServer(uvicorn.Server):
         else:
             self.stop_now()
 
-    def drain(self) -> None:
-        """Drain, then exit; further calls change nothing."""
+    def drain(self, *, at_once: bool = False) -> None:
+        """Drain, then exit. `at_once` skips what remains of the delay; else further calls change nothing."""
+        # Before it has served, no balancer sends clients here.
+        if at_once or self._node.starting:
+            self._hurry.set()
+        self._ordered.set()
+        self._begin()
+
+    def _begin(self) -> None:
         if self._draining is None:
-            logger.info("stopping: sending %d connections away", len(self._clients.connections))
             self._draining = asyncio.get_running_loop().create_task(self._drain())
 
     def stop_now(self) -> None:
@@ -245,6 +260,9 @@ class DrainingServer(uvicorn.Server):
         self._node.draining = True
         message = "Server closed. Please reconnect shortly."
         try:
+            if self._delay:
+                await self._let_balancers_notice()
+            logger.info("stopping: sending %d connections away", len(self._clients.connections))
             await self.close_gently(
                 [(client, Code.RECONNECT, message) for client in self._clients.connections]
             )
@@ -258,6 +276,20 @@ class DrainingServer(uvicorn.Server):
                 connection.abort()
         finally:
             self._exit()
+
+    async def _let_balancers_notice(self) -> None:
+        """Wait for the delay. A worker that is stopped alone does not: the server goes on with a successor."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ordered.wait(), _ORDER_WITHIN)
+        if not self._ordered.is_set() or self._hurry.is_set():
+            return
+        logger.info(
+            "stopping: /ready fails; in %g s %d connections are sent away (server.drain_delay)",
+            self._delay,
+            len(self._clients.connections),
+        )
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), self._delay)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -18,6 +18,9 @@ from pusher_server.server.request_guard import RequestGuard
 from pusher_server.server.tls import Certificate
 from pusher_server.websocket.edge import WebSocketEdge
 
+#: Seconds in which API requests may end when the clients are gone.
+GRACEFUL_SECONDS = 1
+
 
 def uvicorn_config(
     config: Config,
@@ -54,7 +57,7 @@ def uvicorn_config(
         server_header=False,
         backlog=config.server.backlog,
         timeout_keep_alive=cast(int, config.http.keep_alive),  # only handed to call_later
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
         ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
     )
 

@@ -24,6 +24,7 @@ from pusher_server.redis.greeting import ServerKind
 from pusher_server.resolving import Resolver
 from tests.support.redis_servers import RedisServer
 from tests.support.redis_topologies import MASTER, ClusterRedis, SentinelRedis
+from tests.support.redis_users import documented_rights
 from tests.support.serving import free_port
 from tests.support.waiting import no_socket_left
 
@@ -226,11 +227,7 @@ async def test_a_password_is_asked_for_and_checked(start: Start) -> None:
 
 async def test_a_user_with_the_documented_rights_is_enough(start: Start) -> None:
     """docs/clustering.md; `read` there includes ZRANGE and XRANGE."""
-    rights = (
-        "~{pusher-server:* &{pusher-server:* +@connection +@read +@write +@scripting"
-        " +publish +subscribe +unsubscribe +info +time"
-    )
-    server = start(user=f"strong on >{SECRET} {rights}")
+    server = start(user=f"strong on >{SECRET} {documented_rights('server')}")
     settings = RedisSettings(url=f"redis://strong:{SECRET}@{server.address}")
     async with client_of(settings) as client:
         assert await client.eval("return redis.call('SET', KEYS[1], 1)", 1, "{pusher-server:0}:k")

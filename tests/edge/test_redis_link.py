@@ -29,6 +29,7 @@ from pusher_server.redis.access import RedisAccess
 from pusher_server.resolving import Resolver
 from tests.contract.stores import StoreClient
 from tests.support.redis_servers import RedisServer
+from tests.support.redis_users import documented_rights
 from tests.support.serving import free_port
 from tests.support.waiting import eventually, no_socket_left
 
@@ -153,11 +154,7 @@ async def test_a_user_with_too_few_rights_is_told_what_is_missing(start: Start) 
 
 
 async def test_a_user_with_the_documented_rights_is_enough(start: Start) -> None:
-    rights = (
-        "~{pusher-server:* &{pusher-server:* +@connection +@read +@write +@scripting"
-        " +publish +subscribe +unsubscribe +info +time"
-    )
-    server = start(user=f"strong on >{SECRET} {rights}")
+    server = start(user=f"strong on >{SECRET} {documented_rights('server')}")
     settings = at(server, username="strong", password=SECRET)
     client = await open_client(settings)
     await client.enter("one.1.1")

@@ -89,7 +89,9 @@ async def test_while_draining_new_ones_are_4100_and_ready_fails(
         await stubborn.expect_error(4200)
         await stubborn.expect_close(4200)
         assert (await balancer.ask("/ready")).status == 500
-        assert (await balancer.ask("/up")).status == 200
+        await balancer.expect_end()
+        async with wire.opened(address) as watchdog:
+            assert (await watchdog.ask("/up")).status == 200
         async with wire.opened(address) as late:
             await late.handshake(f"/app/{KEY}{QUERY}")
             await late.expect_refusal(4100)

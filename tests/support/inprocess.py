@@ -91,6 +91,7 @@ async def serving(
         node=server.node,
         clients=server._clients,
         cluster=server._cluster,
+        delay=config.server.drain_delay,
         grace=config.server.shutdown_grace,
         tick=server._tick,
         reload=server.reload,

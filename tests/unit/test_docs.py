@@ -284,13 +284,6 @@ def test_the_proxy_waits_longer_than_a_quiet_client() -> None:
     assert all(int(seconds) > quiet + WebsocketSettings().pong_timeout for seconds in found)
 
 
-def test_systemd_waits_longer_than_a_drain() -> None:
-    """Grace, and two seconds for goodbyes."""
-    found = re.search(r"^TimeoutStopSec=(\d+)$", read("docs/deploy/pusher-server.service"), re.M)
-    assert found is not None
-    assert int(found[1]) > ServerSettings().shutdown_grace + 2
-
-
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
 def test_pages_name_targets_of_make_that_exist(path: Path) -> None:
     """`make x` in a page is a target of the Makefile."""

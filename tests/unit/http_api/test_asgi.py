@@ -40,6 +40,16 @@ async def test_ready_says_why_not() -> None:
     assert (await backend.send("GET", "/live")).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/up", "/ready", "/nothing", "/apps/3/channels"])
+async def test_while_draining_each_answer_ends_its_connection(path: str) -> None:
+    """The next request goes to another node; a refused one, too."""
+    backend = Backend()
+    assert "connection" not in (await backend.send("GET", path)).headers
+    backend.node.draining = True
+    response = await backend.send("GET", path)
+    assert response.headers.get_list("connection") == ["close"]
+
+
 async def test_ready_tells_strangers_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has addresses, paths and scripts; operators see it on their own listener, and in the log."""
     backend = Backend()

@@ -12,7 +12,7 @@ from pusher_server.signals import ClientEventSent, EventPublished
 from tests.support.fakes import FakeConnection
 from tests.support.node import NodeFixture, events
 
-OFF = "To send client events, you must enable this feature in the Settings page of your dashboard."
+OFF = "Client events are off for this app; its setting client_events turns them on"
 KIND = "Client event rejected - only supported on private and presence channels"
 
 
