@@ -107,7 +107,6 @@ class Publishing:
                 None,
                 "Client events are off for this app; its setting client_events turns them on",
                 channel=text,
-                cause='the app has client_events = "off"',
             )
         try:
             channel = parse_channel_name(
