@@ -86,13 +86,18 @@ class Node(ClusterListener):
             )
         if not app.enabled:
             raise ConnectionRejected(Code.APP_DISABLED, "Application disabled")
+        if self.is_full(app):
+            message = "Application is over connection quota"
+            raise ConnectionRejected(app.over_quota_code, message, reason="over_quota")
+
+    def is_full(self, app: App) -> bool:
+        """Whether the app has as many connections in the cluster as it may have."""
         limit = app.limits.connections
-        if limit:
-            app_state = self.hub.app_states.get(app.id)
-            here = 0 if app_state is None else len(app_state.connections)
-            if here + self._census.elsewhere(app.id) < limit:
-                return
-            raise ConnectionRejected(app.over_quota_code, "Application is over connection quota")
+        if not limit:
+            return False
+        app_state = self.hub.app_states.get(app.id)
+        here = 0 if app_state is None else len(app_state.connections)
+        return here + self._census.elsewhere(app.id) >= limit
 
     def open(self, connection: Connection) -> None:
         """A client has received `connection_established`."""
