@@ -109,6 +109,10 @@ STRICT_LIMITS: dict[str, int] = {
 }
 
 
+#: Other settings that Strict changes: after 4004 a client does not come back by itself.
+STRICT_SETTINGS: dict[str, object] = {"over_quota_code": 4004}
+
+
 #: The events that webhooks can report (docs/protocol/webhooks.md#events).
 EventType = Literal[
     "channel_occupied",
@@ -282,8 +286,8 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     authorization_timeout: int = 0
     #: Seconds for which a cache channel remembers its last event.
     cache_ttl: int = 1_800
-    #: Close code when `limits.connections` is reached: 4004 as Pusher, 4100 as soketi.
-    over_quota_code: Literal[4004, 4100] = 4004
+    #: Close code when `limits.connections` is reached: 4100 as laravel-websockets and soketi, 4004 as Pusher.
+    over_quota_code: Literal[4004, 4100] = 4100
     limits: AppLimits = AppLimits()
     #: The targets of the app's events; two with the same URL are one target.
     webhooks: tuple[Webhook, ...] = ()

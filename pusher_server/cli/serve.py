@@ -88,11 +88,10 @@ def serve(
     config, generated = _read(path, overrides, made)
 
     from pusher_server import logs
-    from pusher_server.config.risks import risks
 
     logs.configure(config.log)
-    for warning in (*config.notices, *risks(config, path)):
-        logger.warning(warning)
+    for notice in config.notices:
+        logger.warning(notice)
     source = config_file.describe(path)
     if config.apps_from == "environment":
         source += f", app from {made if generated else 'PUSHER_APP_*'}"
@@ -101,7 +100,9 @@ def serve(
     show_secret = generated or config.apps_from == "embedded"
     try:
         _run(
-            config, path, lambda report: _announce(config, report, source, show_secret=show_secret)
+            config,
+            path,
+            lambda report: _announce(config, path, report, source, show_secret=show_secret),
         )
     finally:
         standard_streams.flush_or_drop()
@@ -167,8 +168,14 @@ def _read(
     return load(path, os.environ, overrides), True
 
 
-def _announce(config: "Config", report: "StartReport", source: str, *, show_secret: bool) -> None:
+def _announce(
+    config: "Config", path: Path | None, report: "StartReport", source: str, *, show_secret: bool
+) -> None:
     """Print that the server runs: a page for people, or one log line for machines."""
+    from pusher_server.config.risks import risks
+
+    for risk in risks(config, path):
+        logger.warning(risk)
     if config.apps_from == "database":
         _explain_reach(config)
     warning = banner.file_limit_warning(config, report.file_limit, report.workers)

@@ -15,6 +15,7 @@ The connection of a transport, such as `websocket`, extends `Session`. Read:
 - `mailbox`        keeps the order per channel when a message must wait
 - `answers`        turns errors into answers, here only
 - `heartbeat`      one sweep for all deadlines and slow readers
+- `full_apps`      pings the silent clients of a full app, so that dead ones free their places sooner
 - `slow_reader`    keeps output for slow readers, and finds out if they acknowledge any of it
 - `drain`          the pace at which clients are sent away
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
 
 from pusher_server.app import App
+from pusher_server.clients.full_apps import FullApps
 from pusher_server.clients.registry import ClientRegistry
 from pusher_server.clients.request import ClientRequest
 from pusher_server.clients.tls_only import TlsRefusals
@@ -35,6 +36,8 @@ class Admission:
         self._clients = clients
         self._random_below = random_below
         self._tls_refusals = TlsRefusals()
+        #: Makes room in full apps; `tick` it.
+        self.full_apps = FullApps(node, clients)
 
     async def app_for(self, key: str) -> App:
         """The app of this key. Raises ConnectionRejected: there is none; ClusterUnavailable: unknown."""

@@ -5,6 +5,7 @@ timeout. Slow readers stand in a list of their own, looked at in every sweep.
 """
 
 import logging
+from math import inf
 from typing import Protocol
 
 logger = logging.getLogger("pusher_server.websocket")
@@ -16,8 +17,11 @@ INTERVAL = 0.25
 class Watched(Protocol):
     """The part of a connection that the sweep calls. `now` is in seconds."""
 
-    def check(self, now: float) -> float | None:
-        """Apply the deadlines that are due. Returns when to check again, None when it is over."""
+    def check(self, now: float, silence: float = inf) -> float | None:
+        """Apply the deadlines that are due. Returns when to check again, None when it is over.
+
+        A client is pinged after `silence` seconds without input, if its own time for that is longer.
+        """
 
     def check_writing(self, now: float) -> None:
         """Drop a client that has read too slowly for too long."""
@@ -52,6 +56,11 @@ class Heartbeat:
             if not group:
                 del self._wheel[slot]
 
+    def look(self, connection: Watched, now: float, silence: float) -> None:
+        """Check it now, if it is still watched; see `Watched.check`."""
+        if connection in self._slots:
+            self._check(connection, now, silence)
+
     def writing_paused(self, connection: Watched) -> None:
         """The write buffer of a connection is over the high-water mark."""
         self._slow[connection] = None
@@ -74,10 +83,10 @@ class Heartbeat:
                     continue  # forgotten, or put off, by the check of another
                 self._check(connection, now)
 
-    def _check(self, connection: Watched, now: float) -> None:
+    def _check(self, connection: Watched, now: float, silence: float = inf) -> None:
         again_at: float | None = now + 1
         try:
-            again_at = connection.check(now)
+            again_at = connection.check(now, silence)
         except Exception:  # one that fails is looked at again, and costs the others nothing
             logger.exception("checking a connection failed")
         if again_at is None:

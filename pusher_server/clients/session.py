@@ -7,6 +7,7 @@ Errors become answers in `answers` and nowhere else.
 import asyncio
 import logging
 from collections.abc import Callable
+from math import inf
 from typing import Any, Self
 
 from pusher_server.app import App
@@ -217,8 +218,8 @@ class Session(OrderedInput):
 
     # Called by the sweep
 
-    def check(self, now: float) -> float | None:
-        """Apply the deadlines that are due. Returns when to check again."""
+    def check(self, now: float, silence: float = inf) -> float | None:
+        """Apply the deadlines that are due; see `Watched`. Returns when to check again."""
         if self._state >= State.CLOSING:
             self._transport.abort()
             return None
@@ -229,7 +230,7 @@ class Session(OrderedInput):
         try:
             ping, again_at = self._liveness.check(
                 now,
-                activity_timeout=self.app_state.app.activity_timeout,
+                activity_timeout=min(self.app_state.app.activity_timeout, silence),
                 pong_timeout=self._edge.settings.pong_timeout,
             )
         except ConnectionRejected as error:

@@ -1,12 +1,12 @@
 """The `[[apps]]` tables as values: defaults merged, doubles and published secrets refused.
 
-An app is merged in this order: built-in defaults, Pusher's limits if it is strict, `[defaults]`,
+An app is merged in this order: built-in defaults, Pusher's limits and settings if it is strict, `[defaults]`,
 its own table.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 
-from pusher_server.app import STRICT_LIMITS, App, Webhook, stray_character
+from pusher_server.app import STRICT_LIMITS, STRICT_SETTINGS, App, Webhook, stray_character
 from pusher_server.config.problems import Table, check_names, to_struct
 from pusher_server.errors import ConfigError
 
@@ -117,7 +117,8 @@ def read_app(table: object, path: str, defaults: Table, elsewhere: Collection[st
         raise ConfigError(setting, error.problem) from None
     if not app.strict:
         return app
-    return to_struct({**merged, "limits": {**STRICT_LIMITS, **limits}}, App, path, origins={})
+    strict = {**STRICT_SETTINGS, **merged, "limits": {**STRICT_LIMITS, **limits}}
+    return to_struct(strict, App, path, origins={})
 
 
 def check_webhook(table: Table, path: str) -> None:

@@ -100,19 +100,23 @@ class Node(ClusterListener):
                 "Application disabled",
                 cause="the app is disabled: set enabled = true, or run `pusher-server apps enable`",
             )
-        limit = app.limits.connections
-        if limit:
-            app_state = self.hub.app_states.get(app.id)
-            here = 0 if app_state is None else len(app_state.connections)
-            if here + self._census.elsewhere(app.id) < limit:
-                return
+        if self.is_full(app):
             raise ConnectionRejected(
                 app.over_quota_code,
                 "Application is over connection quota",
                 reason="over_quota",
-                cause=f"the app has its limits.connections ({limit}) already: raise it, or find out"
-                " whether clients leave connections open",
+                cause=f"the app has its limits.connections ({app.limits.connections}) already: raise it,"
+                " or find out whether clients leave connections open",
             )
+
+    def is_full(self, app: App) -> bool:
+        """Whether the app has as many connections in the cluster as it may have."""
+        limit = app.limits.connections
+        if not limit:
+            return False
+        app_state = self.hub.app_states.get(app.id)
+        here = 0 if app_state is None else len(app_state.connections)
+        return here + self._census.elsewhere(app.id) >= limit
 
     def open(self, connection: Connection) -> None:
         """A client has received `connection_established`."""

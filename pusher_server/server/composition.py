@@ -316,6 +316,7 @@ class Server:
             self._apps_of_database.tick()
         self.node.tick()
         self._clients.heartbeat.tick(self._clients.clock())
+        self._edge.admission.full_apps.tick()
         self._guard.tick(now)
 
     def _uvicorn(self) -> uvicorn.Config:

@@ -18,7 +18,7 @@ from pusher_server.http_api.asgi import join
 from pusher_server.http_api.fast_publish import FastPublish, PendingRequest, Verdict
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, body_length
 from pusher_server.http_api.responses import ApiResponse
-from pusher_server.protocol.client_path import has_double_slash
+from pusher_server.protocol.client_path import has_double_slash, path_of
 from pusher_server.protocol.errors import ConnectionRejected
 from pusher_server.server.address_limits import Entrance, Visit
 from pusher_server.server.bounded_protocol import BoundedProtocol
@@ -197,7 +197,7 @@ class HttpProtocol(BoundedProtocol):
 
     def _look_at_path(self) -> None:
         """Log a path or a missing Upgrade that tells of a wrong setting; the answer has its text elsewhere."""
-        path = self.url.partition(b"?")[0].decode("latin-1")
+        path = path_of(self.url.decode("latin-1"))
         if has_double_slash(path):
             mistake = DOUBLE_SLASH
         elif (

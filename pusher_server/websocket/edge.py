@@ -7,7 +7,7 @@ from pusher_server.clients.registry import ClientRegistry
 from pusher_server.clients.request import ClientRequest
 from pusher_server.config import WebsocketSettings
 from pusher_server.node.node import Node
-from pusher_server.protocol.client_path import has_double_slash, key_in
+from pusher_server.protocol.client_path import has_double_slash, key_in, path_of
 from pusher_server.protocol.errors import Code, ConnectionRejected
 
 
@@ -42,7 +42,7 @@ class WebSocketEdge:
         key = key_in(path, self._prefix)
         if key is not None:
             return unquote(key)
-        if has_double_slash(upgrade.target.partition("?")[0]):
+        if has_double_slash(path_of(upgrade.target)):
             raise ConnectionRejected(
                 Code.PATH_NOT_FOUND,
                 "Path not found: it has a double slash; take one out of wsHost, wsPath or the proxy",

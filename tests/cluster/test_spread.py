@@ -178,7 +178,7 @@ async def test_an_app_is_full_when_all_nodes_together_are(pair: list[Node]) -> N
             frame = await client.receive()
             if frame.event == "pusher:connection_established":
                 return False
-            assert frame.data["code"] == 4004, frame.raw
+            assert frame.data["code"] == 4100, frame.raw
             return True
 
     async def is_admitted(node: Node) -> bool:

@@ -77,8 +77,8 @@ async def test_C3_disabled_app_is_refused_with_4003(target: Target) -> None:
         await expect_rejection(client, 4003)
 
 
-async def test_C3_full_app_is_refused_with_4004(target: Target) -> None:
-    """An app at its connection quota is refused with frame and close 4004; room is given back."""
+async def test_C3_full_app_is_refused_with_4100(target: Target) -> None:
+    """An app at its connection quota is refused with frame and close 4100; room is given back."""
     app = target.app("full")
 
     async def admitted() -> bool:
@@ -92,7 +92,7 @@ async def test_C3_full_app_is_refused_with_4004(target: Target) -> None:
         if target.is_cluster:
             await eventually(refused)  # other processes hear of the first one within half a second
         async with opened(target, app) as second:
-            await expect_rejection(second, 4004)
+            await expect_rejection(second, 4100)
     await eventually(admitted)
 
 

@@ -221,12 +221,12 @@ async def test_limits_and_defaults_change_while_it_runs(table: AppTable, tmp_pat
         async with wire.connected(address, KEY) as client:
             await client.join("c")
             command(server, "set", APP_ID, "limits.connections=1")
-            await until_refused(address, KEY, 4004)
+            await until_refused(address, KEY, 4100)
             command(server, "set", APP_ID, "limits.connections=default")
             await until_refused(address, KEY, 0)
             rewrite(server, defaults={"limits": {"connections": 1}})
             await reload(server)
-            await until_refused(address, KEY, 4004)
+            await until_refused(address, KEY, 4100)
             await client.expect_alive()
 
 

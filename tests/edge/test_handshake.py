@@ -175,7 +175,10 @@ async def test_an_unknown_path_is_4005(address: Address, bystander: Bystander, t
     """As a frame and a close code: an HTTP 404 would be an endless silent retry (trap 6)."""
     async with wire.opened(address) as client:
         await client.handshake(target)
-        assert await client.expect_refusal(4005) == "Path not found"
+        text = await client.expect_refusal(4005)
+        assert text.startswith("Path not found")
+        path = target.rstrip("/").removeprefix("http://")
+        assert ("double slash" in text) == ("//" in path)
 
 
 @pytest.mark.parametrize("key", ["unknown", "%00", "%ff%fe", "%ED%A0%80", "x" * 8_000, "%22%7D%0A"])
@@ -212,10 +215,10 @@ async def test_absolute_form_of_an_upgrade(address: Address) -> None:
         await client.established()
 
 
-async def test_a_plain_get_of_the_websocket_path_is_404(address: Address) -> None:
-    """Somebody looks at it with a browser; the connection is kept."""
+async def test_a_plain_get_of_the_websocket_path_is_426(address: Address) -> None:
+    """Somebody looks at it with a browser, or a proxy drops the upgrade; the connection is kept."""
     async with wire.opened(address) as client:
-        assert (await client.ask(APP)).status == 404
+        assert (await client.ask(APP)).status == 426
         assert (await client.ask("/up")).status == 200
 
 

@@ -37,6 +37,7 @@ class Slow:
         while self.now < end:
             self.now += INTERVAL
             self.inside.clients.heartbeat.tick(self.now)
+            self.inside.edge.admission.full_apps.tick()
             await asyncio.sleep(0)
 
 
@@ -44,7 +45,7 @@ class Slow:
 async def by_our_clock(tmp_path: Path, **switches: Any) -> AsyncIterator[Slow]:
     """Serve an app with these switches."""
     settings = {
-        "apps": [app(activity_timeout=ACTIVITY, **switches)],
+        "apps": [app(**{"activity_timeout": ACTIVITY, **switches})],
         "websocket": {"pong_timeout": PONG_TIMEOUT},
     }
     async with serving(tmp_path, settings) as inside:

@@ -202,6 +202,7 @@ async def test_two_slashes_at_the_end_or_in_the_query_are_none(
 ) -> None:
     async with wire.opened(inside.address) as client:
         assert (await client.ask("/ready//?from=http://x")).status == 200
+        assert (await client.ask("http://localhost/ready")).status == 200
     assert caplog.messages == []
 
 

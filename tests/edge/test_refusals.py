@@ -177,7 +177,7 @@ async def test_a_refused_connection(
 
 
 async def test_one_connection_too_many(tmp_path: Path) -> None:
-    async with running(tmp_path, {"limits": {"connections": 1}}) as server:
+    async with running(tmp_path, {"over_quota_code": 4004, "limits": {"connections": 1}}) as server:
         async with wire.connected(server.address, KEY), wire.opened(server.address) as second:
             await second.handshake(f"/app/{KEY}{QUERY}")
             await second.expect_refusal(4004)

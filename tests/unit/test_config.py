@@ -76,6 +76,7 @@ class TestExample:
 
     def test_copied_as_it_is_a_strict_app_gets_pushers_limits(self, read: Read) -> None:
         text = example_text().replace('\nname = ""', "\nstrict = true")
+        assert read(text).apps[0].over_quota_code == 4004
         assert read(text).apps[0].limits == AppLimits(
             event_data_bytes=10_240,
             presence_members=100,
@@ -109,14 +110,14 @@ class TestOrderOfSources:
                 "PUSHER_SERVER__SERVER__TLS__KEY": "k.pem",
                 "PUSHER_SERVER__SERVER__TRUSTED_PROXIES": "10.0.0.0/8, ::1",
                 "PUSHER_SERVER__HTTP__CORS": "true",
-                "PUSHER_SERVER__DEFAULTS__OVER_QUOTA_CODE": "4100",
+                "PUSHER_SERVER__DEFAULTS__OVER_QUOTA_CODE": "4004",
                 "PUSHER_SERVER__DEFAULTS__LIMITS__CONNECTIONS": "9",
             },
         )
         assert config.server.tls.certificate == "c.pem"
         assert config.server.trusted_proxies == ("10.0.0.0/8", "::1")
         assert config.http.cors is True
-        assert config.apps[0].over_quota_code == 4100
+        assert config.apps[0].over_quota_code == 4004
         assert config.apps[0].limits.connections == 9
 
     def test_other_variables_are_not_read(self, read: Read) -> None:
@@ -150,6 +151,18 @@ class TestApps:
         text = f"[defaults.limits]\nevent_data_bytes = 20\n{APP}strict = true\n"
         (app,) = read(text).apps
         assert (app.limits.event_data_bytes, app.limits.presence_members) == (20, 100)
+
+    def test_a_strict_app_is_full_with_pushers_code_unless_another_is_written(
+        self, read: Read
+    ) -> None:
+        code = "over_quota_code = 4100\n"
+        texts = [
+            APP,
+            f"{APP}strict = true\n",
+            f"{APP}strict = true\n{code}",
+            f"[defaults]\nstrict = true\n{code}{APP}",
+        ]
+        assert [read(text).apps[0].over_quota_code for text in texts] == [4100, 4004, 4100, 4100]
 
     def test_several_keys_keep_their_order(self, read: Read) -> None:
         pairs = '{ key = "new", secret = "a" }, { key = "old", secret = "b" }'

@@ -1,6 +1,7 @@
 """The wheel: everybody is looked at when due, nobody more often; slow readers every time."""
 
 from itertools import pairwise
+from math import inf
 
 from pusher_server.clients.heartbeat import INTERVAL, Heartbeat
 
@@ -11,10 +12,12 @@ class Watched:
     def __init__(self, again: float | None = None) -> None:
         self.again = again
         self.looks: list[float] = []
+        self.silences: list[float] = []
         self.writing_looks = 0
 
-    def check(self, now: float) -> float | None:
+    def check(self, now: float, silence: float = inf) -> float | None:
         self.looks.append(now)
+        self.silences.append(silence)
         return None if self.again is None else now + self.again
 
     def check_writing(self, now: float) -> None:
@@ -97,15 +100,36 @@ def test_who_is_forgotten_by_the_one_before_it_in_the_same_sweep() -> None:
     second = Watched(again=1.0)
 
     class First(Watched):
-        def check(self, now: float) -> float | None:
+        def check(self, now: float, silence: float = inf) -> float | None:
             heartbeat.forget(second)
-            return super().check(now)
+            return super().check(now, silence)
 
     heartbeat.watch(First(), 101.0)
     heartbeat.watch(second, 101.0)
     swept(heartbeat, 100.0, 5)
     assert second.looks == []
     assert len(heartbeat) == 0
+
+
+def test_a_look_between_two_sweeps_puts_the_next_one_in_its_place() -> None:
+    heartbeat = Heartbeat()
+    heartbeat.tick(100.0)
+    watched = Watched(again=5.0)
+    heartbeat.watch(watched, 160.0)
+    heartbeat.look(watched, 101.0, 10.0)
+    assert (watched.looks, watched.silences) == ([101.0], [10.0])
+    swept(heartbeat, 101.0, 8)
+    assert 106.0 <= watched.looks[1] <= 106.0 + 2 * INTERVAL
+    assert watched.silences[1] == inf
+
+
+def test_nobody_looks_at_one_that_is_over() -> None:
+    heartbeat = Heartbeat()
+    watched = Watched(again=5.0)
+    heartbeat.watch(watched, 160.0)
+    heartbeat.forget(watched)
+    heartbeat.look(watched, 101.0, 10.0)
+    assert watched.looks == []
 
 
 def test_a_leap_of_time_misses_nobody() -> None:

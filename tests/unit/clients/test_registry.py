@@ -17,7 +17,7 @@ class Client(FakeConnection):
         super().__init__(fixture.node.hub.app_state(fixture.app), f"1.{number}", "key")
         self.looks: list[float] = []
 
-    def check(self, now: float) -> float | None:
+    def check(self, now: float, silence: float = 0.0) -> float | None:
         self.looks.append(now)
         return None
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pusher_server.protocol.client_path import has_double_slash, key_in
+from pusher_server.protocol.client_path import has_double_slash, key_in, path_of
 
 
 @pytest.mark.parametrize("path", ["/app/k", "/app/k/", "/ws/app/k", "/ws/app/k//"])
@@ -17,6 +17,22 @@ def test_other_paths_have_no_key(path: str) -> None:
 
 def test_the_prefix_may_be_app_itself() -> None:
     assert (key_in("/app/k", "/app"), key_in("/app/app/k", "/app")) == ("k", "k")
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/app/k?a=//", "/app/k"),
+        ("//app/k", "//app/k"),
+        ("http://h/app/k?b", "/app/k"),
+        ("http://h//app/k", "//app/k"),
+        ("http://h", "/"),
+        ("*", "*"),
+        ("/app/http://x", "/app/http://x"),
+    ],
+)
+def test_a_target_has_its_path_in_both_forms(target: str, path: str) -> None:
+    assert path_of(target) == path
 
 
 def test_slashes_at_the_end_are_no_double_slash() -> None:
