@@ -90,7 +90,7 @@ def publication(
         (publication(SECRET, KEY), 401, "Unknown auth_key\n", "", "key_is_secret", "are swapped"),
         (
             publication(path="/apps/77/events"), 400, "Not authorized for that app\n",
-            "", "wrong_app", "do not belong together",
+            APP_ID, "wrong_app", "do not belong together",
         ),
         (
             publication("other-key", "other-secret", "/apps/other/events"), 403, "The app is disabled\n",
@@ -177,7 +177,7 @@ async def test_a_refused_connection(
 
 
 async def test_one_connection_too_many(tmp_path: Path) -> None:
-    async with running(tmp_path, {"limits": {"connections": 1}}) as server:
+    async with running(tmp_path, {"over_quota_code": 4004, "limits": {"connections": 1}}) as server:
         async with wire.connected(server.address, KEY), wire.opened(server.address) as second:
             await second.handshake(f"/app/{KEY}{QUERY}")
             await second.expect_refusal(4004)
