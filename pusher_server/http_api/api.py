@@ -150,6 +150,7 @@ class Api:
         try:
             return authorized_app(key, named, owner)
         except AuthenticationError as error:
+            error.app_id = "" if owner is None else owner.id
             if error.key and apps.is_secret(error.key):
                 error.reason, error.key = "key_is_secret", ""
             raise

@@ -28,7 +28,8 @@ _SHOWN_TEXT = 300
 _CAUSES = {
     "unknown_key": "no app has its key: the backend's PUSHER_APP_KEY is wrong, or the app is missing here",
     "key_is_secret": "its key is the app's secret: PUSHER_APP_KEY and PUSHER_APP_SECRET are swapped",
-    "wrong_app": "its key belongs to another app: PUSHER_APP_ID and PUSHER_APP_KEY do not belong together",
+    "wrong_app": "its key is this app's, and its path names another: the backend's PUSHER_APP_ID and"
+    " PUSHER_APP_KEY do not belong together",
     "signature": "the signature does not match: the backend's PUSHER_APP_SECRET differs from this app's,"
     " or a proxy rewrites the path or the query",
     "digest": "the body is not the one that was signed: something between the backend and here changes it",

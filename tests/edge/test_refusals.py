@@ -90,7 +90,7 @@ def publication(
         (publication(SECRET, KEY), 401, "Unknown auth_key\n", "", "key_is_secret", "are swapped"),
         (
             publication(path="/apps/77/events"), 400, "Not authorized for that app\n",
-            "", "wrong_app", "do not belong together",
+            APP_ID, "wrong_app", "do not belong together",
         ),
         (
             publication("other-key", "other-secret", "/apps/other/events"), 403, "The app is disabled\n",

@@ -98,7 +98,7 @@ async def test_each_refusal_is_one_line_and_one_count(
     assert fields["path"].startswith("/")
     assert fields["address"] == "127.0.0.1"
     assert SECRET not in f"{record.getMessage()} {fields}"
-    app_known = reason not in ("unknown_key", "key_is_secret", "wrong_app", "path", "method")
+    app_known = reason not in ("unknown_key", "key_is_secret", "path", "method")
     app_id = "3" if app_known and trial is not unsigned else ""
     assert fields.get("app", "") == app_id
     assert backend.fixture.told(RequestRefused) == [RequestRefused(app_id=app_id, reason=reason)]
