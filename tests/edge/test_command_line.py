@@ -9,6 +9,7 @@ import pytest
 from pusher_server import __version__
 from tests.support.inprocess import app
 from tests.support.serving import RunningServer
+from tests.support.waiting import block_until
 
 
 def python(*arguments: str) -> str:
@@ -57,5 +58,7 @@ def test_a_worker_without_redis_loads_no_client_of_it() -> None:
 def test_a_start_with_risky_settings_warns_once_for_all_workers(tmp_path: Path) -> None:
     settings = {"server": {"workers": 2}, "apps": [app(secret="s")]}
     with RunningServer(tmp_path, settings) as server:
-        assert server.log.count("has 1 character and can be guessed") == 1
-        assert "can be read" not in server.log  # its file is its owner's alone
+        words = "has 1 character and can be guessed"
+        block_until(lambda: words in server.log)
+    assert server.log.count(words) == 1
+    assert "can be read" not in server.log  # its file is its owner's alone
