@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from broadcast_queue import BroadcastJob, BroadcastQueue
+from broadcast_queue import BroadcastQueue
 from comment_store import DEMO_PASSWORD, DEMO_USERS, CommentStore, Resource
+from cross_origin import cross_origin
+from faults import RefusingMiddleware
 from settings import EXAMPLE, Settings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -64,6 +67,10 @@ class CommentsApi:
                 Route("/duo", functools.partial(_page, "duo.html")),
                 Mount("/", StaticFiles(directory=WEB, html=True)),
             ],
+            middleware=[
+                *cross_origin(self._settings),
+                Middleware(RefusingMiddleware, self._settings.faults.refusals),
+            ],
             exception_handlers={HTTPException: _as_laravel},  # type: ignore[dict-item]  # narrower
         )
 
@@ -95,7 +102,7 @@ class CommentsApi:
         if content is None:
             return _invalid("content", _CONTENT_RULE)
         comment = self._store.create(session_id, user["id"], content)
-        self._broadcast(request, "comment.created", session_id, comment)
+        self._broadcast(request, "comment.created", comment, user["id"])
         return JSONResponse({"data": comment}, status_code=201)
 
     async def update(self, request: Request) -> Response:
@@ -104,28 +111,33 @@ class CommentsApi:
         if content is None:
             return _invalid("content", _CONTENT_RULE)
         comment = self._store.update(comment["id"], content)
-        self._broadcast(request, "comment.updated", comment["session_id"], comment)
+        self._broadcast(request, "comment.updated", comment, comment["user"]["id"])
         return JSONResponse({"data": comment})
 
     async def delete(self, request: Request) -> Response:
         comment = self._own_comment(request)
         self._store.delete(comment["id"])
         gone = {"id": comment["id"], "session_id": comment["session_id"]}
-        self._broadcast(request, "comment.deleted", comment["session_id"], gone)
+        self._broadcast(request, "comment.deleted", gone, comment["user"]["id"])
         return Response(status_code=204)
 
     async def authorize_channel(self, request: Request) -> Response:
         """What `routes/channels.php` decides in Laravel; 403 for everything it does not know."""
+        faults = self._settings.faults
+        if "web-guard" in faults:
+            raise HTTPException(403, "")  # to nobody: the session's cookie is missing
         user = self._user(request)
         fields = await _form(request)
         channel = fields.get("channel_name", "")
         member = None
+        if "silent-connection" in faults:
+            return Response(b"")  # what LogBroadcaster and NullBroadcaster answer
         if channel == PRESENCE_CHANNEL:
             member = {
                 "user_id": str(user["id"]),
                 "user_info": {"id": user["id"], "name": user["name"]},
             }
-        elif not self._may_join(user, channel):
+        elif "no-channel-rule" in faults or not self._may_join(user, channel):
             raise HTTPException(403, "This action is unauthorized.")
         return self._signed(
             lambda: self._client.authenticate(channel, fields.get("socket_id", ""), member)
@@ -203,10 +215,11 @@ class CommentsApi:
         except ValueError as error:  # a malformed socket_id
             raise HTTPException(403, str(error)) from None
 
-    def _broadcast(self, request: Request, event: str, session_id: int, data: Resource) -> None:
+    def _broadcast(self, request: Request, event: str, data: Resource, author: int) -> None:
         # The header is what `toOthers()` reads: this one socket is left out, not the user.
         socket_id = request.headers.get("X-Socket-ID") or None
-        self._jobs.push(BroadcastJob(event, [f"private-session.{session_id}"], data, socket_id))
+        for job in self._settings.faults.jobs(event, data, author, socket_id):
+            self._jobs.push(job)
 
 
 _CONTENT_RULE = f"The content must be text of 1 to {CONTENT_LENGTH} characters."
