@@ -114,7 +114,8 @@ def test_backend_stopped(directory: Path, server: RunningServer) -> None:
 
 def test_help_lists_every_setting() -> None:
     """What the script reads from the environment is what its help lists."""
-    text = (EXAMPLE / "scripts" / "test-websocket-comments.js").read_text("utf-8")
+    sources = sorted((EXAMPLE / "scripts").rglob("*.js"))
+    text = "".join(path.read_text("utf-8") for path in sources)
     read = set(re.findall(r"setting\('([A-Z_]+)'", text))
     read |= set(re.findall(r"process\.env\.([A-Z_]+)", text))
     command = [program("node", "nodejs"), str(EXAMPLE / "scripts" / "test-websocket-comments.js")]

@@ -1,0 +1,108 @@
+// A user's phone: one WebSocket connection with stock pusher-js, its subscriptions, and every
+// event that it receives, each with its channel.
+
+'use strict';
+
+const { postAuthorization, preview } = require('./backend');
+const { Failure, until } = require('./failure');
+const { connectionHints } = require('./server');
+const { config } = require('./settings');
+
+async function connect(Pusher, person) {
+  const pusher = new Pusher(config.key, {
+    cluster: '',
+    wsHost: config.host,
+    wsPort: config.port,
+    wssPort: config.port,
+    wsPath: config.path,
+    forceTLS: config.scheme === 'https',
+    enabledTransports: config.scheme === 'https' ? ['ws', 'wss'] : ['ws'],
+    channelAuthorization: { customHandler: (params, done) => authorize(person, params, done) },
+  });
+  person.pusher = pusher;
+  person.seen = []; // {event, channel, data}, in order
+  person.lost = ''; // how the connection ended, if it did
+  pusher.connection.bind('message', (message) => {
+    if (message.event.startsWith('pusher')) person.answer?.(message);
+    else person.seen.push(message);
+    person.look?.();
+  });
+  let refusal = '';
+  pusher.connection.bind('error', ({ data, error }) => {
+    const detail = data ?? error?.data;
+    if (detail?.code) refusal = `${detail.code} ${detail.message ?? ''}`;
+  });
+  const problem = await until(
+    (done) => {
+      pusher.connection.bind('connected', () => {
+        person.socketId ??= pusher.connection.socket_id;
+        done(null);
+      });
+      for (const state of ['failed', 'disconnected']) pusher.connection.bind(state, () => done(`the server refused: ${refusal || state}`));
+    },
+    () => `no connection to ${config.server} ${refusal && `(${refusal})`}`.trim(),
+  ).catch((late) => late);
+  if (problem) throw new Failure(problem, await connectionHints(refusal));
+  pusher.connection.bind('state_change', ({ current }) => {
+    person.lost ||= `${current}${refusal && `, ${refusal}`}`;
+  });
+}
+
+async function authorize(person, { socketId, channelName }, done) {
+  try {
+    const { status, body } = await postAuthorization(person, channelName, socketId);
+    if (status === 200 && body?.auth) done(null, body);
+    else done(new Error(`${config.authPath} answered ${status}`), null);
+  } catch (error) {
+    done(error, null);
+  }
+}
+
+/** Subscribe; `hints` are those of a refusal. */
+function join(person, name, hints) {
+  const channel = person.pusher.subscribe(name);
+  person[name] = channel;
+  return until(
+    (done, fail) => {
+      channel.bind('pusher:subscription_succeeded', done);
+      channel.bind('pusher:subscription_error', (error) => fail(new Failure(`${person.letter} was refused on ${name}: ${error.error ?? error.status ?? preview(error)}`, hints)));
+    },
+    () => new Failure(`${person.letter} got no answer to the subscription of ${name}`, hints),
+  );
+}
+
+/**
+ * Subscribe to channels that events should not come on, as far as the backend and the server
+ * allow. It goes past pusher-js's channels, so that the app's own are not touched.
+ */
+async function watch(person, names) {
+  const open = new Set();
+  const payloads = await Promise.all([...new Set(names)].map(async (channel) => {
+    if (!/^(private|presence)-/.test(channel)) return { channel };
+    try {
+      const { status, body } = await postAuthorization(person, channel, person.pusher.connection.socket_id);
+      return status === 200 && body?.auth ? { channel, auth: body.auth, channel_data: body.channel_data } : null;
+    } catch {
+      return null; // no authorization, nothing to see there
+    }
+  }));
+  for (const payload of payloads) {
+    if (!payload || person.pusher.channel(payload.channel)) continue;
+    open.add(payload.channel);
+    person.pusher.send_event('pusher:subscribe', payload);
+  }
+  await until(
+    (done) => {
+      const settle = () => open.size === 0 && done();
+      person.answer = ({ event, channel }) => {
+        if (/subscription_(succeeded|error)$/.test(event) && open.delete(channel)) settle();
+      };
+      settle();
+    },
+    () => new Failure('late'),
+    Math.min(config.timeout, 3000),
+  ).catch(() => {}); // a server that refuses with pusher:error names no channel
+  person.answer = null;
+}
+
+module.exports = { connect, join, watch };
