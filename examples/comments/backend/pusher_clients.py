@@ -17,6 +17,7 @@ def pusher_client(settings: Settings) -> Any:
         app_id=settings.app_id,
         key=settings.key,
         secret=settings.secret,
+        encryption_master_key_base64=settings.encryption_key or None,
         host=settings.pusher_host,
         port=settings.pusher_port,
         ssl=settings.pusher_scheme == "https",

@@ -32,8 +32,9 @@ LIBRARIES = {
     "echo.js": Path("laravel-echo/dist/echo.js"),
 }
 CONTENT_LENGTH = 2_000
-SESSION_CHANNEL = re.compile(r"private-session\.([0-9]{1,9})")
-PRESENCE_CHANNEL = "presence-online-users"
+CHANNEL_CLASS = re.compile(r"private-encrypted-|private-|presence-")
+SESSION_NAME = re.compile(r"session\.([0-9]{1,9})")
+PRESENCE_NAME = "online-users"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -122,23 +123,21 @@ class CommentsApi:
         return Response(status_code=204)
 
     async def authorize_channel(self, request: Request) -> Response:
-        """What `routes/channels.php` decides in Laravel; 403 for everything it does not know."""
+        """The answer that `routes/channels.php` leads to; 403 for everything it does not know."""
         faults = self._settings.faults
         if "web-guard" in faults:
             raise HTTPException(403, "")  # to nobody: the session's cookie is missing
         user = self._user(request)
         fields = await _form(request)
         channel = fields.get("channel_name", "")
-        member = None
         if "silent-connection" in faults:
             return Response(b"")  # what LogBroadcaster and NullBroadcaster answer
-        if channel == PRESENCE_CHANNEL:
-            member = {
-                "user_id": str(user["id"]),
-                "user_info": {"id": user["id"], "name": user["name"]},
-            }
-        elif "no-channel-rule" in faults or not self._may_join(user, channel):
+        verdict = self._rule(user, CHANNEL_CLASS.sub("", channel, count=1))
+        if not verdict or not CHANNEL_CLASS.match(channel):
             raise HTTPException(403, "This action is unauthorized.")
+        member = None
+        if channel.startswith("presence-"):
+            member = {"user_id": str(user["id"]), "user_info": verdict}
         return self._signed(
             lambda: self._client.authenticate(channel, fields.get("socket_id", ""), member)
         )
@@ -205,15 +204,23 @@ class CommentsApi:
             raise HTTPException(403, "This action is unauthorized.")
         return comment
 
-    def _may_join(self, user: Resource, channel: str) -> bool:
-        match = SESSION_CHANNEL.fullmatch(channel)
-        return match is not None and self._store.takes_part(user["id"], int(match[1]))
+    def _rule(self, user: Resource, name: str) -> Resource | bool:
+        """What the rule for a name returns: as in Laravel one rule serves all classes of channel."""
+        if name == PRESENCE_NAME:
+            return {"id": user["id"], "name": user["name"]}
+        match = SESSION_NAME.fullmatch(name)
+        if match is None or "no-channel-rule" in self._settings.faults:
+            return False
+        return self._store.takes_part(user["id"], int(match[1]))
 
     def _signed(self, sign: Callable[[], Any]) -> Response:
         try:
-            return JSONResponse(sign())
+            answer = sign()
         except ValueError as error:  # a malformed socket_id
             raise HTTPException(403, str(error)) from None
+        if "shared_secret" in answer:  # the library gives bytes
+            answer["shared_secret"] = answer["shared_secret"].decode()
+        return JSONResponse(answer)
 
     def _broadcast(self, request: Request, event: str, data: Resource, author: int) -> None:
         # The header is what `toOthers()` reads: this one socket is left out, not the user.

@@ -30,6 +30,8 @@ class Settings:
     app_id: str
     key: str
     secret: str
+    #: `options.encryption_master_key_base64`; without it no event goes to an encrypted channel.
+    encryption_key: str
     pusher_host: str
     pusher_port: int
     pusher_scheme: str
@@ -58,6 +60,7 @@ def read_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Setti
         app_id=options.app_id,
         key=options.key,
         secret=options.secret,
+        encryption_key=options.encryption_key,
         pusher_host=options.pusher_host,
         pusher_port=options.pusher_port,
         pusher_scheme=options.pusher_scheme,
@@ -124,6 +127,7 @@ def _add_pusher_options(parser: argparse.ArgumentParser, environ: Mapping[str, s
         ("--app-id", "PUSHER_APP_ID", "1"),
         ("--key", "PUSHER_APP_KEY", "app-key"),
         ("--secret", "PUSHER_APP_SECRET", "app-secret"),
+        ("--encryption-key", "PUSHER_ENCRYPTION_KEY", ""),
         ("--pusher-host", "PUSHER_HOST", "127.0.0.1"),
         ("--pusher-port", "PUSHER_PORT", "6001"),
         ("--pusher-scheme", "PUSHER_SCHEME", "http"),

@@ -77,12 +77,12 @@ async function crossOriginProblem(method, path, wantedHeaders) {
   const listed = (name) => (answer.headers.get(name) ?? '').toLowerCase().split(',').map((entry) => entry.trim());
   const allows = (name, value) => listed(name).includes('*') || listed(name).includes(value.toLowerCase());
   const origins = listed('access-control-allow-origin');
-  const covered = answer.status < 300 && origins[0] !== '';
-  if (!covered) return { kind: 'path', status: answer.status };
+  if (origins[0] === '') return { kind: 'path', status: answer.status };
   if (!allows('access-control-allow-origin', config.origin)) return { kind: 'origin', origin: origins[0] };
   if (!allows('access-control-allow-methods', method)) return { kind: 'method' };
   const refused = wantedHeaders.filter((header) => !allows('access-control-allow-headers', header));
-  return refused.length ? { kind: 'headers', refused } : null;
+  if (refused.length) return { kind: 'headers', refused };
+  return answer.status < 300 ? null : { kind: 'path', status: answer.status };
 }
 
 function parse(text) {

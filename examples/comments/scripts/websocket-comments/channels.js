@@ -52,21 +52,21 @@ function farChannels() {
 }
 
 /** One hint: what is wrong with the channel on which an event came. `ids`: {name: id}. */
-function channelHint(className, channel, ids) {
+function channelHint(event, className, channel, ids) {
   const right = `broadcastOn() of ${className} must return new PrivateChannel('${config.channel}')`;
-  if (channel === config.presenceChannel) return `The event went to the presence channel, ${channel}: ${right}.`;
+  if (channel === config.presenceChannel) return `${event} went to the presence channel, ${channel}: ${right}.`;
   const { prefix, name } = split(channel);
-  if (name === config.channel) return `The event went to ${channel} (${CLASSES[prefix]}): ${right}.`;
-  if (split(name).prefix) return `The event went to ${channel}: the name in PHP stands without "${split(name).prefix}", Laravel adds it: ${right}.`;
+  if (name === config.channel) return `${event} went to ${channel} (${CLASSES[prefix]}): ${right}.`;
+  if (split(name).prefix) return `${event} went to ${channel}: the name in PHP stands without "${split(name).prefix}", Laravel adds it: ${right}.`;
   const start = named('');
   const id = start && name.startsWith(start) ? name.slice(start.length) : null;
   const kind = prefix === 'private-' ? '' : ` (${CLASSES[prefix]})`;
-  if (id === '') return `The event went to ${channel}${kind}, without an id: is $comment->session_id set when the event is made? ${right}.`;
+  if (id === '') return `${event} went to ${channel}${kind}, without an id: is $comment->session_id set when the event is made? ${right}.`;
   if (id !== null) {
     const owners = Object.entries(ids).filter(([, value]) => String(value) === id).map(([owner]) => owner);
-    return `The event went to ${channel}${kind}: ${id} is not the session's id${owners.length ? `, but ${owners.join(' or ')}` : ''}. Use 'session.'.$comment->session_id: ${right}.`;
+    return `${event} went to ${channel}${kind}: ${id} is not the session's id${owners.length ? `, but ${owners.join(' or ')}` : ''}. Use 'session.'.$comment->session_id: ${right}.`;
   }
-  return `The event went to ${channel}${kind}: ${right}.`;
+  return `${event} went to ${channel}${kind}: ${right}.`;
 }
 
 module.exports = { channelHint, commentChannels, farChannels, nearChannels };

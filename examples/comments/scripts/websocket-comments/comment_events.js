@@ -133,7 +133,7 @@ async function tryOneMore(name, ids) {
     listener.look();
   }, () => null).catch(() => {});
   if (right()) return again === name ? [] : diagnosis.onlyThisEvent(name, again);
-  return look();
+  return look().map((hint) => (again === name ? hint : `${hint} The same in ${diagnosis.classOf(name)}.`));
 }
 
 async function cleanUp() {

@@ -37,7 +37,7 @@ function evidence(seen, name, id, ids) {
   const hints = [];
   const astray = ours.find(({ channel }) => channel !== config.privateChannel);
   if (astray && !ours.some((message) => message.channel === config.privateChannel)) {
-    hints.push(channelHint(classOf(name), astray.channel, { ...ids, "the comment's": id }));
+    hints.push(channelHint(name, classOf(name), astray.channel, { ...ids, "the comment's": id }));
   }
   const misnamed = ours.find(({ event }) => event !== name) ?? seen.find((message) => carries(message, id) && !/comment.?(created|updated|deleted)$/i.test(message.event));
   if (misnamed && !ours.some(({ event }) => event === name)) hints.push(nameHint(misnamed.event, name));
@@ -85,7 +85,7 @@ function frequentCauses(name) {
     connectionHint(),
     dispatchHint(name),
     CHECK_NAMES,
-    ...(config.metrics ? [] : ['METRICS_URL lets this script see whether anything reached the server.']),
+    ...(config.metrics && config.secret ? [] : ['Give METRICS_URL, and this script sees what reached the server; PUSHER_APP_SECRET, and it looks into private channels, too.']),
   ];
 }
 
@@ -110,4 +110,4 @@ const lateHints = [
   'Is the worker busy with other jobs? Give broadcasts a queue of their own: public string $queue = \'broadcasts\'; and queue:work --queue=broadcasts,default.',
 ];
 
-module.exports = { counterHints, evidence, frequentCauses, isRight, lateHints, looksLike, lostHints, onlyThisEvent };
+module.exports = { classOf, counterHints, evidence, frequentCauses, isRight, lateHints, looksLike, lostHints, onlyThisEvent };

@@ -3,6 +3,7 @@
 
 'use strict';
 
+const { createHmac } = require('node:crypto');
 const { postAuthorization, preview } = require('./backend');
 const { Failure, until } = require('./failure');
 const { connectionHints } = require('./server');
@@ -71,21 +72,35 @@ function join(person, name, hints) {
   );
 }
 
+/** The payload of a subscription: signed here with PUSHER_APP_SECRET, else by the backend; null if refused. */
+async function subscription(person, channel) {
+  const socketId = person.pusher.connection.socket_id;
+  if (!/^(private|presence)-/.test(channel)) return { channel };
+  if (config.secret) {
+    const channelData = channel.startsWith('presence-') ? JSON.stringify({ user_id: person.id }) : undefined;
+    return { channel, auth: sign(socketId, channel, channelData), channel_data: channelData };
+  }
+  try {
+    const { status, body } = await postAuthorization(person, channel, socketId);
+    return status === 200 && body?.auth ? { channel, auth: body.auth, channel_data: body.channel_data } : null;
+  } catch {
+    return null; // no authorization, nothing to see there
+  }
+}
+
+/** The "auth" of a subscription, as a backend with PUSHER_APP_SECRET signs it. */
+function sign(socketId, channel, channelData) {
+  const text = [socketId, channel, channelData].filter((part) => part !== undefined).join(':');
+  return `${config.key}:${createHmac('sha256', config.secret).update(text).digest('hex')}`;
+}
+
 /**
  * Subscribe to channels that events should not come on, as far as the backend and the server
  * allow. It goes past pusher-js's channels, so that the app's own are not touched.
  */
 async function watch(person, names) {
   const open = new Set();
-  const payloads = await Promise.all([...new Set(names)].map(async (channel) => {
-    if (!/^(private|presence)-/.test(channel)) return { channel };
-    try {
-      const { status, body } = await postAuthorization(person, channel, person.pusher.connection.socket_id);
-      return status === 200 && body?.auth ? { channel, auth: body.auth, channel_data: body.channel_data } : null;
-    } catch {
-      return null; // no authorization, nothing to see there
-    }
-  }));
+  const payloads = await Promise.all([...new Set(names)].map((channel) => subscription(person, channel)));
   for (const payload of payloads) {
     if (!payload || person.pusher.channel(payload.channel)) continue;
     open.add(payload.channel);
@@ -105,4 +120,4 @@ async function watch(person, names) {
   person.answer = null;
 }
 
-module.exports = { connect, join, watch };
+module.exports = { connect, join, sign, watch };

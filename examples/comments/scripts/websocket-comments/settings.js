@@ -39,6 +39,8 @@ Set by environment variables (in brackets: the default, which is the stand-in ba
   PUSHER_PORT                                                      [6001]
   PUSHER_SCHEME      http or https                                 [http]
   PUSHER_PATH        path in front of /app, such as /ws            [none]
+  PUSHER_APP_SECRET  lets this script look into channels that the
+                     backend refuses, when an event is missing     [none]
   METRICS_URL        /metrics of pusher-server, on its operations
                      port: then a missing event is explained by
                      what reached the server                       [none]
@@ -69,6 +71,7 @@ const config = {
   presence: setting('PRESENCE_CHANNEL', 'online-users'),
   origin: trimmed(setting('ORIGIN', '')),
   key: setting('PUSHER_APP_KEY', 'app-key'),
+  secret: setting('PUSHER_APP_SECRET', ''),
   host: setting('PUSHER_HOST', '127.0.0.1'),
   port: Number(setting('PUSHER_PORT', '6001')),
   scheme: setting('PUSHER_SCHEME', 'http'),

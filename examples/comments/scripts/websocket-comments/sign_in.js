@@ -5,7 +5,7 @@
 const { crossOriginProblem, expectStatus, postAuthorization, preview, request } = require('./backend');
 const { nearChannels } = require('./channels');
 const { Failure, until } = require('./failure');
-const { connect, join, watch } = require('./phone');
+const { connect, join, sign, watch } = require('./phone');
 const { config, people } = require('./settings');
 
 const CLEAR = 'Then: php artisan config:clear (a cached configuration ignores .env), and php artisan queue:restart.';
@@ -58,7 +58,11 @@ function crossOriginHints({ kind, refused, origin, status }, path) {
   if (kind === 'headers') return [`config/cors.php: 'allowed_headers' lacks ${refused.join(', ')} (X-Socket-ID is what toOthers() reads).`, clear];
   if (kind === 'origin') return [`config/cors.php: 'allowed_origins' has ${origin}, but not ${config.origin}.`, clear];
   if (kind === 'method') return ['config/cors.php: \'allowed_methods\' lacks this method.', clear];
-  return [`config/cors.php: 'paths' must cover ${path.replace(/^\//, '')} (the preflight got ${status} and no CORS header), such as ['api/*', 'broadcasting/auth'].`, clear];
+  return [
+    `config/cors.php: 'paths' must cover ${path.replace(/^\//, '')} (the preflight got ${status} and no CORS header), such as ['api/*', 'broadcasting/auth'].`,
+    `config/cors.php: 'allowed_origins' must have ${config.origin}, or '*'.`,
+    clear,
+  ];
 }
 
 async function stepConnect(Pusher) {
@@ -75,12 +79,12 @@ async function stepAuthenticate() {
   const refused = answers.filter(({ answer }) => answer.status === 403);
   for (const { person, channel, answer } of answers) {
     expectStatus(answer, [200], `${config.authPath} for ${person.letter} on ${channel}`, (status) => authHints(status, person, channel, refused, answers.length));
-    expectSignature(answer.body);
+    expectSignature(answer.body, person, channel);
   }
   return `${config.authPath} signs both channels for both users`;
 }
 
-function expectSignature(body) {
+function expectSignature(body, person, channel) {
   const key = String(body?.auth ?? '').split(':')[0];
   if (!key) {
     throw new Failure(`${config.authPath} answered 200 without "auth": ${preview(body) || 'an empty body'}`, [
@@ -93,6 +97,9 @@ function expectSignature(body) {
       'PUSHER_APP_KEY must be the same in the backend, in the app and in the server.',
       CLEAR,
     ]);
+  }
+  if (config.secret && body.auth !== sign(person.socketId, channel, body.channel_data)) {
+    throw new Failure('the backend signs with another secret than the PUSHER_APP_SECRET given here', joinHints);
   }
 }
 
