@@ -51,7 +51,7 @@ def test_an_event_is_named_and_listened_to_alike(event: str) -> None:
     assert f"return '{name}';" in event_class(event)
     assert f'"{name}"' in text("backend/routes.py")
     assert f"'.{name}'" in text("web/realtime.js")
-    assert f"'{name}'" in text("scripts/test-websocket-comments.js")
+    assert f"'{name}'" in text("scripts/websocket-comments/comment_events.js")
 
 
 @pytest.mark.parametrize("event", EVENTS)

@@ -58,11 +58,12 @@ function askForUpgrade() {
 function statusHints(status, look) {
   if (status === 502 || status === 503 || status === 504) return [`Only a proxy answers (${status}): does the server behind it run?`];
   if (status >= 300 && status < 400) return [`The port redirects (${status}): PUSHER_SCHEME=https with PUSHER_PORT=443?`];
+  const wantsTls = 'A port that speaks TLS answers so to plain HTTP: PUSHER_SCHEME=https?';
   return [
+    ...(status === 400 && config.scheme === 'http' ? [wantsTls] : []),
     `The port answers ${status} instead of a WebSocket. Behind a proxy: does it pass the upgrade on (Upgrade and Connection headers)?`,
     'PUSHER_PATH: does the proxy serve the server below a path, such as /ws?',
     `Is it this server that listens there? Try: ${look}`,
-    'A port that speaks TLS answers so to plain HTTP: PUSHER_SCHEME=https?',
   ];
 }
 
