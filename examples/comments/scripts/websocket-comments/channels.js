@@ -25,15 +25,21 @@ function variants(names, prefixes) {
 
 const named = (id) => config.channelTemplate.replace('{session}', id);
 
-/** The right name with another class, and with the id of a user: looked at in every run. */
+/**
+ * The right name with another class, and with the id of a user: looked at in every run. A name
+ * with two prefixes only with the secret: no backend signs for it.
+ */
 function nearChannels(people) {
   return [
-    ...variants([config.channel], ['', 'presence-', 'private-encrypted-', 'private-private-']),
+    ...variants([config.channel], ['', 'presence-', 'private-encrypted-', ...(config.secret ? ['private-private-'] : [])]),
     ...variants(people.map(({ id }) => named(id)), ['', 'private-']),
   ];
 }
 
-/** Channels with the comment's id in place of the session's, and of a comment's own. */
+/** Channels with the comment's id in place of the session's: looked at once it is known. */
+const commentsId = (id) => variants([named(id)], ['', 'private-']);
+
+/** The same and more for several ids: looked at once an event is missing. */
 function commentChannels(ids) {
   return variants(ids.flatMap((id) => [named(id), `comment.${id}`, `comments.${id}`]), ['', 'private-', 'presence-']);
 }
@@ -69,4 +75,4 @@ function channelHint(event, className, channel, ids) {
   return `${event} went to ${channel}${kind}: ${right}.`;
 }
 
-module.exports = { channelHint, commentChannels, farChannels, nearChannels };
+module.exports = { channelHint, commentChannels, commentsId, farChannels, nearChannels };

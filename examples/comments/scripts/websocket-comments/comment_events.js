@@ -4,7 +4,7 @@
 
 const { isDeepStrictEqual } = require('node:util');
 const { expectStatus, preview, request, resourceOf } = require('./backend');
-const { commentChannels, farChannels } = require('./channels');
+const { commentChannels, commentsId, farChannels } = require('./channels');
 const diagnosis = require('./diagnosis');
 const { Failure, until } = require('./failure');
 const { watch } = require('./phone');
@@ -39,7 +39,7 @@ async function stepCreated() {
 }
 
 async function stepUpdated() {
-  await watch(listener, commentChannels([comment.id]));
+  await watch(listener, commentsId(comment.id));
   const answer = await request('PUT', pathOf(comment), author, { [config.contentField]: 'WebSocket test, edited' }, author.socketId);
   expectStatus(answer, [200], `PUT ${config.commentPath}`, writeHints);
   comment.resource = resourceOf(answer.body);
