@@ -20,7 +20,7 @@ from tests.support.serving import RunningServer, free_port
 #: Seconds to wait for an event that never comes.
 TIMEOUT = "3"
 #: Rows that run at the same time: most of their time is waiting.
-AT_ONCE = 3
+AT_ONCE = 4
 CREATED = "Event: comment.created"
 AUTHENTICATE = "WebSocket: authenticate"
 
@@ -320,6 +320,18 @@ def test_a_worker_that_polls_is_late(directory: Path, server: RunningServer) -> 
     assert "block_for" in hints_of(result.stdout)[2]
     assert result.stdout.count("check 1.") == 1
     assert "events take longer than 1 s" in result.stdout
+
+
+def test_a_worker_that_polls_too_seldom_is_late_and_not_missing(
+    directory: Path, server: RunningServer
+) -> None:
+    """An event that comes after the time-out is called late: neither worker nor dispatch is blamed."""
+    environment = pusher_environment(server.port)
+    with RunningBackend(directory, environment, ("--worker-sleep", "5")) as backend:
+        result = run_script(backend, TIMEOUT="3", **environment)
+    assert failed_step(result.stdout) in (CREATED, "Event: comment.updated"), result.stdout
+    assert "did come, but after more than 3 s" in hints_of(result.stdout)[1]
+    assert "queue:work --sleep=0.1" in hints_of(result.stdout)[2]
 
 
 def test_a_page_elsewhere_is_let_in(directory: Path, server: RunningServer) -> None:

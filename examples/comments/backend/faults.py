@@ -30,7 +30,7 @@ FAULTS: Mapping[str, str] = {
 #: Events that a controller can forget to broadcast.
 EVENTS = ("comment.created", "comment.updated", "comment.deleted")
 OLD_SECRET = "of-before-the-last-deployment"
-#: Where events go, in words of a template: the session's private channel.
+#: Template of the channel of events: the session's private one.
 RIGHT_CHANNEL = "private-session.{session}"
 
 
@@ -141,7 +141,7 @@ def add_fault_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_faults(options: argparse.Namespace) -> Faults:
-    """What `add_fault_options` has read."""
+    """The faults of a command line that `add_fault_options` has defined."""
     return Faults(
         names=frozenset(options.fault),
         channel=options.channel,

@@ -205,7 +205,7 @@ class CommentsApi:
         return comment
 
     def _rule(self, user: Resource, name: str) -> Resource | bool:
-        """What the rule for a name returns: as in Laravel one rule serves all classes of channel."""
+        """The verdict of the rule for a name: as in Laravel one rule serves all classes of channel."""
         if name == PRESENCE_NAME:
             return {"id": user["id"], "name": user["name"]}
         match = SESSION_NAME.fullmatch(name)

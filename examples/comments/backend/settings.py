@@ -1,4 +1,4 @@
-"""What the stand-in backend is told: the names that Laravel's `.env` has, and a few options."""
+"""Settings of the stand-in backend: the names that Laravel's `.env` has, and a few options."""
 
 import argparse
 from collections.abc import Mapping, Sequence

@@ -67,7 +67,7 @@ async function send(method, path, headers, body) {
   }
 }
 
-/** What a browser asks before an app of `config.origin` may send this request; null if it may. */
+/** Send the preflight of a browser for an app of `config.origin`: its problem, null if the app may send the request. */
 async function crossOriginProblem(method, path, wantedHeaders) {
   const answer = await send('OPTIONS', path, {
     Origin: config.origin,

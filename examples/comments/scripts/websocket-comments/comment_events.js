@@ -96,49 +96,50 @@ async function expectEvent(name) {
 /** Hints for an event that did not come. Deletes the test comment, which is one more event. */
 async function diagnose(name) {
   const ids = { "A's user id": author.id, "B's user id": listener.id };
+  const id = comment.id;
+  const look = () => diagnosis.evidence(listener.seen, name, id, ids);
+  let hints = listener.lost ? [`B's connection was lost (${listener.lost}).`, ...diagnosis.lostHints] : look();
+  if (!hints.length) hints = await waitForMore(name, ids);
+  if (!hints.length && otherEvent(name, id)) hints = diagnosis.onlyThisEvent(name, otherEvent(name, id));
   const after = await readCounters().catch(() => null);
-  let hints = listener.lost ? [`B's connection was lost (${listener.lost}).`, ...diagnosis.lostHints] : [];
-  if (!hints.length) hints = diagnosis.evidence(listener.seen, name, comment.id, ids);
-  const before = otherEvent(name);
-  if (!hints.length && before) hints = diagnosis.onlyThisEvent(name, before);
-  const measured = diagnosis.counterHints(counters, after, name);
-  const silent = measured && !measured.some((hint) => hint.includes('accepted'));
-  if (!hints.length && !silent) hints = await tryOneMore(name, ids);
-  await cleanUp();
-  if (hints.length) return hints;
-  return measured ?? diagnosis.frequentCauses(name);
+  if (!hints.length) hints = diagnosis.counterHints(counters, after, name) ?? diagnosis.frequentCauses(name);
+  listener.look = null;
+  if (comment.alive && !config.onlyCreated) await deleteComment().catch(() => {});
+  return hints;
 }
 
 /** Another event of this comment that did arrive where it should; undefined if there is none. */
-function otherEvent(name) {
-  const right = listener.seen.find(({ event, channel, data }) => channel === config.privateChannel && event !== name
-    && /comment/i.test(event) && String(resourceOf(data)?.id) === String(comment.id));
-  return right?.event;
+function otherEvent(name, id) {
+  const others = ['comment.created', 'comment.updated', 'comment.deleted'].filter((other) => other !== name);
+  return others.find((other) => listener.seen.some((message) => diagnosis.isRight(message, other, id)));
 }
 
-/** Make one more event while B watches many wrong channels, and look where it comes. */
-async function tryOneMore(name, ids) {
+/** Make one more event while B watches many wrong channels: hints from it, or from the first one if it is only late. */
+async function waitForMore(name, ids) {
+  const id = comment.id;
+  const again = await makeOneMore(name);
+  const arrived = (event, of) => listener.seen.some((message) => diagnosis.isRight(message, event, of));
+  const late = () => arrived(name, id);
+  const astray = () => (again ? diagnosis.evidence(listener.seen, again, comment.id, ids) : []);
+  await until((done) => {
+    listener.look = () => (late() || (again && arrived(again, comment.id)) || astray().length) && done();
+    listener.look();
+  }, () => null).catch(() => {});
+  if (late()) return [`${name} did come, but after more than ${config.timeout / 1000} s.`, ...diagnosis.lateHints];
+  return astray().map((hint) => (again === name ? hint : `${hint} The same in ${diagnosis.classOf(name)}.`));
+}
+
+/** Name of the event that should follow; null if there is nothing more to do with the comment. */
+async function makeOneMore(name) {
+  if (name === 'comment.deleted') return null;
   const next = config.onlyCreated && Number.isInteger(comment.id) ? [1, 2, 3].map((step) => comment.id + step) : [];
   await watch(listener, [...commentChannels([comment.id, ...next]), ...farChannels()]);
-  const again = config.onlyCreated ? 'comment.created' : 'comment.deleted';
   try {
     await (config.onlyCreated ? createComment() : deleteComment());
   } catch {
-    return [];
+    return null;
   }
-  const look = () => diagnosis.evidence(listener.seen, again, comment.id, ids);
-  const right = () => listener.seen.some((message) => diagnosis.isRight(message, again, comment.id));
-  await until((done) => {
-    listener.look = () => (right() || look().length) && done();
-    listener.look();
-  }, () => null).catch(() => {});
-  if (right()) return again === name ? [] : diagnosis.onlyThisEvent(name, again);
-  return look().map((hint) => (again === name ? hint : `${hint} The same in ${diagnosis.classOf(name)}.`));
-}
-
-async function cleanUp() {
-  listener.look = null;
-  if (comment.alive && !config.onlyCreated) await deleteComment().catch(() => {});
+  return config.onlyCreated ? 'comment.created' : 'comment.deleted';
 }
 
 async function stepNoEcho() {

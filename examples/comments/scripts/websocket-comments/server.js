@@ -99,7 +99,7 @@ async function readCounters() {
   return counters;
 }
 
-/** What reached the server between two readings: {published, reasons}. */
+/** The difference of two readings: {published, reasons}, events accepted and reasons of refusals. */
 function growth(before, after) {
   const reasons = Object.keys(after.refused).filter((reason) => after.refused[reason] > (before.refused[reason] ?? 0));
   return { published: after.published - before.published, reasons };

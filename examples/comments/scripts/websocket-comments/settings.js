@@ -1,4 +1,4 @@
-// What the validation script is given: its help, and its settings from the environment.
+// Help of the validation script, and its settings from the environment.
 
 'use strict';
 
