@@ -10,7 +10,7 @@
 
 'use strict';
 
-const { stepCreate, stepCreated, stepDeleted, stepNoEcho, stepUpdated } = require('./websocket-comments/comment_events');
+const { cleanUp, stepCreate, stepCreated, stepDeleted, stepNoEcho, stepUpdated } = require('./websocket-comments/comment_events');
 const { Failure } = require('./websocket-comments/failure');
 const { HELP, config, people } = require('./websocket-comments/settings');
 const { stepAuthenticate, stepConnect, stepCrossOrigin, stepJoin, stepLogIn, stepPresence } = require('./websocket-comments/sign_in');
@@ -80,6 +80,7 @@ async function main() {
   const steps = checklist(loadPusher());
   console.log(`Comments in real time: API ${config.api}, WebSocket ${config.server}${config.path}, session ${config.session}\n`);
   const outcome = await run(steps);
+  await cleanUp();
   console.log(`\n${VERDICTS[outcome]}`);
   if (outcome !== 'failed' && !config.origin) console.log('Not tried: CORS, which an app in a browser needs (ORIGIN=https://app.example.com).');
   people.forEach((person) => person.pusher?.disconnect());

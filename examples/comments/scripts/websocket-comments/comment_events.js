@@ -93,7 +93,7 @@ async function expectEvent(name) {
   return { text, late: duration > config.slow ? diagnosis.lateHints : null };
 }
 
-/** Hints for an event that did not come. Deletes the test comment, which is one more event. */
+/** Hints for an event that did not come. */
 async function diagnose(name) {
   const ids = { "A's user id": author.id, "B's user id": listener.id };
   const id = comment.id;
@@ -103,9 +103,12 @@ async function diagnose(name) {
   if (!hints.length && otherEvent(name, id)) hints = diagnosis.onlyThisEvent(name, otherEvent(name, id));
   const after = await readCounters().catch(() => null);
   if (!hints.length) hints = diagnosis.counterHints(counters, after, name) ?? diagnosis.frequentCauses(name);
-  listener.look = null;
-  if (comment.alive && !config.onlyCreated) await deleteComment().catch(() => {});
   return hints;
+}
+
+/** Delete the test comment, if a step failed before its turn and the backend has deletions. */
+async function cleanUp() {
+  if (comment.alive && !config.onlyCreated) await deleteComment().catch(() => {});
 }
 
 /** Another event of this comment that did arrive where it should; undefined if there is none. */
@@ -177,4 +180,4 @@ function differences(wanted, got) {
   return lines.join('; ');
 }
 
-module.exports = { stepCreate, stepCreated, stepDeleted, stepNoEcho, stepUpdated };
+module.exports = { cleanUp, stepCreate, stepCreated, stepDeleted, stepNoEcho, stepUpdated };
