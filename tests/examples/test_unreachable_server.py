@@ -117,7 +117,7 @@ def test_below_a_path(tmp_path: Path, directory: Path) -> None:
     with RunningServer(tmp_path, settings) as server:
         environment = pusher_environment(server.port)
         with RunningBackend(directory, environment) as backend:
-            result = run_script(backend, PUSHER_PATH="/ws/", **environment)
+            result = run_script(backend, PUSHER_PATH="/ws/", TIMEOUT="20", **environment)
     assert result.returncode == 0, result.stdout
 
 

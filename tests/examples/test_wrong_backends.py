@@ -78,8 +78,12 @@ WRONG = {
         environment={"PUSHER_APP_SECRET": "of-another-app"},
     ),
     "wrong secret, and the script has the right one": Wrong(
-        step=AUTHENTICATE, hint="PUSHER_APP_SECRET",
+        step="WebSocket: join the session", hint="PUSHER_APP_SECRET: the backend signs with another",
         environment={"PUSHER_APP_SECRET": "of-another-app"}, script=SECRET,
+    ),
+    "the server's secret is another": Wrong(
+        step="WebSocket: join the session", hint="PUSHER_APP_SECRET: .* the server has another",
+        environment={"PUSHER_APP_SECRET": "rotated"}, script={"PUSHER_APP_SECRET": "rotated"},
     ),
     "wrong key": Wrong(
         step=AUTHENTICATE, hint="PUSHER_APP_KEY must be the same",

@@ -88,8 +88,9 @@ async function subscription(person, channel) {
   }
 }
 
-/** The "auth" of a subscription, as a backend with PUSHER_APP_SECRET signs it. */
+/** The "auth" of a subscription, as a backend with PUSHER_APP_SECRET signs it; null without it. */
 function sign(socketId, channel, channelData) {
+  if (!config.secret) return null;
   const text = [socketId, channel, channelData].filter((part) => part !== undefined).join(':');
   return `${config.key}:${createHmac('sha256', config.secret).update(text).digest('hex')}`;
 }
