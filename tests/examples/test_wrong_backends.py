@@ -17,8 +17,8 @@ import pytest
 from tests.examples.programs import APP, RunningBackend, pusher_environment, run_script
 from tests.support.serving import RunningServer, free_port
 
-#: Seconds to wait for an event that never comes.
-TIMEOUT = "3"
+#: Seconds to wait for an event that never comes, and for anything else.
+TIMEOUT, PATIENCE = "4", "30"
 #: Rows that run at the same time: most of their time is waiting.
 AT_ONCE = 4
 CREATED = "Event: comment.created"
@@ -245,7 +245,8 @@ def try_backend(
     with RunningBackend(
         directory, {**environment, **wrong.environment}, wrong.arguments
     ) as backend:
-        given = {**environment, "PUSHER_APP_SECRET": "", "TIMEOUT": TIMEOUT}
+        timeout = TIMEOUT if wrong.step.startswith("Event:") else PATIENCE
+        given = {**environment, "PUSHER_APP_SECRET": "", "TIMEOUT": timeout}
         return run_script(backend, **{**given, **wrong.script})
 
 
@@ -317,7 +318,7 @@ def test_a_worker_that_polls_is_late(directory: Path, server: RunningServer) -> 
     """All holds, but over a second late: the queue's settings are named, once."""
     environment = pusher_environment(server.port)
     with RunningBackend(directory, environment, ("--worker-sleep", "2")) as backend:
-        result = run_script(backend, TIMEOUT="10", **environment)
+        result = run_script(backend, TIMEOUT=PATIENCE, **environment)
     assert result.returncode == 0, result.stdout
     assert re.search(r"! Event: comment.updated .* after \d{4} ms.*: late", result.stdout)
     assert "queue:work --sleep=0.1" in hints_of(result.stdout)[1]
@@ -331,10 +332,10 @@ def test_a_worker_that_polls_too_seldom_is_late_and_not_missing(
 ) -> None:
     """An event that comes after the time-out is called late: neither worker nor dispatch is blamed."""
     environment = pusher_environment(server.port)
-    with RunningBackend(directory, environment, ("--worker-sleep", "5")) as backend:
-        result = run_script(backend, TIMEOUT="3", **environment)
+    with RunningBackend(directory, environment, ("--worker-sleep", "7")) as backend:
+        result = run_script(backend, TIMEOUT=TIMEOUT, **environment)
     assert failed_step(result.stdout) in (CREATED, "Event: comment.updated"), result.stdout
-    assert "did come, but after more than 3 s" in hints_of(result.stdout)[1]
+    assert "did come, but after more than 4 s" in hints_of(result.stdout)[1]
     assert "queue:work --sleep=0.1" in hints_of(result.stdout)[2]
 
 
@@ -343,7 +344,7 @@ def test_a_page_elsewhere_is_let_in(directory: Path, server: RunningServer) -> N
     environment = pusher_environment(server.port)
     origin = "https://app.test"
     with RunningBackend(directory, environment, ("--cors-origin", origin)) as backend:
-        result = run_script(backend, ORIGIN=origin, **environment)
+        result = run_script(backend, TIMEOUT=PATIENCE, ORIGIN=origin, **environment)
     assert result.returncode == 0, result.stdout
     assert "✓ API: CORS" in result.stdout
 
