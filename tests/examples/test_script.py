@@ -45,7 +45,7 @@ def test_no_queue_worker(directory: Path, server: RunningServer) -> None:
     """The user's own case: the API works, the WebSocket works, and no event comes."""
     environment = pusher_environment(server.port)
     with RunningBackend(directory, environment, ("--without-worker",)) as backend:
-        result = run_script(backend, TIMEOUT="2", **environment)
+        result = run_script(backend, EVENT_TIMEOUT="2", **environment)
     assert result.returncode == 1
     assert "✓ API: create a comment" in result.stdout
     assert "✗ Event: comment.created" in result.stdout

@@ -25,7 +25,7 @@ from tests.examples.programs import (
 from tests.support.processes import TlsServer, tls_settings, write_certificate
 from tests.support.serving import RunningServer, free_port
 
-TIMEOUT = "2"
+TIMEOUT = "3"
 DEADLINE = 30.0
 
 
@@ -117,7 +117,7 @@ def test_below_a_path(tmp_path: Path, directory: Path) -> None:
     with RunningServer(tmp_path, settings) as server:
         environment = pusher_environment(server.port)
         with RunningBackend(directory, environment) as backend:
-            result = run_script(backend, PUSHER_PATH="/ws/", TIMEOUT="20", **environment)
+            result = run_script(backend, PUSHER_PATH="/ws/", **environment)
     assert result.returncode == 0, result.stdout
 
 
@@ -134,7 +134,10 @@ def test_a_server_that_stops_during_the_test(tmp_path: Path, directory: Path) ->
                 stdout=subprocess.PIPE,
                 text=True,
                 env=clean_environment(
-                    NODE_PATH=str(NODE_MODULES), API_URL=backend.url, TIMEOUT="4", **environment
+                    NODE_PATH=str(NODE_MODULES),
+                    API_URL=backend.url,
+                    EVENT_TIMEOUT="4",
+                    **environment,
                 ),
             )
             backend.wait_for_log("comment.created waits in the queue")

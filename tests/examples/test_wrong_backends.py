@@ -18,7 +18,7 @@ from tests.examples.programs import APP, RunningBackend, pusher_environment, run
 from tests.support.serving import RunningServer, free_port
 
 #: Seconds to wait for an event that never comes, and for anything else.
-TIMEOUT, PATIENCE = "4", "30"
+WAITING = {"EVENT_TIMEOUT": "4", "TIMEOUT": "30"}
 #: Rows that run at the same time: most of their time is waiting.
 AT_ONCE = 4
 CREATED = "Event: comment.created"
@@ -199,6 +199,13 @@ WRONG = {
     ),
     "500 of an edit": refuse(500, "PUT", "/api/", "Event: comment.updated", SERVER_ERROR),
     "500 of a deletion": refuse(500, "DELETE", "/api/", "Event: comment.deleted", SERVER_ERROR),
+    "500 of a later authorization": fault(
+        "auth-breaks", "WebSocket: join the session", SERVER_ERROR
+    ),
+    "a backend that hangs": Wrong(
+        step="API: create a comment", hint="hangs on this request",
+        arguments=("--refuse", "0", "POST", "/api/sessions"), script={"TIMEOUT": "5"},
+    ),
     "502": refuse(502, "GET", "/api/user", "API: log in", "does PHP run"),
     "503": refuse(503, "POST", "/api/sessions", "API: create a comment", "maintenance mode"),
     "429": refuse(429, "POST", "/api/sessions", "API: create a comment", "throttle"),
@@ -245,8 +252,7 @@ def try_backend(
     with RunningBackend(
         directory, {**environment, **wrong.environment}, wrong.arguments
     ) as backend:
-        timeout = TIMEOUT if wrong.step.startswith("Event:") else PATIENCE
-        given = {**environment, "PUSHER_APP_SECRET": "", "TIMEOUT": timeout}
+        given = {**environment, "PUSHER_APP_SECRET": "", **WAITING}
         return run_script(backend, **{**given, **wrong.script})
 
 
@@ -299,7 +305,7 @@ def test_the_metrics_tell_what_reached_the_server(
     environment = pusher_environment(server.port)
     with RunningBackend(directory, {**environment, **changes}, arguments) as backend:
         url = f"http://127.0.0.1:{operations_port}/metrics"
-        result = run_script(backend, TIMEOUT=TIMEOUT, METRICS_URL=url, **environment)
+        result = run_script(backend, METRICS_URL=url, **WAITING, **environment)
     assert failed_step(result.stdout) == CREATED, result.stdout
     assert hint in hints_of(result.stdout)[1], result.stdout
 
@@ -318,7 +324,7 @@ def test_a_worker_that_polls_is_late(directory: Path, server: RunningServer) -> 
     """All holds, but over a second late: the queue's settings are named, once."""
     environment = pusher_environment(server.port)
     with RunningBackend(directory, environment, ("--worker-sleep", "2")) as backend:
-        result = run_script(backend, TIMEOUT=PATIENCE, **environment)
+        result = run_script(backend, TIMEOUT="30", **environment)
     assert result.returncode == 0, result.stdout
     assert re.search(r"! Event: comment.updated .* after \d{4} ms.*: late", result.stdout)
     assert "queue:work --sleep=0.1" in hints_of(result.stdout)[1]
@@ -333,7 +339,7 @@ def test_a_worker_that_polls_too_seldom_is_late_and_not_missing(
     """An event that comes after the time-out is called late: neither worker nor dispatch is blamed."""
     environment = pusher_environment(server.port)
     with RunningBackend(directory, environment, ("--worker-sleep", "7")) as backend:
-        result = run_script(backend, TIMEOUT=TIMEOUT, **environment)
+        result = run_script(backend, **WAITING, **environment)
     assert failed_step(result.stdout) in (CREATED, "Event: comment.updated"), result.stdout
     assert "did come, but after more than 4 s" in hints_of(result.stdout)[1]
     assert "queue:work --sleep=0.1" in hints_of(result.stdout)[2]
@@ -344,7 +350,7 @@ def test_a_page_elsewhere_is_let_in(directory: Path, server: RunningServer) -> N
     environment = pusher_environment(server.port)
     origin = "https://app.test"
     with RunningBackend(directory, environment, ("--cors-origin", origin)) as backend:
-        result = run_script(backend, TIMEOUT=PATIENCE, ORIGIN=origin, **environment)
+        result = run_script(backend, TIMEOUT="30", ORIGIN=origin, **environment)
     assert result.returncode == 0, result.stdout
     assert "✓ API: CORS" in result.stdout
 
@@ -362,6 +368,6 @@ def test_the_test_comment_is_deleted_also_after_a_failure(
 ) -> None:
     environment = pusher_environment(server.port)
     with RunningBackend(directory, environment, arguments) as backend:
-        result = run_script(backend, TIMEOUT=TIMEOUT, **environment)
+        result = run_script(backend, **WAITING, **environment)
         assert failed_step(result.stdout) == step
         backend.wait_for_log("comment.deleted on")

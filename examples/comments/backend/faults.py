@@ -24,6 +24,7 @@ FAULTS: Mapping[str, str] = {
     "dispatched-twice": "controller and observer both broadcast",
     "no-channel-rule": "routes/channels.php has no rule for the session's channel",
     "web-guard": "/broadcasting/auth is in the web group, which reads no bearer token",
+    "auth-breaks": "/broadcasting/auth answers both users once, and 500 from then on",
     "cors-without-auth": "config/cors.php: paths lacks broadcasting/auth",
     "cors-without-socket-id": "config/cors.php: allowed_headers lacks X-Socket-ID",
 }
@@ -35,7 +36,10 @@ RIGHT_CHANNEL = "private-session.{session}"
 
 
 class Refusal(NamedTuple):
-    """A request that gets another status than it should: method and beginning of the path."""
+    """A request that gets another status than it should: method and beginning of the path.
+
+    Status 0: it gets no answer at all.
+    """
 
     status: int
     method: str
@@ -90,6 +94,10 @@ class RefusingMiddleware:
         if refusal is None:
             await self._app(scope, receive, send)
             return
+        if refusal.status == 0:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
         message = "Server Error" if refusal.status >= 500 else "Refused on purpose."
         headers = {"Location": "/login"} if 300 <= refusal.status < 400 else None
         answer = JSONResponse({"message": message}, refusal.status, headers)
@@ -136,7 +144,7 @@ def add_fault_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         nargs=3,
         metavar=("STATUS", "METHOD", "PATH"),
-        help="answer requests to paths that begin so with this status",
+        help="answer requests to paths that begin so with this status; 0: not at all",
     )
 
 

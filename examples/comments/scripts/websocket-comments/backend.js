@@ -2,6 +2,8 @@
 
 'use strict';
 
+const http = require('node:http');
+const https = require('node:https');
 const { Failure } = require('./failure');
 const { config } = require('./settings');
 
@@ -56,15 +58,39 @@ function postAuthorization(person, channel, socketId) {
 async function send(method, path, headers, body) {
   const url = path.startsWith('http') ? path : config.api + path;
   try {
-    const response = await fetch(url, { method, headers, body, redirect: 'manual', signal: AbortSignal.timeout(config.timeout) });
-    const text = await response.text();
-    return { status: response.status, body: parse(text), headers: response.headers, location: response.headers.get('location') ?? '' };
+    const { response, text } = await exchange(method, url, headers, body);
+    return { status: response.statusCode, body: parse(text), headers: response.headers, location: response.headers.location ?? '' };
   } catch (error) {
-    throw new Failure(`${method} ${url}: ${error.cause?.message || error.cause?.code || error.message}`, [
+    if (error.name === 'TimeoutError') throw new Failure(`${method} ${url}: no answer within ${config.timeout / 1000} s`, NO_ANSWER);
+    throw new Failure(`${method} ${url}: ${error.message || error.code}`, [
       'Does the backend run? The stand-in: python examples/comments/backend',
       'API_URL: is it right as seen from this machine?',
     ]);
   }
+}
+
+const NO_ANSWER = [
+  'The backend hangs on this request: look into its log, and at its database.',
+  'With QUEUE_CONNECTION=sync, or ShouldBroadcastNow, a WebSocket server that cannot be reached holds the request: see \'timeout\' in laravel/config/broadcasting.php.',
+  'TIMEOUT: does this machine need more?',
+];
+
+/** One request on a connection of its own: one kept alive may be closed by the backend as we send. */
+function exchange(method, url, headers, body) {
+  const { request: call } = url.startsWith('https:') ? https : http;
+  const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) };
+  const signal = AbortSignal.timeout(config.timeout);
+  return new Promise((resolve, reject) => {
+    const failed = (error) => reject(signal.aborted ? signal.reason : error);
+    const outgoing = call(url, { method, headers: { ...headers, ...length }, agent: false, signal }, (response) => {
+      const chunks = [];
+      response.on('data', (chunk) => chunks.push(chunk));
+      response.on('error', failed);
+      response.on('end', () => resolve({ response, text: Buffer.concat(chunks).toString('utf8') }));
+    });
+    outgoing.on('error', failed);
+    outgoing.end(body);
+  });
 }
 
 /** Send the preflight of a browser for an app of `config.origin`: its problem, null if the app may send the request. */
@@ -74,7 +100,7 @@ async function crossOriginProblem(method, path, wantedHeaders) {
     'Access-Control-Request-Method': method,
     'Access-Control-Request-Headers': wantedHeaders.join(','),
   });
-  const listed = (name) => (answer.headers.get(name) ?? '').toLowerCase().split(',').map((entry) => entry.trim());
+  const listed = (name) => (answer.headers[name] ?? '').toLowerCase().split(',').map((entry) => entry.trim());
   const allows = (name, value) => listed(name).includes('*') || listed(name).includes(value.toLowerCase());
   const origins = listed('access-control-allow-origin');
   if (origins[0] === '') return { kind: 'path', status: answer.status };
@@ -104,4 +130,4 @@ function preview(value) {
   return (text ?? '').replace(/\s+/g, ' ').slice(0, 200);
 }
 
-module.exports = { SERVER_ERROR, crossOriginProblem, expectStatus, postAuthorization, preview, request, resourceOf };
+module.exports = { generalHints, crossOriginProblem, expectStatus, postAuthorization, preview, request, resourceOf };

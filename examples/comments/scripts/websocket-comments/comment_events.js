@@ -80,8 +80,9 @@ async function expectEvent(name) {
       listener.look();
     },
     () => true,
+    config.eventTimeout,
   ).catch((late) => late);
-  if (missed) throw new Failure(`B received no ${name} on ${config.privateChannel} within ${config.timeout / 1000} s`, await diagnose(name));
+  if (missed) throw new Failure(`B received no ${name} on ${config.privateChannel} within ${config.eventTimeout / 1000} s`, await diagnose(name));
   const received = resourceOf(find().data);
   if (comment.resource && !isDeepStrictEqual(received, comment.resource)) {
     throw new Failure(`the event's data is not the API's: ${differences(comment.resource, received)}`, [
@@ -127,8 +128,8 @@ async function waitForMore(name, ids) {
   await until((done) => {
     listener.look = () => (late() || (again && arrived(again, comment.id)) || astray().length) && done();
     listener.look();
-  }, () => null).catch(() => {});
-  if (late()) return [`${name} did come, but after more than ${config.timeout / 1000} s.`, ...diagnosis.lateHints];
+  }, () => null, config.eventTimeout).catch(() => {});
+  if (late()) return [`${name} did come, but after more than ${config.eventTimeout / 1000} s.`, ...diagnosis.lateHints];
   return astray().map((hint) => (again === name ? hint : `${hint} The same in ${diagnosis.classOf(name)}.`));
 }
 

@@ -4,7 +4,7 @@
 'use strict';
 
 const { createHmac } = require('node:crypto');
-const { postAuthorization, preview } = require('./backend');
+const { generalHints, postAuthorization, preview } = require('./backend');
 const { Failure, until } = require('./failure');
 const { connectionHints } = require('./server');
 const { config } = require('./settings');
@@ -31,7 +31,7 @@ async function connect(Pusher, person) {
   let refusal = '';
   pusher.connection.bind('error', ({ data, error }) => {
     const detail = data ?? error?.data;
-    if (detail?.code) refusal = `${detail.code} ${detail.message ?? ''}`;
+    if (detail?.code) person.error = refusal = `${detail.code} ${detail.message ?? ''}`;
   });
   const problem = await until(
     (done) => {
@@ -49,13 +49,17 @@ async function connect(Pusher, person) {
   });
 }
 
+/** pusher-js's authorizer. A failure of the backend is kept, so that the server is not blamed for it. */
 async function authorize(person, { socketId, channelName }, done) {
   try {
-    const { status, body } = await postAuthorization(person, channelName, socketId);
-    if (status === 200 && body?.auth) done(null, body);
-    else done(new Error(`${config.authPath} answered ${status}`), null);
+    const answer = await postAuthorization(person, channelName, socketId);
+    if (answer.status === 200 && answer.body?.auth) return done(null, answer.body);
+    throw new Failure(`${config.authPath} answered ${answer.status}: ${preview(answer.body)}`, generalHints(answer) ?? [
+      'It answered 200 a moment ago: look into the backend\'s log.',
+    ]);
   } catch (error) {
-    done(error, null);
+    person.unauthorized = error;
+    return done(error, null);
   }
 }
 
@@ -66,9 +70,13 @@ function join(person, name, hints) {
   return until(
     (done, fail) => {
       channel.bind('pusher:subscription_succeeded', done);
-      channel.bind('pusher:subscription_error', (error) => fail(new Failure(`${person.letter} was refused on ${name}: ${error.error ?? error.status ?? preview(error)}`, hints)));
+      channel.bind('pusher:subscription_error', (error) => fail(person.unauthorized
+        ? new Failure(`${person.letter} got no authorization for ${name}: ${person.unauthorized.message}`, person.unauthorized.hints)
+        : new Failure(`${person.letter} was refused on ${name}: ${error.error ?? error.status ?? preview(error)}`, hints)));
     },
-    () => new Failure(`${person.letter} got no answer to the subscription of ${name}`, hints),
+    () => (person.error
+      ? new Failure(`${person.letter} was refused on ${name}: ${person.error}`, hints)
+      : new Failure(`${person.letter} got no answer to the subscription of ${name}`, ['Does the server hang, or is this machine too slow for TIMEOUT? See the server\'s log.', ...hints])),
   );
 }
 

@@ -47,6 +47,7 @@ Set by environment variables (in brackets: the default, which is the stand-in ba
   METRICS_TOKEN      operations.token, if it has one               [none]
 
   TIMEOUT            seconds that each step may take               [10]
+  EVENT_TIMEOUT      seconds to wait for an event                  [TIMEOUT]
   SLOW               seconds after which an event counts as late   [1]
   QUIET              seconds to watch for events that must not come [1]
 
@@ -79,6 +80,7 @@ const config = {
   metrics: setting('METRICS_URL', ''),
   metricsToken: setting('METRICS_TOKEN', ''),
   timeout: Number(setting('TIMEOUT', '10')) * 1000,
+  eventTimeout: Number(setting('EVENT_TIMEOUT', setting('TIMEOUT', '10'))) * 1000,
   slow: Number(setting('SLOW', '1')) * 1000,
   quiet: Number(setting('QUIET', '1')) * 1000,
 };
