@@ -33,9 +33,14 @@ Laravel, .env:
   PUSHER_SCHEME={scheme}
   PUSHER_APP_CLUSTER=mt1
 
-  ShouldBroadcast events are queued: a worker has to send them (php artisan queue:work)."""
+  ShouldBroadcast events are queued: a worker has to send them. Without these options it looks
+  into an empty queue every 3 s only, and gives an event up after one failed try:
 
-LARAVEL_PATH = "\n  In config/broadcasting.php, pusher: 'options' => [..., 'path' => '{path}']"
+  php artisan queue:work --sleep=0.1 --tries=5 --backoff=1"""
+
+LARAVEL_PATH = """
+  In config/broadcasting.php, pusher: 'options' => [..., 'path' => '{path}/']
+  (pusher-php-server up to version 5: '{path}')"""
 
 ECHO = """\
 Laravel Echo (npm install laravel-echo pusher-js):

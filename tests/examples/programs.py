@@ -165,7 +165,7 @@ def run_script(backend: RunningBackend, **changes: str) -> subprocess.CompletedP
     """Run the validation script against a backend; `changes` are environment variables."""
     environment = clean_environment(
         NODE_PATH=str(NODE_MODULES),
-        **{"API_URL": backend.url, "TIMEOUT": "5", **changes},
+        **{"API_URL": backend.url, "TIMEOUT": "20", **changes},
     )
     return subprocess.run(
         [program("node", "nodejs"), str(EXAMPLE / "scripts" / "test-websocket-comments.js")],

@@ -187,11 +187,16 @@ def test_chloe_may_only_do_what_is_hers(
         ("amina", "private-session.", 403),
         ("amina", "session.1", 403),
         ("amina", "presence-online-users", 200),
-        ("amina", "presence-session.1", 403),
+        ("amina", "presence-session.1", 200),
+        ("chloe", "presence-session.1", 403),
+        ("amina", "private-private-session.1", 403),
     ],
 )
 def test_channel_rules(unchanged: RunningBackend, user: str, channel: str, status: int) -> None:
-    """Participants join their sessions, everybody joins online-users, nobody anything else."""
+    """Participants join their sessions, everybody joins online-users, nobody anything else.
+
+    As in Laravel the rule does not see the class of the channel, only its name.
+    """
     with log_in(unchanged, user) as client:
         answer = client.post(
             "/broadcasting/auth", data={"socket_id": "1.2", "channel_name": channel}

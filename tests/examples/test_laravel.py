@@ -1,11 +1,12 @@
 """The files for a Laravel backend: valid PHP, and the same names everywhere in the example."""
 
+import json
 import re
 import subprocess
 
 import pytest
 
-from tests.examples.programs import EXAMPLE, program
+from tests.examples.programs import EXAMPLE, TOP, program
 
 LARAVEL = EXAMPLE / "laravel"
 PHP_FILES = sorted(LARAVEL.rglob("*.php"))
@@ -51,7 +52,7 @@ def test_an_event_is_named_and_listened_to_alike(event: str) -> None:
     assert f"return '{name}';" in event_class(event)
     assert f'"{name}"' in text("backend/routes.py")
     assert f"'.{name}'" in text("web/realtime.js")
-    assert f"'{name}'" in text("scripts/test-websocket-comments.js")
+    assert f"'{name}'" in text("scripts/websocket-comments/comment_events.js")
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -92,3 +93,56 @@ def test_channels_are_those_of_the_page() -> None:
     assert "Broadcast::channel('online-users'" in php
     assert ".private(`session.${sessionId}`)" in text("web/realtime.js")
     assert ".join('online-users')" in text("web/realtime.js")
+
+
+def test_the_time_out_stands_where_the_library_reads_it() -> None:
+    """pusher-php-server sets `options.timeout`, or 30 s, over one in `client_options`."""
+    code = (
+        "function env($name, $default = null) { return $default; }"
+        f"echo json_encode((include {json.dumps(str(LARAVEL / 'config/broadcasting.php'))}));"
+    )
+    command = [program("php", "php-cli"), "-r", code]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    pusher = json.loads(shown)["connections"]["pusher"]
+    assert pusher["options"]["timeout"] == 5
+    assert "timeout" not in pusher["client_options"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "examples/comments/README.fr.md",
+        "examples/comments/laravel/README.md",
+        "examples/comments/laravel/.env.example",
+        "examples/comments/scripts/websocket-comments/diagnosis.js",
+    ],
+)
+def test_the_worker_is_started_with_its_options(name: str) -> None:
+    """By default it polls every 3 s and tries a job once; each place that starts it says better."""
+    page = (TOP / name).read_text("utf-8")
+    assert "queue:work --sleep=0.1 --tries=5 --backoff=1" in page
+    started = [line for line in page.splitlines() if re.match(r" *php artisan queue:work", line)]
+    assert all("--tries=5 --backoff=1" in line for line in started)
+
+
+@pytest.mark.parametrize(
+    "name", ["examples/comments/README.fr.md", "examples/comments/laravel/README.md"]
+)
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "block_for",
+        "'timeout' => 5",
+        "'path' => '/ws/'",
+        "'broadcasting/auth'",
+        "SESSION_TABLE",
+        "php artisan install:api",
+        "HasApiTokens",
+        "createToken(",
+        "Laravel 13",
+    ],
+)
+def test_both_languages_have_the_facts(name: str, fact: str) -> None:
+    """What the trials in Laravel applications taught is in the pages that people copy from."""
+    assert fact in (TOP / name).read_text("utf-8")

@@ -45,7 +45,7 @@ def test_no_queue_worker(directory: Path, server: RunningServer) -> None:
     """The user's own case: the API works, the WebSocket works, and no event comes."""
     environment = pusher_environment(server.port)
     with RunningBackend(directory, environment, ("--without-worker",)) as backend:
-        result = run_script(backend, TIMEOUT="2", **environment)
+        result = run_script(backend, EVENT_TIMEOUT="2", **environment)
     assert result.returncode == 1
     assert "✓ API: create a comment" in result.stdout
     assert "✗ Event: comment.created" in result.stdout
@@ -114,7 +114,8 @@ def test_backend_stopped(directory: Path, server: RunningServer) -> None:
 
 def test_help_lists_every_setting() -> None:
     """What the script reads from the environment is what its help lists."""
-    text = (EXAMPLE / "scripts" / "test-websocket-comments.js").read_text("utf-8")
+    sources = sorted((EXAMPLE / "scripts").rglob("*.js"))
+    text = "".join(path.read_text("utf-8") for path in sources)
     read = set(re.findall(r"setting\('([A-Z_]+)'", text))
     read |= set(re.findall(r"process\.env\.([A-Z_]+)", text))
     command = [program("node", "nodejs"), str(EXAMPLE / "scripts" / "test-websocket-comments.js")]

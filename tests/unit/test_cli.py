@@ -391,7 +391,7 @@ class TestBanner:
         assert "# before Laravel 11: BROADCAST_DRIVER=pusher" in lines
 
     def test_the_queue_worker_is_remembered(self) -> None:
-        assert "php artisan queue:work" in page()
+        assert "php artisan queue:work --sleep=0.1 --tries=5 --backoff=1" in page()
 
     def test_the_echo_snippet_fits_the_server(self) -> None:
         snippet = page().partition("Laravel Echo")[2]
@@ -423,7 +423,8 @@ class TestBanner:
         assert "PUSHER_SCHEME=https" in text
         assert "forceTLS: true" in text
         assert "wsPath: '/ws'" in text
-        assert "'path' => '/ws'" in text
+        assert "'path' => '/ws/'" in text  # without the last slash Guzzle drops it
+        assert "version 5: '/ws')" in text
 
     def test_every_interface_is_shown_as_an_address_that_can_be_reached(self) -> None:
         for host, urls, families in (

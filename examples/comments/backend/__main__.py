@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uvicorn
-from broadcast_queue import BroadcastQueue, pusher_client
+from broadcast_queue import BroadcastQueue
 from comment_store import CommentStore
+from faults import Faults
+from pusher_clients import pusher_client, worker_client
 from routes import LIBRARIES, CommentsApi
 from settings import Settings, read_settings
 from starlette.applications import Starlette
@@ -23,9 +25,10 @@ def main() -> None:
     store = CommentStore(settings.database, seed=settings.seed)
     try:
         client = pusher_client(settings)
+        publisher = worker_client(settings)
     except ValueError as error:
         sys.exit(f"{error}: check PUSHER_APP_*; the Python library wants an app id of digits")
-    jobs = BroadcastQueue(client, worker=settings.worker)
+    jobs = BroadcastQueue(publisher, worker=settings.worker, sleep=settings.worker_sleep)
     application = CommentsApi(settings, store, jobs, client).application()
     application.router.lifespan_context = lambda app: _announce(app, settings)
     try:
@@ -55,6 +58,8 @@ async def _announce(application: Starlette, settings: Settings) -> AsyncIterator
     )
     if not settings.worker:
         log.warning("no queue worker: comments are saved, but nobody is told")
+    if settings.faults != Faults():
+        log.warning("wrong on purpose: %s", settings.faults)
     if not all((settings.libraries / path).is_file() for path in LIBRARIES.values()):
         log.warning("the page needs pusher-js and laravel-echo: npm install in examples/comments")
     yield

@@ -13,15 +13,14 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-import pusher  # type: ignore[import-untyped]  # the library ships no types
-from pusher.errors import PusherBadAuth, PusherBadRequest, PusherError  # type: ignore[import-untyped]
+from pusher.errors import (  # type: ignore[import-untyped]  # the library ships no types
+    PusherBadAuth,
+    PusherBadRequest,
+    PusherError,
+)
 from requests import RequestException
-from settings import Settings
 
 log = logging.getLogger("comments.queue")
-
-#: Seconds that a publication may take; Guzzle's 30 would hold up everything queued behind it.
-PUBLISH_TIMEOUT = 5
 
 
 class BroadcastJob(NamedTuple):
@@ -34,11 +33,17 @@ class BroadcastJob(NamedTuple):
 
 
 class BroadcastQueue:
-    """Jobs in, publications out, one at a time. Without a worker, jobs just pile up."""
+    """Jobs in, publications out, one at a time. Without a worker, jobs just pile up.
 
-    def __init__(self, client: Any, *, worker: bool) -> None:
+    `client` is None for a worker that only logs (BROADCAST_CONNECTION=log). `sleep`: seconds between
+    two looks at an empty queue, as with a queue in a database; 0 wakes the worker at once.
+    """
+
+    def __init__(self, client: Any, *, worker: bool, sleep: float = 0.0) -> None:
         self._client = client
+        self._sleep = sleep
         self._jobs: queue.SimpleQueue[BroadcastJob | None] = queue.SimpleQueue()
+        self._ending = threading.Event()
         self._worker = threading.Thread(target=self._work, name="queue-worker") if worker else None
         if self._worker:
             self._worker.start()
@@ -55,10 +60,23 @@ class BroadcastQueue:
         """Let the worker finish what is queued, then end it."""
         if self._worker:
             self._jobs.put(None)
+            self._ending.set()
             self._worker.join()
 
+    def _next(self) -> BroadcastJob | None:
+        if not self._sleep:
+            return self._jobs.get()
+        while True:
+            try:
+                return self._jobs.get_nowait()
+            except queue.Empty:
+                self._ending.wait(self._sleep)
+
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next()) is not None:
+            if self._client is None:
+                log.info("%s is only logged: %s", job.event, encode_as_php(job.data))
+                continue
             started = time.perf_counter()
             try:
                 self._client.trigger(
@@ -76,19 +94,6 @@ class BroadcastQueue:
                 others,
                 milliseconds,
             )
-
-
-def pusher_client(settings: Settings) -> Any:
-    """The official library, pointed at our server instead of pusher.com."""
-    return pusher.Pusher(
-        app_id=settings.app_id,
-        key=settings.key,
-        secret=settings.secret,
-        host=settings.pusher_host,
-        port=settings.pusher_port,
-        ssl=settings.pusher_scheme == "https",
-        timeout=PUBLISH_TIMEOUT,
-    )
 
 
 def encode_as_php(data: dict[str, Any]) -> str:

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from broadcast_queue import BroadcastJob, BroadcastQueue
+from broadcast_queue import BroadcastQueue
 from comment_store import DEMO_PASSWORD, DEMO_USERS, CommentStore, Resource
+from cross_origin import cross_origin
+from faults import RefusingMiddleware
 from settings import EXAMPLE, Settings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -29,8 +32,9 @@ LIBRARIES = {
     "echo.js": Path("laravel-echo/dist/echo.js"),
 }
 CONTENT_LENGTH = 2_000
-SESSION_CHANNEL = re.compile(r"private-session\.([0-9]{1,9})")
-PRESENCE_CHANNEL = "presence-online-users"
+CHANNEL_CLASS = re.compile(r"private-encrypted-|private-|presence-")
+SESSION_NAME = re.compile(r"session\.([0-9]{1,9})")
+PRESENCE_NAME = "online-users"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -45,6 +49,7 @@ class CommentsApi:
         self._store = store
         self._jobs = jobs
         self._client = client
+        self._authorizations = 0
 
     def application(self) -> Starlette:
         one_comment = "/api/comments/{comment:int}"
@@ -63,6 +68,10 @@ class CommentsApi:
                 Route("/lib/{name}", self.library),
                 Route("/duo", functools.partial(_page, "duo.html")),
                 Mount("/", StaticFiles(directory=WEB, html=True)),
+            ],
+            middleware=[
+                *cross_origin(self._settings),
+                Middleware(RefusingMiddleware, self._settings.faults.refusals),
             ],
             exception_handlers={HTTPException: _as_laravel},  # type: ignore[dict-item]  # narrower
         )
@@ -95,7 +104,7 @@ class CommentsApi:
         if content is None:
             return _invalid("content", _CONTENT_RULE)
         comment = self._store.create(session_id, user["id"], content)
-        self._broadcast(request, "comment.created", session_id, comment)
+        self._broadcast(request, "comment.created", comment, user["id"])
         return JSONResponse({"data": comment}, status_code=201)
 
     async def update(self, request: Request) -> Response:
@@ -104,29 +113,35 @@ class CommentsApi:
         if content is None:
             return _invalid("content", _CONTENT_RULE)
         comment = self._store.update(comment["id"], content)
-        self._broadcast(request, "comment.updated", comment["session_id"], comment)
+        self._broadcast(request, "comment.updated", comment, comment["user"]["id"])
         return JSONResponse({"data": comment})
 
     async def delete(self, request: Request) -> Response:
         comment = self._own_comment(request)
         self._store.delete(comment["id"])
         gone = {"id": comment["id"], "session_id": comment["session_id"]}
-        self._broadcast(request, "comment.deleted", comment["session_id"], gone)
+        self._broadcast(request, "comment.deleted", gone, comment["user"]["id"])
         return Response(status_code=204)
 
     async def authorize_channel(self, request: Request) -> Response:
-        """What `routes/channels.php` decides in Laravel; 403 for everything it does not know."""
+        """The answer that `routes/channels.php` leads to; 403 for everything it does not know."""
+        faults = self._settings.faults
+        if "web-guard" in faults:
+            raise HTTPException(403, "")  # to nobody: the session's cookie is missing
         user = self._user(request)
+        self._authorizations += 1
+        if "auth-breaks" in faults and self._authorizations > 4:  # two users, two channels
+            raise HTTPException(500, "Server Error")
         fields = await _form(request)
         channel = fields.get("channel_name", "")
-        member = None
-        if channel == PRESENCE_CHANNEL:
-            member = {
-                "user_id": str(user["id"]),
-                "user_info": {"id": user["id"], "name": user["name"]},
-            }
-        elif not self._may_join(user, channel):
+        if "silent-connection" in faults:
+            return Response(b"")  # what LogBroadcaster and NullBroadcaster answer
+        verdict = self._rule(user, CHANNEL_CLASS.sub("", channel, count=1))
+        if not verdict or not CHANNEL_CLASS.match(channel):
             raise HTTPException(403, "This action is unauthorized.")
+        member = None
+        if channel.startswith("presence-"):
+            member = {"user_id": str(user["id"]), "user_info": verdict}
         return self._signed(
             lambda: self._client.authenticate(channel, fields.get("socket_id", ""), member)
         )
@@ -193,20 +208,29 @@ class CommentsApi:
             raise HTTPException(403, "This action is unauthorized.")
         return comment
 
-    def _may_join(self, user: Resource, channel: str) -> bool:
-        match = SESSION_CHANNEL.fullmatch(channel)
-        return match is not None and self._store.takes_part(user["id"], int(match[1]))
+    def _rule(self, user: Resource, name: str) -> Resource | bool:
+        """The verdict of the rule for a name: as in Laravel one rule serves all classes of channel."""
+        if name == PRESENCE_NAME:
+            return {"id": user["id"], "name": user["name"]}
+        match = SESSION_NAME.fullmatch(name)
+        if match is None or "no-channel-rule" in self._settings.faults:
+            return False
+        return self._store.takes_part(user["id"], int(match[1]))
 
     def _signed(self, sign: Callable[[], Any]) -> Response:
         try:
-            return JSONResponse(sign())
+            answer = sign()
         except ValueError as error:  # a malformed socket_id
             raise HTTPException(403, str(error)) from None
+        if "shared_secret" in answer:  # the library gives bytes
+            answer["shared_secret"] = answer["shared_secret"].decode()
+        return JSONResponse(answer)
 
-    def _broadcast(self, request: Request, event: str, session_id: int, data: Resource) -> None:
+    def _broadcast(self, request: Request, event: str, data: Resource, author: int) -> None:
         # The header is what `toOthers()` reads: this one socket is left out, not the user.
         socket_id = request.headers.get("X-Socket-ID") or None
-        self._jobs.push(BroadcastJob(event, [f"private-session.{session_id}"], data, socket_id))
+        for job in self._settings.faults.jobs(event, data, author, socket_id):
+            self._jobs.push(job)
 
 
 _CONTENT_RULE = f"The content must be text of 1 to {CONTENT_LENGTH} characters."

@@ -13,8 +13,8 @@ return Application::configure(basePath: dirname(__DIR__))
         web: __DIR__.'/../routes/web.php',
         api: __DIR__.'/../routes/api.php',
         commands: __DIR__.'/../routes/console.php',
-        // No "channels:" here: it would put /broadcasting/auth into the "web" group, which wants
-        // a session cookie and a CSRF token. A mobile app has a bearer token.
+        // No "channels:" here: it would put /broadcasting/auth into the "web" group, which looks for
+        // a session cookie. A mobile app has a bearer token, and gets 403 there.
         health: '/up',
     )
     ->withBroadcasting(

@@ -18,11 +18,15 @@ return [
                 'port' => env('PUSHER_PORT', 6001),
                 'scheme' => env('PUSHER_SCHEME', 'http'),
                 'useTLS' => env('PUSHER_SCHEME', 'http') === 'https',
+                // Seconds for a request. It must stand here: pusher-php-server sets its own 30 s
+                // over a timeout in client_options, and a hung server would hold the worker so long.
+                'timeout' => 5,
+                // Only for a server below a path, behind a proxy. With the last slash, or Guzzle
+                // drops the path; pusher-php-server up to version 5 wants '/ws' without it.
+                // 'path' => '/ws/',
             ],
             'client_options' => [
-                // Guzzle. A worker should not wait for 30 s when the server is away.
-                'connect_timeout' => 2,
-                'timeout' => 5,
+                'connect_timeout' => 2, // Guzzle's, seconds
             ],
         ],
 

@@ -15,8 +15,8 @@ class BroadcastServiceProvider extends ServiceProvider
 {
     public function boot(): void
     {
-        // Without this middleware the route is in the "web" group: it wants a session cookie and
-        // a CSRF token, and a mobile app with a bearer token gets 403 or 419.
+        // Without this middleware the route is in the "web" group, which looks for a session cookie:
+        // a mobile app with a bearer token is nobody there, and gets 403.
         // With 'prefix' => 'api' in this array the route becomes /api/broadcasting/auth.
         Broadcast::routes(['middleware' => ['auth:sanctum']]);
 

@@ -1,0 +1,44 @@
+"""CORS as Laravel's `config/cors.php` sets it: paths, origins and headers of a page elsewhere."""
+
+from settings import Settings
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+#: `paths` of a backend whose apps run in a browser.
+PATHS = ("/api/", "/broadcasting/")
+#: `allowed_headers`: what Echo, pusher-js and the page send.
+HEADERS = ("Authorization", "Content-Type", "X-Requested-With", "X-Socket-ID")
+
+
+class CrossOriginMiddleware:
+    """CORS for some paths; the others get no CORS header at all."""
+
+    def __init__(
+        self, app: ASGIApp, origin: str, paths: tuple[str, ...], headers: tuple[str, ...]
+    ) -> None:
+        self._app = app
+        self._open = CORSMiddleware(
+            app, allow_origins=[origin], allow_methods=["*"], allow_headers=headers
+        )
+        self._paths = paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        covered = scope["type"] == "http" and scope["path"].startswith(self._paths)
+        await (self._open if covered else self._app)(scope, receive, send)
+
+
+def cross_origin(settings: Settings) -> list[Middleware]:
+    """The middleware that the settings call for; none without an origin."""
+    if not settings.cors_origin:
+        return []
+    lacks_auth = "cors-without-auth" in settings.faults
+    lacks_socket_id = "cors-without-socket-id" in settings.faults
+    return [
+        Middleware(
+            CrossOriginMiddleware,
+            settings.cors_origin,
+            PATHS[:1] if lacks_auth else PATHS,
+            HEADERS[:-1] if lacks_socket_id else HEADERS,
+        )
+    ]

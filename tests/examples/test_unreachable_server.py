@@ -1,0 +1,146 @@
+"""The validation script when the WebSocket server cannot be reached: it looks itself, and says why."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.examples.programs import (
+    APP,
+    EXAMPLE,
+    NODE_MODULES,
+    RunningBackend,
+    clean_environment,
+    program,
+    pusher_environment,
+    run_script,
+)
+from tests.support.processes import TlsServer, tls_settings, write_certificate
+from tests.support.serving import RunningServer, free_port
+
+TIMEOUT = "3"
+DEADLINE = 30.0
+
+
+def first_hint(output: str, step: str = "WebSocket: connect") -> str:
+    """The first hint below the step that failed."""
+    match = re.search(r"^  ✗ (.{29}).*\n +check 1\. (.*)$", output, re.M)
+    assert match, output
+    assert match[1].strip() == step
+    return match[2]
+
+
+def hint_for(backend: RunningBackend, **script: str) -> str:
+    result = run_script(backend, **{"TIMEOUT": TIMEOUT, **pusher_environment(1), **script})
+    assert result.returncode == 1
+    return first_hint(result.stdout)
+
+
+def test_nothing_listens(backend: RunningBackend) -> None:
+    assert "does the server run?" in hint_for(backend, PUSHER_PORT=str(free_port()))
+
+
+def test_a_name_that_nobody_knows(backend: RunningBackend) -> None:
+    assert "this name is unknown" in hint_for(backend, PUSHER_HOST="nowhere.invalid")
+
+
+def test_a_port_that_never_answers(backend: RunningBackend) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hint = hint_for(backend, PUSHER_PORT=str(silent.getsockname()[1]))
+    assert "does not answer" in hint
+
+
+def test_https_on_a_plain_port(server: RunningServer, backend: RunningBackend) -> None:
+    hint = hint_for(backend, PUSHER_PORT=str(server.port), PUSHER_SCHEME="https")
+    assert "this port speaks plain HTTP" in hint
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[RunningServer]:
+    """A server whose certificate no program trusts."""
+    write_certificate(tmp_path)
+    settings = {"apps": [APP], "server": {"tls": tls_settings(tmp_path)}}
+    with TlsServer(tmp_path, settings) as server:
+        yield server
+
+
+def test_http_on_a_port_of_tls(tls_server: RunningServer, backend: RunningBackend) -> None:
+    hint = hint_for(backend, PUSHER_PORT=str(tls_server.port))
+    assert "PUSHER_SCHEME=https?" in hint
+
+
+def test_a_certificate_of_nobody(tls_server: RunningServer, backend: RunningBackend) -> None:
+    hint = hint_for(backend, PUSHER_PORT=str(tls_server.port), PUSHER_SCHEME="https")
+    assert "certificate is not accepted" in hint
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (404, "does it pass the upgrade on"),
+        (426, "does it pass the upgrade on"),
+        (502, "does the server behind it run"),
+        (301, "PUSHER_SCHEME=https"),
+    ],
+)
+def test_a_proxy_that_answers_itself(status: int, hint: str, backend: RunningBackend) -> None:
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            del arguments
+
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    thread = threading.Thread(target=proxy.serve_forever)
+    thread.start()
+    try:
+        assert hint in hint_for(backend, PUSHER_PORT=str(proxy.server_address[1]))
+    finally:
+        proxy.shutdown()
+        thread.join()
+        proxy.server_close()
+
+
+def test_below_a_path(tmp_path: Path, directory: Path) -> None:
+    """PUSHER_PATH leads to a server that is served below a path, as behind a proxy."""
+    settings = {"apps": [APP], "server": {"path_prefix": "/ws"}}
+    with RunningServer(tmp_path, settings) as server:
+        environment = pusher_environment(server.port)
+        with RunningBackend(directory, environment) as backend:
+            result = run_script(backend, PUSHER_PATH="/ws/", **environment)
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_server_that_stops_during_the_test(tmp_path: Path, directory: Path) -> None:
+    """An event is missing because the connection has ended: that is said, and no worker is blamed."""
+    with RunningServer(tmp_path, {"apps": [APP]}) as server:
+        environment = pusher_environment(server.port)
+        with RunningBackend(directory, environment, ("--without-worker",)) as backend:
+            script = subprocess.Popen(
+                [
+                    program("node", "nodejs"),
+                    str(EXAMPLE / "scripts" / "test-websocket-comments.js"),
+                ],
+                stdout=subprocess.PIPE,
+                text=True,
+                env=clean_environment(
+                    NODE_PATH=str(NODE_MODULES),
+                    API_URL=backend.url,
+                    EVENT_TIMEOUT="4",
+                    **environment,
+                ),
+            )
+            backend.wait_for_log("comment.created waits in the queue")
+            os.kill(server.pid, signal.SIGKILL)
+            output, _ = script.communicate(timeout=DEADLINE)
+    assert "connection was lost" in first_hint(output, "Event: comment.created")
