@@ -192,7 +192,10 @@ class BoundedProtocol(PacedProtocol):
         is_last = not self.pipeline
         super().on_response_complete()
         if self.transport.is_closing():
-            self.end()
+            if (
+                self in self.connections
+            ):  # else it is gone, and a pipelined request was answered too late
+                self.end()
         elif self._last_words and is_last:
             self.transport.write(self._last_words)
             self.linger()

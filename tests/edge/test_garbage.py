@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pusher_server.server.bounded_protocol import BoundedProtocol
 from tests.support import signed, wire
 from tests.support.frames import TEXT
 from tests.support.inprocess import APP_ID, KEY, serving
@@ -131,3 +132,15 @@ async def test_nothing_is_left_of_a_connection(
         for _ in range(3):
             await SHAPES[shape](address)
         await eventually(lambda: not alive() - before)
+
+
+async def test_an_answer_that_comes_too_late_keeps_nothing(tmp_path: Path) -> None:
+    """uvicorn notes for the last request only that the client has left: an earlier one is still answered."""
+    async with serving(tmp_path) as inside:
+        async with wire.opened(inside.address) as connection:
+            await connection.ask("/")
+            (protocol,) = inside.uvicorn.server_state.connections
+        await eventually(lambda: not inside.uvicorn.server_state.connections)
+        assert isinstance(protocol, BoundedProtocol)
+        protocol.on_response_complete()
+        assert protocol not in inside.guard.idle

@@ -58,7 +58,7 @@ def is_answered(world: FuzzedServer, segments: list[bytes]) -> None:
         statuses = [int(status) for status in STATUS.findall(said)]
         assert all(status < 500 for status in statuses), said
         assert not said or said.startswith(b"HTTP/1.1 "), said
-        assert b"nternal" not in said
+        assert b"Internal error" not in said
     finally:
         line.close()
     world.is_well()

@@ -5,7 +5,7 @@ client is served.
 
 import json
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fuzz.fuzzed_server import FuzzedServer, Line, checked, many
@@ -48,6 +48,7 @@ def survives(world: FuzzedServer, *texts: bytes) -> None:
 
 
 @many
+@example(texts=[b'{"event":"client-x","data":{},"channel":"pusher_internal:member_added"}'])
 @given(texts=st.lists(messages, min_size=1, max_size=6))
 def test_texts_like_messages(world: FuzzedServer, texts: list[bytes]) -> None:
     """JSON of every shape with hostile pieces, one after the other on one connection."""
