@@ -101,7 +101,9 @@ async function crossOriginProblem(method, path, wantedHeaders) {
     'Access-Control-Request-Headers': wantedHeaders.join(','),
   });
   const listed = (name) => (answer.headers[name] ?? '').toLowerCase().split(',').map((entry) => entry.trim());
-  const allows = (name, value) => listed(name).includes('*') || listed(name).includes(value.toLowerCase());
+  // "*" stands for all headers but Authorization (Fetch, "CORS-preflight fetch").
+  const any = (value) => (value === 'authorization' ? [] : ['*']);
+  const allows = (name, value) => [value.toLowerCase(), ...any(value)].some((entry) => listed(name).includes(entry));
   const origins = listed('access-control-allow-origin');
   if (origins[0] === '') return { kind: 'path', status: answer.status };
   if (!allows('access-control-allow-origin', config.origin)) return { kind: 'origin', origin: origins[0] };
@@ -119,15 +121,9 @@ function parse(text) {
   }
 }
 
-/** The comment itself, whether or not the backend wraps it (Laravel's resources: "data"). */
-function resourceOf(value) {
-  const body = typeof value === 'string' ? parse(value) : value;
-  return body?.data ?? body?.comment ?? body;
-}
-
 function preview(value) {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return (text ?? '').replace(/\s+/g, ' ').slice(0, 200);
 }
 
-module.exports = { generalHints, crossOriginProblem, expectStatus, postAuthorization, preview, request, resourceOf };
+module.exports = { generalHints, crossOriginProblem, expectStatus, parse, postAuthorization, preview, request };

@@ -3,8 +3,9 @@
 
 'use strict';
 
-const { preview, resourceOf } = require('./backend');
+const { preview } = require('./backend');
 const { channelHint } = require('./channels');
+const { carries, unpack } = require('./event_data');
 const { growth } = require('./server');
 const { config } = require('./settings');
 
@@ -23,7 +24,6 @@ const REFUSED = {
 const classOf = (event) => event.split('.').map((word) => word[0].toUpperCase() + word.slice(1)).join('');
 const letters = (text) => text.toLowerCase().replace(/[^a-z]/g, '');
 const looksLike = (event, name) => letters(event).endsWith(letters(name));
-const carries = (message, id) => String(resourceOf(message.data)?.id) === String(id);
 
 /** The event that was waited for, on its channel, of this comment. */
 function isRight(message, name, id) {
@@ -42,8 +42,15 @@ function evidence(seen, name, id, ids) {
   const misnamed = ours.find(({ event }) => event !== name) ?? seen.find((message) => carries(message, id) && !/comment.?(created|updated|deleted)$/i.test(message.event));
   if (misnamed && !ours.some(({ event }) => event === name)) hints.push(nameHint(misnamed.event, name));
   if (hints.length) return hints;
-  const stray = seen.find((message) => message.event === name && message.channel === config.privateChannel && resourceOf(message.data)?.id === undefined);
+  const stray = seen.find((message) => message.event === name && message.channel === config.privateChannel && unpack(message.data).comment?.id === undefined);
   return stray ? [`A ${name} arrived without a comment's id: ${preview(stray.data)}. See broadcastWith() in laravel/app/Events.`] : [];
+}
+
+/** Hints when the request was followed by the event of another one: both have one name, or one class. */
+function mistakenName(seen, name, id) {
+  const other = seen.find((message) => carries(message, id) && message.event !== name && /^comment\.(created|updated|deleted)$/.test(message.event));
+  if (!other) return [];
+  return [`${other.event} came instead: broadcastAs() of ${classOf(name)} must return '${name}', and the controller must broadcast new ${classOf(name)} here, not ${classOf(other.event)}.`];
 }
 
 function nameHint(event, name) {
@@ -99,7 +106,8 @@ function onlyThisEvent(name, other) {
   ];
 }
 
-const lostHints = [
+const lostHints = ({ letter, lost }) => [
+  `${letter}'s connection was lost (${lost}).`,
   'The connection ended during the test: did the server stop or restart, or a proxy cut it? See the server\'s log.',
   'Events of that time are not kept: an app fetches the list from the API after it has connected again.',
 ];
@@ -110,4 +118,4 @@ const lateHints = [
   'Is the worker busy with other jobs? Give broadcasts a queue of their own: public string $queue = \'broadcasts\'; and queue:work --queue=broadcasts,default.',
 ];
 
-module.exports = { classOf, counterHints, evidence, frequentCauses, isRight, lateHints, looksLike, lostHints, onlyThisEvent };
+module.exports = { classOf, counterHints, evidence, frequentCauses, isRight, lateHints, looksLike, lostHints, mistakenName, onlyThisEvent };

@@ -25,6 +25,8 @@ Set by environment variables (in brackets: the default, which is the stand-in ba
   COMMENT_PATH       PUT edits it here, DELETE deletes it          [/api/comments/{comment}]
   CONTENT_FIELD      the field that holds the text                 [content]
   COMMENT_BODY       more fields for creating, as JSON             [{}]
+  EVENT_FIELD        the field of an event's data in which the app
+                     looks for the comment     [none: the data is it]
   ONLY_CREATED       1: phase 1 only, leave out edit and delete; the
                      test comment then stays in the session        [0]
 
@@ -65,7 +67,8 @@ const config = {
   commentsPath: setting('COMMENTS_PATH', '/api/sessions/{session}/comments').replace('{session}', session),
   commentPath: setting('COMMENT_PATH', '/api/comments/{comment}').replace('{session}', session),
   contentField: setting('CONTENT_FIELD', 'content'),
-  commentBody: setting('COMMENT_BODY', '{}'),
+  eventField: setting('EVENT_FIELD', ''),
+  commentBody: JSON.parse(setting('COMMENT_BODY', '{}')),
   onlyCreated: setting('ONLY_CREATED', '0') === '1',
   authPath: setting('AUTH_PATH', '/broadcasting/auth'),
   channelTemplate: setting('CHANNEL', 'session.{session}'),

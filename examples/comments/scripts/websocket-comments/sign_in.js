@@ -53,9 +53,14 @@ async function stepCrossOrigin() {
   return `pages of ${config.origin} may call the API and ${config.authPath}`;
 }
 
+const WHY = {
+  'authorization': ' A browser takes "*" for all headers but this one: it must be named.',
+  'x-socket-id': ' toOthers() reads it.',
+};
+
 function crossOriginHints({ kind, refused, origin, status }, path) {
   const clear = 'After a change: php artisan config:clear. Without config/cors.php: php artisan config:publish cors.';
-  if (kind === 'headers') return [`config/cors.php: 'allowed_headers' lacks ${refused.join(', ')} (X-Socket-ID is what toOthers() reads).`, clear];
+  if (kind === 'headers') return [`config/cors.php: 'allowed_headers' lacks ${refused.join(', ')}.${WHY[refused[0]] ?? ''}`, clear];
   if (kind === 'origin') return [`config/cors.php: 'allowed_origins' has ${origin}, but not ${config.origin}.`, clear];
   if (kind === 'method') return ['config/cors.php: \'allowed_methods\' lacks this method.', clear];
   return [
@@ -159,7 +164,20 @@ async function stepPresence() {
   return `both see ${people.map(({ name }) => name).join(' and ')} on ${config.presenceChannel}`;
 }
 
-function expectMembers(person) {
+/** Wait until both are members, and look at what an app shows of them. */
+async function expectMembers(person) {
+  await seeBoth(person);
+  const { members } = person[config.presenceChannel];
+  const bare = people.find(({ id }) => !isDetailed(members.get(id).info));
+  if (!bare) return;
+  throw new Failure(`${person.letter} sees ${JSON.stringify(members.get(bare.id).info) ?? 'nothing'} in place of ${bare.name}`, [
+    `routes/channels.php: the rule for ${config.presence} must return the member, such as ['id' => $user->id, 'name' => $user->name], not true.`,
+  ]);
+}
+
+const isDetailed = (info) => typeof info === 'object' && info !== null && Object.keys(info).length > 0;
+
+function seeBoth(person) {
   const { members } = person[config.presenceChannel];
   const missing = () => people.filter(({ id }) => !members.get(id));
   return until(
