@@ -105,8 +105,9 @@ async function diagnose(name) {
   const look = () => [...diagnosis.evidence(lately(), name, id, ids), ...diagnosis.mistakenName(lately(), name, id)];
   let hints = listener.lost ? diagnosis.lostHints(listener) : look();
   if (!hints.length) hints = await waitForMore(name, ids);
-  if (!hints.length && otherEvent(name, id)) hints = diagnosis.onlyThisEvent(name, otherEvent(name, id));
   const after = await readCounters().catch(() => null);
+  if (!hints.length) hints = diagnosis.refusalHints(counters, after);
+  if (!hints.length && otherEvent(name, id)) hints = diagnosis.onlyThisEvent(name, otherEvent(name, id));
   if (!hints.length) hints = diagnosis.counterHints(counters, after, name) ?? diagnosis.frequentCauses(name);
   return hints;
 }
@@ -165,12 +166,11 @@ async function stepNoEcho() {
     ]);
   }
   for (const name of names) {
-    const received = ours(listener).filter(({ event }) => event === name);
-    const times = received.filter(({ channel }) => channel === config.privateChannel).length;
+    const times = ours(listener).filter(({ event, channel }) => event === name && channel === config.privateChannel).length;
     if (times > 1) throw new Failure(`B received ${name} ${times} times`, ['Is the event dispatched twice: in the controller and in an observer?']);
-    const open = received.find(({ channel }) => !isForParticipants(channel));
+    const open = ours(listener).find(({ event, channel }) => diagnosis.looksLike(event, name) && !isForParticipants(channel));
     if (open) {
-      throw new Failure(`${name} went to ${open.channel} as well: not only the session's participants receive it`, [
+      throw new Failure(`${open.event} went to ${open.channel} as well: not only the session's participants receive it`, [
         `broadcastOn() must return new PrivateChannel('${config.channel}') alone, without ${open.channel}.`,
       ]);
     }
