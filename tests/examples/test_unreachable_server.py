@@ -78,7 +78,26 @@ def test_http_on_a_port_of_tls(tls_server: RunningServer, backend: RunningBacken
 
 def test_a_certificate_of_nobody(tls_server: RunningServer, backend: RunningBackend) -> None:
     hint = hint_for(backend, PUSHER_PORT=str(tls_server.port), PUSHER_SCHEME="https")
-    assert "certificate is not accepted" in hint
+    assert "certificate of the server is not accepted" in hint
+
+
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("http://127.0.0.1:{nothing}", "Does the backend run?"),
+        ("http://nowhere.invalid", "this host name is unknown"),
+        ("https://127.0.0.1:{plain}", "this port speaks plain HTTP"),
+        ("http://127.0.0.1:{tls}", "https"),
+        ("https://127.0.0.1:{tls}", "NODE_EXTRA_CA_CERTS"),
+    ],
+)
+def test_a_backend_that_cannot_be_reached(
+    address: str, hint: str, tls_server: RunningServer, backend: RunningBackend
+) -> None:
+    """The API's address is at fault: a certificate or a scheme is not taken for a backend that is away."""
+    ports = {"nothing": free_port(), "plain": backend.port, "tls": tls_server.port}
+    result = run_script(backend, API_URL=address.format(**ports), TIMEOUT=TIMEOUT)
+    assert hint in first_hint(result.stdout, "API: log in"), result.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """The validation script against each row of `wrong_backends.py`, and against slow or closed ones."""
 
 import re
-import subprocess
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -18,6 +18,10 @@ WAITING = {"EVENT_TIMEOUT": "4", "TIMEOUT": "30"}
 AT_ONCE = 4
 
 
+#: May publish once a second.
+SLOW_APP = {**APP, "id": "8", "key": "slow-key", "limits": {"backend_events_per_second": 1}}
+
+
 @pytest.fixture(scope="module")
 def operations_port() -> int:
     return free_port()
@@ -26,7 +30,7 @@ def operations_port() -> int:
 @pytest.fixture(scope="module")
 def server(directory: Path, operations_port: int) -> Iterator[RunningServer]:
     """The server, with metrics and an app of its own for each row: rows do not see each other."""
-    apps = [APP, *(app_of(name) for name in WRONG)]
+    apps = [APP, SLOW_APP, *(app_of(name) for name in WRONG)]
     settings = {"apps": apps, "operations": {"enabled": True, "port": operations_port}}
     with RunningServer(directory, settings) as running:
         yield running
@@ -48,9 +52,7 @@ def failed_step(output: str) -> str:
     return str(failed[0]).strip()
 
 
-def try_backend(
-    name: str, directory: Path, server: RunningServer
-) -> subprocess.CompletedProcess[str]:
+def try_backend(name: str, directory: Path, server: RunningServer) -> CompletedProcess[str]:
     wrong, app = WRONG[name], app_of(name)
     environment = pusher_environment(
         server.port, PUSHER_APP_ID=app["id"], PUSHER_APP_KEY=app["key"]
@@ -62,26 +64,45 @@ def try_backend(
         return run_script(backend, **{**given, **wrong.script})
 
 
+class Runs:
+    """Runs of the script for rows of `WRONG`: the next ones begin while the test of one waits.
+
+    Only the next ones, because other processes of pytest-xdist have the same session and other tests of it.
+    """
+
+    def __init__(
+        self, names: Sequence[str], pool: Executor, run: Callable[[str], CompletedProcess[str]]
+    ) -> None:
+        self._names = names
+        self._pool = pool
+        self._run = run
+        self._begun: dict[str, Future[CompletedProcess[str]]] = {}
+
+    def result(self, name: str) -> CompletedProcess[str]:
+        """Wait for the run of a row."""
+        first = self._names.index(name)
+        for coming in self._names[first : first + AT_ONCE]:
+            if coming not in self._begun:
+                self._begun[coming] = self._pool.submit(self._run, coming)
+        return self._begun[name].result()
+
+
 @pytest.fixture(scope="module")
-def results(
-    request: pytest.FixtureRequest, directory: Path, server: RunningServer
-) -> Iterator[Mapping[str, Future[subprocess.CompletedProcess[str]]]]:
-    """The script's run for each row of `WRONG` that was selected, a few at a time."""
-    rows = {item.callspec.id for item in request.session.items if hasattr(item, "callspec")}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {
-            name: pool.submit(try_backend, name, directory, server)
-            for name in WRONG
-            if name in rows
-        }
+def runs(request: pytest.FixtureRequest, directory: Path, server: RunningServer) -> Iterator[Runs]:
+    """The script's runs for the rows of `WRONG` that were selected."""
+    selected = {item.callspec.id for item in request.session.items if hasattr(item, "callspec")}
+    names = [name for name in WRONG if name in selected]
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        yield Runs(names, pool, lambda name: try_backend(name, directory, server))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("name", WRONG, ids=str)
-def test_a_wrong_backend_is_named(
-    name: str, results: Mapping[str, Future[subprocess.CompletedProcess[str]]]
-) -> None:
+def test_a_wrong_backend_is_named(name: str, runs: Runs) -> None:
     """The step fails that shows the mistake, and the hint says what to change."""
-    wrong, result = WRONG[name], results[name].result()
+    wrong, result = WRONG[name], runs.result(name)
     assert result.returncode == 1, result.stdout + result.stderr
     assert failed_step(result.stdout) == wrong.step, result.stdout
     hints = hints_of(result.stdout)
@@ -91,10 +112,15 @@ def test_a_wrong_backend_is_named(
 
 #: With the server's metrics the script knows what reached the server: the first hint is the cause.
 MEASURED = {
-    "no worker": ("Nothing has reached the server. Is a queue worker", ("--without-worker",), {}),
+    "no worker": (
+        "Nothing has reached the server at METRICS_URL. Is a queue worker",
+        ("--without-worker",),
+        {},
+    ),
     "wrong port": ("Nothing has reached the server", (), {"PUSHER_PORT": "9"}),
     "stale worker": ("PUSHER_APP_SECRET of the worker", ("--fault", "stale-worker"), {}),
     "wrong id": ("PUSHER_APP_ID", (), {"PUSHER_APP_ID": "9999"}),
+    "wrong scheme": ("PUSHER_SCHEME=https of the worker", (), {"PUSHER_SCHEME": "https"}),
     "a channel that nobody may join": (
         "accepted an event meanwhile",
         ("--channel", "private-nobody.{session}"),
@@ -114,6 +140,18 @@ def test_the_metrics_tell_what_reached_the_server(
         result = run_script(backend, METRICS_URL=url, **WAITING, **environment)
     assert failed_step(result.stdout) == CREATED, result.stdout
     assert hint in hints_of(result.stdout)[1], result.stdout
+
+
+def test_a_refused_event_is_no_forgotten_one(
+    directory: Path, server: RunningServer, operations_port: int
+) -> None:
+    """comment.created has come, the app's rate refuses the next one: the dispatch is not to blame."""
+    environment = pusher_environment(server.port, PUSHER_APP_ID="8", PUSHER_APP_KEY="slow-key")
+    with RunningBackend(directory, environment) as backend:
+        url = f"http://127.0.0.1:{operations_port}/metrics"
+        result = run_script(backend, METRICS_URL=url, **WAITING, **environment)
+    assert failed_step(result.stdout) == "Event: comment.updated", result.stdout
+    assert "limits.backend_events_per_second" in hints_of(result.stdout)[1], result.stdout
 
 
 def test_metrics_that_cannot_be_read_are_named(

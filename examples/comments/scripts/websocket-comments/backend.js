@@ -64,7 +64,7 @@ async function send(method, path, headers, body) {
     return { status: response.statusCode, body: parse(text), headers: response.headers, location: response.headers.location ?? '' };
   } catch (error) {
     if (error.name === 'TimeoutError') throw new Failure(`${method} ${url}: no answer within ${config.timeout / 1000} s`, NO_ANSWER);
-    throw new Failure(`${method} ${url}: ${error.message || error.code}`, errorHints(error.code ?? error.message));
+    throw new Failure(`${method} ${url}: ${preview(error.message || error.code)}`, errorHints(error.code ?? error.message));
   }
 }
 

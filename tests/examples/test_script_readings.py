@@ -1,7 +1,11 @@
-"""Settings of the validation script that cannot be right: each is named before anything is tried."""
+"""What the validation script reads: settings, which are checked first, answers, events and metrics."""
 
 import json
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -106,10 +110,69 @@ def test_the_comment_in_the_data_of_an_event(data: object, field: str) -> None:
     assert unpacked["encoded"] is False
 
 
+SAMPLES = """
+pusher_server_publishes_total{app="1",source="http"} 5
+pusher_server_publishes_total{app="2",source="http"} 7e+3
+pusher_server_requests_refused_total{app="1",reason="signature"} 2
+pusher_server_requests_refused_total{app="2",reason="clock"} 3
+pusher_server_requests_refused_total{app="2",reason="wrong_app"} 1
+pusher_server_requests_refused_total{app="",reason="unknown_key"} 4
+pusher_server_rate_limited_total{app="1",rate="publish"} 6
+pusher_server_rate_limited_total{app="1",rate="client_event"} 9
+"""
+OURS = {"signature": 2, "wrong_app": 1, "unknown_key": 4, "rate_publish": 6}
+
+
+@pytest.mark.parametrize(
+    ("app_id", "counters"),
+    [
+        ("1", {"published": 5, "refused": OURS}),
+        ("", {"published": 7005, "refused": {**OURS, "clock": 3}}),
+    ],
+)
+def test_counters_are_those_of_the_app(app_id: str, counters: object) -> None:
+    """Another app's events are not ours; a wrong key or id is counted elsewhere, and may be ours."""
+    with serving(SAMPLES) as url:
+        settings = {"METRICS_URL": url, "PUSHER_APP_ID": app_id}
+        assert evaluate("server.js", "await loaded.readCounters()", **settings) == counters
+
+
+def test_metrics_of_another_program_are_no_counters_at_zero() -> None:
+    with serving('node_cpu_seconds_total{cpu="0"} 1\n') as url:
+        read = "await loaded.readCounters().catch((error) => error.message)"
+        message = evaluate("server.js", read, METRICS_URL=url)
+    assert message == "the answer has no metric of pusher-server"
+
+
+@contextmanager
+def serving(text: str) -> Iterator[str]:
+    """The address of a server that answers every GET with `text`."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *arguments: object) -> None:
+            del arguments
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/metrics"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def evaluate(module: str, expression: str, **settings: str) -> Any:
     """The value of a JavaScript expression that sees `loaded`, a module of the script."""
     path = json.dumps(str(SCRIPT.with_name("websocket-comments") / module))
-    code = f"const loaded = require({path}); console.log(JSON.stringify({expression}));"
+    show = f"async () => console.log(JSON.stringify({expression}))"
+    code = f"const loaded = require({path}); ({show})();"
     result = subprocess.run(
         [program("node", "nodejs"), "-e", code],
         capture_output=True,
