@@ -141,6 +141,13 @@ WRONG = {
     "the comment's id, when the backend refuses us there": published(
         "private-.* is added by itself", 6, "--channel", "private-session.{comment}"
     ),
+    "the author's id": channel(
+        "private-session.{user}", "private-session.2: 2 is not the session's id, but B's user id"
+    ),
+    "the comment's id, and no comment before": Wrong(
+        step=CREATED, hint="session.2: 2 is not the session's id, but .* or the comment's",
+        arguments=("--empty", "--channel", "private-session.{comment}"),
+    ),
     "another session's id": channel(
         "private-session.2", "private-session.2: 2 is not the session's id, but B's user id"
     ),
@@ -197,6 +204,11 @@ WRONG = {
     "CORS with a star for all headers": Wrong(
         step="API: CORS", hint="lacks authorization.*must be named",
         arguments=("--cors-origin", "https://app.test", "--fault", "cors-headers-star"),
+        script={"ORIGIN": "https://app.test"},
+    ),
+    "CORS in preflights only": Wrong(
+        step="API: CORS", hint="answers to the requests themselves",
+        arguments=("--cors-origin", "https://app.test", "--fault", "cors-preflight-only"),
         script={"ORIGIN": "https://app.test"},
     ),
     "CORS for another origin": Wrong(

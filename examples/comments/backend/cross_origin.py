@@ -33,16 +33,25 @@ class CrossOriginMiddleware:
     """CORS for some paths; the others get no CORS header at all."""
 
     def __init__(
-        self, app: ASGIApp, origin: str, paths: tuple[str, ...], headers: tuple[str, ...]
+        self,
+        app: ASGIApp,
+        origin: str,
+        paths: tuple[str, ...],
+        headers: tuple[str, ...],
+        *,
+        preflight_only: bool,
     ) -> None:
         self._app = app
         self._open = CORSMiddleware(
             app, allow_origins=[origin], allow_methods=["*"], allow_headers=headers
         )
         self._paths = paths
+        self._preflight_only = preflight_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         covered = scope["type"] == "http" and scope["path"].startswith(self._paths)
+        if covered and self._preflight_only:
+            covered = scope["method"] == "OPTIONS"
         await (self._open if covered else self._app)(scope, receive, send)
 
 
@@ -60,5 +69,6 @@ def cross_origin(settings: Settings) -> list[Middleware]:
             settings.cors_origin,
             PATHS[:1] if lacks_auth else PATHS,
             HEADERS[:-1] if lacks_socket_id else HEADERS,
+            preflight_only="cors-preflight-only" in settings.faults,
         ),
     ]

@@ -34,6 +34,7 @@ FAULTS: Mapping[str, str] = {
     "auth-breaks": "/broadcasting/auth answers both users once, and 500 from then on",
     "cors-without-auth": "config/cors.php: paths lacks broadcasting/auth",
     "cors-without-socket-id": "config/cors.php: allowed_headers lacks X-Socket-ID",
+    "cors-preflight-only": "a proxy adds CORS headers to preflights, not to the other answers",
     "cors-headers-star": "a proxy answers preflights with a literal * for the headers",
 }
 #: Events that a controller can forget to broadcast.

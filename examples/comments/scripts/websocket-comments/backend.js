@@ -104,6 +104,18 @@ function exchange(method, url, headers, body) {
   });
 }
 
+/** Whether an answer lets pages of `config.origin` read it. */
+function isReadable(answer) {
+  const origin = answer.headers['access-control-allow-origin'] ?? '';
+  return origin === '*' || origin.toLowerCase() === config.origin.toLowerCase();
+}
+
+/** Whether a page may read the backend's answer to an authorization; its status does not matter. */
+async function canReadAuthorization(person) {
+  const headers = { Accept: 'application/json', Authorization: `Bearer ${person.token}`, Origin: config.origin };
+  return isReadable(await send('POST', config.authPath, { ...headers, 'Content-Length': 0 }));
+}
+
 /** Send the preflight of a browser for an app of `config.origin`: its problem, null if the app may send the request. */
 async function crossOriginProblem(method, path, wantedHeaders) {
   const answer = await send('OPTIONS', path, {
@@ -117,7 +129,7 @@ async function crossOriginProblem(method, path, wantedHeaders) {
   const allows = (name, value) => [value.toLowerCase(), ...any(value)].some((entry) => listed(name).includes(entry));
   const origins = listed('access-control-allow-origin');
   if (origins[0] === '') return { kind: 'path', status: answer.status };
-  if (!allows('access-control-allow-origin', config.origin)) return { kind: 'origin', origin: origins[0] };
+  if (!isReadable(answer)) return { kind: 'origin', origin: origins[0] };
   if (!allows('access-control-allow-methods', method)) return { kind: 'method' };
   const refused = wantedHeaders.filter((header) => !allows('access-control-allow-headers', header));
   if (refused.length) return { kind: 'headers', refused };
@@ -137,4 +149,4 @@ function preview(value) {
   return (text ?? '').replace(/\s+/g, ' ').slice(0, 200);
 }
 
-module.exports = { generalHints, crossOriginProblem, expectStatus, parse, postAuthorization, preview, request };
+module.exports = { canReadAuthorization, generalHints, crossOriginProblem, expectStatus, parse, postAuthorization, preview, request };

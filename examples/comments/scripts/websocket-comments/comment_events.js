@@ -1,4 +1,4 @@
-// The steps of a comment: A writes it through the API, B receives its events, A does not.
+// The steps of a comment: one user writes it through the API, the other one receives its events.
 
 'use strict';
 
@@ -9,20 +9,30 @@ const { carries, expectData, resourceOf } = require('./event_data');
 const { Failure, until } = require('./failure');
 const { watch } = require('./phone');
 const { readCounters } = require('./server');
-const { config, people } = require('./settings');
+const { config, roles } = require('./settings');
 
-const [author, listener] = people;
+let author = null;
+let listener = null;
 const NAMES = ['comment.created', 'comment.updated', 'comment.deleted'];
-/** `since`: how much B had received when the last request was sent. */
+/** `since`: how much the listener had received when the last request was sent. */
 const comment = { id: null, resource: null, before: null, alive: false, since: 0 };
 let counters = null; // of the server, before the first comment
 
 async function stepCreate() {
+  ({ author, listener } = roles());
   counters = await readCounters().catch((error) => {
     throw new Failure(`METRICS_URL: ${error.cause?.message || error.message}`, ['Is it the operations port of pusher-server, with /metrics? METRICS_TOKEN: its operations.token.']);
   });
   await createComment();
-  return `comment ${comment.id} saved, the API answered ${comment.status}`;
+  if (String(comment.id) === config.session) await replaceComment();
+  return `comment ${comment.id} of ${author.letter} saved, the API answered ${comment.status}`;
+}
+
+/** A channel with the comment's id would be the session's: take the next comment. */
+async function replaceComment() {
+  const first = pathOf(comment);
+  await createComment();
+  if (!config.onlyCreated) await request('DELETE', first, author, undefined, author.socketId);
 }
 
 async function createComment() {
@@ -68,7 +78,7 @@ const pathOf = ({ id }) => config.commentPath.replace('{comment}', id);
 
 function writeHints(status) {
   if (status === 401) return ['Is the token still valid, and does a proxy pass the Authorization header on?'];
-  if (status === 403) return ['May A write in this session (policy)?'];
+  if (status === 403) return [`May ${author.name} write in this session (policy)?`];
   if (status === 404) return ['COMMENTS_PATH, COMMENT_PATH, SESSION_ID: are they right?'];
   if (status === 405) return ['COMMENTS_PATH, COMMENT_PATH: is this method routed there (php artisan route:list)?'];
   if (status === 419) return ['The route is in the "web" group and wants a CSRF token: an API for phones belongs into routes/api.php.'];
@@ -76,7 +86,7 @@ function writeHints(status) {
   return ['See the backend\'s log.'];
 }
 
-/** {text, late}: what B received; `late` are hints when it took too long. Raises a Failure. */
+/** {text, late}: what the listener received; `late` are hints when it took too long. Raises a Failure. */
 async function expectEvent(name) {
   const started = Date.now();
   const find = () => lately().find((message) => diagnosis.isRight(message, name, comment.id));
@@ -88,19 +98,19 @@ async function expectEvent(name) {
     () => true,
     config.eventTimeout,
   ).catch((late) => late);
-  if (missed) throw new Failure(`B received no ${name} on ${config.privateChannel} within ${config.eventTimeout / 1000} s`, await diagnose(name));
+  if (missed) throw new Failure(`${listener.letter} received no ${name} on ${config.privateChannel} within ${config.eventTimeout / 1000} s`, await diagnose(name));
   expectData(find(), diagnosis.classOf(name), comment);
   const duration = Date.now() - started;
-  const text = `B received ${name} after ${duration} ms${comment.resource ? ', with the data of the API' : ''}`;
+  const text = `${listener.letter} received ${name} after ${duration} ms${comment.resource ? ', with the data of the API' : ''}`;
   return { text, late: duration > config.slow ? diagnosis.lateHints : null };
 }
 
-/** What B has received since the last request was sent: an event that came before is not its. */
+/** What the listener has received since the last request was sent: an event that came before is not its. */
 const lately = () => listener.seen.slice(comment.since);
 
 /** Hints for an event that did not come. */
 async function diagnose(name) {
-  const ids = { "A's user id": author.id, "B's user id": listener.id };
+  const ids = Object.fromEntries([author, listener].map(({ letter, id }) => [`${letter}'s user id`, id]));
   const id = comment.id;
   const look = () => [...diagnosis.evidence(lately(), name, id, ids), ...diagnosis.mistakenName(lately(), name, id)];
   let hints = listener.lost ? diagnosis.lostHints(listener) : look();
@@ -123,7 +133,7 @@ function otherEvent(name, id) {
   return others.find((other) => listener.seen.some((message) => diagnosis.isRight(message, other, id)));
 }
 
-/** Make one more event while B watches many wrong channels: hints from it, or from the first one if it is only late. */
+/** Make one more event while the listener watches many wrong channels: hints from it, or from the first one if it is only late. */
 async function waitForMore(name, ids) {
   const id = comment.id;
   const again = await makeOneMore(name);
@@ -153,12 +163,12 @@ async function makeOneMore(name) {
 
 async function stepNoEcho() {
   await new Promise((resolve) => setTimeout(resolve, config.quiet));
-  if (author.lost) throw new Failure('A could not receive the own events', diagnosis.lostHints(author));
+  if (author.lost) throw new Failure(`${author.letter} could not receive the own events`, diagnosis.lostHints(author));
   const names = config.onlyCreated ? NAMES.slice(0, 1) : NAMES;
   const ours = (person) => person.seen.filter((message) => carries(message, comment.id));
   const own = ours(author).find(({ event }) => names.some((name) => diagnosis.looksLike(event, name)));
   if (own) {
-    throw new Failure(`A received the own ${own.event}: it would appear twice`, [
+    throw new Failure(`${author.letter} received the own ${own.event}: it would appear twice`, [
       'The controller needs broadcast(…)->toOthers().',
       'The event needs the trait InteractsWithSockets: without it toOthers() does nothing, and says nothing.',
       'The app must send the header X-Socket-ID with each request (Echo does it for axios, not for fetch); this script does.',
@@ -167,7 +177,7 @@ async function stepNoEcho() {
   }
   for (const name of names) {
     const times = ours(listener).filter(({ event, channel }) => event === name && channel === config.privateChannel).length;
-    if (times > 1) throw new Failure(`B received ${name} ${times} times`, ['Is the event dispatched twice: in the controller and in an observer?']);
+    if (times > 1) throw new Failure(`${listener.letter} received ${name} ${times} times`, ['Is the event dispatched twice: in the controller and in an observer?']);
     const open = ours(listener).find(({ event, channel }) => diagnosis.looksLike(event, name) && !isForParticipants(channel));
     if (open) {
       throw new Failure(`${open.event} went to ${open.channel} as well: not only the session's participants receive it`, [
@@ -175,7 +185,7 @@ async function stepNoEcho() {
       ]);
     }
   }
-  return 'A received none of the own events, B each one once';
+  return `${author.letter} received none of the own events, ${listener.letter} each one once`;
 }
 
 module.exports = { cleanUp, stepCreate, stepCreated, stepDeleted, stepNoEcho, stepUpdated };

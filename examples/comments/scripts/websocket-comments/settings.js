@@ -4,9 +4,9 @@
 
 const HELP = `Usage: node scripts/test-websocket-comments.js
 
-Logs in two users, connects both, creates, edits and deletes a comment as the first, and
-checks that the second receives it live, on the right channel and with the data of the
-API, and that the first does not.
+Logs in two users, connects both, creates, edits and deletes a comment as the one, and
+checks that the other receives it live, on the right channel and with the data of the
+API, and that the author does not. A writes, but B if A's id is the session's, too.
 
 Set by environment variables (in brackets: the default, which is the stand-in backend):
 
@@ -132,4 +132,13 @@ const people = [
   { letter: 'B', email: setting('EMAIL_B', 'bruno@example.com'), password: setting('PASSWORD_B', 'password'), token: process.env.TOKEN_B },
 ];
 
-module.exports = { HELP, config, people, problems };
+/**
+ * {author, listener}, once both ids are known. A's comments cannot be told from the session's channel
+ * when A's id is the session's, too (`session.` and an author's id is a frequent mistake): then B writes.
+ */
+function roles() {
+  const [a, b] = people;
+  return a.id === session ? { author: b, listener: a } : { author: a, listener: b };
+}
+
+module.exports = { HELP, config, people, problems, roles };

@@ -2,11 +2,11 @@
 
 'use strict';
 
-const { crossOriginProblem, expectStatus, postAuthorization, preview, request } = require('./backend');
+const { canReadAuthorization, crossOriginProblem, expectStatus, postAuthorization, preview, request } = require('./backend');
 const { nearChannels } = require('./channels');
 const { Failure, until } = require('./failure');
 const { connect, join, sign, watch } = require('./phone');
-const { config, people } = require('./settings');
+const { config, people, roles } = require('./settings');
 
 const CLEAR = 'Then: php artisan config:clear (a cached configuration ignores .env), and php artisan queue:restart.';
 
@@ -49,6 +49,11 @@ async function stepCrossOrigin() {
   for (const [method, path, headers] of calls) {
     const problem = await crossOriginProblem(method, path, headers);
     if (problem) throw new Failure(`a page of ${config.origin} may not ${method} ${path}`, crossOriginHints(problem, path));
+  }
+  if (!await canReadAuthorization(people[0])) {
+    throw new Failure(`a page of ${config.origin} may not read what ${config.authPath} answers`, [
+      'The preflight is right, but the answers to the requests themselves lack Access-Control-Allow-Origin: does a proxy add it to OPTIONS only?',
+    ]);
   }
   return `pages of ${config.origin} may call the API and ${config.authPath}`;
 }
@@ -160,7 +165,7 @@ async function stepPresence() {
   await Promise.all(people.map((person) => join(person, config.presenceChannel, joinHints(person))));
   await Promise.all(people.map((person) => expectMembers(person)));
   // Where an event ends up when its channel is not the right one.
-  await watch(people[1], nearChannels(people));
+  await watch(roles().listener, nearChannels(people));
   return `both see ${people.map(({ name }) => name).join(' and ')} on ${config.presenceChannel}`;
 }
 
