@@ -140,11 +140,20 @@ def test_below_a_path(tmp_path: Path, directory: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_a_server_that_stops_during_the_test(tmp_path: Path, directory: Path) -> None:
-    """An event is missing because the connection has ended: that is said, and no worker is blamed."""
+@pytest.mark.parametrize(
+    ("arguments", "logged", "step"),
+    [
+        (("--without-worker",), "comment.created waits in the queue", "Event: comment.created"),
+        ((), "comment.deleted on", "No duplicates"),
+    ],
+)
+def test_a_server_that_stops_during_the_test(
+    arguments: tuple[str, ...], logged: str, step: str, tmp_path: Path, directory: Path
+) -> None:
+    """What is missing is missing because the connection has ended: no worker is blamed, and no ✓ given."""
     with RunningServer(tmp_path, {"apps": [APP]}) as server:
         environment = pusher_environment(server.port)
-        with RunningBackend(directory, environment, ("--without-worker",)) as backend:
+        with RunningBackend(directory, environment, arguments) as backend:
             script = subprocess.Popen(
                 [
                     program("node", "nodejs"),
@@ -156,10 +165,11 @@ def test_a_server_that_stops_during_the_test(tmp_path: Path, directory: Path) ->
                     NODE_PATH=str(NODE_MODULES),
                     API_URL=backend.url,
                     EVENT_TIMEOUT="4",
+                    QUIET="4",
                     **environment,
                 ),
             )
-            backend.wait_for_log("comment.created waits in the queue")
+            backend.wait_for_log(logged)
             os.kill(server.pid, signal.SIGKILL)
             output, _ = script.communicate(timeout=DEADLINE)
-    assert "connection was lost" in first_hint(output, "Event: comment.created")
+    assert "connection was lost" in first_hint(output, step)
