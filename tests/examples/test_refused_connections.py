@@ -22,6 +22,10 @@ REFUSALS: Mapping[str, tuple[dict[str, Any], dict[str, str], str]] = {
 }
 
 
+#: Its second member is refused.
+SMALL: dict[str, Any] = {**APP, "id": "99", "key": "small-key", "limits": {"presence_members": 1}}
+
+
 def app_of(name: str) -> dict[str, Any]:
     number = list(REFUSALS).index(name)
     return {**APP, **REFUSALS[name][0], "id": str(100 + number), "key": f"key-{number}"}
@@ -30,7 +34,7 @@ def app_of(name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def server(directory: Path) -> Iterator[RunningServer]:
     """The server, with an app for each refusal."""
-    with RunningServer(directory, {"apps": [app_of(name) for name in REFUSALS]}) as running:
+    with RunningServer(directory, {"apps": [SMALL, *map(app_of, REFUSALS)]}) as running:
         yield running
 
 
@@ -46,3 +50,13 @@ def test_a_refused_connection_is_explained(
     assert result.returncode == 1
     assert hint in first_hint(result.stdout), result.stdout
     assert "connection refused" in result.stdout
+
+
+def test_a_limit_is_no_wrong_secret(directory: Path, server: RunningServer) -> None:
+    """A subscription that a limit refuses: the secret is not to blame."""
+    environment = pusher_environment(
+        server.port, PUSHER_APP_ID=SMALL["id"], PUSHER_APP_KEY=SMALL["key"]
+    )
+    with RunningBackend(directory, environment) as backend:
+        result = run_script(backend, **environment)
+    assert "A limit of the app" in first_hint(result.stdout, "WebSocket: presence"), result.stdout
