@@ -180,7 +180,8 @@ async function expectMembers(person) {
   ]);
 }
 
-const isDetailed = (info) => typeof info === 'object' && info !== null && Object.keys(info).length > 0;
+/** Text is enough; true, as a rule may return it, is not. */
+const isDetailed = (info) => (typeof info === 'string' ? info !== '' : Object.keys(Object(info)).length > 0);
 
 function seeBoth(person) {
   const { members } = person[config.presenceChannel];
