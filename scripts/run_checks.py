@@ -64,7 +64,7 @@ BUDGETS = {
     "edge": 25,
     "fuzz": 8,
     "conformance": 10,
-    "examples": 8,
+    "examples": 11,
     "chaos": 8,
     "abuse": 10,
 }
