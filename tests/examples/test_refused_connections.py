@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.examples.programs import APP, RunningBackend, pusher_environment, run_script
-from tests.examples.test_unreachable_server import first_hint
+from tests.examples.script_output import first_hint
 from tests.support.serving import RunningServer
 
 #: What is wrong -> the app's settings, what differs in the script's environment, and the hint.

@@ -1,7 +1,6 @@
 """The validation script when the WebSocket server cannot be reached: it looks itself, and says why."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -22,19 +21,12 @@ from tests.examples.programs import (
     pusher_environment,
     run_script,
 )
+from tests.examples.script_output import first_hint
 from tests.support.processes import TlsServer, tls_settings, write_certificate
 from tests.support.serving import RunningServer, free_port
 
 TIMEOUT = "3"
 DEADLINE = 30.0
-
-
-def first_hint(output: str, step: str = "WebSocket: connect") -> str:
-    """The first hint below the step that failed."""
-    match = re.search(r"^  ✗ (.{29}).*\n +check 1\. (.*)$", output, re.M)
-    assert match, output
-    assert match[1].strip() == step
-    return match[2]
 
 
 def hint_for(backend: RunningBackend, **script: str) -> str:

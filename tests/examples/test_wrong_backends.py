@@ -9,6 +9,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.examples.programs import APP, RunningBackend, pusher_environment, run_script
+from tests.examples.script_output import failed_step, hints_of
 from tests.examples.wrong_backends import CREATED, WRONG
 from tests.support.serving import RunningServer, free_port
 
@@ -16,7 +17,6 @@ from tests.support.serving import RunningServer, free_port
 WAITING = {"EVENT_TIMEOUT": "4", "TIMEOUT": "30"}
 #: Rows that run at the same time: most of their time is waiting.
 AT_ONCE = 4
-
 
 #: May publish once a second.
 SLOW_APP = {**APP, "id": "8", "key": "slow-key", "limits": {"backend_events_per_second": 1}}
@@ -39,17 +39,6 @@ def server(directory: Path, operations_port: int) -> Iterator[RunningServer]:
 def app_of(name: str) -> dict[str, str]:
     number = list(WRONG).index(name)
     return {**APP, "id": str(100 + number), "key": f"key-{number}"}
-
-
-def hints_of(output: str) -> dict[int, str]:
-    """The numbered hints of the step that failed."""
-    return {int(n): text for n, text in re.findall(r"^ +(?:check )?(\d+)\. (.*)$", output, re.M)}
-
-
-def failed_step(output: str) -> str:
-    failed = re.findall(r"^  ✗ (.{29})", output, re.M)
-    assert len(failed) == 1, output
-    return str(failed[0]).strip()
 
 
 def try_backend(name: str, directory: Path, server: RunningServer) -> CompletedProcess[str]:
