@@ -38,6 +38,13 @@ def server(directory: Path) -> Iterator[RunningServer]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def backend(directory: Path, server: RunningServer) -> Iterator[RunningBackend]:
+    """One for all tests: none of them gets as far as a comment."""
+    with RunningBackend(directory, pusher_environment(server.port)) as running:
+        yield running
+
+
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_refused_connection_is_explained(
     name: str, server: RunningServer, backend: RunningBackend

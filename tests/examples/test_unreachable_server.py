@@ -29,6 +29,13 @@ TIMEOUT = "3"
 DEADLINE = 30.0
 
 
+@pytest.fixture(scope="module")
+def backend(directory: Path, server: RunningServer) -> Iterator[RunningBackend]:
+    """One for all tests: none of them gets as far as a comment."""
+    with RunningBackend(directory, pusher_environment(server.port)) as running:
+        yield running
+
+
 def hint_for(backend: RunningBackend, **script: str) -> str:
     result = run_script(backend, **{"TIMEOUT": TIMEOUT, **pusher_environment(1), **script})
     assert result.returncode == 1
@@ -54,12 +61,13 @@ def test_https_on_a_plain_port(server: RunningServer, backend: RunningBackend) -
     assert "this port speaks plain HTTP" in hint
 
 
-@pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server whose certificate no program trusts."""
-    write_certificate(tmp_path)
-    settings = {"apps": [APP], "server": {"tls": tls_settings(tmp_path)}}
-    with TlsServer(tmp_path, settings) as server:
+    folder = tmp_path_factory.mktemp("tls")
+    write_certificate(folder)
+    settings = {"apps": [APP], "server": {"tls": tls_settings(folder)}}
+    with TlsServer(folder, settings) as server:
         yield server
 
 
