@@ -15,6 +15,7 @@ from pusher_server.http_api.errors import ApiError
 from pusher_server.http_api.requests import RequestHead
 from pusher_server.log_rate_limit import SourceRateLimit
 from pusher_server.node.node import Node
+from pusher_server.protocol.client_path import shown_path
 from pusher_server.protocol.errors import InvalidChannelName, MalformedText, ProtocolError
 from pusher_server.signals import RequestRefused
 
@@ -38,6 +39,11 @@ _CAUSES = {
     "rate_read": "the app reads faster than limits.reads_per_second",
     "path": "no route has its path: compare the backend's host, port and path options with server.path_prefix",
     "method": "its path exists for other methods only: a redirect or a proxy has changed the method",
+    "no_upgrade": "it is for a WebSocket and came without Upgrade: a proxy dropped it, or a browser opened the"
+    ' address; nginx needs proxy_http_version 1.1, Upgrade $http_upgrade and Connection "upgrade"'
+    " (docs/deployment.md)",
+    "double_slash": "its path has a double slash: take one out of the host, path or prefix that the client or"
+    " proxy is set to; between /apps/ and the next slash stands the app id",
 }
 
 
@@ -59,8 +65,6 @@ class RefusalLog:
     def refused(self, error: Exception, head: RequestHead, sender: Sender | None) -> None:
         """Count a refusal, and log it or count it for the next line. Query and body stay out of the log."""
         kind = reason_of(error)
-        if not kind:
-            return
         # Metrics count a missing signature as a wrong one.
         reason = "signature" if kind == "incomplete" else kind
         app_id = getattr(error, "app_id", "")
@@ -69,7 +73,7 @@ class RefusalLog:
             return
         address = "" if sender is None else sender.address()
         fields: dict[str, object] = {"app": app_id} if app_id else {}
-        fields["path"] = head.path[:_SHOWN_PATH].decode("latin-1")
+        fields["path"] = shown_path(head.path.decode("latin-1"))[:_SHOWN_PATH]
         if address:
             fields["address"] = address
         if isinstance(error, AuthenticationError) and error.key:

@@ -11,9 +11,9 @@ from pusher_server.app import shown_key
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
 from pusher_server.protocol.channel_name import kind_of
+from pusher_server.protocol.client_path import shown_path
 from pusher_server.protocol.errors import (
     KEY_IS_SECRET,
-    Code,
     ConnectionRejected,
     FramingViolation,
     MessageRejected,
@@ -72,7 +72,7 @@ class RefusalLog:
         if isinstance(error, FramingViolation):
             cause = f"{error.message}; {_FRAMES.get(error.code, 'the client breaks RFC 6455')}"
         elif error.path:
-            cause, path, event = error.cause, _shown_path(error), "connection refused"
+            cause, path, event = error.cause, _shown_path(app_id, error), "connection refused"
         else:
             cause = error.cause
         subject = ("connection", app_id, error.code, getattr(error, "reason", ""))
@@ -118,13 +118,12 @@ class RefusalLog:
         target.log(logging.WARNING if due else logging.DEBUG, event, cause, extra=fields)
 
 
-def _shown_path(error: ConnectionRejected) -> str:
-    """The path of a refused request, with a key that no app has as far as it may be shown."""
-    path = error.path.partition("?")[0][:_SHOWN_PATH]
-    if error.code == Code.UNKNOWN_APP:
-        start, slash, key = path.rstrip("/").rpartition("/")
-        return f"{start}{slash}{'***' if error.reason == KEY_IS_SECRET else shown_key(key)}"
-    return path
+def _shown_path(app_id: str, error: ConnectionRejected) -> str:
+    """The path of a refused request, with a key that no app is known to have as far as it may be shown."""
+    path = error.path.partition("?")[0]
+    if error.reason == KEY_IS_SECRET:
+        return f"{path.rstrip('/').rpartition('/')[0]}/***"[:_SHOWN_PATH]
+    return (path if app_id else shown_path(path))[:_SHOWN_PATH]
 
 
 def _cause(refusal: SubscriptionRefused) -> str:

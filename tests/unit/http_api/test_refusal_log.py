@@ -65,6 +65,10 @@ async def wrong_method(backend: Backend) -> httpx.Response:
     return await backend.send("GET", PATH)
 
 
+async def no_upgrade(backend: Backend) -> httpx.Response:
+    return await backend.send("GET", f"/app/{SECRET * 2}")
+
+
 CASES = [
     (sent(secret="wrong"), 401, "signature", "PUSHER_APP_SECRET differs from this app's"),
     (sent("unknown"), 401, "unknown_key", "PUSHER_APP_KEY is wrong"),
@@ -76,6 +80,9 @@ CASES = [
     (unsigned, 401, "signature", "Missing parameter: auth_key"),
     (sent(path="/pusher/apps/3/events"), 404, "path", "server.path_prefix"),
     (wrong_method, 405, "method", "has changed the method"),
+    (no_upgrade, 426, "no_upgrade", "came without Upgrade: a proxy dropped it"),
+    (sent(path="/apps/3//events"), 404, "double_slash", "its path has a double slash"),
+    (sent(path="/apps//events"), 404, "double_slash", "between /apps/ and the next slash"),
     (too_long, 413, "too_large", "limits.event_data_bytes"),
     (bad_channel, 400, "channel", "lenient_channel_names"),
     (no_json, 400, "invalid", "JSON"),
@@ -98,8 +105,8 @@ async def test_each_refusal_is_one_line_and_one_count(
     assert fields["path"].startswith("/")
     assert fields["address"] == "127.0.0.1"
     assert SECRET not in f"{record.getMessage()} {fields}"
-    app_known = reason not in ("unknown_key", "key_is_secret", "path", "method")
-    app_id = "3" if app_known and trial is not unsigned else ""
+    unknown = ("unknown_key", "key_is_secret", "path", "method", "no_upgrade", "double_slash")
+    app_id = "" if reason in unknown or trial is unsigned else "3"
     assert fields.get("app", "") == app_id
     assert backend.fixture.told(RequestRefused) == [RequestRefused(app_id=app_id, reason=reason)]
 
