@@ -60,9 +60,10 @@ class SourceRateLimit:
     def due(self, subject: Hashable, source: Hashable, now: float, line: Hashable = "") -> int:
         """Return how many events of the subject the line stands for, or 0 when no line is to be written now.
 
-        `line` is different where two lines of one source differ. `now` is in seconds of any one clock. The
-        caller bounds the size of all three values.
+        `line` is different where two lines of one source differ; its hash is kept. `now` is in seconds of any
+        one clock. The caller bounds the size of the subject and of the source.
         """
+        line = hash(line)
         begun, written, count = self._begun.get(subject, (now, {}, 0))
         if not 0 <= now - begun < self._interval:
             begun, written = now, {}

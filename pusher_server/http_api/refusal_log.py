@@ -33,6 +33,7 @@ _CAUSES = {
     " PUSHER_APP_KEY do not belong together",
     "signature": "the signature does not match: the backend's PUSHER_APP_SECRET differs from this app's,"
     " or a proxy rewrites the path or the query",
+    "unsigned": "it has no auth_signature: no library of Pusher's sent it, or a proxy drops the query",
     "digest": "the body is not the one that was signed: something between the backend and here changes it",
     "disabled": "the app is disabled: set enabled = true, or run `pusher-server apps enable`",
     "rate_publish": "the app publishes faster than limits.backend_events_per_second",
@@ -45,6 +46,9 @@ _CAUSES = {
     "double_slash": "its path has a double slash: take one out of the host, path or prefix that the client or"
     " proxy is set to; between /apps/ and the next slash stands the app id",
 }
+
+#: Reasons that metrics and fields name in another word: a missing signature is a wrong one there.
+_COUNTED_AS = {"incomplete": "signature", "unsigned": "signature"}
 
 
 class Sender(Protocol):
@@ -65,8 +69,7 @@ class RefusalLog:
     def refused(self, error: Exception, head: RequestHead, sender: Sender | None) -> None:
         """Count a refusal, and log it or count it for the next line. Query and body stay out of the log."""
         kind = reason_of(error)
-        # Metrics count a missing signature as a wrong one.
-        reason = "signature" if kind == "incomplete" else kind
+        reason = _COUNTED_AS.get(kind, kind)
         app_id = getattr(error, "app_id", "")
         self._node.emit(RequestRefused(app_id=app_id, reason=reason))
         if reason == "internal":  # it has a line with its traceback

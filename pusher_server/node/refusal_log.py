@@ -31,7 +31,7 @@ _SHOWN_TEXT = 300
 
 #: Reason of a refused `auth` -> cause and next step. Signed texts and digests stay out: a digest that is wrong
 #: here may be right elsewhere.
-_AUTH = {
+AUTH_CAUSES = {
     "signature": "the signature does not match: the backend's PUSHER_APP_SECRET differs from this app's,"
     " or it signed another socket_id",
     "unknown_key": "the key of its auth is not this app's: the backend's PUSHER_APP_KEY is wrong",
@@ -131,7 +131,7 @@ def _cause(refusal: SubscriptionRefused) -> str:
     text = refusal.message[:_SHOWN_TEXT]
     match refusal.kind:
         case "AuthError":
-            return _AUTH.get(refusal.reason, "check what the backend's auth endpoint answers")
+            return AUTH_CAUSES.get(refusal.reason, "check what the backend's auth endpoint answers")
         case "LimitReached":
             return f"{text}; the app's limits say so (docs/configuration.md)"
         case "InvalidChannel":
