@@ -206,7 +206,7 @@ class HttpProtocol(BoundedProtocol):
         if reason:
             self._edge.node.emit(RequestRefused(app_id="", reason=reason))
         if cause:
-            self._guard.log_refused_head(cause, self.address(), self.loop.time())
+            self._guard.log_refused_head(reason, cause, self.address(), self.loop.time())
 
     def is_decided(self, exchange: HttpExchange) -> None:
         """The head of this request has its verdict: the time for the rest of its body begins."""

@@ -239,6 +239,7 @@ async def test_a_request_that_is_not_understood(
             line = await server.line()
             assert "WARNING http: request refused: " in line
             assert cause in line
+            assert f"address=127.0.0.1 reason={reason}" in line
         else:
             assert server.lines == []
         assert await server.count("requests", "", reason) == 1
