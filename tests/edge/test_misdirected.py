@@ -281,6 +281,29 @@ def test_a_client_that_does_not_trust_the_certificate_is_named(
     run(scenario())
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_a_client_without_a_modern_version_of_tls_is_named(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        write_certificate(tmp_path)
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        async with serving(tmp_path, {"server": {"tls": tls_settings(tmp_path)}}) as inside:
+            seen: list[Signal] = []
+            inside.node.observe(seen.append, RequestRefused)
+            with pytest.raises(ssl.SSLError):
+                async with wire.opened(replace(inside.address, tls=old)):
+                    raise AssertionError("the handshake cannot succeed")
+            await eventually(lambda: lines(caplog, "needs TLS 1.2 or newer"))
+            assert seen == [RequestRefused(app_id="", reason="old_tls")]
+            await eventually(lambda: not inside.server._reserve.arriving)
+
+    run(scenario())
+
+
 def test_a_silent_client_of_a_tls_port_is_ended(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         write_certificate(tmp_path)
