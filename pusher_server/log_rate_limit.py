@@ -17,6 +17,11 @@ LINES = 2
 KEPT = 10_000
 
 
+def repeated(events: int) -> dict[str, object]:
+    """Return the field of a line that stands for so many events, which counts those without a line."""
+    return {"as_before": events - 1} if events > 1 else {}
+
+
 class LogRateLimit:
     """Decides for each subject whether its line is due. Pure: the caller has the clock, and writes the line."""
 

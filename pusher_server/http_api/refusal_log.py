@@ -13,7 +13,7 @@ from pusher_server.auth.requests import TimestampExpired
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.http_api.errors import ApiError
 from pusher_server.http_api.requests import RequestHead
-from pusher_server.log_rate_limit import SourceRateLimit
+from pusher_server.log_rate_limit import SourceRateLimit, repeated
 from pusher_server.node.node import Node
 from pusher_server.protocol.client_path import shown_path
 from pusher_server.protocol.errors import InvalidChannelName, MalformedText, ProtocolError
@@ -89,10 +89,9 @@ class RefusalLog:
         if reason != "path" or head.path.rstrip(b"/").endswith(b"events"):
             line = fields.get("key") or (kind if isinstance(error, TimestampExpired) else cause)
             requests = self._limit.due((app_id, reason), address, self._clock(), line)
-        if requests > 1:
-            fields["as_before"] = requests - 1
+        fields["reason"] = reason
         level = logging.WARNING if requests else logging.DEBUG
-        logger.log(level, "request refused: %s", cause, extra={**fields, "reason": reason})
+        logger.log(level, "request refused: %s", cause, extra=fields | repeated(requests))
 
 
 def reason_of(error: Exception) -> str:

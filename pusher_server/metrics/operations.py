@@ -21,7 +21,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pusher_server.config import OperationsSettings
-from pusher_server.log_rate_limit import SourceRateLimit
+from pusher_server.log_rate_limit import SourceRateLimit, repeated
 from pusher_server.metrics import health
 from pusher_server.metrics.exposition import exposition
 from pusher_server.metrics.process_group import ProcessGroup
@@ -188,11 +188,11 @@ class _TokenGuard:
         address = "unix" if request.client is None else request.client.host
         requests = self._limit.due("token", address, time.monotonic(), sent)
         if requests:
-            fields = {"path": request.url.path[:_SHOWN_PATH], "address": address}
+            fields: dict[str, object] = {"path": request.url.path[:_SHOWN_PATH], "address": address}
             logger.warning(
                 "an operator's request is refused: it needs operations.token as its bearer token and has %s",
                 sent,
-                extra={**fields, **({"as_before": requests - 1} if requests > 1 else {})},
+                extra=fields | repeated(requests),
             )
 
 

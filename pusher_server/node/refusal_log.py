@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 
 from pusher_server.app import shown_key
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
+from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit, repeated
 from pusher_server.protocol.channel_name import kind_of
 from pusher_server.protocol.client_path import shown_path
 from pusher_server.protocol.errors import (
@@ -58,8 +58,7 @@ class RefusalLog:
         """Log that a client cannot be served for now, or count it for the next line about this cause."""
         clients = self._outages.due(str(cause), self._clock())
         if clients:
-            fields = {"as_before": clients - 1} if clients > 1 else {}
-            clients_logger.warning("a client is sent away: %s", cause, extra=fields)
+            clients_logger.warning("a client is sent away: %s", cause, extra=repeated(clients))
 
     def connection(
         self, app_id: str, address: str, error: ConnectionRejected | FramingViolation
@@ -113,9 +112,8 @@ class RefusalLog:
         self, target: logging.Logger, due: int, event: str, cause: str, fields: dict[str, object]
     ) -> None:
         """Write a warning if one is due, which stands for so many refusals; else a line for debug."""
-        if due > 1:
-            fields["as_before"] = due - 1
-        target.log(logging.WARNING if due else logging.DEBUG, event, cause, extra=fields)
+        level = logging.WARNING if due else logging.DEBUG
+        target.log(level, event, cause, extra=fields | repeated(due))
 
 
 def _shown_path(app_id: str, error: ConnectionRejected) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from pusher_server.log_rate_limit import LogRateLimit
+from pusher_server.log_rate_limit import LogRateLimit, repeated
 from pusher_server.signals import RequestRefused, Signal
 
 logger = logging.getLogger("pusher_server.server")
@@ -117,7 +117,7 @@ class MisdirectedLog:
         requests = self._limit.due((mistake.reason, port), self._clock())
         if not requests:
             return
-        fields: dict[str, object] = {"address": peer or "a Unix socket", "port": port}
-        if requests > 1:
-            fields["as_before"] = requests - 1
-        logger.warning(mistake.line, extra={k: v for k, v in fields.items() if v is not None})
+        fields: dict[str, object] = {"address": peer or "unix"}
+        if port is not None:
+            fields["port"] = port
+        logger.warning(mistake.line, extra=fields | repeated(requests))
