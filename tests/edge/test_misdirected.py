@@ -294,7 +294,8 @@ def test_a_client_without_a_modern_version_of_tls_is_named(
         async with serving(tmp_path, {"server": {"tls": tls_settings(tmp_path)}}) as inside:
             seen: list[Signal] = []
             inside.node.observe(seen.append, RequestRefused)
-            with pytest.raises(ssl.SSLError):
+            # Event loops close a socket whose handshake has failed without the alert.
+            with pytest.raises(ConnectionResetError):
                 async with wire.opened(replace(inside.address, tls=old)):
                     raise AssertionError("the handshake cannot succeed")
             await eventually(lambda: lines(caplog, "needs TLS 1.2 or newer"))
