@@ -33,7 +33,7 @@ public final class PusherJavaClient {
     public static void main(final String[] arguments) throws Exception {
         final Map<String, JsonLines.Verb> verbs = new LinkedHashMap<>();
         verbs.put("connect", PusherJavaClient::connect);
-        verbs.put("subscribe", a -> client(a).subscribe(text(a, "channel"), a.getAsJsonArray("bind")));
+        verbs.put("subscribe", a -> client(a).subscribe(text(a, "channel"), a.has("bind") ? a.getAsJsonArray("bind") : null));
         verbs.put("unsubscribe", a -> {
             client(a).pusher.unsubscribe(text(a, "channel"));
             return null;

@@ -98,8 +98,9 @@ class AppServer:
 def running_app_server(target: Target) -> Iterator[AppServer]:
     """An application server in a thread of its own, for one target."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _request_class(server_library(target))) as server:
-        serve: Callable[[], None] = server.serve_forever
-        thread = Thread(target=serve, name="app server", daemon=True)
+        serve: Callable[[float], None] = server.serve_forever
+        # It looks so often, in seconds, whether it is to end; by default every test would wait half a second.
+        thread = Thread(target=serve, args=(0.02,), name="app server", daemon=True)
         thread.start()
         try:
             yield AppServer(server.server_address[1])

@@ -125,11 +125,17 @@ class Driver:
         await self._reader
 
 
+def java_tool(name: str) -> str:
+    """A program of the JDK, as `java` or `keytool`."""
+    path = shutil.which(name)
+    if path is None:
+        raise RuntimeError(f"{name} is missing: scripts/debian-packages java")
+    return path
+
+
 def java_command(program: str, *options: str) -> tuple[str, ...]:
     """A program of tests/java in a JVM with these options."""
-    java = shutil.which("java")
-    if java is None:
-        raise RuntimeError("Java is missing: scripts/debian-packages java")
+    java = java_tool("java")
     if not (JAVA_BUILD / ".made-for").is_file():
         raise RuntimeError("the Java programs are not built: scripts/setup-tests")
     path = f"{JAVA_BUILD / 'classes'}{os.pathsep}{JAVA_BUILD / 'libraries' / '*'}"

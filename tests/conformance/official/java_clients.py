@@ -8,6 +8,7 @@ from typing import Any
 from tests.conformance.official.app_server import AppServer
 from tests.conformance.official.driver import Driver, Happening, java_driver
 from tests.conformance.target import Credentials, Target
+from tests.support.waiting import equals
 
 PROGRAM = "PusherJavaClient"
 SUCCEEDED = "onSubscriptionSucceeded"
@@ -52,7 +53,8 @@ class JavaClients:
 
     async def subscribe(self, name: str, channel: str, bind: list[str] | None = None) -> None:
         """Subscribe and wait for the success. `bind` names events; None is every event."""
-        await self.do(name, "subscribe", channel=channel, bind=bind)
+        bound = {} if bind is None else {"bind": bind}
+        await self.do(name, "subscribe", channel=channel, **bound)
         await self.wait(name, channel, SUCCEEDED)
 
     async def wait(self, name: str, channel: str | None, event: str, **more: Any) -> Happening:
@@ -69,9 +71,13 @@ class JavaClients:
         assert isinstance(socket_id, str)
         return socket_id
 
-    async def user_id(self, name: str) -> Any:
-        """The user who has signed in, or None."""
-        return (await self.do(name, "state"))["user_id"]
+    async def is_signed_in(self, name: str) -> None:
+        """Wait until the library knows its user, the client's name; it announces it to nobody."""
+
+        async def user_id() -> Any:
+            return (await self.do(name, "state"))["user_id"]
+
+        await equals(user_id, name)
 
 
 @asynccontextmanager
@@ -91,7 +97,8 @@ async def own_java_clients(
     target: Target, app_server: AppServer, *options: str
 ) -> AsyncIterator[JavaClients]:
     """Clients in a JVM of their own, started with these options."""
-    async with java_driver(PROGRAM, *options) as running, java_clients(
-        running, target, app_server
-    ) as clients:
+    async with (
+        java_driver(PROGRAM, *options) as running,
+        java_clients(running, target, app_server) as clients,
+    ):
         yield clients
