@@ -1,6 +1,9 @@
+import com.google.gson.Gson;
+import com.google.gson.GsonBuilder;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import com.google.gson.ToNumberPolicy;
 import com.pusher.rest.Pusher;
 import com.pusher.rest.data.Event;
 import com.pusher.rest.data.PresenceUser;
@@ -12,6 +15,9 @@ import java.util.Map;
 
 /** pusher-http-java, the official server library: its calls as verbs. */
 public final class PusherHttpJava {
+    private static final Gson DATA =
+            new GsonBuilder().setObjectToNumberStrategy(ToNumberPolicy.LONG_OR_DOUBLE).create();
+
     private static Pusher pusher;
 
     private PusherHttpJava() {}
@@ -70,7 +76,7 @@ public final class PusherHttpJava {
 
     /** Maps, lists, texts and numbers, as an app has them. */
     private static Object data(final JsonObject object) {
-        return JsonLines.GSON.fromJson(object.get("data"), Object.class);
+        return DATA.fromJson(object.get("data"), Object.class);
     }
 
     private static Map<String, Object> answer(final Result result) {
