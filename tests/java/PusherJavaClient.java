@@ -50,6 +50,10 @@ public final class PusherJavaClient {
             client(a).pusher.disconnect();
             return null;
         });
+        verbs.put("connect_again", a -> {
+            client(a).pusher.connect();
+            return null;
+        });
         verbs.put("defaults", a -> defaults());
         verbs.put("forget", a -> forget());
         JsonLines.serve(verbs);

@@ -91,7 +91,7 @@ async def test_a_graceful_restart(spare: RunningServer, clients: JavaClients) ->
 async def test_only_a_client_that_may_try_for_ever_comes_back(
     spare: RunningServer, clients: JavaClients
 ) -> None:
-    """`setMaxReconnectionAttempts` ends a client for good; README's value does not."""
+    """`setMaxReconnectionAttempts` ends a client until its app connects anew; README's value does not."""
     await clients.connect("patient")
     await clients.connect("impatient", maxReconnectionAttempts=1)
     await asyncio.to_thread(spare.kill)
@@ -99,6 +99,8 @@ async def test_only_a_client_that_may_try_for_ever_comes_back(
     await asyncio.to_thread(spare.start)
     await clients.driver.wait_for_state("patient", "connected", RECONNECT_PATIENCE)
     assert (await clients.do("impatient", "state"))["state"] == "disconnected"
+    await clients.do("impatient", "connect_again")
+    await clients.driver.wait_for_state("impatient", "connected")
 
 
 async def test_the_list_of_members_after_a_reconnect(
