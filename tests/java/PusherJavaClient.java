@@ -22,8 +22,10 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Drives stock pusher-java-client, several clients in one JVM. `happened` is sent everything that an app could listen to: events
- * under their name, calls of a listener under the method's name.
+ * Drives stock pusher-java-client, several clients in one JVM.
+ *
+ * <p>`happened` is sent everything that an app could listen to: events under their name, calls of a listener under the method's
+ * name. `uncaught` is an exception that leaves a thread of the library: on Android it would end the app.
  */
 public final class PusherJavaClient {
     private static final Map<String, Client> CLIENTS = new ConcurrentHashMap<>();
@@ -56,6 +58,13 @@ public final class PusherJavaClient {
         });
         verbs.put("defaults", a -> defaults());
         verbs.put("forget", a -> forget());
+        Thread.setDefaultUncaughtExceptionHandler((thread, exception) -> {
+            final Map<String, Object> happening = new LinkedHashMap<>();
+            happening.put("who", null);
+            happening.put("event", "uncaught");
+            happening.put("data", thread.getName() + ": " + exception);
+            JsonLines.happened(happening);
+        });
         JsonLines.serve(verbs);
     }
 

@@ -84,9 +84,13 @@ class JavaClients:
 async def java_clients(
     running: Driver, target: Target, app_server: AppServer
 ) -> AsyncIterator[JavaClients]:
-    """Clients in this JVM, which are gone at the end; the next test begins without happenings."""
+    """Clients in this JVM, which are gone at the end; the next test begins without happenings.
+
+    No exception may leave a thread of the library: Android ends the app that it happens to.
+    """
     try:
         yield JavaClients(running, target, app_server)
+        assert running.of(event="uncaught") == []
     finally:
         await running.do("forget")
         running.happenings.clear()
