@@ -1,16 +1,24 @@
 """Stock pusher-java-client, which Android apps have, against the server."""
 
 import asyncio
+import hashlib
 import json
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from nacl.secret import SecretBox
 
 from tests.conformance.client import connected, unique
-from tests.conformance.official.app_server import AppServer, running_app_server, server_library
+from tests.conformance.official.app_server import (
+    MASTER_KEY,
+    AppServer,
+    running_app_server,
+    server_library,
+)
 from tests.conformance.official.driver import Driver, java_driver
 from tests.conformance.official.java_clients import (
     PROGRAM,
@@ -196,6 +204,47 @@ async def test_refused_subscription(clients: JavaClients, target: Target, kind: 
     assert (await clients.data("bound", channel, REFUSED))["status"] == 401
     assert clients.driver.of(channel=channel) == []
     assert clients.driver.of(event="onError") == []
+
+
+async def test_refused_encrypted_subscription(clients: JavaClients, target: Target) -> None:
+    """The library decrypts every event there: the refusal is `onDecryptionFailure`, of those who bound it."""
+    app = target.app("empty")
+    channel = unique("private-encrypted-")
+    for name, bind in (("bound", [REFUSED]), ("unbound", ["my-event"])):
+        await clients.connect(name, app)
+        await clients.do(name, "subscribe", channel=channel, bind=bind)
+        await clients.subscribe(name, unique("public-"))
+    failure = await clients.wait("bound", channel, "onDecryptionFailure")
+    assert failure["data"].startswith(REFUSED)
+    assert clients.driver.of(channel=channel) == []
+
+
+async def test_encrypted_channels_get_no_counts(jvm: Driver, target: Target) -> None:
+    """The library could not decrypt them."""
+    channel = unique("private-encrypted-")
+    async with clients_of(jvm, target, "subscription_count") as clients:
+        await clients.connect("alice")
+        await clients.subscribe("alice", channel)
+        await clients.subscribe("alice", unique("public-"))
+        assert clients.driver.of(channel=channel) == []
+
+
+async def test_client_events_on_encrypted_channels(clients: JavaClients, target: Target) -> None:
+    """A sealed one of another client is decrypted; any other is refused: the library would throw."""
+    channel = unique("private-encrypted-")
+    key = hashlib.sha256(channel.encode() + b64decode(MASTER_KEY)).digest()
+    sealed = SecretBox(key).encrypt(json.dumps(DATA).encode())
+    await clients.connect("alice")
+    await clients.subscribe("alice", channel)
+    async with connected(target) as other:
+        await other.subscribe(channel)
+        for data in ({"a": 1}, "text", None, [1], {"nonce": "x", "ciphertext": "y"}):
+            await other.send("client-x", data=data, channel=channel)
+            await other.expect_error(None)
+        nonce, ciphertext = (b64encode(part).decode() for part in (sealed.nonce, sealed.ciphertext))
+        data = {"nonce": nonce, "ciphertext": ciphertext}
+        await other.send("client-x", data=data, channel=channel)
+        assert await clients.data("alice", channel, "client-x") == DATA
 
 
 async def test_refused_subscription_under_strict(clients: JavaClients, target: Target) -> None:
