@@ -229,7 +229,6 @@ async def test_H12_java_authorizations_are_accepted(target: Target) -> None:
 async def test_H12_java_reads_a_refusal(target: Target) -> None:
     """A wrong secret is AUTHENTICATION_ERROR in pusher-http-java."""
     wrong = Credentials(target.main.app_id, target.main.key, "0" * len(target.main.secret))
-    arguments = {"channels": [unique("a")], "event": "x", "data": {}, "socket_id": None}
     async with java_library(target, wrong) as library:
-        answer = await library.driver.do("trigger", **arguments)
+        answer = await library.driver.do("trigger", channels=["a"], event="x", data="")
         assert (answer["status"], answer["http_status"]) == ("AUTHENTICATION_ERROR", 401)
