@@ -128,10 +128,11 @@ def tier(name: str, *, full: bool = False) -> Iterator[Step]:
 def clustered_conformance() -> Iterator[Step]:
     """The protocol suite again, with clients and requests spread over two processes.
 
-    Without the browser and Android's client, which run against one process in the tier itself: the same
+    Without the browser and the Java libraries, which run against one process in the tier itself: the same
     frames reach pusher-js in Node here.
     """
-    suite = ("-m", "pytest", "tests/conformance", "-q", "--no-skips", "-k", "not chromium and not test_java")
+    chosen = "not chromium and not java and not Maven"
+    suite = ("-m", "pytest", "tests/conformance", "-q", "--no-skips", "-k", chosen)
     for title, kind in (("2 workers", "workers"), ("2 nodes on Redis", "redis")):
         environment = {"CONFORMANCE_CLUSTER": kind}
         command = (sys.executable, *suite)

@@ -197,7 +197,10 @@ public final class PusherJavaClient {
             final Map<String, Object> state = new LinkedHashMap<>();
             state.put("state", pusher.getConnection().getState().name().toLowerCase(Locale.ROOT));
             state.put("socket_id", pusher.getConnection().getSocketId());
-            state.put("user_id", pusher.user().userId());
+            final String userId = pusher.user().userId();
+            final Channel ofUser = userId == null ? null : pusher.getChannel("#server-to-user-" + userId);
+            state.put("user_id", userId);
+            state.put("user_is_subscribed", ofUser != null && ofUser.isSubscribed());
             return state;
         }
 

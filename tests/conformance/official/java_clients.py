@@ -72,12 +72,16 @@ class JavaClients:
         return socket_id
 
     async def is_signed_in(self, name: str) -> None:
-        """Wait until the library knows its user, the client's name; it announces it to nobody."""
+        """Wait until the library knows its user, the client's name, and has the channel of that user.
 
-        async def user_id() -> Any:
-            return (await self.do(name, "state"))["user_id"]
+        It calls no listener then. A connection that is lost between the two makes it throw at the next one.
+        """
 
-        await equals(user_id, name)
+        async def user() -> Any:
+            state = await self.do(name, "state")
+            return state["user_id"], state["user_is_subscribed"]
+
+        await equals(user, (name, True))
 
 
 @asynccontextmanager
@@ -90,7 +94,8 @@ async def java_clients(
     """
     try:
         yield JavaClients(running, target, app_server)
-        assert running.of(event="uncaught") == []
+        uncaught = running.of(event="uncaught")
+        assert uncaught == [], uncaught
     finally:
         await running.do("forget")
         running.happenings.clear()
