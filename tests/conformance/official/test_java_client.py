@@ -20,13 +20,10 @@ from tests.conformance.official.app_server import (
     server_library,
 )
 from tests.conformance.official.driver import Driver, java_driver
-from tests.conformance.official.java_clients import (
-    PROGRAM,
-    JavaClients,
-    java_clients,
-)
+from tests.conformance.official.java_clients import PROGRAM, SUCCEEDED, JavaClients, java_clients
 from tests.conformance.raw_socket import finish_closing, next_message, raw_connected
 from tests.conformance.target import Credentials, Target
+from tests.support.link_proxy import LinkProxy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -165,6 +162,65 @@ async def test_users(clients: JavaClients) -> None:
     assert await clients.data(user, "#user", "hello") == {"n": 1}
     await asyncio.to_thread(library.terminate_user_connections, user)
     await gone(clients, user, "4009")
+
+
+async def test_a_signed_in_client_returns_through_a_lost_link(
+    jvm: Driver, target: Target, app_server: AppServer
+) -> None:
+    """It signs in again by itself, and is subscribed again."""
+    library, user, channel = server_library(target), unique("user-"), unique("presence-")
+    async with through_a_link(jvm, target, app_server) as (clients, link):
+        await clients.connect(user)
+        await clients.subscribe(user, channel)
+        await clients.do(user, "signin")
+        await clients.is_signed_in(user)
+        link.set("cut")
+        await clients.driver.wait_for_state(user, "reconnecting")
+        link.set("pass")
+        await clients.driver.wait_for_state(user, "connected")
+        await clients.wait(user, channel, SUCCEEDED)
+        await clients.is_signed_in(user)
+        await asyncio.to_thread(library.send_to_user, user, "hello", {"n": 1})
+        assert await clients.data(user, "#user", "hello") == {"n": 1}
+
+
+async def test_a_half_open_link_is_noticed(
+    jvm: Driver, target: Target, app_server: AppServer
+) -> None:
+    """As of a phone in another network: the client's own ping goes unanswered, and it comes back."""
+    async with through_a_link(jvm, target, app_server) as (clients, link):
+        await clients.connect("alice", activityTimeout=1_000, pongTimeout=1_000)
+        link.set("swallow")
+        await clients.driver.wait_for_state("alice", "reconnecting")
+        link.set("pass")
+        await clients.driver.wait_for_state("alice", "connected")
+
+
+@asynccontextmanager
+async def through_a_link(
+    jvm: Driver, target: Target, app_server: AppServer
+) -> AsyncIterator[tuple[JavaClients, LinkProxy]]:
+    """Clients that reach the server through a proxy."""
+    async with LinkProxy((target.host, target.port)) as link:
+        beyond = Target("127.0.0.1", (link.port,), target.main, scheme=target.scheme)
+        async with java_clients(jvm, beyond, app_server) as clients:
+            yield clients, link
+
+
+async def test_a_signed_in_client_throws_when_it_connects_anew(clients: JavaClients) -> None:
+    """The library's fault, which ends an Android app; if the app lets it pass, the client goes on."""
+    library, user = server_library(clients.target), unique("user-")
+    await clients.connect(user)
+    await clients.do(user, "signin")
+    await clients.is_signed_in(user)
+    await clients.do(user, "disconnect")
+    await clients.driver.wait_for_state(user, "disconnected")
+    await clients.do(user, "connect_again")
+    uncaught = await clients.driver.wait(event="uncaught")
+    assert "User id is null" in uncaught["data"]
+    await clients.is_signed_in(user)
+    await asyncio.to_thread(library.send_to_user, user, "hello", {"n": 1})
+    assert await clients.data(user, "#user", "hello") == {"n": 1}
 
 
 async def gone(clients: JavaClients, name: str, code: str) -> None:
