@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.programs import APP, RunningBackend, pusher_environment, run_script
+from tests.examples.script_output import failed_step, hints_of
 from tests.support.serving import RunningServer, free_port
 
 #: Seconds to wait for an event that never comes, and for anything else.
@@ -229,17 +230,6 @@ def server(directory: Path, operations_port: int) -> Iterator[RunningServer]:
 def app_of(name: str) -> dict[str, str]:
     number = list(WRONG).index(name)
     return {**APP, "id": str(100 + number), "key": f"key-{number}"}
-
-
-def hints_of(output: str) -> dict[int, str]:
-    """The numbered hints of the step that failed."""
-    return {int(n): text for n, text in re.findall(r"^ +(?:check )?(\d+)\. (.*)$", output, re.M)}
-
-
-def failed_step(output: str) -> str:
-    failed = re.findall(r"^  ✗ (.{29})", output, re.M)
-    assert len(failed) == 1, output
-    return str(failed[0]).strip()
 
 
 def try_backend(

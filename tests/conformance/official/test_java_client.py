@@ -356,8 +356,8 @@ async def test_silent_clients_stay(clients: JavaClients, target: Target) -> None
     """Pings are answered on both sides, while a client that answers none is closed with 4201, twice."""
     quick = target.app("activity")
     await clients.connect("pinged", quick)
-    # Without a pong it would leave two seconds after its last message.
-    await clients.connect("pinging", activityTimeout=1_000, pongTimeout=1_000)
+    # Without a pong it would leave three seconds after its last message; each round takes two.
+    await clients.connect("pinging", activityTimeout=1_000, pongTimeout=2_000)
     socket_id = await clients.socket_id("pinging")
     for _ in range(2):
         async with raw_connected(target, quick) as socket:
