@@ -8,6 +8,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
 
+from pusher_server.nesting import DEPTH, is_too_deep
+
 #: Seconds that soketi gives clients to sign in if a row demands it (docs/protocol/limits.md#numbers).
 _SOKETI_AUTHENTICATION = 30
 _KILOBYTE = 1_024
@@ -144,8 +146,14 @@ def _json(value: object) -> object:
     if not isinstance(value, str | bytes | bytearray):
         return value  # the driver has parsed it
     try:
-        return json.loads(value, parse_constant=_no_json) if value.strip() else None
-    except (ValueError, RecursionError):
+        text = value if isinstance(value, str) else value.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("is not valid JSON") from None
+    if is_too_deep(text.encode(errors="replace")):
+        raise ValueError(f"is nested more than {DEPTH} levels deep")
+    try:
+        return json.loads(text, parse_constant=_no_json) if text.strip() else None
+    except ValueError:
         raise ValueError("is not valid JSON") from None
 
 
