@@ -12,5 +12,5 @@ Read:
 - `url`             opens the database that a `[database]` URL names
 - `editing`         our table, its trigger and changed rows, for the command line
 
-May import: `app`, `backoff`, `config`, `errors`, `interfaces`, `nesting`, `outage`.
+May import: `app`, `backoff`, `config`, `errors`, `interfaces`, `outage`.
 """

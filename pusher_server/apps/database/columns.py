@@ -3,12 +3,11 @@
 Drivers return one value in different forms: `1`, `True`, `b"\\x01"` and `"1"` are the same switch.
 """
 
-import json
 from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
 
-from pusher_server.nesting import DEPTH, is_too_deep
+from pusher_server.config.json_text import parse_json
 
 #: Seconds that soketi gives clients to sign in if a row demands it (docs/protocol/limits.md#numbers).
 _SOKETI_AUTHENTICATION = 30
@@ -148,18 +147,8 @@ def _json(value: object) -> object:
     try:
         text = value if isinstance(value, str) else value.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("is not valid JSON") from None
-    if is_too_deep(text.encode(errors="replace")):
-        raise ValueError(f"is nested more than {DEPTH} levels deep")
-    try:
-        return json.loads(text, parse_constant=_no_json) if text.strip() else None
-    except ValueError:
-        raise ValueError("is not valid JSON") from None
-
-
-def _no_json(constant: str) -> object:
-    """Refuse NaN and Infinity, which Python reads but which are no JSON."""
-    raise ValueError(constant)
+        raise ValueError("is not valid JSON: it is not UTF-8") from None
+    return parse_json(text) if text.strip() else None
 
 
 def _shown(value: object) -> str:
