@@ -1,10 +1,10 @@
 """Exact versions of what the server needs, with the hashes of their files: constraints.txt.
 
-    constraints.py          writes it anew, with the newest versions that pyproject.toml allows
-    constraints.py check    says what does not fit pyproject.toml; the exit status is 1 if anything does not
+    python -m scripts.constraints          writes it anew, with the newest versions that pyproject.toml allows
+    python -m scripts.constraints check    says what does not fit pyproject.toml, with exit status 1
 
-It holds for every Python and platform: markers stand where they differ. No line has an address. An installer takes
-files from wherever it is told to, and compares their hashes.
+It holds for every Python and platform: markers stand where they differ. No line has an address: an installer
+takes files from wherever it is configured to, and compares their hashes.
 """
 
 import hashlib

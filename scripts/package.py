@@ -1,6 +1,6 @@
 """Builds the sdist and the wheel, tries them in empty environments, and lists what is inside.
 
-    package.py [--to DIR] [--wheels DIR]
+    python -m scripts.package [--to DIR] [--wheels DIR]
 
 What lies in DIR (dist/) then: both archives, the SBOM (CycloneDX) and SHA256SUMS. With `--wheels` nothing comes
 from the network but from that folder. Every check ends the program with one line when it fails.
@@ -19,6 +19,9 @@ import zipfile
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
+
+from pusher_server import __version__
+from scripts import constraints
 
 TOP = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -138,10 +141,6 @@ def checksums(to: Path) -> None:
 
 def make(to: Path, wheels: Path | None) -> None:
     """Build and check all of it. Raises Unfit."""
-    sys.path.insert(0, str(TOP))
-    from pusher_server import __version__
-    from scripts import constraints
-
     pinned = constraints.FILE.read_text("utf-8")
     wrong = list(constraints.problems(pinned, constraints.project()))
     if wrong:
