@@ -1,6 +1,8 @@
 """Makes a release: the archives, the SBOM and the checksums in dist/, of a state that is consistent.
 
-    python -m scripts.release [--check]    with --check nothing is built
+    python -m scripts.release                      builds it
+    python -m scripts.release --check              builds nothing
+    python -m scripts.release --prepare VERSION    writes version and date into the tree
 
 A release is refused, with one line for each reason, unless version, changelog, tag, constraints, tests and tree
 agree. It publishes nothing: what is left to do is printed.
@@ -162,14 +164,45 @@ def problems(top: Path, today: date) -> Iterator[str]:
         yield f"{len(changed)} files are not committed: {changed[0][3:]}"
 
 
+def prepare(top: Path, version: str, today: date) -> None:
+    """Set the version, and give what is unreleased its heading. Raises ValueError if it cannot be."""
+    wrong = list(version_problems(version, git(top, "tag", "--list").split()))
+    if wrong:
+        raise ValueError(wrong[0])
+    changelog = top / "CHANGELOG.md"
+    text = changelog.read_text("utf-8")
+    if f"## [{version}]" in text:
+        raise ValueError(f"CHANGELOG.md has {version} already")
+    heading = "## [Unreleased]\n"
+    changelog.write_text(
+        text.replace(heading, f"{heading}\n## [{version}] - {today}\n", 1), "utf-8"
+    )
+    module = top / "pusher_server" / "__init__.py"
+    named = f'__version__ = "{version_in(top)}"'
+    module.write_text(
+        module.read_text("utf-8").replace(named, f'__version__ = "{version}"'), "utf-8"
+    )
+
+
 def main(arguments: list[str]) -> int:
     """Check, and build; the exit status."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true", help="build nothing")
+    parser.add_argument("--prepare", metavar="VERSION", help="write version and date into the tree")
     options = parser.parse_args(arguments)
+    today = datetime.now(UTC).date()
+    if options.prepare:
+        try:
+            prepare(TOP, options.prepare, today)
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 1
+        for problem in elsewhere_problems(TOP, options.prepare):
+            print(problem)
+        return 0
     passed = run_checks.Record(run_checks.RECORD, run_checks.tree()).passed
     wrong = [
-        *problems(TOP, datetime.now(UTC).date()),
+        *problems(TOP, today),
         *installed_problems(constraints.FILE.read_text("utf-8")),
         *tests_problems(passed),
     ]

@@ -127,6 +127,31 @@ def test_a_tree_that_is_not_committed_is_refused(tree: Path, name: str) -> None:
     assert problem == f"1 files are not committed: {name}"
 
 
+def test_a_release_is_prepared_where_the_entries_stand(tree: Path) -> None:
+    change(tree, "CHANGELOG.md", r"(\[Unreleased\])", r"\1\n\n### Added\n\n- More.")
+    release.prepare(tree, "0.3.0", TODAY)
+    change(tree, "README.md", "0.2.0", "0.3.0")
+    change(tree, "chart/Chart.yaml", "0.2.0", "0.3.0")
+    assert list(release.problems(tree, TODAY)) == []
+    text = (tree / "CHANGELOG.md").read_text()
+    assert (
+        "## [Unreleased]\n\n## [0.3.0] - 2026-12-01\n\n### Added\n\n- More.\n\n## [0.2.0]" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [("0.1.0", "tag v0.1.0 exists"), ("0.2.0", "has 0.2.0"), ("x", "no version")],
+)
+def test_nothing_is_prepared_that_could_not_be_released(
+    tree: Path, version: str, words: str
+) -> None:
+    before = (tree / "CHANGELOG.md").read_text()
+    with pytest.raises(ValueError, match=words):
+        release.prepare(tree, version, TODAY)
+    assert (tree / "CHANGELOG.md").read_text() == before
+
+
 def test_steps_that_have_not_passed_on_this_tree_are_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
