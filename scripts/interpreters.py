@@ -1,4 +1,4 @@
-"""The versions of Python that the server is tested on, each with an environment of its own in .venvs.
+"""The versions of Python that the server is tested on, each with an environment of its own in .venv/others.
 
     interpreters.py     makes the environments of all versions that are found here, but of its own
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-FOLDER = TOP / ".venvs"
+FOLDER = TOP / ".venv" / "others"
 OWN = "{}.{}".format(*sys.version_info[:2])
 
 #: What is promised; `pyproject.toml` has a classifier for each.

@@ -170,7 +170,7 @@ def other_pythons() -> Iterator[Step]:
 
 def package() -> Iterator[Step]:
     """The sdist and the wheel, installed into empty environments, and the bill of materials."""
-    where = ("--to", "build/package", "--wheels", ".venvs/wheels")
+    where = ("--to", "build/package", "--wheels", ".venv/wheels")
     yield Step("package", (sys.executable, "-m", "scripts.package", *where), minutes=5)
 
 

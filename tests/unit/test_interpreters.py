@@ -9,7 +9,7 @@ from scripts import interpreters, run_checks
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty .venvs, seen from Python 3.11."""
+    """An empty folder of environments, seen from Python 3.11."""
     monkeypatch.setattr(interpreters, "FOLDER", tmp_path)
     monkeypatch.setattr(interpreters, "OWN", "3.11")
     return tmp_path
