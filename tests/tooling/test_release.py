@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import constraints, interpreters, release, run_checks
+from scripts import constraints, interpreters, package, release, run_checks
 
 TOP = Path(__file__).parents[2]
 TODAY = date(2026, 12, 1)
@@ -190,6 +190,6 @@ def test_the_command_says_it_all_and_builds_nothing(
     monkeypatch.setattr(release, "problems", lambda top, today: iter(["one", "two"]))
     monkeypatch.setattr(release, "installed_problems", lambda pinned: iter([]))
     monkeypatch.setattr(release, "tests_problems", lambda passed: iter(["three"]))
-    monkeypatch.setattr(release.package, "main", lambda arguments: pytest.fail("built"))
+    monkeypatch.setattr(package, "main", lambda arguments: pytest.fail("built"))
     assert release.main([]) == 1
     assert capsys.readouterr().err == "one\ntwo\nthree\n"

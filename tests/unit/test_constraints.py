@@ -21,7 +21,7 @@ def test_each_package_has_one_version_and_hashes_of_files_for_several_platforms(
     entries = constraints.pins(TEXT)
     assert len(entries) > 20
     for name, (requirement, hashes) in entries.items():
-        assert constraints.version_of(requirement), name
+        assert str(constraints.version_of(requirement)) in str(requirement), name
         assert hashes >= 1, name
     assert entries["msgspec"][1] > 30, "wheels for one platform only"
 
