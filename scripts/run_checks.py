@@ -57,6 +57,8 @@ REPETITIONS = 3
 #: These judge how long one waits beside load that they make themselves.
 UNDIVIDED = {"chaos", "abuse"}
 TERSE = ("-q", "--no-skips")
+#: Of the protocol suite, what needs neither the browser nor Java.
+IN_PYTHON_AND_NODE = ("-k", "not chromium and not java and not Maven")
 
 #: Minutes after which a tier is ended, about three times what it takes on two cores.
 BUDGETS = {
@@ -148,8 +150,7 @@ def clustered_conformance() -> Iterator[Step]:
         "tests/conformance",
         *TERSE,
         *halves("conformance"),
-        "-k",
-        "not chromium and not java and not Maven",
+        *IN_PYTHON_AND_NODE,
     )
     for title, kind in (("2 workers", "workers"), ("2 nodes on Redis", "redis")):
         environment = {"CONFORMANCE_CLUSTER": kind}
@@ -158,13 +159,17 @@ def clustered_conformance() -> Iterator[Step]:
 
 
 def other_pythons() -> Iterator[Step]:
-    """The tiers in which versions of Python can differ, on each that has an environment, once and quick."""
+    """The tiers in which versions of Python can differ, on each that has an environment, once and quick.
+
+    A client that runs elsewhere is the same on all of them.
+    """
     for version, python in interpreters.others():
         if python is None:
             continue
         path = os.pathsep.join((str(python.parent), environment()["PATH"]))
         for name in interpreters.TIERS:
-            command = (str(python), "-m", "pytest", f"tests/{name}", *TERSE, *halves(name))
+            part = IN_PYTHON_AND_NODE if name == "conformance" else ()
+            command = (str(python), "-m", "pytest", f"tests/{name}", *TERSE, *halves(name), *part)
             settings = {"PATH": path, "HYPOTHESIS_PROFILE": "quick", "TEST_STARTS": "10"}
             yield Step(f"tests/{name} on Python {version}", command, settings, BUDGETS[name])
 
