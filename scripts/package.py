@@ -2,8 +2,8 @@
 
     python -m scripts.package [--to DIR] [--wheels DIR]
 
-What lies in DIR (dist/) then: both archives, the SBOM (CycloneDX) and SHA256SUMS. With `--wheels` nothing comes
-from the network but from that folder. Every check ends the program with one line when it fails.
+DIR (dist/) then has both archives, the SBOM (CycloneDX) and SHA256SUMS. With `--wheels` nothing comes from the
+network, but from that folder. Every check ends the program with one line when it fails.
 """
 
 import argparse

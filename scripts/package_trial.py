@@ -42,7 +42,7 @@ def command(*arguments: str, given: str = "", **environment: str) -> str:
 
 
 def check_files() -> None:
-    """What has to be inside: types, defaults, scripts; the embedded app starts on them."""
+    """Check what has to be inside: types, defaults, the command."""
     import pusher_server
 
     package = Path(pusher_server.__file__).parent

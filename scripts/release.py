@@ -143,7 +143,7 @@ def classifier_problems(project: dict[str, object]) -> Iterator[str]:
 
 
 def git(top: Path, *arguments: str) -> str:
-    """What git prints."""
+    """Run git and return what it printed."""
     return subprocess.run(
         ("git", *arguments), cwd=top, check=True, capture_output=True, text=True
     ).stdout
@@ -216,7 +216,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if package.main([]):
         return 1
-    print(f"\n{version} is in dist/. What is left:\n")
+    print(f"\n{version} is in dist/. Left to do:\n")
     print(f"  git tag -a v{version} -m 'pusher-server {version}' && git push origin v{version}")
     print("  twine upload dist/*.whl dist/*.tar.gz")
     return 0

@@ -1,4 +1,4 @@
-"""What is published: an sdist and a wheel with every file of the package, built without the network.
+"""The package: an sdist and a wheel with every file of the package, built without the network.
 
 `scripts.package` installs and tries them as well; `make test-full` runs it.
 """

@@ -33,7 +33,7 @@ def test_a_line_is_a_version_or_a_hash() -> None:
 
 
 def test_it_is_closed() -> None:
-    """Whatever a pinned package needs is pinned too, in a version that it takes."""
+    """A package that a pinned one needs is pinned too, in a version that it takes."""
     entries = constraints.pins(TEXT)
     looked_at = 0
     for name, (pinned, _) in entries.items():

@@ -1,5 +1,6 @@
 """`scripts.interpreters`: which versions of Python are tested, and which are named as not run."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(interpreters, "FOLDER", tmp_path)
     monkeypatch.setattr(interpreters, "OWN", "3.11")
     return tmp_path
+
+
+def test_the_promised_versions_are_the_tested_ones() -> None:
+    """In the metadata, and on the pages that name them."""
+    top = interpreters.TOP
+    listed = re.findall(r"Python :: (3\.\d+)", (top / "pyproject.toml").read_text("utf-8"))
+    assert tuple(listed) == interpreters.SUPPORTED
+    row = f"| Python | {', '.join(interpreters.SUPPORTED)} (CPython) |"
+    assert row in (top / "SECURITY.md").read_text("utf-8")
+    words = "{}, {} or {}".format(*interpreters.SUPPORTED)
+    assert f"It needs Python {words}" in (top / "docs" / "package.md").read_text("utf-8")
 
 
 def add(folder: Path, version: str) -> None:
