@@ -5,12 +5,13 @@
 `make test-full` runs `TIERS` on each, and says which versions it has not run.
 """
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-import zlib
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -66,24 +67,25 @@ def _numbers(path: Path) -> list[int]:
 
 
 def make(version: str, python: Path) -> None:
-    """Make the environment of a version, with what `scripts/setup dev` installs, unless it is there."""
+    """Make the environment of a version, with what `scripts/setup dev` installs, or bring it up to date."""
     requirements = TOP / ".venv" / "dev-requirements.txt"
-    made_from = f"{TOP} {python} {zlib.crc32(requirements.read_bytes() + _project())}"
+    project = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))["project"]
+    contents = repr((sorted(project.items()), requirements.read_text("utf-8")))
+    place = f"{TOP} {python}"
+    wanted = f"{place} {hashlib.sha256(contents.encode()).hexdigest()}"
     folder = FOLDER / version
     stamp = folder / ".made-from"
-    if stamp.exists() and stamp.read_text() == made_from and environment_of(version):
+    made_from = stamp.read_text("utf-8") if stamp.exists() and environment_of(version) else ""
+    if made_from == wanted:
         return
     print(f"Making an environment for Python {version} ({python}) ...", file=sys.stderr, flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run((python, "-m", "venv", folder), check=True)
+    if not made_from.startswith(f"{place} "):
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run((python, "-m", "venv", folder), check=True)
     install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     command = (folder / "bin" / "python", *install, "-e", TOP, "-r", requirements)
     subprocess.run(command, check=True)
-    stamp.write_text(made_from)
-
-
-def _project() -> bytes:
-    return (TOP / "pyproject.toml").read_bytes()
+    stamp.write_text(wanted, "utf-8")
 
 
 def main() -> int:
