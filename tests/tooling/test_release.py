@@ -88,7 +88,7 @@ def test_a_consistent_state_is_released(tree: Path) -> None:
         ("CHANGELOG.md", "2026-11-30", "2026-12-02", "dates 0.2.0 2026-12-02, which is to come"),
         ("CHANGELOG.md", "2026-11-30", "2026-11-22", "before the release under it"),
         ("CHANGELOG.md", r"The story\.\n\n### Added\n\n- Something\.\n", "", "says nothing"),
-        ("pyproject.toml", r'"click>=8.1.7,<9"', '"click>=8.1.8,<9"', "run `make constraints`"),
+        ("pyproject.toml", r'"click>=8\.2,<9"', '"click>=8.2.1,<9"', "run `make constraints`"),
         ("pyproject.toml", r'    "Programming.*3\.12",\n', "", "classifiers"),
         ("constraints.txt", r"^# made for: .*", "#", "run `make constraints`"),
         ("README.md", "0.2.0", "0.1.9", "README.md names 0.1.9 and not 0.2.0"),
