@@ -30,6 +30,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts import interpreters  # the folder above is known only now
+
 TOP = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
@@ -61,6 +65,8 @@ ABOUT_PROCESSES = (
     "operations_of_workers",
     "command_line",
 )
+#: Of the protocol suite, what needs neither the browser nor Java.
+IN_PYTHON_AND_NODE = ("-k", "not chromium and not java and not Maven")
 
 #: Minutes after which a tier is ended, about three times what it takes on two cores.
 BUDGETS = {
@@ -160,13 +166,34 @@ def clustered_conformance() -> Iterator[Step]:
         "tests/conformance",
         *TERSE,
         *halves("conformance"),
-        "-k",
-        "not chromium and not java and not Maven",
+        *IN_PYTHON_AND_NODE,
     )
     for title, kind in (("2 workers", "workers"), ("2 nodes on Redis", "redis")):
         environment = {"CONFORMANCE_CLUSTER": kind}
         command = (sys.executable, *suite)
         yield Step(f"conformance ({title})", command, environment, BUDGETS["conformance"])
+
+
+def other_pythons() -> Iterator[Step]:
+    """The tiers in which versions of Python can differ, on each that has an environment, once and quick.
+
+    A client that runs elsewhere is the same on all of them.
+    """
+    for version, python in interpreters.others():
+        if python is None:
+            continue
+        path = os.pathsep.join((str(python.parent), environment()["PATH"]))
+        for name in interpreters.TIERS:
+            part = IN_PYTHON_AND_NODE if name == "conformance" else ()
+            command = (str(python), "-m", "pytest", f"tests/{name}", *TERSE, *halves(name), *part)
+            settings = {"PATH": path, "HYPOTHESIS_PROFILE": "quick", "TEST_STARTS": "10"}
+            yield Step(f"tests/{name} on Python {version}", command, settings, BUDGETS[name])
+
+
+def package() -> Iterator[Step]:
+    """The sdist and the wheel, installed into empty environments, and the bill of materials."""
+    where = ("--to", "build/package", "--wheels", ".venv/wheels")
+    yield Step("package", (sys.executable, "-m", "scripts.package", *where), minutes=5)
 
 
 def steps(what: str, *, full: bool) -> Iterator[Step]:
@@ -200,6 +227,9 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
             yield from clustered_conformance()
     if what == "all":
         yield Step("instructions", (sys.executable, "-m", "benchmarks.instructions"), minutes=2)
+    if what == "all" and full:
+        yield from package()
+        yield from other_pythons()
     if full:
         yield from child_processes()
         # What was measured is kept, so that a run which is resumed measures all of it.
@@ -315,6 +345,8 @@ def main(arguments: list[str], clock: Callable[[], float] = time.monotonic) -> i
             record.add(step)
     minutes = (clock() - started) / 60
     print(f"\n{len(plan) - len(failed)} of {len(plan)} steps passed, {minutes:.1f} minutes")
+    if options.full:
+        print(interpreters.summary())
     if options.full and minutes > FULL_BUDGET:
         failed.append(f"the budget of {FULL_BUDGET} minutes for all steps together")
     if failed:
