@@ -75,9 +75,7 @@ class Settings:
             return path, MISSING
         return path, answer
 
-    def _write(
-        self, verdict: Verdict, source: str, setting: str, value: object, note: str
-    ) -> None:
+    def _write(self, verdict: Verdict, source: str, setting: str, value: object, note: str) -> None:
         table = self.table
         *above, name = setting.split(".")
         for step in above:

@@ -18,7 +18,9 @@ def read_text(path: Path) -> str:
     try:
         if not path.is_file():
             problem = "is no file" if path.exists() else "no such file"
-            raise ConfigError(name, f"{problem}; name the configuration of the server you come from")
+            raise ConfigError(
+                name, f"{problem}; name the configuration of the server you come from"
+            )
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
@@ -60,7 +62,9 @@ def _refuse_constant(word: str) -> object:
 
 
 def _too_deep(name: str) -> ConfigError:
-    return ConfigError(name, f"is nested more than {DEEPEST} levels deep, so it is no configuration")
+    return ConfigError(
+        name, f"is nested more than {DEEPEST} levels deep, so it is no configuration"
+    )
 
 
 def _checked(parsed: object, name: str, expected: str) -> dict[str, object]:

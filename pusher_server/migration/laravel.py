@@ -54,7 +54,9 @@ def write_capacity(ours: Settings, app: Options, path: str, server: str) -> None
         return
     number = whole(value)
     if number is None:
-        ours.refuse(name, f"is no number, so {server} does not start with it: set limits.connections")
+        ours.refuse(
+            name, f"is no number, so {server} does not start with it: set limits.connections"
+        )
     elif number <= 0:
         ours.change(
             name,
@@ -84,7 +86,9 @@ def write_origins(
     if not listed and empty_means_all or (has_patterns and "*" in listed):
         shown = ["*"] if listed else []
         ours.take(source, "allowed_origins", shown, "every origin, there and here")
-        ours.warn(source, "no origin check: list your sites, so that no other page can use your key")
+        ours.warn(
+            source, "no origin check: list your sites, so that no other page can use your key"
+        )
         return
     hosts = []
     for entry in listed:
@@ -99,7 +103,10 @@ def write_origins(
                 ours.differ(source, f"{entry[:60]!r} is {host!r}: only hosts are compared")
     if not hosts:
         ours.change(
-            source, "allowed_origins", [NOBODY], f"{server} lets no browser in with this list; list your sites"
+            source,
+            "allowed_origins",
+            [NOBODY],
+            f"{server} lets no browser in with this list; list your sites",
         )
     else:
         ours.take(source, "allowed_origins", hosts)
@@ -148,7 +155,9 @@ def _url_parts(url: str, server: Mapping[str, object]) -> tuple[str, dict[str, o
         split = urlsplit(url)
         port = split.port
     except ValueError:
-        raise ConfigError("REDIS_URL", "cannot be read: write redis://user:password@host:6379/0") from None
+        raise ConfigError(
+            "REDIS_URL", "cannot be read: write redis://user:password@host:6379/0"
+        ) from None
     parts = dict(server)
     given: Mapping[str, object] = {
         "host": split.hostname,

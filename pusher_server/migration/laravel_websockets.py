@@ -91,7 +91,9 @@ def _write_request_size(draft: Draft, options: Options) -> None:
 
 
 def _write_tls(draft: Draft, options: Options) -> None:
-    named = [draft.value(options, f"ssl.{name}") for name in ("local_cert", "local_pk", "passphrase")]
+    named = [
+        draft.value(options, f"ssl.{name}") for name in ("local_cert", "local_pk", "passphrase")
+    ]
     files = [(name, None if value is MISSING else value) for name, value in named]
     write_tls(draft, files[0], files[1], files[2])
     options.pass_over("ssl")
@@ -144,7 +146,9 @@ def _write_database(draft: Draft, options: Options, variables: Mapping[str, str]
         return False
     draft.take(source, "database.preset", NAME, "its table is read as it is")
     draft.take("(client messages)", "defaults.client_events_on_public_channels", True, "as there")
-    draft.take("(channel names)", "defaults.lenient_channel_names", True, "every name is allowed there")
+    draft.take(
+        "(channel names)", "defaults.lenient_channel_names", True, "every name is allowed there"
+    )
     draft.warn("capacity", "NULL is no limit: one page in a loop can take every connection")
     options.pass_over("managers")
     return True
@@ -170,11 +174,16 @@ def _write_client_events(ours: Settings, app: Options) -> None:
         ours.take(source, "client_events", "off")
         return
     ours.change(
-        source, "client_events", "members", "from subscribers of the channel only; `all` is the old way"
+        source,
+        "client_events",
+        "members",
+        "from subscribers of the channel only; `all` is the old way",
     )
     ours.take(source, "client_events_on_public_channels", True, "taken there, too")
     ours.differ(source, "10 a second from one client: limits.client_events_per_second")
-    ours.warn(source, "every connection may send to every channel, private ones too, and at any rate")
+    ours.warn(
+        source, "every connection may send to every channel, private ones too, and at any rate"
+    )
 
 
 def _write_origins(ours: Settings, app: Options, options: Options) -> None:

@@ -51,9 +51,7 @@ class Unknown(Struct, frozen=True):
     line: int
 
 
-def read_php(
-    source: str, name: str, lookup: Lookup, root: str | None = None
-) -> dict[str, object]:
+def read_php(source: str, name: str, lookup: Lookup, root: str | None = None) -> dict[str, object]:
     """The array that the file returns: dict, list, str, int, float, bool, None or `Unknown` inside.
 
     `lookup` answers `env(…)`, `root` is the directory of the Laravel project. Raises ConfigError when the
@@ -253,7 +251,17 @@ class _Reader:
             if self._tokens[self._at - 1].text == "class":
                 return token.text.lstrip("\\")
             return self._unknown(token.start)
-        if word in ("fn", "function", "static", "new", "match", "clone", "throw", "include", "require"):
+        if word in (
+            "fn",
+            "function",
+            "static",
+            "new",
+            "match",
+            "clone",
+            "throw",
+            "include",
+            "require",
+        ):
             self._pass_over()
             return self._unknown(token.start)
         if self._is_symbol("("):
@@ -324,7 +332,9 @@ class _Reader:
         self._at += 1
         if all(key is None for key, _ in items):
             return [value for _, value in items]
-        return {str(place) if key is None else key: value for place, (key, value) in enumerate(items)}
+        return {
+            str(place) if key is None else key: value for place, (key, value) in enumerate(items)
+        }
 
 
 def env_value(text: str) -> object:

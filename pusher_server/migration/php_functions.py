@@ -92,7 +92,11 @@ def _path(folder: str) -> Function:
         if root is None:
             raise NotPure
         below = _string(arguments, 0) if arguments else ""
-        return "/".join(part.strip("/") if i else part.rstrip("/") for i, part in enumerate((root, folder, below)) if part)
+        return "/".join(
+            part.strip("/") if i else part.rstrip("/")
+            for i, part in enumerate((root, folder, below))
+            if part
+        )
 
     return in_project
 

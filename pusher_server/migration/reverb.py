@@ -80,7 +80,9 @@ def read(tree: Mapping[str, object], name: str, answers: Answers = no_answers) -
     _write_server(draft, options)
     _, provider = draft.value(options, "apps.provider")
     if provider not in (MISSING, None, "config"):
-        draft.refuse("apps.provider", f"{str(provider)[:60]} is code of yours: list its apps in [[apps]]")
+        draft.refuse(
+            "apps.provider", f"{str(provider)[:60]} is code of yours: list its apps in [[apps]]"
+        )
     for index, app in enumerate(options.tables("apps.apps")):
         _write_app(draft.app(f"apps[{index}]."), app)
     if not draft.apps:
@@ -103,7 +105,9 @@ def _write_server(draft: Draft, options: Options) -> None:
     _, given = ours.value(server, "port")
     port = 8_080 if given in (MISSING, None) else whole(given)
     if port is None or not 0 < port < 65_536:
-        raise ConfigError(options.name, "`servers.reverb.port` is no port: write a number up to 65535")
+        raise ConfigError(
+            options.name, "`servers.reverb.port` is no port: write a number up to 65535"
+        )
     ours.take("port", "server.port", port)
     _, path = ours.value(server, "path")
     if path not in (MISSING, None) and str(path).strip("/"):
@@ -126,7 +130,9 @@ def _write_tls(ours: Settings, server: Options) -> None:
     certificate, key, password = (
         ours.value(server, f"{tls}.{name}") for name in ("local_cert", "local_pk", "passphrase")
     )
-    files = [(name, None if value is MISSING else value) for name, value in (certificate, key, password)]
+    files = [
+        (name, None if value is MISSING else value) for name, value in (certificate, key, password)
+    ]
     if not write_tls(ours, files[0], files[1], files[2]):
         ours.differ(tls, "no certificate named: let a proxy serve TLS, or set [server.tls]")
     server.pass_over("options")
@@ -141,14 +147,21 @@ def _write_scaling(ours: Settings, server: Options) -> None:
             if (value := ours.value(server, f"scaling.server.{part}")[1]) is not MISSING
         }
         write_redis_connection(ours, "scaling.server", connection)
-        ours.differ("scaling.channel", "keys begin with cluster.redis.prefix: both can use one Redis")
+        ours.differ(
+            "scaling.channel", "keys begin with cluster.redis.prefix: both can use one Redis"
+        )
     server.pass_over("scaling")
 
 
 def _write_app(ours: Settings, app: Options) -> None:
     write_credentials(ours, app, _CREDENTIALS, _VARIABLES)
     ours.take("(channel names)", "lenient_channel_names", True, "Reverb allows every name")
-    ours.take("(terminate_connections)", "terminate_presence_members", True, "by presence members, as there")
+    ours.take(
+        "(terminate_connections)",
+        "terminate_presence_members",
+        True,
+        "by presence members, as there",
+    )
     name, origins = ours.value(app, "allowed_origins")
     if origins is MISSING:
         ours.refuse(name, "is missing, so Reverb does not start with it: write allowed_origins")
@@ -176,9 +189,13 @@ def _write_sizes(ours: Settings, app: Options) -> None:
     name, value = ours.value(app, "max_message_size")
     size = whole(value) if value is not MISSING else None
     if size is None or size < 0:
-        ours.refuse(name, "is no size, so Reverb takes no connection: limits.message_bytes stays at 128 KiB")
+        ours.refuse(
+            name, "is no size, so Reverb takes no connection: limits.message_bytes stays at 128 KiB"
+        )
     else:
-        ours.take(name, "limits.message_bytes", size, "no limit, there and here" if size == 0 else "")
+        ours.take(
+            name, "limits.message_bytes", size, "no limit, there and here" if size == 0 else ""
+        )
     if size == 0:
         ours.warn(name, "no limit: one client can send messages of any size")
 
@@ -192,7 +209,9 @@ def _write_client_events(ours: Settings, app: Options) -> None:
         return
     ours.take(name, "client_events", senders)
     ours.take(name, "client_events_on_public_channels", True, "Reverb takes them there, too")
-    danger = "send to any channel" if senders == "all" else "send to all subscribers of a public channel"
+    danger = (
+        "send to any channel" if senders == "all" else "send to all subscribers of a public channel"
+    )
     ours.warn(
         name,
         f"anybody may {danger}: `members` and client_events_on_public_channels = false close that",
@@ -204,7 +223,9 @@ def _write_rate(ours: Settings, app: Options) -> None:
     rate = "rate_limiting"
     # Only `true` itself counts; a file from before the setting has none.
     if enabled is not True and str(enabled).lower() != "true":
-        ours.differ(rate, "is off, and client events have 10 a second here: limits.client_events_per_second")
+        ours.differ(
+            rate, "is off, and client events have 10 a second here: limits.client_events_per_second"
+        )
         ours.warn(rate, "no limit for messages of clients")
         app.pass_over(rate)
         return
@@ -212,7 +233,10 @@ def _write_rate(ours: Settings, app: Options) -> None:
     _, given = ours.value(app, f"{rate}.decay_seconds")
     decay = 1 if given in (MISSING, None) else whole(given)
     if attempts is None or attempts < 1 or decay is None or decay < 1:
-        ours.refuse(rate, "has no usable max_attempts and decay_seconds: limits.client_events_per_second stays at 10")
+        ours.refuse(
+            rate,
+            "has no usable max_attempts and decay_seconds: limits.client_events_per_second stays at 10",
+        )
     else:
         ours.change(
             rate,
@@ -221,5 +245,8 @@ def _write_rate(ours: Settings, app: Options) -> None:
             f"{attempts} messages in {decay} s there; here client events alone, by the second",
         )
     if php_truthy(app.get(f"{rate}.terminate_on_limit")):
-        ours.refuse(f"{rate}.terminate_on_limit", "a client beyond its rate gets an error and stays connected")
+        ours.refuse(
+            f"{rate}.terminate_on_limit",
+            "a client beyond its rate gets an error and stays connected",
+        )
     app.pass_over(rate)

@@ -108,7 +108,9 @@ def _write_server(draft: Draft, options: SoketiOptions) -> None:
         size = int(megabytes * 1_048_576)
         draft.take(_source(options, "httpApi.requestLimitInMb"), "http.request_bytes", size)
     else:
-        draft.differ("httpApi.requestLimitInMb (default)", "100 MB there; http.request_bytes is 10 MiB here")
+        draft.differ(
+            "httpApi.requestLimitInMb (default)", "100 MB there; http.request_bytes is 10 MiB here"
+        )
     draft.differ("messages of clients", "100 MB there; limits.message_bytes is 128 KiB here")
     draft.differ("times of API requests", "are checked here: clocks may differ by 600 s at most")
 
@@ -122,9 +124,13 @@ def _write_metrics(draft: Draft, options: SoketiOptions) -> None:
         if options.get("metrics.prometheus.prefix") == "soketi_":
             draft.take("metrics.prometheus.prefix", "operations.soketi_names", True)
         else:
-            draft.refuse("metrics.prometheus.prefix", "the metrics are called pusher_…: relabel them")
+            draft.refuse(
+                "metrics.prometheus.prefix", "the metrics are called pusher_…: relabel them"
+            )
     else:
-        draft.change("metrics.host", "operations.host", "127.0.0.1", "only this machine reads metrics")
+        draft.change(
+            "metrics.host", "operations.host", "127.0.0.1", "only this machine reads metrics"
+        )
     if port is not None and 0 < port < 65_536:
         draft.take(_source(options, "metrics.port"), "operations.port", port)
     options.pass_over("metrics.driver")
@@ -153,21 +159,36 @@ def _write_cluster(draft: Draft, options: SoketiOptions) -> None:
         write_login(draft, redis, *login)
     elif sentinels:
         draft.take(f"{redis}.sentinels", "cluster.redis.sentinels", sentinels)
-        draft.take(f"{redis}.name", "cluster.redis.sentinel_master", str(options.get(f"{redis}.name")))
-        draft.take(f"{redis}.db", "cluster.redis.url", f"{scheme}:///{whole(options.get(f'{redis}.db')) or 0}")
+        draft.take(
+            f"{redis}.name", "cluster.redis.sentinel_master", str(options.get(f"{redis}.name"))
+        )
+        draft.take(
+            f"{redis}.db",
+            "cluster.redis.url",
+            f"{scheme}:///{whole(options.get(f'{redis}.db')) or 0}",
+        )
         write_login(draft, redis, *login)
         password = options.get(f"{redis}.sentinelPassword")
         if password:
-            draft.take(f"{redis}.sentinelPassword", "cluster.redis.sentinel_password", str(password))
+            draft.take(
+                f"{redis}.sentinelPassword", "cluster.redis.sentinel_password", str(password)
+            )
     else:
         where = place(options.get(f"{redis}.host"), options.get(f"{redis}.port"), 6_379)
         number = options.get(f"{redis}.db")
         write_redis(
-            draft, redis, where=where, database=number, username=login[0], password=login[1], tls=tls
+            draft,
+            redis,
+            where=where,
+            database=number,
+            username=login[0],
+            password=login[1],
+            tls=tls,
         )
     options.pass_over(f"{redis}.keyPrefix", "adapter.redis.prefix", "adapter.redis")
     draft.differ(
-        "adapter.redis.prefix", "keys begin with cluster.redis.prefix: both servers can use one Redis"
+        "adapter.redis.prefix",
+        "keys begin with cluster.redis.prefix: both servers can use one Redis",
     )
     if options.get("rateLimiter.driver") in ("redis", "cluster"):
         draft.take(_source(options, "rateLimiter.driver"), "cluster.shared_rates", True)

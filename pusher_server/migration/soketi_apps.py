@@ -60,7 +60,10 @@ def write_defaults(draft: Draft, options: SoketiOptions) -> None:
     seconds = javascript_int(options.get(path))
     if seconds is None or seconds <= 0:
         draft.change(
-            source, "defaults.cache_ttl", 86_400, "soketi keeps the last event for ever; here for a day"
+            source,
+            "defaults.cache_ttl",
+            86_400,
+            "soketi keeps the last event for ever; here for a day",
         )
     else:
         draft.take(source, "defaults.cache_ttl", seconds)
@@ -109,7 +112,9 @@ def _write_app(
         if value is MISSING:
             ours.warn(name, f"is missing, so soketi takes `{default}`, which everybody knows")
         elif value == default:
-            ours.warn(name, "is soketi's published default, which everybody knows: make a new app soon")
+            ours.warn(
+                name, "is soketi's published default, which everybody knows: make a new app soon"
+            )
         ours.take(named.get(name, name), name, default if value is MISSING else str(value))
     enabled = _value(app, "enabled")
     if enabled is not MISSING and not truthy(enabled):
@@ -169,7 +174,10 @@ def _write_rate(ours: Settings, source: str, name: str, value: object, is_on: bo
         ours.change(source, "client_events", "off", "0 lets no client event through at soketi")
     elif number == 0:
         ours.change(
-            source, setting, 1, "0 refuses every request at soketi, but is no limit here; 1 is the least"
+            source,
+            setting,
+            1,
+            "0 refuses every request at soketi, but is no limit here; 1 is the least",
         )
     else:
         ours.take(source, setting, number)
@@ -192,9 +200,7 @@ def _write_size(ours: Settings, source: str, setting: str, value: object, factor
         ours.take(source, setting, max(1, int(number * factor)), unit.strip(" ()"))
 
 
-def _write_authentication(
-    ours: Settings, named: Mapping[str, str], options: SoketiOptions
-) -> None:
+def _write_authentication(ours: Settings, named: Mapping[str, str], options: SoketiOptions) -> None:
     milliseconds = javascript_float(options.get("userAuthenticationTimeout"))
     seconds = max(1, math.ceil((milliseconds or 0) / 1_000))
     ours.change(
@@ -228,18 +234,20 @@ def _write_webhooks(
             kept.append(table)
     if kept:
         ours.take(source, "webhooks", kept, f"of {len(value)} there")
-        ours.differ(source, "a filter filters here; failed deliveries are tried again for 290 seconds")
+        ours.differ(
+            source, "a filter filters here; failed deliveries are tried again for 290 seconds"
+        )
 
 
-def _webhook(
-    ours: Settings, source: str, webhook: object, batch: bool
-) -> dict[str, object] | None:
+def _webhook(ours: Settings, source: str, webhook: object, batch: bool) -> dict[str, object] | None:
     """One webhook as a table of ours; None when it cannot be taken over."""
     if not isinstance(webhook, Mapping):
         ours.refuse(source, "is no table: write url and event_types")
         return None
     if not webhook.get("url") and webhook.get("lambda_function"):
-        ours.refuse(source, "AWS Lambda cannot be called: give the function a URL, and write it as url")
+        ours.refuse(
+            source, "AWS Lambda cannot be called: give the function a URL, and write it as url"
+        )
         return None
     table = {
         name: webhook[name]

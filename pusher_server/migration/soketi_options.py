@@ -74,7 +74,12 @@ _DEFAULTS: dict[str, object] = {
     },
     "host": "0.0.0.0",
     "httpApi": {"requestLimitInMb": 100},
-    "metrics": {"enabled": False, "host": "0.0.0.0", "port": 9_601, "prometheus": {"prefix": "soketi_"}},
+    "metrics": {
+        "enabled": False,
+        "host": "0.0.0.0",
+        "port": 9_601,
+        "prometheus": {"prefix": "soketi_"},
+    },
     "mode": "full",
     "pathPrefix": "",
     "port": 6_001,
@@ -164,9 +169,7 @@ _VARIABLES = {
 class SoketiOptions(Options):
     """The options of one server: its defaults, under the file's, under the environment's."""
 
-    def __init__(
-        self, file: Mapping[str, object], environ: Mapping[str, str], name: str
-    ) -> None:
+    def __init__(self, file: Mapping[str, object], environ: Mapping[str, str], name: str) -> None:
         tree = copy.deepcopy(_DEFAULTS)
         #: Option -> the name by which the operator has set it.
         self.given: dict[str, str] = {}
