@@ -44,6 +44,31 @@ def is_file(tree: Mapping[str, object]) -> bool:
     return "apps" in tree and "servers" not in tree and any(key in tree for key in _OWN)
 
 
+def published(variables: Mapping[str, str]) -> dict[str, object]:
+    """The values of `config/websockets.php` as version 2 publishes it, with these variables."""
+    env = environment(variables)
+    app = {
+        "id": env("PUSHER_APP_ID"),
+        "name": env("APP_NAME"),
+        "key": env("PUSHER_APP_KEY"),
+        "secret": env("PUSHER_APP_SECRET"),
+        "capacity": None,
+        "enable_client_messages": False,
+        "allowed_origins": [],
+    }
+    return {
+        "dashboard": {"port": env("LARAVEL_WEBSOCKETS_PORT", 6_001)},
+        "apps": [app],
+        "replication": {"mode": env("WEBSOCKETS_REPLICATION_MODE", "local")},
+        "max_request_size_in_kb": 250,
+        "ssl": {
+            "local_cert": env("LARAVEL_WEBSOCKETS_SSL_LOCAL_CERT"),
+            "local_pk": env("LARAVEL_WEBSOCKETS_SSL_LOCAL_PK"),
+            "passphrase": env("LARAVEL_WEBSOCKETS_SSL_PASSPHRASE"),
+        },
+    }
+
+
 def read(
     tree: Mapping[str, object],
     variables: Mapping[str, str],
@@ -145,13 +170,19 @@ def _write_database(draft: Draft, options: Options, variables: Mapping[str, str]
         draft.refuse(source, f"{str(manager)[:80]} is code of yours: list its apps in [[apps]]")
         return False
     draft.take(source, "database.preset", NAME, "its table is read as it is")
+    write_defaults_of_table(draft)
+    options.pass_over("managers", "app_provider")
+    return True
+
+
+def write_defaults_of_table(draft: Draft) -> None:
+    """Write `[defaults]` for apps of its table, which has no columns for them."""
     draft.take("(client messages)", "defaults.client_events_on_public_channels", True, "as there")
     draft.take(
         "(channel names)", "defaults.lenient_channel_names", True, "every name is allowed there"
     )
-    draft.warn("capacity", "NULL is no limit: one page in a loop can take every connection")
-    options.pass_over("managers")
-    return True
+    draft.differ("column capacity", "0 lets nobody connect there, and is no limit here, as NULL is")
+    draft.warn("column capacity", "NULL is no limit: one page in a loop can take every connection")
 
 
 def _write_app(ours: Settings, app: Options, options: Options) -> None:

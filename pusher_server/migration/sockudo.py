@@ -187,7 +187,7 @@ def _write_operations(draft: Draft, options: Options) -> None:
         draft.take("metrics.host", "operations.host", "0.0.0.0" if host is MISSING else str(host))
         draft.take("metrics.port", "operations.port", _number(options, "metrics.port", 9_601))
         draft.differ(
-            "metrics.prometheus.prefix", "the metrics are called pusher_… (docs/metrics.md)"
+            "metrics.prometheus.prefix", "the metrics are called pusher_server_… (docs/metrics.md)"
         )
     else:
         draft.take("metrics.enabled", "operations.enabled", False)

@@ -10,7 +10,7 @@ from pusher_server.migration.draft import Answers, Draft, no_answers
 from pusher_server.migration.numbers import javascript_float, javascript_int, truthy, whole
 from pusher_server.migration.places import database_url, place, places, write_login, write_redis
 from pusher_server.migration.soketi_apps import write_apps, write_defaults
-from pusher_server.migration.soketi_options import SoketiOptions
+from pusher_server.migration.soketi_options import ALL_OPTIONS, SoketiOptions
 from pusher_server.migration.tls import write_tls
 
 NAME = "soketi"
@@ -40,6 +40,12 @@ _ELSEWHERE = {
 def is_file(tree: Mapping[str, object]) -> bool:
     """Whether a JSON file is soketi's."""
     return any(key.split(".")[0] in _OWN for key in tree)
+
+
+def is_possible(tree: Mapping[str, object]) -> bool:
+    """Whether a JSON file could be soketi's: all its options are called as some of soketi's."""
+    known = {*ALL_OPTIONS, *_ELSEWHERE}
+    return bool(tree) and all(key.split(".")[0] in known for key in tree)
 
 
 def read(
@@ -125,7 +131,7 @@ def _write_metrics(draft: Draft, options: SoketiOptions) -> None:
             draft.take("metrics.prometheus.prefix", "operations.soketi_names", True)
         else:
             draft.refuse(
-                "metrics.prometheus.prefix", "the metrics are called pusher_…: relabel them"
+                "metrics.prometheus.prefix", "the metrics are called pusher_server_…: relabel them"
             )
     else:
         draft.change(

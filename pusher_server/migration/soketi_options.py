@@ -92,6 +92,9 @@ _DEFAULTS: dict[str, object] = {
     "webhooks": {"batching": {"enabled": False, "duration": 50}},
 }
 
+#: The tables and settings at the top.
+ALL_OPTIONS = tuple(_DEFAULTS)
+
 #: Every variable begins so.
 PREFIX = "SOKETI_"
 _APP = "appManager.array.apps.0"
