@@ -5,7 +5,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -203,30 +203,31 @@ def _add_risks(draft: "Draft", config: "Config", files: Sequence[Path]) -> None:
 def _write(out: Path, text: str, force: bool) -> None:
     """Write the file with mode 0600, whole or not at all. Raises ConfigError."""
     try:
-        with _new_file(out, force) as file:
-            file.write(text.encode())
+        if force:
+            _replace(out, text)
+        else:
+            _create(out, text)
     except FileExistsError:
         raise ConfigError(str(out), "exists; --force replaces it") from None
     except OSError as error:
         raise ConfigError(str(out), f"cannot be written: {error.strerror}") from None
 
 
-@contextlib.contextmanager
-def _new_file(out: Path, force: bool) -> "Iterator[tempfile._TemporaryFileWrapper[bytes]]":
-    """A file beside `out`, with mode 0600, that takes its name at the end."""
-    with tempfile.NamedTemporaryFile(
-        dir=out.absolute().parent, prefix=".import-", delete=False
-    ) as file:
+def _create(out: Path, text: str) -> None:
+    with open(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            if force:
-                os.replace(file.name, out)
-            else:
-                os.link(file.name, out)
-                os.unlink(file.name)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(file.name)
+            file.write(text.encode())
+        except OSError:
+            out.unlink()
             raise
+
+
+def _replace(out: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=out.absolute().parent, prefix=".import-")  # mode 0600
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(text.encode())
+        os.replace(name, out)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
