@@ -10,6 +10,7 @@ Values, and small pieces that know nothing of the rest:
 - `errors`            the root of all errors, and the errors that belong to no single layer
 - `histogram`         counts values by their size
 - `log_rate_limit`    limits how often the same log line is written
+- `nesting`           bounds how deeply JSON that comes in may be nested
 - `outage`            keeps why a part does not work, and decides which changes of that are logged
 - `standard_streams`  survives a standard output or error that cannot be written
 - `stray_signals`     ignores the signals that mean nothing to a server

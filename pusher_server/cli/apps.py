@@ -224,6 +224,8 @@ def open_apps(named: Path | None) -> "AppsInFile | AppsInDatabase":
         from pusher_server.cli.apps_in_database import AppsInDatabase
 
         return AppsInDatabase(config)
+    if config.apps_from == "variable":
+        raise ConfigError("PUSHER_SERVER__APPS", "has the apps; change them there and restart")
     if path is None or config.apps_from != "file":
         raise ConfigError(
             "--config",

@@ -95,6 +95,8 @@ def serve(
     source = config_file.describe(path)
     if config.apps_from == "environment":
         source += f", app from {made if generated else 'PUSHER_APP_*'}"
+    if config.apps_from == "variable":
+        source += ", apps from PUSHER_SERVER__APPS"
     if config.apps_from == "database":
         source += f", apps from the database ({config.database.preset})"
     show_secret = generated or config.apps_from == "embedded"

@@ -4,12 +4,14 @@
 
 - `settings`  the tree: one struct per TOML table
 - `loading`   merges defaults, file, environment and command line, in this order
+- `environment`  reads `PUSHER_SERVER__…` variables
+- `json_text`  reads JSON in variables and columns
 - `apps`      turns `[[apps]]` over `[defaults]` into values; refuses published credentials
 - `redis`     `[cluster.redis]` and its URL
 - `risks`     settings that work and are risky, as lines for the start and `check-config`
 - `problems`  words a wrong setting as one line that names it and the fix
 
-May import: `app`, `errors`.
+May import: `app`, `errors`, `nesting`.
 """
 
 from pusher_server.config.apps import PublishedCredentials

@@ -5,28 +5,21 @@ Later sources win, setting by setting. The only I/O is reading the file.
 
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import get_origin
 
 from msgspec import structs
 
 from pusher_server.app import App
 from pusher_server.config import apps as app_tables
+from pusher_server.config import environment
 from pusher_server.config.problems import (
     check_names,
-    item_of,
-    kind_at,
     settings_in,
-    subtable_of,
     to_struct,
     unknown,
 )
 from pusher_server.config.settings import SECTIONS, AppsFrom, Config
 from pusher_server.errors import ConfigError
-
-#: `PUSHER_SERVER__SERVER__PORT` is `server.port`: two underscores wherever the path has a dot.
-ENVIRONMENT_PREFIX = "PUSHER_SERVER__"
 
 Tree = dict[str, object]
 
@@ -38,21 +31,43 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     of the command line, as dotted path -> value; None where it does not set one.
     Raises ConfigError; PublishedCredentials when our published app would be reachable from outside.
     """
-    _check_utf8(environ)
+    environment.check_utf8(environ)
     tree = _parse(example_text(), "config.example.toml") if path is None else _read(path)
     given = {setting: value for setting, value in overrides.items() if value is not None}
+    has_apps = path is not None and bool(tree.get("apps"))
     origins = _apply_environment(tree, environ) | _apply_overrides(tree, given)
+    try:
+        config = _checked(tree, path, environ, given, origins)
+    except ConfigError as error:
+        raise type(error)(error.setting, _with_origin(error, origins)) from None
+    if config.apps_from == "variable" and has_apps:
+        notice = f"the apps of {path} are ignored: the apps come from {environment.APPS}"
+        config = structs.replace(config, notices=(*config.notices, notice))
+    return config
+
+
+def _checked(
+    tree: Tree,
+    path: Path | None,
+    environ: Mapping[str, str],
+    given: Mapping[str, object],
+    origins: Mapping[str, str],
+) -> Config:
+    """Check the merged tree and convert it. `origins` has the source of what is not from the file."""
     _check_names(tree)
     settings = to_struct(
         {name: _table(tree, name) for name in SECTIONS}, Config, "", origins=origins
     )
+    in_variable = "apps" in origins
     if settings.database.url:
-        source, tables, notices = _leave_apps_to_database(tree, path, environ)
+        source, tables, notices = _leave_apps_to_database(tree, path, environ, in_variable)
     else:
-        source, tables, notices = _choose_apps(tree, path, environ)
+        source, tables, notices = _choose_apps(tree, path, environ, in_variable)
     apps = app_tables.read_apps(
         tables, _table(tree, "defaults"), elsewhere=_every_setting(), origins=origins
     )
+    if not apps and source == "variable":
+        raise ConfigError("apps", 'no app; write at least one, as {"id", "key", "secret"}')
     if not apps and source != "database":
         raise ConfigError(
             "apps", f"{path} has no app; add an [[apps]] table with id, key and secret"
@@ -68,6 +83,15 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     if not config.server.is_local:
         app_tables.refuse_published(apps, published_secrets(), where=config.server.host)
     return config
+
+
+def _with_origin(error: ConfigError, origins: Mapping[str, str]) -> str:
+    """The problem with the source of the setting, or of the list or table that has it."""
+    for setting, origin in origins.items():
+        inside = error.setting.removeprefix(setting)
+        if inside != error.setting and inside[:1] in ("", ".", "[") and origin not in error.problem:
+            return f"{error.problem} ({origin})"
+    return error.problem
 
 
 def example_text() -> str:
@@ -102,18 +126,6 @@ def _parse(text: str, name: str) -> Tree:
         raise ConfigError(name, "not valid TOML: brackets are nested too deeply") from None
 
 
-def _check_utf8(environ: Mapping[str, str]) -> None:
-    """Refuse variables that are not UTF-8: Python keeps lone surrogates, which cannot be sent or stored."""
-    for variable, value in environ.items():
-        if variable.startswith((ENVIRONMENT_PREFIX, *app_tables.CREDENTIALS.values())):
-            try:
-                (variable + value).encode()
-            except UnicodeEncodeError:
-                raise ConfigError(
-                    repr(variable)[1:-1], "not UTF-8 text; write it as UTF-8"
-                ) from None
-
-
 def _every_setting() -> list[str]:
     """Dotted paths of all settings, for suggestions."""
     own = [setting for name, struct in SECTIONS.items() for setting in settings_in(struct, name)]
@@ -142,16 +154,31 @@ def _table(tree: Tree, name: str) -> Tree:
     return table
 
 
+def _apply_environment(tree: Tree, environ: Mapping[str, str]) -> dict[str, str]:
+    """Write `PUSHER_SERVER__...` variables into the tree; returns setting -> where it came from."""
+    origins: dict[str, str] = {}
+    for name, steps, value in environment.variables(environ, _every_setting()):
+        _put(tree, steps, value)
+        origins[".".join(steps)] = f"from the variable {name}"
+    return origins
+
+
 def _choose_apps(
-    tree: Tree, path: Path | None, environ: Mapping[str, str]
+    tree: Tree, path: Path | None, environ: Mapping[str, str], in_variable: bool
 ) -> tuple[AppsFrom, object, list[str]]:
     """Return where the apps come from (see `Config.apps_from`), their tables, and notices.
 
-    The environment's app stands in for our published one and for none at all, never for the
-    operator's.
+    `in_variable`: the tree's apps are those of `PUSHER_SERVER__APPS`, whatever the file has. The app of
+    `PUSHER_APP_*` stands in for our published one and for none at all, never for the operator's.
     """
     from_file: object = tree.get("apps", [])
     from_environment, notices = app_tables.app_from_environment(environ)
+    if in_variable:
+        if from_environment is not None:
+            notices = [
+                f"{app_tables.CREDENTIAL_NAMES} ignored: the apps come from {environment.APPS}"
+            ]
+        return "variable", from_file, notices
     if path is not None and from_file:
         if from_environment is not None:
             notices = [f"{app_tables.CREDENTIAL_NAMES} ignored: the apps come from {path}"]
@@ -163,9 +190,15 @@ def _choose_apps(
 
 
 def _leave_apps_to_database(
-    tree: Tree, path: Path | None, environ: Mapping[str, str]
+    tree: Tree, path: Path | None, environ: Mapping[str, str], in_variable: bool
 ) -> tuple[AppsFrom, object, list[str]]:
-    """As `_choose_apps`, with `database.url` set. Raises ConfigError when the file has apps, too."""
+    """As `_choose_apps`, with `database.url` set. Raises ConfigError when file or variable has apps, too."""
+    if in_variable:
+        raise ConfigError(
+            environment.APPS,
+            "the apps come from the database (database.url); remove this variable, and move the apps with"
+            " `pusher-server apps add`",
+        )
     if path is not None and tree.get("apps"):
         raise ConfigError(
             "apps",
@@ -184,32 +217,6 @@ def published_secrets() -> list[str]:
     return [table["secret"] for table in tables]
 
 
-def _apply_environment(tree: Tree, environ: Mapping[str, str]) -> dict[str, str]:
-    """Write `PUSHER_SERVER__...` variables into the tree; returns setting -> where it came from."""
-    origins: dict[str, str] = {}
-    for variable in sorted(environ):
-        if not variable.startswith(ENVIRONMENT_PREFIX):
-            continue
-        steps = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-        setting = ".".join(steps)
-        kind = _kind_of(steps)
-        if kind is None or subtable_of(kind) is not None:
-            raise ConfigError(variable, _why_unknown(steps))
-        if subtable_of(item_of(kind)) is not None:
-            raise ConfigError(
-                variable, "a list of tables has no room in a variable; use a config file"
-            )
-        value = environ[variable]
-        _put(tree, steps, _split(value) if get_origin(kind) is tuple else value)
-        origins[setting] = f"from the variable {variable}"
-    return origins
-
-
-def _split(value: str) -> list[str]:
-    """A list as a variable writes it: separated by commas."""
-    return [part.strip() for part in value.split(",") if part.strip()]
-
-
 def _apply_overrides(tree: Tree, overrides: Mapping[str, object]) -> dict[str, str]:
     """Write the settings of the command line into the tree; returns setting -> where it came from."""
     for setting, value in overrides.items():
@@ -225,23 +232,3 @@ def _put(tree: Tree, steps: list[str], value: object) -> None:
             return  # the file has no table there: `_check_names` refuses it
         table = below
     table[steps[-1]] = value
-
-
-def _kind_of(steps: list[str]) -> object | None:
-    """The type of the setting that a variable names, None when it names none."""
-    top, *below = steps
-    if top == "defaults":
-        return kind_at(App, below) if below and below[0] not in app_tables.OWN_SETTINGS else None
-    return kind_at(SECTIONS[top], below) if top in SECTIONS and below else None
-
-
-def _why_unknown(steps: list[str]) -> str:
-    """The message about a variable that names no setting, in terms of variables."""
-    if steps[0] == "apps":
-        return f"apps cannot be set this way; use {app_tables.CREDENTIAL_NAMES}, or a config file"
-    own_table = [setting for setting in _every_setting() if setting.startswith(f"{steps[0]}.")]
-    near = get_close_matches(".".join(steps), own_table or _every_setting(), n=1)
-    if not near:
-        return "sets nothing that exists; `pusher-server default-config` shows all settings"
-    variable = ENVIRONMENT_PREFIX + near[0].replace(".", "__").upper()
-    return f"sets nothing that exists; did you mean {variable}?"

@@ -23,7 +23,7 @@ Deadline = Annotated[float, Meta(gt=0, le=86_400)]
 Bytes = Annotated[int, Meta(ge=1)]
 
 
-AppsFrom = Literal["file", "embedded", "environment", "database"]
+AppsFrom = Literal["file", "embedded", "environment", "variable", "database"]
 
 
 class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -244,8 +244,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     #: `[defaults]` is already merged into these.
     apps: tuple[App, ...] = ()
-    #: Where apps come from: the operator's file, our published example, `PUSHER_APP_*`, or the
-    #: database; then `apps` is empty.
+    #: Where apps come from: the operator's file, our published example, `PUSHER_APP_*`,
+    #: `PUSHER_SERVER__APPS`, or the database; then `apps` is empty.
     apps_from: AppsFrom = "embedded"
     #: `[defaults]` as written and checked, for the apps that a database brings.
     defaults: Mapping[str, object] = field(default_factory=dict)

@@ -15,5 +15,5 @@ a connection meets it:
 - `frames`        the RFC 6455 bytes of text, ping, pong and close frames
 - `errors`        every refusal with its code, and the tree of them
 
-May import: `app`, `errors`, `token_bucket`.
+May import: `app`, `errors`, `nesting`, `token_bucket`.
 """

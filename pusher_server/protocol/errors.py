@@ -8,7 +8,7 @@
     ├── InvalidChannelName      a name against the grammar; the edge chooses the form
     └── MalformedText           text that is no JSON, or JSON that no client could read
         ├── NotUtf8             bytes that are no text at all
-        └── TooDeep             arrays and objects nested more deeply than `text.DEPTH`
+        └── TooDeep             arrays and objects nested more deeply than `nesting.DEPTH`
 
 The range of a code decides what a client does (docs/protocol/connection.md#reactions). With 4000-4099 it does
 not reconnect unchanged; with 4100-4199 it reconnects after a second, with 4200-4299 at once. No close has a

@@ -24,6 +24,7 @@ CORE = (
     "backoff.py",
     "histogram.py",
     "log_rate_limit.py",
+    "nesting.py",
     "outage.py",
     "signals.py",
     "token_bucket.py",

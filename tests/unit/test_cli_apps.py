@@ -334,3 +334,11 @@ def test_without_a_file_and_a_database_it_says_so(
     found = CliRunner().invoke(main, ["apps", "list"])
     assert found.exit_code == 2
     assert "there is no file with apps and no database.url" in found.output
+
+
+def test_apps_of_a_variable_are_changed_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUSHER_SERVER__APPS", '[{"id": "1", "key": "k", "secret": "hush"}]')
+    result = CliRunner().invoke(main, ["apps", "list"])
+    assert result.exit_code == 2
+    assert "PUSHER_SERVER__APPS: has the apps; change them there" in result.output
+    assert "hush" not in result.output

@@ -3,10 +3,11 @@
 Drivers return one value in different forms: `1`, `True`, `b"\\x01"` and `"1"` are the same switch.
 """
 
-import json
 from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
+
+from pusher_server.config.json_text import parse_json
 
 #: Seconds that soketi gives clients to sign in if a row demands it (docs/protocol/limits.md#numbers).
 _SOKETI_AUTHENTICATION = 30
@@ -144,14 +145,10 @@ def _json(value: object) -> object:
     if not isinstance(value, str | bytes | bytearray):
         return value  # the driver has parsed it
     try:
-        return json.loads(value, parse_constant=_no_json) if value.strip() else None
-    except (ValueError, RecursionError):
-        raise ValueError("is not valid JSON") from None
-
-
-def _no_json(constant: str) -> object:
-    """Refuse NaN and Infinity, which Python reads but which are no JSON."""
-    raise ValueError(constant)
+        text = value if isinstance(value, str) else value.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("is not valid JSON: it is not UTF-8") from None
+    return parse_json(text) if text.strip() else None
 
 
 def _shown(value: object) -> str:

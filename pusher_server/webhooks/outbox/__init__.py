@@ -11,5 +11,5 @@ Read:
 - `sqlite`     an outbox in a file
 - `redis`      an outbox in the cluster's Redis
 
-May import: `config`, `errors`, `log_rate_limit`, `redis`.
+May import: `config`, `errors`, `log_rate_limit`, `nesting`, `redis`.
 """

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, structs
 
+from pusher_server.nesting import is_too_deep
 from pusher_server.webhooks.outbox.interface import AttemptRecord, Entry
 
 VERSION = 1
@@ -66,13 +67,17 @@ def decode_attempt(data: bytes) -> AttemptRecord | None:
     return _decode(data, AttemptRecord)
 
 
+def decode_event(event: str, kind: type[T]) -> T | None:
+    """Decode an event of an entry; None if it is damaged, or of another form."""
+    return _read(event.encode(errors="surrogatepass"), kind)
+
+
 def shortened(event: str) -> str:
     """The event; if it is too long, with its long values cut. A cut value that is no text becomes its JSON."""
     if len(event) <= _WHOLE_EVENT:
         return event
-    try:
-        fields = msgspec.json.decode(event, type=dict[str, object])
-    except msgspec.DecodeError:
+    fields = decode_event(event, dict[str, object])
+    if fields is None:
         return event[:_WHOLE_EVENT]
     return msgspec.json.encode({name: _cut(value) for name, value in fields.items()}).decode()
 
@@ -83,9 +88,15 @@ def _cut(value: object) -> object:
 
 
 def _decode(data: bytes, kind: type[T]) -> T | None:
+    version = _read(data, _Version)
+    return _read(data, kind) if version is not None and version.v == VERSION else None
+
+
+def _read(data: bytes, kind: type[T]) -> T | None:
+    # Others may have written it: Redis is shared, and the file can be damaged.
+    if is_too_deep(data):
+        return None
     try:
-        if msgspec.json.decode(data, type=_Version).v != VERSION:
-            return None
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

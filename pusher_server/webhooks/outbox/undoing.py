@@ -8,9 +8,9 @@ send them. So a webhook that wants leaves alone gets each of them.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import msgspec
 from msgspec import Struct
 
+from pusher_server.webhooks.outbox.encoding import decode_event
 from pusher_server.webhooks.outbox.interface import Entry
 
 #: By kind of event, the earlier kind that it undoes; then neither is sent.
@@ -61,7 +61,5 @@ def subject_of(entry: Entry) -> Subject:
     kind = event[len(_BEGINNING) : event.find('"', len(_BEGINNING))]
     if not kind.startswith("member_"):
         return Subject(kind)
-    try:
-        return Subject(kind, msgspec.json.decode(event, type=_Member).user_id)
-    except msgspec.DecodeError:
-        return Subject("")
+    member = decode_event(event, _Member)
+    return Subject("") if member is None else Subject(kind, member.user_id)

@@ -131,6 +131,21 @@ def test_what_is_not_known_is_left_alone(body: bytes) -> None:
     assert wire.decode_cached(body) is None
 
 
+@pytest.mark.parametrize("depth", [900, 1_200, 12_000, 100_000])
+def test_what_is_nested_beyond_what_an_interpreter_reads_is_no_error(depth: int) -> None:
+    """Redis' other users can write it. Each interpreter ends at another depth."""
+    deep = b"\x91" * depth + b"\x90"
+    message = msgspec.msgpack.encode([wire.WIRE, "one.1", ["event", b"p", 7, None]])
+    longer = b"\x94" + message[1:] + deep
+    found = wire.decode_message(longer)
+    assert found is None or found.message == EventMessage(payload=b"p", event_id=7)
+    assert wire.is_of_another_release(longer) in (True, False)
+    for body in (deep, b"\x93\x01\xa1a" + deep):
+        assert wire.decode_message(body) is None
+        assert wire.decode_transition(body) is None
+        assert wire.decode_cached(body) is None
+
+
 def test_a_transition_of_another_wire_is_left_alone() -> None:
     other = msgspec.structs.replace(TRANSITION, wire=wire.WIRE + 1)
     assert wire.decode_transition(wire.encode_transition(other)) is None

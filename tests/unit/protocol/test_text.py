@@ -6,6 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from pusher_server.nesting import DEPTH
 from pusher_server.protocol import text
 from pusher_server.protocol.errors import MalformedText, NotUtf8, TooDeep
 
@@ -61,11 +62,32 @@ def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
 @pytest.mark.parametrize("wrap", [b"%b", b'{"a":"[[[","b":%b}', b'["\\"]",%b]'])
 def test_the_bound_on_nesting_is_ours(opening: bytes, closing: bytes, wrap: bytes) -> None:
-    levels = text.DEPTH - (len(wrap) > 2)
+    levels = DEPTH - (len(wrap) > 2)
     text.decode(ANYTHING, wrap % nested(levels, opening, closing))
     for depth in (levels + 1, levels + 100, 100_000):
         with pytest.raises(TooDeep, match="nested more than 512 levels deep"):
             text.decode(ANYTHING, wrap % nested(depth, opening, closing))
+
+
+#: Depths on both sides of the limits that interpreters have: 1,000, 1,500, 10,000.
+DEPTHS = (513, 900, 1_200, 3_000, 12_000)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("form", [b"%b", b"%b,", b'{"event":7,"x":%b}', b'{"x":%b,"event":7}'])
+@pytest.mark.parametrize("closing", [b"]", b""])
+def test_the_refusal_is_the_same_whatever_else_is_wrong(
+    depth: int, form: bytes, closing: bytes
+) -> None:
+    """An interpreter that reads further would see the other fault first."""
+
+    class Event(msgspec.Struct):
+        event: str
+
+    document = form % nested(depth, b"[", closing)
+    for reads in (text.decode, text.decode_values):
+        with pytest.raises(TooDeep, match="nested more than 512 levels deep"):
+            reads(msgspec.json.Decoder(Event), document)
 
 
 def test_brackets_in_strings_and_side_by_side_are_no_depth() -> None:
@@ -77,7 +99,7 @@ def test_brackets_in_strings_and_side_by_side_are_no_depth() -> None:
 
 
 def test_what_is_written_anew_is_as_deep_as_may_come_in() -> None:
-    raw = nested(text.DEPTH)
+    raw = nested(DEPTH)
     assert json.loads(text.string_literal(raw)) == raw.decode()
 
 

@@ -1,10 +1,13 @@
 """`pusher_server.apps.database.columns`: what drivers give and operators write, as settings and back."""
 
+import json
 from decimal import Decimal
 
 import pytest
 
 from pusher_server.apps.database.columns import Kind, reads, writes
+
+DEEP = "is nested more than 512 levels deep"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,13 @@ def test_a_value_means_a_setting(kind: Kind, value: object, setting: object) -> 
     assert type(found) is type(setting)
 
 
+def test_json_is_nested_as_deeply_as_may_be() -> None:
+    """The same in every form that a driver gives."""
+    deep = "[" * 512 + "]" * 512
+    for value in (deep, deep.encode(), memoryview(deep.encode()), bytearray(deep.encode())):
+        assert reads(Kind.JSON, value) == json.loads(deep)
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "said"),
     [
@@ -60,7 +70,10 @@ def test_a_value_means_a_setting(kind: Kind, value: object, setting: object) -> 
         (Kind.LIST, "[1]", "is no list of texts"),
         (Kind.LIST, "[", "not valid JSON"),
         (Kind.JSON, "[{", "not valid JSON"),
-        (Kind.JSON, "[" * 100_000, "not valid JSON"),
+        *((Kind.JSON, "[" * depth + "]" * depth, DEEP) for depth in (513, 1_200, 3_000, 100_000)),
+        (Kind.JSON, b'["[", {"a":' * 300 + b"1" + b"}]" * 300, DEEP),
+        (Kind.JSON, "[" * 600, DEEP),
+        (Kind.LIST, "[" * 600 + "]" * 600, DEEP),
     ],
 )
 def test_nonsense_is_refused_in_words(kind: Kind, value: object, said: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from msgspec.structs import replace
 
 from pusher_server.webhooks.outbox.encoding import (
@@ -55,6 +56,25 @@ def test_more_names_are_no_obstacle_and_another_version_is() -> None:
     for damaged in (b"", b"\xff", b"[]", b'{"v":1}', encode_entry(ENTRY)[:-1]):
         assert decode_entry(damaged) is None
         assert decode_attempt(damaged) is None
+
+
+@pytest.mark.parametrize("depth", [512, 600, 900, 1_200, 3_000, 50_000])
+def test_what_another_writes_too_deeply_is_damaged(depth: int) -> None:
+    """Redis' other users, and the file's. Each interpreter reads down to another depth."""
+    deep = b"[" * depth + b"]" * depth
+    for encoded in (encode_entry(ENTRY), encode_attempt(ATTEMPT)):
+        for damaged in (encoded[:-1] + b',"more":%b}' % deep, b'{"more":%b,' % deep + encoded[1:]):
+            assert decode_entry(damaged) is None
+            assert decode_attempt(damaged) is None
+    event = f'{{"name":"client_event","data":{deep.decode()}}}'
+    assert shortened(event) == event[:1_000]
+
+
+def test_as_deep_as_may_be_is_no_obstacle() -> None:
+    deep = b"[" * 511 + b"]" * 511
+    assert decode_entry(encode_entry(ENTRY)[:-1] + b',"more":%b}' % deep) == ENTRY
+    event = f'{{"name":"client_event","data":{deep.decode()}}}'
+    assert json.loads(shortened(event))["data"] == "[" * 200 + "…"
 
 
 def test_a_line_of_the_log_has_a_bound() -> None:

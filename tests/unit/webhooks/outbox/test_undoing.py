@@ -64,3 +64,11 @@ def test_what_another_release_has_written_undoes_nothing(event: str) -> None:
     subject = subject_of(entry(event))
     assert subject.undone is None
     assert not subject.may_be_undone
+
+
+@pytest.mark.parametrize("depth", [512, 900, 1_200, 3_000, 50_000])
+def test_what_another_writes_too_deeply_undoes_nothing(depth: int) -> None:
+    """Redis' other users, and the file's. Each interpreter reads down to another depth."""
+    deep = "[" * depth + "]" * depth
+    event = f'{{"name":"member_added","more":{deep},"user_id":"u"}}'
+    assert subject_of(entry(event)) == Subject("")
