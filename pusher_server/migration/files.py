@@ -1,9 +1,9 @@
 """Reads other servers' files as text, with bounds: size, encoding, depth. Each refusal is one sentence."""
 
-import json
 import tomllib
 from pathlib import Path
 
+from pusher_server.config import json_text
 from pusher_server.errors import ConfigError
 
 #: The largest file that is read. sockudo's own example, the longest of them, has 21 kB.
@@ -38,11 +38,9 @@ def read_text(path: Path) -> str:
 def parse_json(text: str, name: str) -> dict[str, object]:
     """The object in a JSON text. Raises ConfigError."""
     try:
-        parsed = json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise _too_deep(name) from None
+        parsed = json_text.parse_json(text)
     except ValueError as error:
-        raise ConfigError(name, f"not valid JSON: {error}") from None
+        raise ConfigError(name, str(error)) from None
     return _checked(parsed, name, "a JSON object")
 
 
@@ -55,10 +53,6 @@ def parse_toml(text: str, name: str) -> dict[str, object]:
     except ValueError as error:
         raise ConfigError(name, f"not valid TOML: {error}") from None
     return _checked(parsed, name, "a TOML table")
-
-
-def _refuse_constant(word: str) -> object:
-    raise ValueError(f"{word} is no JSON")
 
 
 def _too_deep(name: str) -> ConfigError:

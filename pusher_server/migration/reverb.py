@@ -21,11 +21,10 @@ from pusher_server.migration.options import MISSING, Options
 from pusher_server.migration.tls import write_tls
 
 NAME = "reverb"
-#: Every variable of its own begins so.
-PREFIX = "REVERB_"
-
-_CREDENTIALS = {"id": "app_id", "key": "key", "secret": "secret"}
-_VARIABLES = {"id": "REVERB_APP_ID", "key": "REVERB_APP_KEY", "secret": "REVERB_APP_SECRET"}
+_PATHS = {"id": "app_id", "key": "key", "secret": "secret"}
+#: The variables of the app, all of which are needed.
+CREDENTIALS = ("REVERB_APP_ID", "REVERB_APP_KEY", "REVERB_APP_SECRET")
+_VARIABLES = dict(zip(("id", "key", "secret"), CREDENTIALS, strict=True))
 
 
 def is_file(tree: Mapping[str, object]) -> bool:
@@ -154,7 +153,7 @@ def _write_scaling(ours: Settings, server: Options) -> None:
 
 
 def _write_app(ours: Settings, app: Options) -> None:
-    write_credentials(ours, app, _CREDENTIALS, _VARIABLES)
+    write_credentials(ours, app, _PATHS, _VARIABLES)
     ours.take("(channel names)", "lenient_channel_names", True, "Reverb allows every name")
     ours.take(
         "(terminate_connections)",

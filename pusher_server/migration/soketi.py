@@ -14,6 +14,8 @@ from pusher_server.migration.soketi_options import ALL_OPTIONS, SoketiOptions
 from pusher_server.migration.tls import write_tls
 
 NAME = "soketi"
+#: The secret of the app that it has by default.
+PUBLISHED_SECRET = "app-secret"
 
 #: Keys at the top of a file that only soketi has.
 _OWN = ("appManager", "channelLimits", "eventLimits", "rateLimiter", "shutdownGracePeriod")

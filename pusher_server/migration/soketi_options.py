@@ -4,9 +4,9 @@ Facts of soketi/soketi, version 1.6.1: the defaults of `src/server.ts`, the vari
 """
 
 import copy
-import json
 from collections.abc import Mapping
 
+from pusher_server.config.json_text import parse_json
 from pusher_server.errors import ConfigError
 from pusher_server.migration.files import DEEPEST
 from pusher_server.migration.options import Options
@@ -188,7 +188,7 @@ class SoketiOptions(Options):
             if option is None:
                 self.other_variables.append(variable)
                 continue
-            _put(tree, option, _from_variable(text, variable), variable)
+            _put(tree, option, _from_variable(text), variable)
             self.given[option] = variable
         super().__init__(tree, name)
 
@@ -206,14 +206,12 @@ class SoketiOptions(Options):
         return None
 
 
-def _from_variable(text: str, variable: str) -> object:
+def _from_variable(text: str) -> object:
     """A variable's value: what it is as JSON, unless that is nothing or null, else its text."""
     try:
-        parsed = json.loads(text)
+        parsed = parse_json(text)
     except ValueError:
         return text
-    except RecursionError:
-        raise ConfigError(variable, f"is nested more than {DEEPEST} levels deep") from None
     return text if parsed is None else parsed
 
 
