@@ -1,4 +1,4 @@
-"""`pusher-server import`: makes a config file from that of another server, and says what became of each setting."""
+"""`pusher-server import`: a config file from that of another server, and a table of its settings."""
 
 import contextlib
 import os

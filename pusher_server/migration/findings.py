@@ -56,10 +56,11 @@ def shown(setting: str, value: object) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list | tuple):
-        text = ", ".join(str(item) for item in value) or "[]"
-    else:
-        text = str(value)
+    text = (
+        ", ".join(str(item) for item in value) or "[]"
+        if isinstance(value, list | tuple)
+        else str(value)
+    )
     text = "".join(character if character.isprintable() else "?" for character in text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 

@@ -1,6 +1,6 @@
 """Settings that Laravel's broadcasters share: credentials, origins, connection limits, Redis.
 
-Facts: laravel/reverb 1.10.2, beyondcode/laravel-websockets 2.0 and 1.x; `docs/migration/` has them with their files.
+`docs/migration/` names the files of laravel/reverb and beyondcode/laravel-websockets that these facts are from.
 """
 
 import re
@@ -83,7 +83,7 @@ def write_origins(
     if listed is None:
         ours.refuse(source, "is no list of hosts: write allowed_origins by hand")
         return
-    if not listed and empty_means_all or (has_patterns and "*" in listed):
+    if (not listed and empty_means_all) or (has_patterns and "*" in listed):
         shown = ["*"] if listed else []
         ours.take(source, "allowed_origins", shown, "every origin, there and here")
         ours.warn(

@@ -12,7 +12,7 @@ from msgspec import Struct
 from pusher_server.errors import ConfigError
 from pusher_server.migration.files import DEEPEST
 from pusher_server.migration.php_functions import FUNCTIONS, NotPure
-from pusher_server.migration.php_tokens import Token, line_of, tokens
+from pusher_server.migration.php_tokens import Lines, Token, tokens
 
 #: Looks up an environment variable.
 Lookup = Callable[[str], str | None]
@@ -40,8 +40,11 @@ _BINDING = {
     "%": 10,
 }
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
+_CLOSED = tuple(_CLOSING.values())
 #: The source of an unknown value is shown up to here.
 _SHOWN = 60
+#: Longer texts are no setting; a text that grows with each `.` would be copied each time.
+_LONGEST = 8_192
 
 
 class Unknown(Struct, frozen=True):
@@ -66,6 +69,7 @@ class _Reader:
     def __init__(self, source: str, name: str, lookup: Lookup, root: str | None) -> None:
         self._source = source
         self._name = name
+        self._lines = Lines(source)
         self._tokens = tokens(source, name)
         self._at = 0
         self._depth = 0
@@ -122,7 +126,7 @@ class _Reader:
         self._at += 1
 
     def _broken(self) -> ConfigError:
-        line = line_of(self._source, self._token.start)
+        line = self._lines.of(self._token.start)
         if self._token.kind == "end":
             return ConfigError(self._name, f"ends too early, in line {line}; is it the whole file?")
         return ConfigError(self._name, f"line {line} cannot be read as PHP settings")
@@ -137,19 +141,19 @@ class _Reader:
             self._at += 1
             if token.kind == "symbol" and token.text in _CLOSING:
                 open_ones.append(_CLOSING[token.text])
-            elif token.kind == "symbol" and token.text in _CLOSING.values():
-                if token.text != open_ones.pop():
-                    self._at -= 1
-                    raise self._broken()
+            elif token.kind == "symbol" and token.text in _CLOSED and token.text != open_ones.pop():
+                self._at -= 1
+                raise self._broken()
             if not open_ones:
                 return
 
     def _unknown(self, start: int) -> Unknown:
         """The source from `start` to the current token, as an unknown value."""
         end = self._tokens[self._at - 1].end
-        text = re.sub(r"\s+", " ", self._source[start:end]).strip()
+        # Unknown values can be nested: only the beginning of each is copied.
+        text = re.sub(r"\s+", " ", self._source[start : min(end, start + 4 * _SHOWN)]).strip()
         shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-        return Unknown(shown, line_of(self._source, start))
+        return Unknown(shown, self._lines.of(start))
 
     def _expression(self) -> object:
         self._depth += 1
@@ -379,7 +383,10 @@ def _combine(operator: str, left: object, right: object) -> object:
         values = (left not in _FALSY, right not in _FALSY)
         return all(values) if operator in ("&&", "and") else any(values)
     if operator == "." and all(isinstance(value, str | int | float) for value in (left, right)):
-        return _text(left) + _text(right)
+        joined = _text(left) + _text(right)
+        if len(joined) > _LONGEST:
+            raise NotPure
+        return joined
     numbers = [value for value in (left, right) if type(value) in (int, float)]
     if len(numbers) == 2:
         return _calculate(operator, numbers[0], numbers[1])
@@ -389,7 +396,8 @@ def _combine(operator: str, left: object, right: object) -> object:
 
 
 def _calculate(operator: str, left: object, right: object) -> object:
-    assert isinstance(left, int | float) and isinstance(right, int | float)
+    assert isinstance(left, int | float)
+    assert isinstance(right, int | float)
     operations: Mapping[str, Callable[[], object]] = {
         "+": lambda: left + right,
         "-": lambda: left - right,

@@ -1,6 +1,7 @@
 """Splits PHP source into tokens. Nothing is executed."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Literal
 
@@ -47,9 +48,15 @@ def tokens(source: str, name: str) -> list[Token]:
     return list(_scan(source, opening + len("<?php"), name))
 
 
-def line_of(source: str, position: int) -> int:
-    """The line of a position, counted from 1."""
-    return source.count("\n", 0, position) + 1
+class Lines:
+    """The places where lines end."""
+
+    def __init__(self, source: str) -> None:
+        self._ends = [match.start() for match in re.finditer("\n", source)]
+
+    def of(self, position: int) -> int:
+        """The line of a position, counted from 1."""
+        return bisect_left(self._ends, position) + 1
 
 
 def _scan(source: str, position: int, name: str) -> Iterator[Token]:
@@ -61,8 +68,8 @@ def _scan(source: str, position: int, name: str) -> Iterator[Token]:
             yield Token("end", "", position, position)
             return
         token = _one(source, position)
-        if token is None or len(token.text) > _LONGEST_NUMBER and token.kind == "number":
-            line = line_of(source, position)
+        if token is None or (len(token.text) > _LONGEST_NUMBER and token.kind == "number"):
+            line = Lines(source).of(position)
             if source[position] in "'\"":
                 raise ConfigError(name, f"ends inside the text that begins in line {line}")
             if source.startswith("/*", position):

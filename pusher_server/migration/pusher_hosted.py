@@ -1,4 +1,4 @@
-"""Reads what an application knows of hosted Pusher Channels: its `.env`. The dashboard's settings are asked for.
+"""Reads what an application knows of hosted Pusher Channels: its `.env`. The rest is asked for.
 
 Facts of pusher.com/docs/channels ("App settings", "Webhooks", "Client events"), and Laravel's
 `config/broadcasting.php` for the names of the variables.

@@ -1,7 +1,7 @@
 """Reads Laravel Reverb: `config/reverb.php` and its `REVERB_` variables.
 
-Facts of laravel/reverb, version 1.10.2: `config/reverb.php` (names and defaults), `src/Protocols/Pusher/Server.php`
-(limits, origins, rates), `src/Protocols/Pusher/ClientEvent.php`, `src/ConfigApplicationProvider.php`.
+Facts of laravel/reverb, version 1.10.2: `config/reverb.php` (names and defaults), `Server.php` and
+`ClientEvent.php` in `src/Protocols/Pusher/` (limits, origins, rates), `src/ConfigApplicationProvider.php`.
 """
 
 import math

@@ -48,16 +48,19 @@ _ADD_ONS = (
     "tag_filtering",
     "versioned_messages",
 )
+_OF_APPS = (
+    "sockudo applies none of these to Pusher's clients: limits of an app count, there and here"
+)
 #: What else has no counterpart, and what to do.
 _ELSEWHERE = {
     "adapter": "the connection to Redis has its settings in [cluster.redis]",
     "cache": "the last events are kept where the cluster's state is",
-    "channel_limits": "sockudo applies none of these to Pusher's clients: limits of an app count, there and here",
+    "channel_limits": _OF_APPS,
     "cleanup": "is not needed here: remove it",
     "cors": "http.cors = true lets browsers call the HTTP API; it needs the secret, so leave it off",
     "database": "apps are read from MySQL, MariaDB, PostgreSQL and SQLite",
     "database_pooling": "a few connections are enough: apps are cached",
-    "event_limits": "sockudo applies none of these to Pusher's clients: limits of an app count, there and here",
+    "event_limits": _OF_APPS,
     "instance": "cluster.node_id names a node in logs",
     "logging": "log.format and log.level say how much is logged",
     "path_prefix": "sockudo serves from / whatever it says: set server.path_prefix if you want one",

@@ -1,7 +1,7 @@
 """sockudo's apps and its table of them as ours. The meaning of 0 and of a missing limit is sockudo's.
 
-Facts of sockudo/sockudo, version 5.0.1: `crates/sockudo-core/src/app.rs` (names), `crates/sockudo-adapter/src/handler/`
-(`mod.rs`, `validation.rs`, `rate_limiting.rs`) and `crates/sockudo-server/src/http_handler/events/` (comparisons).
+Facts of sockudo/sockudo, version 5.0.1: `crates/sockudo-core/src/app.rs` (names). The comparisons are in
+`crates/sockudo-adapter/src/handler/` and `crates/sockudo-server/src/http_handler/events/`.
 """
 
 from collections.abc import Mapping

@@ -151,7 +151,7 @@ def _write_cluster(draft: Draft, options: SoketiOptions) -> None:
     if driver != "redis":
         draft.refuse(
             _source(options, "adapter.driver"),
-            f"`{str(driver)[:20]}` connects no nodes here: set cluster.redis.url, or server.workers on one machine",
+            f"`{str(driver)[:20]}` connects no nodes here: set cluster.redis.url, or server.workers",
         )
         return
     redis = "database.redis"

@@ -52,7 +52,8 @@ def _app(app: Mapping[str, object], reveal: bool) -> Iterator[str]:
     yield from ("", "[[apps]]")
     limits = app.get("limits", {})
     webhooks = app.get("webhooks", [])
-    assert isinstance(limits, Mapping) and isinstance(webhooks, list)
+    assert isinstance(limits, Mapping)
+    assert isinstance(webhooks, list)
     yield from _settings(
         {name: app[name] for name in app if name not in ("limits", "webhooks")}, reveal
     )
