@@ -77,7 +77,14 @@ def _double_quoted(rest: str, lines: list[str], index: int, place: str) -> tuple
 
 
 def _expanded(value: str, values: Mapping[str, str], name: str) -> str:
-    expanded = _REFERENCE.sub(lambda match: values.get(match[1], match[0]), value)
-    if len(expanded) > _LONGEST:
-        raise ConfigError(name, f"a value grows beyond {_LONGEST} characters by its references")
-    return expanded.replace("\0", "$")
+    size = len(value)
+
+    def referred(match: re.Match[str]) -> str:
+        nonlocal size
+        text = values.get(match[1], match[0])
+        size += len(text)
+        if size > _LONGEST:
+            raise ConfigError(name, f"a value grows beyond {_LONGEST} characters by its references")
+        return text
+
+    return _REFERENCE.sub(referred, value).replace("\0", "$")
