@@ -54,10 +54,10 @@ def import_peer(
 ) -> None:
     """Make a config file from that of another server.
 
-    SOURCE is laravel-websockets, soketi, reverb, sockudo or pusher (hosted), and PATH its directory,
-    its files or the URL of its table of apps; by default the current directory. A path alone will do
-    when it shows which server it is for. PHP files are read as text and never executed; what is
-    computed in them is asked for, or left out by name.
+    SOURCE is laravel-websockets, soketi, reverb, sockudo or pusher (hosted). PATH is its directory, one
+    of its files, or the URL of its table of apps; by default the current directory. A path alone will
+    do when it shows which server it is for. PHP files are read as text and never executed. Values that
+    are computed in them are asked for, or left out by name.
 
     \b
     pusher-server import reverb /srv/shop
@@ -139,7 +139,7 @@ def _text(draft: "Draft", *, reveal: bool) -> str:
 
 
 def _verified(draft: "Draft") -> "Config":
-    """The configuration as the server reads it. What it cannot use here is taken out of the draft.
+    """The configuration as the server reads it. Files that cannot be used here are taken out of the draft.
 
     Raises ConfigError for what nobody can use: two apps with one key, a table without a column.
     """

@@ -29,6 +29,7 @@ Forms of files, and values:
 - `dotenv`               `.env`
 - `php`                  the array that a PHP file returns, without executing it
 - `php_tokens`           PHP's tokens
+- `php_operators`        its operators and casts, for values that are known
 - `php_functions`        the functions that have a value without PHP
 - `toml_text`            writes TOML
 - `numbers`              numbers and switches as JavaScript, PHP and Rust read them

@@ -1,7 +1,7 @@
 """Reads a `.env` file: `NAME=value` lines with quotes, comments and `${NAME}`.
 
-The rules are those of vlucas/phpdotenv 5 (`src/Parser`), which Laravel uses. npm's dotenv, which soketi
-uses, differs in `${NAME}` only: there it is plain text.
+The rules are those of vlucas/phpdotenv 5 (`src/Parser`), which Laravel uses. soketi uses npm's dotenv,
+where `${NAME}` is plain text.
 """
 
 import re

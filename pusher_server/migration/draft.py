@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from pusher_server.migration.findings import Finding, Question, Verdict, shown
 from pusher_server.migration.options import MISSING, Options
-from pusher_server.migration.php import Unknown
+from pusher_server.migration.php_operators import Unknown
 
 #: Answers a question; None when there is no answer.
 Answers = Callable[[Question], str | None]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pusher_server.errors import ConfigError
-from pusher_server.migration.php import Unknown
+from pusher_server.migration.php_operators import Unknown
 
 
 class _Missing:

@@ -7,11 +7,10 @@ source: the operator is asked for it, or it is left out by name.
 import re
 from collections.abc import Callable, Mapping
 
-from msgspec import Struct
-
 from pusher_server.errors import ConfigError
 from pusher_server.migration.files import DEEPEST
 from pusher_server.migration.php_functions import FUNCTIONS, NotPure
+from pusher_server.migration.php_operators import FALSY, Unknown, apply, combine, key_of, number
 from pusher_server.migration.php_tokens import Lines, Token, tokens
 
 #: Looks up an environment variable.
@@ -43,15 +42,6 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _CLOSED = tuple(_CLOSING.values())
 #: The source of an unknown value is shown up to here.
 _SHOWN = 60
-#: Longer texts are no setting; a text that grows with each `.` would be copied each time.
-_LONGEST = 8_192
-
-
-class Unknown(Struct, frozen=True):
-    """A value that only PHP knows. `source` is its text in one line, `line` its place."""
-
-    source: str
-    line: int
 
 
 def read_php(source: str, name: str, lookup: Lookup, root: str | None = None) -> dict[str, object]:
@@ -170,7 +160,7 @@ class _Reader:
             if isinstance(value, Unknown):
                 value = self._unknown(start)
             else:
-                value = chosen if value not in _FALSY else other
+                value = chosen if value not in FALSY else other
         self._depth -= 1
         return value
 
@@ -185,7 +175,7 @@ class _Reader:
             self._at += 1
             right = self._binary(binding if operator == "??" else binding + 1)
             try:
-                left = _combine(operator, left, right)
+                left = combine(operator, left, right)
             except NotPure:
                 left = self._unknown(start)
 
@@ -200,7 +190,7 @@ class _Reader:
             if isinstance(value, Unknown):
                 return self._unknown(start)
             try:
-                value = _apply(sign, value)
+                value = apply(sign, value)
             except NotPure:
                 return self._unknown(start)
         return value
@@ -229,7 +219,7 @@ class _Reader:
         if token.kind == "string":
             return token.text
         if token.kind == "number":
-            return _number(token.text)
+            return number(token.text)
         if token.kind == "template":
             return self._unknown(token.start)
         if token.kind == "variable":
@@ -326,7 +316,7 @@ class _Reader:
             key: str | None = None
             if self._is_symbol("=>"):
                 self._at += 1
-                key = "" if value is None or isinstance(value, Unknown) else _key(value)
+                key = "" if value is None or isinstance(value, Unknown) else key_of(value)
                 value = self._expression()
             if is_spread:
                 value = self._unknown(start)
@@ -350,91 +340,3 @@ def env_value(text: str) -> object:
         return words[word]
     quoted = re.fullmatch(r"(['\"])(.*)\1", text)
     return quoted[2] if quoted else text
-
-
-def _number(text: str) -> int | float:
-    digits = text.replace("_", "").lower()
-    if digits.startswith(("0x", "0b")):
-        return int(digits, 0)
-    if "." in digits or "e" in digits:
-        return float(digits)
-    is_octal = len(digits) > 1 and digits[0] == "0" and all(digit in "01234567" for digit in digits)
-    return int(digits, 8) if is_octal else int(digits)
-
-
-def _key(value: object) -> str:
-    return str(int(value)) if isinstance(value, bool | float) else str(value)
-
-
-_FALSY: tuple[object, ...] = (None, False, 0, 0.0, "", "0", [], {})
-
-
-def _combine(operator: str, left: object, right: object) -> object:
-    """The result of an operator. Raises NotPure when it is not known."""
-    if operator == "??":
-        if isinstance(left, Unknown):
-            raise NotPure
-        return right if left is None else left
-    if isinstance(left, Unknown) or isinstance(right, Unknown):
-        raise NotPure
-    if operator in ("===", "!=="):
-        return (type(left) is type(right) and left == right) == (operator == "===")
-    if operator in ("&&", "and", "||", "or"):
-        values = (left not in _FALSY, right not in _FALSY)
-        return all(values) if operator in ("&&", "and") else any(values)
-    if operator == "." and all(isinstance(value, str | int | float) for value in (left, right)):
-        joined = _text(left) + _text(right)
-        if len(joined) > _LONGEST:
-            raise NotPure
-        return joined
-    numbers = [value for value in (left, right) if type(value) in (int, float)]
-    if len(numbers) == 2:
-        return _calculate(operator, numbers[0], numbers[1])
-    if operator in ("==", "!=") and isinstance(left, str) and isinstance(right, str):
-        return (left == right) == (operator == "==")
-    raise NotPure
-
-
-def _calculate(operator: str, left: object, right: object) -> object:
-    assert isinstance(left, int | float)
-    assert isinstance(right, int | float)
-    operations: Mapping[str, Callable[[], object]] = {
-        "+": lambda: left + right,
-        "-": lambda: left - right,
-        "*": lambda: left * right,
-        "==": lambda: left == right,
-        "!=": lambda: left != right,
-        "<": lambda: left < right,
-        ">": lambda: left > right,
-        "<=": lambda: left <= right,
-        ">=": lambda: left >= right,
-    }
-    if operator not in operations:
-        raise NotPure
-    return operations[operator]()
-
-
-def _text(value: object) -> str:
-    return ("1" if value else "") if isinstance(value, bool) else str(value)
-
-
-def _apply(sign: Token, value: object) -> object:
-    """The result of a sign or a cast. Raises NotPure."""
-    if sign.text == "!":
-        return value in _FALSY
-    if sign.text in ("+", "-"):
-        if type(value) not in (int, float):
-            raise NotPure
-        assert isinstance(value, int | float)
-        return -value if sign.text == "-" else value
-    if sign.kind != "cast":
-        return value
-    if sign.text in ("bool", "boolean"):
-        return value not in _FALSY
-    if sign.text in ("int", "integer"):
-        return FUNCTIONS["intval"]([value], None)
-    if sign.text == "string" and isinstance(value, str | int | float):
-        return _text(value)
-    if sign.text == "array":
-        return value if isinstance(value, list | dict) else [] if value is None else [value]
-    raise NotPure

@@ -51,7 +51,7 @@ _ADD_ONS = (
 _OF_APPS = (
     "sockudo applies none of these to Pusher's clients: limits of an app count, there and here"
 )
-#: What else has no counterpart, and what to do.
+#: Other options without a counterpart, and what to do.
 _ELSEWHERE = {
     "adapter": "the connection to Redis has its settings in [cluster.redis]",
     "cache": "the last events are kept where the cluster's state is",
