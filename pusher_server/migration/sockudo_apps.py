@@ -126,7 +126,7 @@ def _write_count(ours: Settings, source: str, setting: str, value: object) -> No
     number = whole(value)
     if number is None or number < 0:
         ours.refuse(
-            source, f"is no number from 0 on, so sockudo does not start with it: set {setting}"
+            source, f"is no number from 0 on, so sockudo cannot read its file: set {setting}"
         )
         return
     ours.take(source, setting, number, "no limit, there and here" if number == 0 else "")
@@ -142,7 +142,7 @@ def _write_limit(ours: Settings, source: str, setting: str, value: object, facto
     number = whole(value)
     if number is None or number < 0:
         ours.refuse(
-            source, f"is no number from 0 on, so sockudo does not start with it: set {setting}"
+            source, f"is no number from 0 on, so sockudo cannot read its file: set {setting}"
         )
     elif number == 0:
         ours.change(
