@@ -1,6 +1,6 @@
 """The configurations that somebody has who comes from another server.
 
-soketi's is its own default, read out of its package from npm. The others are written here after their documentation.
+soketi has its own default, read out of its package from npm. The others are written after their documentation.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Each page "Coming from …": its steps, pasted, lead to a delivered event, and the old files are as they were."""
+"""Each page "Coming from …": its steps, pasted, lead to a delivered event and leave the old files alone."""
 
 import json
 from pathlib import Path
