@@ -101,7 +101,7 @@ def _prepared(given: Sequence[str]) -> dict[str, str]:
 
 def _answers(prepared: dict[str, str], unused: set[str]) -> "Answers":
     """Answers from the command line; the rest is asked for when a person sits there."""
-    is_interactive = sys.stdin.isatty()
+    is_interactive = _is_interactive()
 
     def answer(question: "Question") -> str | None:
         if question.name in prepared:
@@ -119,6 +119,11 @@ def _answers(prepared: dict[str, str], unused: set[str]) -> "Answers":
         return text
 
     return answer
+
+
+def _is_interactive() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty()
 
 
 def _refuse_existing(out: Path, force: bool) -> None:

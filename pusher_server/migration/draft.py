@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from pusher_server.migration.findings import Finding, Question, Verdict, shown
 from pusher_server.migration.options import MISSING, Options
+from pusher_server.migration.php import env_value
 from pusher_server.migration.php_operators import Unknown
 
 #: Answers a question; None when there is no answer.
@@ -50,11 +51,13 @@ class Settings:
         self._add(Verdict.UNSAFE, source, "", danger)
 
     def value(self, options: Options, *paths: str) -> tuple[str, object]:
-        """A setting's name and value. An unknown one is asked for; without an answer it is MISSING.
+        """A setting's name and value. An unknown one is asked for, as `env()` would read it; else it is MISSING.
 
         The name is the first path that exists, as `sources` completes it.
         """
         path, value = options.first(*paths)
+        if isinstance(value, list):  # with one unknown element it is not known as a whole
+            value = next((item for item in value if isinstance(item, Unknown)), value)
         if not isinstance(value, Unknown):
             return path, value
         name = f"{self.sources}{path}"
@@ -62,18 +65,18 @@ class Settings:
         text = "" if may_be_secret else f" (`{value.source}`)"
         question = Question(
             name,
-            f"{name} is computed in {options.name}, line {value.line}{text}. Its value, lists with commas",
+            f"{name} is computed in {options.name}, line {value.line}{text}. Its value, lists with commas, nothing to leave it out",
             "secret" if may_be_secret else "text",
         )
         answer = self.draft.answers(question)
-        if answer is None:
+        if not answer:
             self.refuse(
                 path,
                 f"is computed in {options.name}, line {value.line}{text}, and was left out:"
                 f" write the setting by hand, or give --answer {name}=VALUE",
             )
             return path, MISSING
-        return path, answer
+        return path, env_value(answer)
 
     def _write(self, verdict: Verdict, source: str, setting: str, value: object, note: str) -> None:
         table = self.table

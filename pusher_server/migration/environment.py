@@ -40,10 +40,21 @@ def translate(style: str, environ: Mapping[str, str]) -> tuple[dict[str, str], D
                 "SOKETI_DEFAULT_APP_SECRET",
                 "is not set, and soketi's default is known to everybody: set _ID, _KEY and _SECRET",
             )
+    _refuse_plain_text(style, environ, draft)
     variables = dict(_variables(draft.table, "PUSHER_SERVER"))
     if draft.apps and not environ.get(_DATABASE):
         variables[_APPS] = json.dumps(draft.apps)
     return {name: value for name, value in variables.items() if name not in environ}, draft
+
+
+def _refuse_plain_text(style: str, environ: Mapping[str, str], draft: Draft) -> None:
+    """Raise ConfigError when a certificate is named that is not here: the server would serve without TLS."""
+    server = draft.table.get("server", {})
+    certificate = environ.get("SOKETI_SSL_CERT") or environ.get("SOKETI_SSL_KEY")
+    if style == soketi.NAME and certificate and isinstance(server, Mapping) and "tls" not in server:
+        raise ConfigError(
+            "SOKETI_SSL_CERT", "names a file that is not here: mount certificate and key"
+        )
 
 
 def foreign_notice(environ: Mapping[str, str]) -> str | None:

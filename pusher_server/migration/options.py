@@ -29,10 +29,12 @@ class Options:
         self._read: set[str] = set()
 
     def get(self, path: str) -> object:
-        """The value at a path, MISSING when there is none."""
+        """The value at a path, MISSING when there is none. What is inside an unknown value is unknown."""
         self._read.add(path)
         value: object = self._tree
         for step in path.split("."):
+            if isinstance(value, Unknown):
+                return value
             if isinstance(value, dict) and step in value:
                 value = value[step]
             elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
@@ -60,6 +62,11 @@ class Options:
             items = list(value.items())
         elif isinstance(value, list):
             items = [(str(index), item) for index, item in enumerate(value)]
+        elif isinstance(value, Unknown):
+            raise ConfigError(
+                self.name,
+                f"`{path}` is computed in line {value.line}: write the apps of it as a list",
+            )
         else:
             items = []
             if value not in (MISSING, None):

@@ -138,7 +138,7 @@ def _recognise(
     if material.file is None:
         return {}, _by_variables(material, peer, environ)
     name = str(material.file)
-    tree = _parse(material, environ)
+    tree = _parse(material, peer, environ)
     kind = material.file.suffix
     candidates = (
         (reverb.NAME, laravel_websockets.NAME) if kind == ".php" else (soketi.NAME, sockudo.NAME)
@@ -158,7 +158,7 @@ def _recognise(
     )
 
 
-def _parse(material: _Material, environ: Mapping[str, str]) -> dict[str, object]:
+def _parse(material: _Material, peer: str | None, environ: Mapping[str, str]) -> dict[str, object]:
     assert material.file is not None
     name, variables = str(material.file), {**material.variables, **environ}
     if material.file.suffix == ".php":
@@ -167,7 +167,10 @@ def _parse(material: _Material, environ: Mapping[str, str]) -> dict[str, object]
     if material.file.suffix == ".toml":
         return parse_toml(sockudo.substitute(material.text, variables, name), name)
     if material.file.suffix == ".json":
-        return parse_json(sockudo.substitute(material.text, variables, name), name)
+        # soketi has no variables in its file.
+        is_plain = peer == soketi.NAME
+        text = material.text if is_plain else sockudo.substitute(material.text, variables, name)
+        return parse_json(text, name)
     raise ConfigError(name, "is none of .php, .json, .toml and .env")
 
 

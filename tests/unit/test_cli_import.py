@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from pusher_server.cli import import_peer
 from pusher_server.cli.main import main
 
 SOKETI = '{"appManager.array.apps": [{"id": "1", "key": "shop-key", "secret": "shop-secret"}]}'
@@ -125,6 +126,15 @@ def test_a_computed_value_is_left_out_by_name_or_answered() -> None:
     )
     result = call("reverb.php", "--dry-run", "--answer", "servers.reverb.port=7007")
     assert "server.port = 7007" in result.output
+
+
+def test_somebody_at_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And an empty line leaves it out."""
+    monkeypatch.setattr(import_peer, "_is_interactive", lambda: True)
+    result = call("reverb.php", "--dry-run", stdin="7007\n")
+    assert "servers.reverb.port is computed in reverb.php, line 1 (`Port::of(1)`)" in result.output
+    assert "server.port = 7007" in result.output
+    assert "was left out" in " ".join(call("reverb.php", "--dry-run", stdin="\n").output.split())
 
 
 def test_an_answer_that_nothing_asks_for_is_refused() -> None:

@@ -72,6 +72,12 @@ def test_credentials_that_everybody_knows_do_not_start() -> None:
         translate("soketi", {"SOKETI_DEFAULT_APP_ID": "1"})
 
 
+def test_a_certificate_that_is_not_here_does_not_start() -> None:
+    """Without it clients would be served in plain text."""
+    with pytest.raises(ConfigError, match="SOKETI_SSL_CERT: names a file that is not here"):
+        translate("soketi", {**SOKETI, "SOKETI_SSL_CERT": "/nowhere/a.pem"})
+
+
 @pytest.mark.parametrize("missing", sorted(REVERB))
 def test_a_missing_variable_is_named(missing: str) -> None:
     """With the option that needs it."""

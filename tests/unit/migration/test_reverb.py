@@ -195,6 +195,30 @@ def test_a_computed_value_is_asked_for() -> None:
     assert "--answer servers.reverb.port=VALUE" in left_out.note
 
 
+def test_nothing_computed_is_lost() -> None:
+    """A table, a list with one such element, and what is inside an unknown table are named, too."""
+    source = """<?php return ['servers' => ['reverb' => ['scaling' => config('x')]], 'apps' => ['apps' => [[
+        'app_id' => '1', 'key' => 'k', 'secret' => 's', 'allowed_origins' => ['a.example', Sites::main()],
+        'max_message_size' => 1, 'rate_limiting' => Rates::all()]]]];"""
+    draft = reverb.read(read_php(source, "reverb.php", {}.get), "reverb.php")
+    named = {finding.source for finding in findings(draft, Verdict.IMPOSSIBLE)}
+    assert {
+        "servers.reverb.scaling.enabled",
+        "apps[0].allowed_origins",
+        "apps[0].rate_limiting.enabled",
+    } <= named
+    assert "allowed_origins" not in app(draft)
+    with pytest.raises(ConfigError, match=r"`apps\.apps` is computed in line 1"):
+        reverb.read(
+            read_php(
+                "<?php return ['servers' => ['reverb' => ['port' => 1]], 'apps' => mine()];",
+                "r",
+                {}.get,
+            ),
+            "reverb.php",
+        )
+
+
 @pytest.mark.parametrize(
     ("tree", "problem"),
     [
