@@ -51,7 +51,7 @@ class Settings:
         self._add(Verdict.UNSAFE, source, "", danger)
 
     def value(self, options: Options, *paths: str) -> tuple[str, object]:
-        """A setting's name and value. An unknown one is asked for, as `env()` would read it; else it is MISSING.
+        """A setting's name and value. An unknown one is asked for, and else MISSING.
 
         The name is the first path that exists, as `sources` completes it.
         """
@@ -65,7 +65,8 @@ class Settings:
         text = "" if may_be_secret else f" (`{value.source}`)"
         question = Question(
             name,
-            f"{name} is computed in {options.name}, line {value.line}{text}. Its value, lists with commas, nothing to leave it out",
+            f"{name} is computed in {options.name}, line {value.line}{text}."
+            " Its value, lists with commas, nothing to leave it out",
             "secret" if may_be_secret else "text",
         )
         answer = self.draft.answers(question)

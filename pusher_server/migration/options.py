@@ -29,7 +29,7 @@ class Options:
         self._read: set[str] = set()
 
     def get(self, path: str) -> object:
-        """The value at a path, MISSING when there is none. What is inside an unknown value is unknown."""
+        """The value at a path, MISSING when there is none. Parts of an unknown value are unknown."""
         self._read.add(path)
         value: object = self._tree
         for step in path.split("."):
