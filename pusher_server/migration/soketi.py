@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 from pusher_server.errors import ConfigError
 from pusher_server.migration.draft import Answers, Draft, no_answers
+from pusher_server.migration.findings import shown
 from pusher_server.migration.numbers import javascript_float, javascript_int, truthy, whole
+from pusher_server.migration.options import MISSING
 from pusher_server.migration.places import database_url, place, places, write_login, write_redis
 from pusher_server.migration.soketi_apps import write_apps, write_defaults
 from pusher_server.migration.soketi_options import ALL_OPTIONS, SoketiOptions
@@ -73,14 +75,15 @@ def read(
     write_defaults(draft, options)
     _write_webhook_batches(draft, options)
     driver = options.get("appManager.driver")
-    if driver == "array":
+    if driver in ("array", MISSING):
         write_apps(draft, options)
     elif driver in ("mysql", "postgres"):
         _write_database(draft, options, str(driver))
     else:
         raise ConfigError(
             options.source("appManager.driver") or name,
-            f"apps come from {str(driver)[:40]!r}, which is not read here: list them in appManager.array.apps",
+            f"apps come from {shown('driver', driver)}, which is not read here:"
+            " list them in appManager.array.apps",
         )
     _name_the_rest(draft, options)
     return draft

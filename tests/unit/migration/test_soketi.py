@@ -220,7 +220,7 @@ def test_its_tables_stay_where_they_are(driver: str, url: str) -> None:
 
 def test_dynamodb_is_one_sentence() -> None:
     """That names the way out."""
-    with pytest.raises(ConfigError, match="SOKETI_APP_MANAGER_DRIVER: apps come from 'dynamodb'"):
+    with pytest.raises(ConfigError, match="SOKETI_APP_MANAGER_DRIVER: apps come from dynamodb"):
         read(APP_MANAGER_DRIVER="dynamodb")
 
 
