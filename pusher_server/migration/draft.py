@@ -1,7 +1,7 @@
 """A configuration of ours in the making: the settings, and a finding for each setting of the other server."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pusher_server.migration.findings import Finding, Question, Verdict, shown
 from pusher_server.migration.options import MISSING, Options
@@ -112,6 +112,23 @@ class Draft(Settings):
         table: dict[str, object] = {}
         self.apps.append(table)
         return Settings(self, table, sources, "")
+
+    def keep_published_local(self, published: Collection[str]) -> None:
+        """Listen on loopback only when an app has one of these secrets: the server starts nowhere else."""
+        server = self.table.get("server")
+        if not isinstance(server, dict) or not any(
+            app.get("secret") in published for app in self.apps
+        ):
+            return
+        self.findings = [
+            finding for finding in self.findings if not finding.result.startswith("server.host ")
+        ]
+        self.change(
+            "(host)",
+            "server.host",
+            "127.0.0.1",
+            "everybody knows the secret of an app, so others must not reach it: give it one of its own first",
+        )
 
     def drop(self, setting: str, source: str, advice: str) -> None:
         """Take a setting out again, or a whole table, with what to do."""

@@ -43,6 +43,10 @@ class Options:
                 return MISSING
         return value
 
+    def text(self, path: str, default: str) -> str:
+        """A value that is a text or a number, the default for none. Raises ConfigError for any other."""
+        return as_text(self.get(path), default, f"{self.name}: `{path}`")
+
     def first(self, *paths: str) -> tuple[str, object]:
         """The first of several paths that has a value, with it; the last path and MISSING without one."""
         for path in paths:
@@ -92,3 +96,12 @@ class Options:
                 yield from self._unread(value, f"{full}.")
             else:
                 yield full, value
+
+
+def as_text(value: object, default: str, name: str) -> str:
+    """A text or a number as text, `default` for nothing. Raises ConfigError, whose setting is `name`."""
+    if value is MISSING or value is None or value == "":
+        return default
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ConfigError(name, "is no text")
+    return str(value)

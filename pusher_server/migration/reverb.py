@@ -17,7 +17,7 @@ from pusher_server.migration.laravel import (
     write_redis_connection,
 )
 from pusher_server.migration.numbers import php_truthy, whole
-from pusher_server.migration.options import MISSING, Options
+from pusher_server.migration.options import MISSING, Options, as_text
 from pusher_server.migration.tls import write_tls
 
 NAME = "reverb"
@@ -100,7 +100,9 @@ def _write_server(draft: Draft, options: Options) -> None:
     server = Options(servers["reverb"], options.name)
     ours = Settings(draft, draft.table, "servers.reverb.", "")
     _, host = ours.value(server, "host")
-    ours.take("host", "server.host", str(host) if host not in (MISSING, None, "") else "0.0.0.0")
+    ours.take(
+        "host", "server.host", as_text(host, "0.0.0.0", f"{options.name}: servers.reverb.host")
+    )
     _, given = ours.value(server, "port")
     port = 8_080 if given in (MISSING, None) else whole(given)
     if port is None or not 0 < port < 65_536:
@@ -109,8 +111,9 @@ def _write_server(draft: Draft, options: Options) -> None:
         )
     ours.take("port", "server.port", port)
     _, path = ours.value(server, "path")
-    if path not in (MISSING, None) and str(path).strip("/"):
-        ours.take("path", "server.path_prefix", "/" + str(path).strip("/"))
+    prefix = as_text(path, "", f"{options.name}: servers.reverb.path").strip("/")
+    if prefix:
+        ours.take("path", "server.path_prefix", f"/{prefix}")
     _, size = ours.value(server, "max_request_size")
     number = 10_000 if size in (MISSING, None) else whole(size)
     if number is None or number < 1:

@@ -142,8 +142,7 @@ def _number(options: Options, path: str, default: int) -> int:
 
 
 def _write_server(draft: Draft, options: Options) -> None:
-    host = options.get("host")
-    draft.take("host", "server.host", "0.0.0.0" if host is MISSING else str(host))
+    draft.take("host", "server.host", options.text("host", "0.0.0.0"))
     port = _number(options, "port", 6_001)
     if not 0 < port < 65_536:
         raise ConfigError(options.name, "`port` is no port: write a number up to 65535")
@@ -186,8 +185,7 @@ def _write_server(draft: Draft, options: Options) -> None:
 def _write_operations(draft: Draft, options: Options) -> None:
     enabled = options.get("metrics.enabled")
     if enabled is MISSING or enabled is True:
-        host = options.get("metrics.host")
-        draft.take("metrics.host", "operations.host", "0.0.0.0" if host is MISSING else str(host))
+        draft.take("metrics.host", "operations.host", options.text("metrics.host", "0.0.0.0"))
         draft.take("metrics.port", "operations.port", _number(options, "metrics.port", 9_601))
         draft.differ(
             "metrics.prometheus.prefix", "the metrics are called pusher_server_… (docs/metrics.md)"

@@ -94,12 +94,12 @@ def _source(options: SoketiOptions, path: str) -> str:
 
 
 def _write_server(draft: Draft, options: SoketiOptions) -> None:
-    draft.take(_source(options, "host"), "server.host", str(options.get("host")))
+    draft.take(_source(options, "host"), "server.host", options.text("host", "0.0.0.0"))
     port = whole(options.get("port"))
     if port is None or not 0 < port < 65_536:
         raise ConfigError(_source(options, "port"), "is no port: write a number up to 65535")
     draft.take(_source(options, "port"), "server.port", port)
-    prefix = str(options.get("pathPrefix") or "").rstrip("/")
+    prefix = options.text("pathPrefix", "").rstrip("/")
     if prefix:
         source = _source(options, "pathPrefix")
         draft.take(source, "server.path_prefix", f"/{prefix.lstrip('/')}")
@@ -129,7 +129,7 @@ def _write_server(draft: Draft, options: SoketiOptions) -> None:
 def _write_metrics(draft: Draft, options: SoketiOptions) -> None:
     port = whole(options.get("metrics.port"))
     if truthy(options.get("metrics.enabled")):
-        host = str(options.get("metrics.host"))
+        host = options.text("metrics.host", "0.0.0.0")
         draft.take(_source(options, "metrics.enabled"), "operations.enabled", True)
         draft.take(_source(options, "metrics.host"), "operations.host", host)
         if options.get("metrics.prometheus.prefix") == "soketi_":

@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from pusher_server.config import published_secrets
 from pusher_server.errors import ConfigError
 from pusher_server.migration import (
     laravel_websockets,
@@ -86,7 +87,9 @@ def read_source(
     variables = material.variables | {
         name: value for name, value in environ.items() if name.startswith(_OWN_VARIABLES[peer])
     }
-    return _read(peer, tree, material, variables, answers), material.read
+    draft = _read(peer, tree, material, variables, answers)
+    draft.keep_published_local(published_secrets())
+    return draft, material.read
 
 
 def _collect(material: _Material, path: Path, peer: str | None) -> None:

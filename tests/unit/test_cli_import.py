@@ -1,5 +1,6 @@
 """`pusher-server import`: the file it writes, the table it prints, its refusals."""
 
+import json
 import os
 import sqlite3
 import stat
@@ -188,6 +189,27 @@ def test_a_table_stays_where_it_is() -> None:
     assert "1 app" in result.output
     checked = CliRunner().invoke(main, ["apps", "list"], catch_exceptions=False)
     assert checked.output == "id: key key\n"
+
+
+def test_sockudos_table_is_read_with_its_columns() -> None:
+    """After the schema of its migrations; origins are JSON there."""
+    rates = (
+        "max_client_events_per_second, max_backend_events_per_second, max_read_requests_per_second"
+    )
+    columns = f"id, key, secret, enabled, enable_client_messages, allowed_origins, enable_watchlist_events, {rates}"
+    with sqlite3.connect("sockudo.db") as connection:
+        connection.execute(f"CREATE TABLE applications ({columns})")
+        connection.execute(
+            "INSERT INTO applications VALUES ('1', 'k', 's', 1, 1, '[\"shop.example\"]', 1, 7, NULL, NULL)"
+        )
+    connection.close()
+    result = call("sockudo", f"sqlite:///{Path('sockudo.db').absolute()}")
+    assert result.exit_code == 0, result.output
+    shown = CliRunner().invoke(main, ["apps", "show", "1", "--json"], catch_exceptions=False)
+    app = json.loads(shown.output)
+    assert app["limits"]["client_events_per_second"] == 7
+    assert app["allowed_origins"] == ["shop.example"]
+    assert (app["watchlist"], app["client_events"]) == (True, "members")
 
 
 def test_a_table_without_a_column_is_one_sentence() -> None:

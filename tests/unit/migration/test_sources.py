@@ -6,8 +6,9 @@ import pytest
 
 from pusher_server.errors import ConfigError
 from pusher_server.migration.draft import no_answers
+from pusher_server.migration.findings import Verdict
 from pusher_server.migration.sources import read_source
-from tests.unit.migration.imported import app
+from tests.unit.migration.imported import app, is_noted, setting
 
 REVERB = """<?php return ['servers' => ['reverb' => ['port' => 7001]], 'apps' => ['apps' => [['app_id' => '1',
     'key' => env('REVERB_APP_KEY'), 'secret' => 's', 'allowed_origins' => ['*'], 'max_message_size' => 1]]]];"""
@@ -127,6 +128,15 @@ def test_another_tools_file_is_one_sentence(
     with pytest.raises(ConfigError) as refused:
         peer(*arguments)
     assert str(refused.value).startswith(problem)
+
+
+def test_published_credentials_stay_on_this_machine(tmp_path: Path) -> None:
+    """soketi's and sockudo's examples have the secret of ours, with which the server starts here only."""
+    write(tmp_path, a_json=SOKETI.replace('"s"', '"app-secret"'))
+    draft, _ = read_source("soketi", [str(tmp_path / "a.json")], {}, no_answers)
+    assert setting(draft, "server.host") == "127.0.0.1"
+    assert is_noted(draft, Verdict.CHANGED, "(host)")
+    assert not [finding for finding in draft.findings if "0.0.0.0" in finding.result]
 
 
 def test_a_table_by_its_url() -> None:
