@@ -127,10 +127,14 @@ def _is_interactive() -> bool:
 
 
 def _refuse_existing(out: Path, force: bool) -> None:
-    if not force and (out.exists() or out.is_symlink()):
-        raise ConfigError(str(out), "exists; --force replaces it, and --out FILE names another one")
-    if out.is_dir():
+    try:
+        exists, is_directory = out.exists() or out.is_symlink(), out.is_dir()
+    except OSError as error:
+        raise ConfigError(str(out)[:80], f"cannot be written: {error.strerror}") from None
+    if is_directory:
         raise ConfigError(str(out), "is a directory; name a file")
+    if exists and not force:
+        raise ConfigError(str(out), "exists; --force replaces it, and --out FILE names another one")
 
 
 def _text(draft: "Draft", *, reveal: bool) -> str:

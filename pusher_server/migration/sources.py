@@ -39,8 +39,8 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
 }
 #: Variables of the process that count beside those of a `.env`, by their beginnings.
 _OWN_VARIABLES: Mapping[str, tuple[str, ...]] = {
-    laravel_websockets.NAME: ("PUSHER_", "LARAVEL_WEBSOCKETS_", "WEBSOCKETS_"),
-    reverb.NAME: ("REVERB_",),
+    laravel_websockets.NAME: ("PUSHER_", "LARAVEL_WEBSOCKETS_", "WEBSOCKETS_", "DB_", "REDIS_"),
+    reverb.NAME: ("REVERB_", "REDIS_"),
     soketi.NAME: ("SOKETI_",),
     sockudo.NAME: ("SOCKUDO_",),
     pusher_hosted.NAME: ("PUSHER_",),
@@ -81,7 +81,10 @@ def read_source(
         return tables_of_apps.read(peer, paths[0], answers), []
     material = _Material()
     for path in paths or ["."]:
-        _collect(material, Path(path), peer)
+        try:
+            _collect(material, Path(path), peer)
+        except OSError as error:  # a name that is too long, a directory of somebody else's
+            raise ConfigError(path[:80], f"cannot be read: {error.strerror}") from None
     _add_dotenv(material)
     tree, peer = _recognise(material, peer, environ)
     variables = material.variables | {

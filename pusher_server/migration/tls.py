@@ -17,11 +17,11 @@ def write_tls(
     files = [str(value) for _, value in (certificate, key) if value]
     if not files:
         return False
-    missing = [file for file in files if not Path(file).is_file()]
+    missing = [file for file in files if not _is_here(file)]
     if missing:
         settings.refuse(
             certificate[0],
-            f"{missing[0]} is not on this machine: write server.tls.certificate and server.tls.key where it is",
+            f"{missing[0][:80]} is not on this machine: name both files as server.tls.certificate and .key",
         )
         return False
     settings.take(certificate[0], "server.tls.certificate", files[0])
@@ -29,3 +29,11 @@ def write_tls(
     if password[1]:
         settings.take(password[0], "server.tls.key_password", str(password[1]))
     return True
+
+
+def _is_here(file: str) -> bool:
+    """Whether a file is on this machine, for all that we may see."""
+    try:
+        return Path(file).is_file()
+    except (OSError, ValueError):  # a name that is too long, or has a zero byte
+        return False

@@ -114,10 +114,10 @@ def test_nothing_is_overwritten() -> None:
 def test_a_place_that_cannot_be_written_is_one_sentence() -> None:
     """A directory, and a folder that is not there."""
     Path("folder").mkdir()
-    for out in ("folder", "nowhere/x.toml"):
+    for out in ("folder", "nowhere/x.toml", "x" * 5_000):
         result = call("soketi", "soketi.json", "--out", out, "--force")
         assert result.exit_code == 2
-        assert result.output.splitlines()[-1].startswith(f"pusher-server: {out}: ")
+        assert result.output.splitlines()[-1].startswith(f"pusher-server: {out[:80]}: ")
 
 
 def test_a_computed_value_is_left_out_by_name_or_answered() -> None:
@@ -144,6 +144,14 @@ def test_an_answer_that_nothing_asks_for_is_refused() -> None:
     assert result.exit_code == 2
     assert "--answer x: nothing asks for it" in result.output
     assert call("soketi.json", "--answer", "x").exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [("x" * 5_000,), ("soketi", "x" * 5_000), ("reverb.php/x",)])
+def test_a_path_that_is_none_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    """Too long, or below a file."""
+    result = call(*arguments, "--dry-run")
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert len(result.output.splitlines()[0]) < 300
 
 
 def test_two_apps_with_one_key_are_one_sentence() -> None:
@@ -196,7 +204,8 @@ def test_sockudos_table_is_read_with_its_columns() -> None:
     rates = (
         "max_client_events_per_second, max_backend_events_per_second, max_read_requests_per_second"
     )
-    columns = f"id, key, secret, enabled, enable_client_messages, allowed_origins, enable_watchlist_events, {rates}"
+    switches = "enabled, enable_client_messages, allowed_origins, enable_watchlist_events"
+    columns = f"id, key, secret, {switches}, {rates}"
     with sqlite3.connect("sockudo.db") as connection:
         connection.execute(f"CREATE TABLE applications ({columns})")
         connection.execute(
