@@ -55,7 +55,7 @@ def write_capacity(ours: Settings, app: Options, path: str, server: str) -> None
     number = whole(value)
     if number is None:
         ours.refuse(
-            name, f"is no number, so {server} does not start with it: set limits.connections"
+            name, f"is no number, so {server} takes no connection with it: set limits.connections"
         )
     elif number <= 0:
         ours.change(

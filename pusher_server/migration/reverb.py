@@ -166,7 +166,7 @@ def _write_app(ours: Settings, app: Options) -> None:
     )
     name, origins = ours.value(app, "allowed_origins")
     if origins is MISSING:
-        ours.refuse(name, "is missing, so Reverb does not start with it: write allowed_origins")
+        ours.refuse(name, "is missing, so Reverb takes no connection: write allowed_origins")
     else:
         write_origins(ours, name, origins, "Reverb", empty_means_all=False, has_patterns=True)
     write_capacity(ours, app, "max_connections", "Reverb")

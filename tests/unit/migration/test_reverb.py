@@ -72,7 +72,7 @@ def test_its_published_configuration() -> None:
     ],
 )
 def test_connections(value: object, connections: int | None, enabled: bool | None) -> None:
-    """null is no limit; 0 and -1 let nobody connect there, and an empty text does not start."""
+    """null is no limit; 0 and -1 let nobody connect there, and an empty text takes none."""
     draft = read_app(max_connections=value)
     assert app(draft)["limits"].get("connections") == connections
     assert app(draft).get("enabled") is enabled
