@@ -1,6 +1,6 @@
 """Reads what an application knows of hosted Pusher Channels: its `.env`. The rest is asked for.
 
-Facts of pusher.com/docs/channels ("App settings", "Webhooks", "Client events"), and Laravel's
+Facts of pusher.com/docs/channels ("Client events", "Authorized connections", "Webhooks"), and Laravel's
 `config/broadcasting.php` for the names of the variables.
 """
 
@@ -28,7 +28,7 @@ _SWITCHES = {
     "subscription_counting": "Is subscription counting enabled (yes or no)",
     "watchlist": "Are watchlist events (online status) used (yes or no)",
 }
-#: Seconds in which Pusher waits for an authorized connection (docs/protocol/connection.md).
+#: Seconds for an authorized connection. Pusher does not say how long it waits; this is soketi's time.
 _AUTHORIZATION = 30
 
 
@@ -92,7 +92,8 @@ def _write_switches(ours: Settings) -> None:
             "client_events", "client_events", "off", "off until you say otherwise, as at Pusher"
         )
     if values.get("authorized_connections"):
-        ours.take("authorized_connections", "authorization_timeout", _AUTHORIZATION)
+        why = "Pusher closes after a time that it does not name"
+        ours.change("authorized_connections", "authorization_timeout", _AUTHORIZATION, why)
     if values.get("subscription_counting"):
         ours.take("subscription_counting", "subscription_count", True)
     if values.get("watchlist"):
