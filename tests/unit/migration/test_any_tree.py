@@ -1,6 +1,5 @@
 """Any content of another server's file is a draft that can be written, or the error of the command line."""
 
-import contextlib
 import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pusher_server.app import App
+from pusher_server.config.apps import SINGLE_KEY
+from pusher_server.config.problems import check_names
+from pusher_server.config.settings import SECTIONS
 from pusher_server.errors import ConfigError
 from pusher_server.migration import laravel_websockets, reverb, sockudo, soketi
 from pusher_server.migration.draft import Draft
@@ -132,11 +135,17 @@ SOCKUDO_TOP = [
 
 
 def held(read: Callable[[], Draft]) -> None:
-    """The draft is written as TOML that is TOML; nothing else than ConfigError is raised."""
-    with contextlib.suppress(ConfigError):
+    """The draft is TOML with names that exist here; nothing else than ConfigError is raised."""
+    try:
         draft = read()
-        tomllib.loads(write_toml(draft.table, draft.apps, []))
-        assert table(draft.findings)
+    except ConfigError:
+        return
+    tomllib.loads(write_toml(draft.table, draft.apps, []))
+    assert table(draft.findings)
+    for name, section in draft.table.items():
+        check_names(section, App if name == "defaults" else SECTIONS[name], name, elsewhere=())
+    for app in draft.apps:
+        check_names(app, App, "app", elsewhere=(), extra=SINGLE_KEY)
 
 
 def apps(
