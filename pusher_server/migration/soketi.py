@@ -19,6 +19,8 @@ NAME = "soketi"
 #: The secret of the app that it has by default.
 PUBLISHED_SECRET = "app-secret"
 
+#: Nobody means this much; a publication that is allowed has 100 kB.
+_REQUEST_MEGABYTES = 100
 #: Keys at the top of a file that only soketi has.
 _OWN = ("appManager", "channelLimits", "eventLimits", "rateLimiter", "shutdownGracePeriod")
 #: Options that mean nothing here, by their beginnings, and why.
@@ -115,13 +117,11 @@ def _write_server(draft: Draft, options: SoketiOptions) -> None:
     if options.get("mode") != "full":
         draft.differ(_source(options, "mode"), "this server does all: websockets, API and webhooks")
     megabytes = javascript_float(options.get("httpApi.requestLimitInMb"))
-    if options.is_given("httpApi.requestLimitInMb") and megabytes and megabytes > 0:
-        size = int(megabytes * 1_048_576)
-        draft.take(_source(options, "httpApi.requestLimitInMb"), "http.request_bytes", size)
+    source = _source(options, "httpApi.requestLimitInMb")
+    if megabytes is not None and megabytes > 0 and megabytes != _REQUEST_MEGABYTES:
+        draft.take(source, "http.request_bytes", max(1, int(megabytes * 1_048_576)))
     else:
-        draft.differ(
-            "httpApi.requestLimitInMb (default)", "100 MB there; http.request_bytes is 10 MiB here"
-        )
+        draft.differ(source, "100 MB there by default; http.request_bytes is 10 MiB here")
     draft.differ("messages of clients", "100 MB there; limits.message_bytes is 128 KiB here")
     draft.differ("times of API requests", "are checked here: clocks may differ by 600 s at most")
 

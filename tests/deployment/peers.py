@@ -114,7 +114,7 @@ const nothing = new Proxy(function () {}, {
   get: (_, name) => (name === Symbol.toPrimitive ? () => '' : nothing),
   apply: () => nothing, construct: () => nothing });
 Module._load = (name, parent, isMain) => {
-  if (name.startsWith('.') || Module.isBuiltin(name)) return load(name, parent, isMain);
+  if (/^[./]/.test(name) || Module.isBuiltin(name)) return load(name, parent, isMain);
   return name === 'dot-wild' ? { set: (tree) => tree } : nothing;
 };
 const { Server } = require(process.argv[1] + '/dist/server.js');
