@@ -6,7 +6,7 @@ PYTHON_IN_VENV := .venv/bin/python
 given = $(if $(findstring command line,$(origin $1)),$($1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example example-check test test-full format unit check docs bench bench-instructions bench-compare bench-growth bench-cluster conformance chaos abuse clean
+.PHONY: help run example example-check test test-full format unit check docs bench bench-instructions bench-compare bench-growth bench-cluster conformance chaos abuse constraints package release clean
 
 help:  ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -29,8 +29,8 @@ test:  ## Set up and run everything: lint, types, import contracts, all tests
 	@scripts/setup-tests
 	@$(PYTHON_IN_VENV) scripts/run_checks.py all
 
-test-full:  ## As test, with many more examples, repetitions, and coverage: make test-full [ONLY=edge] [RESUME=1]
-	@scripts/setup-tests
+test-full:  ## As test, with more examples, repetitions, coverage, other Pythons, the package: make test-full [ONLY=edge] [RESUME=1]
+	@scripts/setup-tests full
 	@$(PYTHON_IN_VENV) scripts/run_checks.py all --full $(if $(call given,ONLY),--only '$(ONLY)') \
 		$(if $(call given,RESUME),--resume)
 
@@ -87,7 +87,19 @@ abuse:  ## Flood a server in every way beside ordinary clients (ARGS="--quick --
 	@scripts/setup dev
 	@$(PYTHON_IN_VENV) -m tests.abuse $(call given,ARGS)
 
+constraints:  ## constraints.txt anew: the newest versions that pyproject.toml allows, with hashes
+	@scripts/setup release
+	@$(PYTHON_IN_VENV) -m scripts.constraints
+
+package:  ## sdist, wheel, SBOM and checksums in dist/, each tried in an empty environment
+	@scripts/setup release
+	@$(PYTHON_IN_VENV) -m scripts.package
+
+release:  ## As package, if version, changelog, tag, constraints, tests and tree agree (ARGS=--check: only that)
+	@scripts/setup release
+	@$(PYTHON_IN_VENV) -m scripts.release $(call given,ARGS)
+
 clean:  ## Remove what setup and tests made (not your config, not .pusher-server.env)
-	rm -rf .venv tests/js/node_modules benchmarks/load/.build benchmarks/load/soketi/node_modules dist build site .checks-passed.json .coverage .coverage.* .hypothesis
+	rm -rf .venv tests/js/node_modules tests/java/build benchmarks/load/.build benchmarks/load/soketi/node_modules dist build site .checks-passed.json .coverage .coverage.* .hypothesis
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,6 +30,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts import interpreters  # the folder above is known only now
+
 TOP = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
@@ -53,6 +57,8 @@ REPETITIONS = 3
 #: These judge how long one waits beside load that they make themselves.
 UNDIVIDED = {"chaos", "abuse"}
 TERSE = ("-q", "--no-skips")
+#: Of the protocol suite, what needs neither the browser nor Java.
+IN_PYTHON_AND_NODE = ("-k", "not chromium and not java and not Maven")
 
 #: Minutes after which a tier is ended, about three times what it takes on two cores.
 BUDGETS = {
@@ -64,7 +70,7 @@ BUDGETS = {
     "edge": 25,
     "fuzz": 8,
     "conformance": 10,
-    "examples": 8,
+    "examples": 11,
     "chaos": 8,
     "abuse": 10,
 }
@@ -135,7 +141,8 @@ def tier(name: str, *, full: bool = False) -> Iterator[Step]:
 def clustered_conformance() -> Iterator[Step]:
     """The protocol suite again, with clients and requests spread over two processes.
 
-    Without the browser: it runs the same pusher-js as Node, against one process in the tier itself.
+    Without the browser and the Java libraries, which run against one process in the tier itself: the same
+    frames reach pusher-js in Node here.
     """
     suite = (
         "-m",
@@ -143,13 +150,34 @@ def clustered_conformance() -> Iterator[Step]:
         "tests/conformance",
         *TERSE,
         *halves("conformance"),
-        "-k",
-        "not chromium",
+        *IN_PYTHON_AND_NODE,
     )
     for title, kind in (("2 workers", "workers"), ("2 nodes on Redis", "redis")):
         environment = {"CONFORMANCE_CLUSTER": kind}
         command = (sys.executable, *suite)
         yield Step(f"conformance ({title})", command, environment, BUDGETS["conformance"])
+
+
+def other_pythons() -> Iterator[Step]:
+    """The tiers in which versions of Python can differ, on each that has an environment, once and quick.
+
+    A client that runs elsewhere is the same on all of them.
+    """
+    for version, python in interpreters.others():
+        if python is None:
+            continue
+        path = os.pathsep.join((str(python.parent), environment()["PATH"]))
+        for name in interpreters.TIERS:
+            part = IN_PYTHON_AND_NODE if name == "conformance" else ()
+            command = (str(python), "-m", "pytest", f"tests/{name}", *TERSE, *halves(name), *part)
+            settings = {"PATH": path, "HYPOTHESIS_PROFILE": "quick", "TEST_STARTS": "10"}
+            yield Step(f"tests/{name} on Python {version}", command, settings, BUDGETS[name])
+
+
+def package() -> Iterator[Step]:
+    """The sdist and the wheel, installed into empty environments, and the bill of materials."""
+    where = ("--to", "build/package", "--wheels", ".venv/wheels")
+    yield Step("package", (sys.executable, "-m", "scripts.package", *where), minutes=5)
 
 
 def steps(what: str, *, full: bool) -> Iterator[Step]:
@@ -183,6 +211,9 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
             yield from clustered_conformance()
     if what == "all":
         yield Step("instructions", (sys.executable, "-m", "benchmarks.instructions"), minutes=2)
+    if what == "all" and full:
+        yield from package()
+        yield from other_pythons()
     if full:
         # What was measured is kept, so that a run which is resumed measures all of it.
         yield Step("coverage: combine", (*coverage, "combine", "--quiet", "--keep"), lasting=False)
@@ -297,6 +328,8 @@ def main(arguments: list[str], clock: Callable[[], float] = time.monotonic) -> i
             record.add(step)
     minutes = (clock() - started) / 60
     print(f"\n{len(plan) - len(failed)} of {len(plan)} steps passed, {minutes:.1f} minutes")
+    if options.full:
+        print(interpreters.summary())
     if options.full and minutes > FULL_BUDGET:
         failed.append(f"the budget of {FULL_BUDGET} minutes for all steps together")
     if failed:

@@ -198,7 +198,8 @@ def _laravel(config: "Config", url: PublicUrl, app: "App", *, show_secret: bool)
 
 
 def _where_secret(config: "Config") -> str:
-    return "<from your database>" if config.apps_from == "database" else "<from your config>"
+    places = {"database": "database", "variable": "PUSHER_SERVER__APPS"}
+    return f"<from your {places.get(config.apps_from, 'config')}>"
 
 
 def _echo(url: PublicUrl, app: "App") -> str:

@@ -22,12 +22,12 @@ from pusher_server.http_api.parts import ApiParts
 from pusher_server.http_api.requests import Call, NotAtOnce, attributes, listed, parameter
 from pusher_server.http_api.responses import EMPTY, PLAIN, Answer, ApiResponse, json_response
 from pusher_server.interfaces import Action
+from pusher_server.nesting import SHALLOW
 from pusher_server.node.publishing import ApiEvent
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
 from pusher_server.protocol.socket_id import is_socket_id
 from pusher_server.protocol.surrogates import has_surrogate
 from pusher_server.protocol.text import (
-    SHALLOW,
     check_depth,
     encode,
     exceeds,

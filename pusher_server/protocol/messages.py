@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from pusher_server.nesting import SHALLOW
 from pusher_server.protocol import text
 from pusher_server.protocol.errors import (
     Code,
@@ -99,7 +100,7 @@ def decode(payload: bytes) -> Message | None:
     """
     try:
         envelope = text.read(_envelope, payload)
-        if len(payload) > text.SHALLOW:
+        if len(payload) > SHALLOW:
             text.check_depth(payload, text.string_bytes(envelope.data))
     except NotUtf8:
         raise FramingViolation(1007, "Text frame is not UTF-8") from None

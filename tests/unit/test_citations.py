@@ -44,7 +44,7 @@ def files() -> Iterator[Path]:
     for path in sorted(TOP.rglob("*")):
         parts = path.relative_to(TOP).parts
         is_foreign = FOREIGN & set(parts) or any(part.endswith("_cache") for part in parts)
-        if path.is_file() and not is_foreign:
+        if not is_foreign and path.is_file():
             yield path
 
 

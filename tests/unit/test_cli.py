@@ -262,6 +262,15 @@ class TestServe:
         assert "PUSHER_APP_SECRET=<from your config>" in result.output
         assert "shop-secret" not in result.output + result.stderr
 
+    def test_apps_from_a_variable_are_named_without_their_secrets(
+        self, server: type[FakeServer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PUSHER_SERVER__APPS", '[{"id": "1", "key": "k", "secret": "hushhush"}]')
+        result = call("serve")
+        assert "no config file), apps from PUSHER_SERVER__APPS" in result.output
+        assert "PUSHER_APP_SECRET=<from your PUSHER_SERVER__APPS>" in result.output
+        assert "hush" not in result.output + result.stderr
+
     def test_an_app_from_the_environment_is_named_without_its_secret(
         self, server: type[FakeServer]
     ) -> None:

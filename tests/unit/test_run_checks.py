@@ -48,6 +48,11 @@ def test_full_repeats_what_depends_on_timing_and_measures_coverage() -> None:
     assert full[-1] == "coverage: report"
 
 
+def test_full_tries_the_package_out() -> None:
+    assert "package" in names("all", full=True)
+    assert "package" not in names("all")
+
+
 def test_tiers_that_judge_waiting_have_both_cores_to_themselves() -> None:
     divided = {step.name for step in run_checks.steps("all", full=False) if "-n" in step.command}
     undivided = {f"tests/{tier}" for tier in run_checks.UNDIVIDED}
