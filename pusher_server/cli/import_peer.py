@@ -185,13 +185,17 @@ def _load(draft: "Draft") -> "Config":
 def _look_into_table(draft: "Draft", config: "Config") -> None:
     """Count the apps of the table; one that is away now may be there when the server starts."""
     from pusher_server.cli.apps_in_database import AppsInDatabase
+    from pusher_server.migration.tables_of_apps import write_differing_limits
 
+    apps = AppsInDatabase(config)
     try:
-        count = len(AppsInDatabase(config).all())
+        count = len(apps.all())
+        write_differing_limits(draft, apps.rows())
     except click.ClickException as error:
         draft.refuse("(table)", f"{error.message}: `pusher-server apps list` shows its apps")
         return
-    draft.differ("(table)", f"{count} apps can be used now; the log has a line for any other row")
+    apps_now = "1 app" if count == 1 else f"{count} apps"
+    draft.differ("(table)", f"{apps_now} can be used now; the log has a line for any other row")
 
 
 def _add_risks(draft: "Draft", config: "Config", files: Sequence[Path]) -> None:

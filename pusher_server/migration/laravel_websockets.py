@@ -181,7 +181,6 @@ def write_defaults_of_table(draft: Draft) -> None:
     draft.take(
         "(channel names)", "defaults.lenient_channel_names", True, "every name is allowed there"
     )
-    draft.differ("column capacity", "0 lets nobody connect there, and is no limit here, as NULL is")
     draft.warn("column capacity", "NULL is no limit: one page in a loop can take every connection")
 
 

@@ -199,6 +199,33 @@ def test_a_table_stays_where_it_is() -> None:
     assert checked.output == "id: key key\n"
 
 
+@pytest.mark.parametrize(
+    ("peer", "table", "column", "value", "words"),
+    [
+        ("laravel-websockets", "apps", "capacity", 0, "0 lets nobody connect there"),
+        ("laravel-websockets", "apps", "capacity", -1, "-1 lets nobody connect there"),
+        ("laravel-websockets", "apps", "capacity", None, ""),
+        ("laravel-websockets", "apps", "capacity", 5, ""),
+        ("soketi", "apps", "max_read_req_per_sec", 0, "0 refuses every one there"),
+        ("soketi", "apps", "max_read_req_per_sec", -1, ""),
+        ("soketi", "apps", "max_connections", 0, ""),
+        ("soketi", "apps", "max_event_payload_in_kb", -1, "-1 lets nothing through there"),
+    ],
+)
+def test_a_limit_of_a_table_that_closes_something_there_is_named(
+    peer: str, table: str, column: str, value: int | None, words: str
+) -> None:
+    """Because the table's limits of 0 and -1 are none here."""
+    with sqlite3.connect("x.db") as connection:
+        connection.execute(f"CREATE TABLE {table} (id, key, secret, {column})")
+        connection.execute(f"INSERT INTO {table} VALUES ('7', 'k', 's', ?)", [value])
+    connection.close()
+    url = f"sqlite:///{Path('x.db').absolute()}"
+    printed = " ".join(call(peer, url, "--dry-run").output.split())
+    assert "1 app can be used now" in printed
+    assert (f"app 7: {column} {words}" in printed) if words else (f"app 7: {column}" not in printed)
+
+
 def test_sockudos_table_is_read_with_its_columns() -> None:
     """After the schema of its migrations; origins are JSON there."""
     rates = (
