@@ -19,9 +19,9 @@ TOP = Path(__file__).resolve().parents[2]
 MIGRATION = TOP / "docs" / "migration"
 #: The ports that the pages use, but for the peers' own.
 SERVER, OPERATIONS = "6002", "9602"
-COMMAND_DEADLINE = 60.0
-START_DEADLINE = 20.0
-STOP_DEADLINE = 15.0
+COMMAND_DEADLINE = 120.0
+START_DEADLINE = 60.0
+STOP_DEADLINE = 30.0
 #: Variables of this process that would mean something to the programs.
 _OTHERS = ("PUSHER_", "SOKETI_", "REVERB_", "SOCKUDO_", "REDIS_", "DB_", "LARAVEL_")
 
