@@ -259,21 +259,23 @@ def _text(value: object) -> str:
 
 
 def _write_rates(draft: Draft, options: Options) -> None:
-    if options.get("rate_limiter.enabled") is True:
+    """Write the rate of new connections, which is on unless the file switches it off."""
+    enabled = options.get("rate_limiter.enabled")
+    if enabled is MISSING or enabled is True:
         path = "rate_limiter.websocket_rate_limit"
-        attempts, window = (
-            _number(options, f"{path}.max_requests", 20),
-            _number(options, f"{path}.window_seconds", 60),
-        )
+        attempts = _number(options, f"{path}.max_requests", 20)
+        window = _number(options, f"{path}.window_seconds", 60)
+        # Ten seconds' worth may come at once here, and all of a window's there.
         draft.change(
             path,
             "server.connection_attempts_per_address",
-            round(attempts / max(1, window), 3),
-            "new connections of one address in a second",
+            min(max(attempts, 1) / 10, 1_000_000),
+            f"{attempts} new connections of an address in {window} s there; here as many at once,"
+            " then so many a second. Name a proxy in front in server.trusted_proxies",
         )
         draft.refuse(
             "rate_limiter.api_rate_limit",
-            "an app has limits.backend_events_per_second and reads_per_second",
+            "an app has limits.backend_events_per_second and limits.reads_per_second",
         )
     options.pass_over("rate_limiter")
 

@@ -28,7 +28,12 @@ def read_app(*, policy: dict[str, Any] | None = None, **flat: Any) -> Draft:
 def test_defaults() -> None:
     """What sockudo does without a setting is written down."""
     draft = read()
-    assert setting(draft, "server") == {"host": "0.0.0.0", "port": 6_001, "shutdown_grace": 10}
+    assert setting(draft, "server") == {
+        "host": "0.0.0.0",
+        "port": 6_001,
+        "shutdown_grace": 10,
+        "connection_attempts_per_address": 2.0,
+    }
     assert setting(draft, "operations") == {"host": "0.0.0.0", "port": 9_601}
     assert setting(draft, "websocket.max_connections") == 0
     assert setting(draft, "http.request_bytes") == 10_485_760
@@ -149,7 +154,8 @@ def test_webhooks() -> None:
             "filter": {"channel_name_starts_with": "presence-"},
         }
     ]
-    assert len(findings(draft, Verdict.IMPOSSIBLE)) == 2
+    assert len(findings(draft, Verdict.IMPOSSIBLE, ".1")) == 1
+    assert len(findings(draft, Verdict.IMPOSSIBLE, ".2")) == 1
 
 
 def test_variables_win_over_the_file() -> None:
@@ -216,6 +222,14 @@ def test_its_table_has_columns_of_its_own() -> None:
     assert draft.apps == []
 
 
+def test_the_rate_of_new_connections_is_on_by_default() -> None:
+    """As many at once as there; off when the file says so."""
+    limits = {"websocket_rate_limit": {"max_requests": 50, "window_seconds": 10}}
+    path = "server.connection_attempts_per_address"
+    assert setting(read({"rate_limiter": limits}), path) == 5.0
+    assert setting(read({"rate_limiter": {"enabled": False, **limits}}), path) is None
+
+
 def test_add_ons_are_named_once() -> None:
     """By their tables."""
     draft = read(
@@ -224,6 +238,7 @@ def test_add_ons_are_named_once() -> None:
     assert {finding.source for finding in findings(draft, Verdict.IMPOSSIBLE)} == {
         "history",
         "delta_compression",
+        "rate_limiter.api_rate_limit",
     }
 
 
