@@ -29,6 +29,10 @@ Shared by two adapters, `cluster` and `webhooks`:
 
 - `redis`             reaches Redis: login, TLS, discovery, scripts
 
+For the command line alone:
+
+- `migration`         imports the configuration of another server
+
 The domain and the application:
 
 - `signals`           events of the node, as values for observers

@@ -8,6 +8,8 @@ Commands import their modules when they run, so that `--help` and `version` answ
 - `config_file`       chooses the file that a command reads
 - `credentials`       makes and keeps credentials for one machine
 - `check_config`      the command `check-config`
+- `env_style`         the option `--env-style`: the variables of another server
+- `import_peer`       the command `import`: a config file from that of another server
 - `default_config`    the command `default-config`
 - `version`           the command `version`
 - `apps`              the commands `apps …`

@@ -31,6 +31,10 @@ class AppsInDatabase:
 
         return self._do(read)
 
+    def rows(self) -> Mapping[str, Mapping[str, object]]:
+        """Id -> column -> value of all rows, as the table has them."""
+        return self._do(lambda editor: editor.store.rows(all_=True))
+
     def one(self, app_id: str) -> "App | None":
         """The app of this id."""
 

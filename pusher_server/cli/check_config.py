@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pusher_server.cli import config_file
+from pusher_server.cli import config_file, env_style
 
 if TYPE_CHECKING:
     from pusher_server.app import App
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @click.command("check-config")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-def check_config(file: Path | None) -> None:
+@env_style.option
+def check_config(file: Path | None, style: str | None) -> None:
     """Check the configuration and say what was understood.
 
     FILE defaults to ./pusher-server.toml if it exists, else the embedded defaults. The exit status
@@ -26,6 +27,7 @@ def check_config(file: Path | None) -> None:
     from pusher_server.server.tls import Certificate
 
     path = config_file.choose(file, Path.cwd())
+    notices = env_style.apply(style, path)
     config = load(path, os.environ, {})
     if config.database.url:
         from pusher_server.apps.database.url import open_store
@@ -34,7 +36,7 @@ def check_config(file: Path | None) -> None:
     if config.server.tls.certificate:
         Certificate(config.server.tls)  # raises ConfigError when the files cannot be used
     cluster.check(config.cluster)  # the same
-    click.echo(summary(config, path))
+    click.echo("\n".join([summary(config, path), *(f"note: {notice}" for notice in notices)]))
 
 
 def summary(config: "Config", path: Path | None) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pusher_server import standard_streams, stray_signals
-from pusher_server.cli import banner, config_file, credentials
+from pusher_server.cli import banner, config_file, credentials, env_style
 
 if TYPE_CHECKING:
     from pusher_server.config import Config
@@ -59,6 +59,7 @@ _PRIVATE = (
     help="Where others could reach the embedded app, so that it may not be used: take the"
     " credentials in FILE, which is made with fresh ones if it does not exist.",
 )
+@env_style.option
 def serve(
     named: Path | None,
     host: str | None,
@@ -66,6 +67,7 @@ def serve(
     unix_socket: str | None,
     workers: str | None,
     made: Path | None,
+    style: str | None,
 ) -> None:
     """Run the server until SIGTERM or Ctrl+C.
 
@@ -85,12 +87,13 @@ def serve(
         "server.unix_socket": unix_socket,
         "server.workers": workers,
     }
+    notices = env_style.apply(style, path)
     config, generated = _read(path, overrides, made)
 
     from pusher_server import logs
 
     logs.configure(config.log)
-    for notice in config.notices:
+    for notice in (*notices, *config.notices):
         logger.warning(notice)
     source = config_file.describe(path)
     if config.apps_from == "environment":

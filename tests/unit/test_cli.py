@@ -114,6 +114,7 @@ class TestSmallCommands:
         assert [line.split()[0] for line in commands] == [
             "serve",
             "check-config",
+            "import",
             "apps",
             "webhooks",
             "default-config",

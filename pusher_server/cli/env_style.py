@@ -1,0 +1,35 @@
+"""The option `--env-style`: another server's variables, understood as ours."""
+
+import os
+from pathlib import Path
+
+import click
+
+option = click.option(
+    "--env-style",
+    "style",
+    type=click.Choice(["soketi", "reverb"]),
+    help="Understand the variables of that server, too; ours win.",
+)
+
+
+def apply(style: str | None, path: Path | None) -> list[str]:
+    """Write the variables of `style` into the environment as ours; returns lines for the operator.
+
+    Without a style, a line when foreign variables are set and nothing of ours; `path` is the config file.
+    Raises ConfigError.
+    """
+    from pusher_server.migration import environment
+    from pusher_server.migration.findings import Verdict
+
+    if style is None:
+        notice = environment.foreign_notice(os.environ) if path is None else None
+        return [] if notice is None else [notice]
+    variables, draft = environment.translate(style, os.environ)
+    # Into the environment itself: workers and a reload on SIGHUP read it again.
+    os.environ.update(variables)
+    left_out = [finding for finding in draft.findings if finding.verdict is Verdict.IMPOSSIBLE]
+    return [
+        f"--env-style {style}: `pusher-server import {style} --dry-run` shows what became of each setting",
+        *(f"--env-style {style}: {finding.source} {finding.note}" for finding in left_out),
+    ]

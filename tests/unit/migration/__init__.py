@@ -1,0 +1,1 @@
+"""Unit tests of `pusher_server.migration`."""
