@@ -59,6 +59,14 @@ UNDIVIDED = {"chaos", "abuse"}
 TERSE = ("-q", "--no-skips")
 #: Of the protocol suite, what needs neither the browser nor Java.
 IN_PYTHON_AND_NODE = ("-k", "not chromium and not java and not Maven")
+#: Modules of `tests/edge` about the processes of a server, which do not mind how fast it is.
+ABOUT_PROCESSES = (
+    "supervisor",
+    "bus_process",
+    "operations",
+    "operations_of_workers",
+    "command_line",
+)
 
 #: Minutes after which a tier is ended, about three times what it takes on two cores.
 BUDGETS = {
@@ -138,6 +146,14 @@ def tier(name: str, *, full: bool = False) -> Iterator[Step]:
         yield Step(title, (sys.executable, *run), environment, minutes)
 
 
+def child_processes() -> Iterator[Step]:
+    """What runs in processes that a server starts, once more: here coverage measures these as well."""
+    modules = [f"tests/edge/test_{name}.py" for name in ABOUT_PROCESSES]
+    command = ("-m", "coverage", "run", "-m", "pytest", *modules, *TERSE, *halves("edge"))
+    environment = {"COVER_SERVERS": "1"}
+    yield Step("coverage: processes", (sys.executable, *command), environment)
+
+
 def clustered_conformance() -> Iterator[Step]:
     """The protocol suite again, with clients and requests spread over two processes.
 
@@ -215,6 +231,7 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
         yield from package()
         yield from other_pythons()
     if full:
+        yield from child_processes()
         # What was measured is kept, so that a run which is resumed measures all of it.
         yield Step("coverage: combine", (*coverage, "combine", "--quiet", "--keep"), lasting=False)
         yield Step("coverage: report", (*coverage, "report"), lasting=False)
