@@ -24,16 +24,19 @@ from websockets.sync.client import connect
 
 COMMAND = Path(sys.executable).with_name("pusher-server")
 APP = {"id": "7", "key": "trial-key", "secret": "trial-secret"}
-#: Seconds for the server to start, and for each answer.
-PATIENCE = 30.0
+#: Seconds for the server to start, and for each answer; a machine may do much else.
+PATIENCE = 120.0
 
 
 def command(*arguments: str, given: str = "", **environment: str) -> str:
     """Run the installed command with this on its standard input; what it printed."""
-    done = subprocess.run(
-        [COMMAND, *arguments], input=given,
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=PATIENCE,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [COMMAND, *arguments], input=given,
+            env={**os.environ, **environment}, capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        sys.exit(f"pusher-server {arguments[0]} has not ended within {PATIENCE:g} s")
     if done.returncode:
         sys.exit(
             f"pusher-server {arguments[0]} ended with {done.returncode}: {done.stderr[-1_000:]}"

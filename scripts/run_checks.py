@@ -57,6 +57,8 @@ REPETITIONS = 3
 #: These judge how long one waits beside load that they make themselves.
 UNDIVIDED = {"chaos", "abuse"}
 TERSE = ("-q", "--no-skips")
+#: Of the protocol suite, what needs neither the browser nor Java.
+IN_PYTHON_AND_NODE = ("-k", "not chromium and not java and not Maven")
 #: Modules of `tests/edge` about the processes of a server, which do not mind how fast it is.
 ABOUT_PROCESSES = (
     "supervisor",
@@ -65,8 +67,6 @@ ABOUT_PROCESSES = (
     "operations_of_workers",
     "command_line",
 )
-#: Of the protocol suite, what needs neither the browser nor Java.
-IN_PYTHON_AND_NODE = ("-k", "not chromium and not java and not Maven")
 
 #: Minutes after which a tier is ended, about three times what it takes on two cores.
 BUDGETS = {
