@@ -50,7 +50,9 @@ TIERS = (
 #: These run real processes and sockets: repeating them finds what depends on timing.
 REPEATED = {"contract", "edge", "conformance", "examples"}
 REPETITIONS = 3
-
+#: These judge how long one waits beside load that they make themselves.
+UNDIVIDED = {"chaos", "abuse"}
+TERSE = ("-q", "--no-skips")
 
 #: Minutes after which a tier is ended, about three times what it takes on two cores.
 BUDGETS = {
@@ -110,9 +112,14 @@ def repair() -> Iterator[Step]:
     yield Step("format", (ruff, "format", "."))
 
 
+def halves(name: str) -> tuple[str, ...]:
+    """Options that run a tier in two processes, unless it needs both cores for itself."""
+    return () if name in UNDIVIDED else ("-n", "2", "--dist", "worksteal")
+
+
 def tier(name: str, *, full: bool = False) -> Iterator[Step]:
     """One directory of tests."""
-    run: tuple[str, ...] = ("-m", "pytest", f"tests/{name}", "-q", "--no-skips")
+    run: tuple[str, ...] = ("-m", "pytest", f"tests/{name}", *TERSE, *halves(name))
     environment = {
         "HYPOTHESIS_PROFILE": "full" if full else "quick",
         "TEST_STARTS": "50" if full else "10",
@@ -130,7 +137,15 @@ def clustered_conformance() -> Iterator[Step]:
 
     Without the browser: it runs the same pusher-js as Node, against one process in the tier itself.
     """
-    suite = ("-m", "pytest", "tests/conformance", "-q", "--no-skips", "-k", "not chromium")
+    suite = (
+        "-m",
+        "pytest",
+        "tests/conformance",
+        *TERSE,
+        *halves("conformance"),
+        "-k",
+        "not chromium",
+    )
     for title, kind in (("2 workers", "workers"), ("2 nodes on Redis", "redis")):
         environment = {"CONFORMANCE_CLUSTER": kind}
         command = (sys.executable, *suite)
@@ -167,7 +182,6 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
         if name == "conformance":
             yield from clustered_conformance()
     if what == "all":
-        yield Step("hot path", (sys.executable, "-m", "benchmarks.compare_micro"))
         yield Step("instructions", (sys.executable, "-m", "benchmarks.instructions"), minutes=2)
     if full:
         # What was measured is kept, so that a run which is resumed measures all of it.
