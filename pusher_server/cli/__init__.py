@@ -9,6 +9,10 @@ Commands import their modules when they run, so that `--help` and `version` answ
 - `credentials`       makes and keeps credentials for one machine
 - `check_config`      the command `check-config`
 - `default_config`    the command `default-config`
+- `systemd`           the command `install-service`
+- `systemd_steps`     its plan: steps that can be shown before they are taken
+- `systemd_files`     its files, and the record of what it made
+- `systemd_host`      the machine that it changes: files, users, programs
 - `version`           the command `version`
 - `apps`              the commands `apps …`
 - `apps_in_database`  their verbs on a table
