@@ -31,7 +31,7 @@ def run(*command: str | Path, timeout: float = 600, **options: Any) -> str:
 
 
 def make_debian(folder: Path) -> str:
-    """Make this machine's release of Debian or Ubuntu in a folder, from the mirror that apt uses; return its name."""
+    """Make this machine's release of Debian or Ubuntu in a folder, from apt's mirror; return its name."""
     release = platform.freedesktop_os_release()
     suite = release["VERSION_CODENAME"]
     listed = run(
@@ -101,7 +101,7 @@ class Buildah:
 
 
 class Container:
-    """One container of an image, as docs/containers.md starts it: read-only, without rights, in this network."""
+    """One container of an image, as docs/containers.md starts it: read-only and without rights."""
 
     def __init__(
         self,
@@ -110,24 +110,23 @@ class Container:
         name: str,
         environment: Mapping[str, str],
         *,
-        hosts: Mapping[str, str] | None = None,
         files: Mapping[str, Path] | None = None,
+        network: str = "",
     ) -> None:
+        """`files`: by their path inside. `network`: a namespace's path; without one, this machine's own."""
         self.name = f"{name}-{os.getpid()}"
         self._folder = folder / name
         self._folder.mkdir()
         self._image = image
-        (self._folder / "hosts").write_text(
-            "".join(f"{address} {host}\n" for host, address in (hosts or {}).items())
-        )
         (self._folder / "state").mkdir()
         os.chown(self._folder / "state", 10001, 10001)
-        mounted = {"/etc/hosts": self._folder / "hosts", **(files or {})}
-        self._write_config(environment, mounted)
+        self._write_config(environment, files or {}, network)
         self._log = self._folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def _write_config(self, environment: Mapping[str, str], files: Mapping[str, Path]) -> None:
+    def _write_config(
+        self, environment: Mapping[str, str], files: Mapping[str, Path], network: str
+    ) -> None:
         """The bundle's config.json (OCI runtime specification 1.0)."""
         settings = self._image.settings
         user, group = map(int, settings["User"].split(":"))
@@ -139,6 +138,9 @@ class Container:
             "destination": next(iter(settings["Volumes"])), "source": str(self._folder / "state"),
             "type": "bind", "options": ["bind", "rw", "nosuid", "nodev"],
         }  # fmt: skip
+        namespaces = [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]
+        if network:
+            namespaces.append({"type": "network", "path": network})
         process = {
             "user": {"uid": user, "gid": group},
             "args": [*settings["Entrypoint"], *settings["Cmd"]],
@@ -170,7 +172,7 @@ class Container:
                 state,
                 *binds,
             ],
-            "linux": {"namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]},
+            "linux": {"namespaces": namespaces},
         }
         (self._folder / "config.json").write_text(json.dumps(tree))
 

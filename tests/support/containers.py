@@ -23,6 +23,8 @@ CREDENTIALS = {
     "PUSHER_APP_KEY": "0123456789abcdef0123",
     "PUSHER_APP_SECRET": "0123456789abcdef0123456789abcdef01234567",
 }
+#: All that docs/containers.md writes into `.env`.
+ENV_FILE = {**CREDENTIALS, "OPERATIONS_TOKEN": "f" * 40, "REDIS_PASSWORD": "e" * 40}
 
 
 @dataclass(frozen=True)

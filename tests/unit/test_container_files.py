@@ -18,9 +18,8 @@ from pusher_server.config import (
 )
 from pusher_server.config.risks import risks
 from tests.support import containers
-from tests.support.containers import COMPOSE, CREDENTIALS, TOP, seconds
+from tests.support.containers import COMPOSE, CREDENTIALS, ENV_FILE, TOP, seconds
 
-ENV_FILE = {**CREDENTIALS, "OPERATIONS_TOKEN": "f" * 40, "REDIS_PASSWORD": "e" * 40}
 #: Seconds after drain_delay and shutdown_grace; tests/unit/test_deployment_pages.py holds the page to the code.
 REST = 20
 
