@@ -93,11 +93,36 @@ class Buildah:
         size = int(run("du", "--summarize", "--bytes", rootfs).split()[0])
         return Image(name, tree["Docker"]["config"], rootfs, size)
 
+    def machine(self, name: str) -> "Machine":
+        """A copy of an image's files that can be changed, and programs run in."""
+        container = self("from", name)
+        return Machine(self, container, Path(self("mount", container)))
+
     def close(self) -> None:
         """Unmount and remove all of it."""
         self("umount", "--all")
         self("rm", "--all")
         shutil.rmtree(self._folder)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of its own as far as files and programs go; processes and network are this machine's."""
+
+    buildah: "Buildah"
+    name: str
+    root: Path
+
+    def __call__(self, *command: str) -> str:
+        """Run a program on it as root; return its output, or raise AssertionError."""
+        return self.buildah(
+            "run", "--isolation", "chroot", "--user", "0:0", self.name, "--", *command
+        )
+
+    def launch(self, *command: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a program on it as root, and return at once."""
+        words = ["chroot", str(self.root), *command]
+        return subprocess.Popen(words, stdin=subprocess.DEVNULL, **options)
 
 
 class Container:

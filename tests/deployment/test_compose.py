@@ -1,7 +1,7 @@
-"""compose.yaml: Compose reads it; its nodes, Redis, HAProxy and Prometheus run as it says, on hosts of one machine.
+"""compose.yaml: Compose reads it; its nodes, Redis, HAProxy and Prometheus run as it says, each on a host.
 
-The nodes are containers of our image. The other programs are this machine's own, with the files that
-compose.yaml gives to theirs.
+Hosts are network namespaces. The nodes are containers of our image, the other programs are this machine's
+own, with the files that compose.yaml gives to theirs.
 """
 
 import json

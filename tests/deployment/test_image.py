@@ -32,11 +32,11 @@ def variables(port: int, **more: str) -> dict[str, str]:
     }
 
 
-async def deliver(target: Target) -> None:
+async def deliver(target: Target, app: Credentials = APP) -> None:
     """An event goes from the API to a client."""
     async with connected(target) as client, httpx.AsyncClient() as http:
         await client.subscribe("private-orders")
-        await Api(target, APP, http).publish("private-orders", "shipped", '{"id":1}')
+        await Api(target, app, http).publish("private-orders", "shipped", '{"id":1}')
         frame = await client.expect("shipped", "private-orders")
         assert frame.content == {"id": 1}
 
