@@ -12,6 +12,8 @@ from pusher_server.errors import ConfigError
 #: Runs a program, waits for it, and raises OSError or CalledProcessError.
 Runner = Callable[[tuple[str, ...]], None]
 
+#: The mode of a folder that a group may read.
+_SHARED = 0o750
 #: systemd's own test of whether it runs this machine (sd_booted(3)).
 _BOOTED = Path("/run/systemd/system")
 
@@ -98,9 +100,16 @@ class Host:
         """Let a group read a folder."""
         try:
             self._chown(self.place(path), 0, self._group_id(group))
-            self.place(path).chmod(0o750)
+            self.place(path).chmod(_SHARED)
         except OSError as error:
             raise _refused(path, "be given to its group", error) from None
+
+    def admits(self, path: Path) -> bool:
+        """Whether `admit` was done for a folder: changing the mode is its last act."""
+        try:
+            return self.place(path).stat().st_mode & 0o777 == _SHARED
+        except OSError:
+            return False
 
     def remove(self, path: Path) -> None:
         """Remove a file, or a folder with all that is in it; nothing, where there is none."""

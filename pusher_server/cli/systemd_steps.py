@@ -49,78 +49,52 @@ def install(host: Host, program: tuple[str, ...], *, force: bool) -> Iterator[St
     Raises ConfigError, before the first step, for a unit that this command did not write,
     unless `force` allows to replace it.
     """
-    before = Record.from_text(host.read(RECORD))
-    record = deepcopy(before)
-    unit, unit_there = unit_text(program), host.read(UNIT)
-    is_foreign = unit_there not in (None, unit) and not before.matches(UNIT, unit_there or "")
-    if is_foreign and not force:
+    record = Record.from_text(host.read(RECORD))
+    text = host.read(UNIT)
+    is_ours = text is None or text == unit_text(program) or record.matches(UNIT, text)
+    if not is_ours and not force:
         raise ConfigError(
             str(UNIT),
             "is there and differs from what this command wrote; `--force` replaces it, and"
             f" `systemctl edit {NAME}` keeps changes in a file of their own",
         )
-    config_there = host.read(CONFIG)
-    config = config_text(credentials.fresh()) if config_there is None else config_there
+    return _installing(host, program, record)
+
+
+def _installing(host: Host, program: tuple[str, ...], before: Record) -> Iterator[Step]:
+    """Yield the steps. The record is written before all that it names, in case that a step fails."""
+    record = deepcopy(before)
     has_user, has_folder = host.has_user(NAME), host.names_in(FOLDER) is not None
+    has_config = host.read(CONFIG) is not None
+    config, unit = config_text(credentials.fresh()), unit_text(program)
+    has_unit = host.read(UNIT) == unit
     record.made_user |= not has_user
     record.made_folder |= not has_folder
     record.note(UNIT, unit)
-    if config_there is None:
+    if not has_config:
         record.note(CONFIG, config)
-    return _installing(
-        host,
-        program,
-        record,
-        user=not has_user,
-        folder=not has_folder,
-        recorded=record != before,
-        config=config if config_there is None else None,
-        unit=unit if unit_there != unit else None,
-    )
-
-
-def _installing(
-    host: Host,
-    program: tuple[str, ...],
-    record: Record,
-    *,
-    user: bool,
-    folder: bool,
-    recorded: bool,
-    config: str | None,
-    unit: str | None,
-) -> Iterator[Step]:
-    """Yield the steps; a flag or text says that something is to be made. The record comes first."""
-    if folder:
+    if not has_folder:
         yield Step("make", f"the folder {FOLDER}", lambda: host.make_folder(FOLDER))
-    if recorded:
-        text = record.to_text()
-        yield Step(
-            "write",
-            f"{RECORD}: what `--remove` takes back",
-            lambda: host.write(RECORD, text, 0o600),
-        )
-    if user:
-        yield Step("make", f"the system user {NAME}", lambda: host.add_user(NAME))
-    else:
+    if record != before:
+        what, text = f"{RECORD}: what `--remove` takes back", record.to_text()
+        yield Step("write", what, lambda: host.write(RECORD, text, 0o600))
+    if has_user:
         yield Step("keep", f"the user {NAME}")
-    if folder:
-        yield Step(
-            "make", f"{FOLDER} readable for the group {NAME}", lambda: host.admit(FOLDER, NAME)
-        )
-    if config is not None:
-        yield Step(
-            "write",
-            f"{CONFIG}: one app with fresh credentials",
-            lambda: host.write(CONFIG, config, 0o640, NAME),
-        )
     else:
+        yield Step("make", f"the system user {NAME}", lambda: host.add_user(NAME))
+    if record.made_folder and not host.admits(FOLDER):
+        what = f"{FOLDER} readable for the group {NAME}"
+        yield Step("make", what, lambda: host.admit(FOLDER, NAME))
+    if has_config:
         yield Step("keep", f"{CONFIG} as it is")
-    if unit is not None:
+    else:
+        what = f"{CONFIG}: one app with fresh credentials"
+        yield Step("write", what, lambda: host.write(CONFIG, config, 0o640, NAME))
+    if has_unit:
+        yield Step("keep", f"{UNIT}, which is up to date")
+    else:
         yield Step("write", str(UNIT), lambda: host.write(UNIT, unit, 0o644))
         yield from _reload(host)
-    else:
-        yield Step("keep", f"{UNIT}, which is up to date")
     if host.is_this_machine:
         check = ("runuser", "-u", NAME, "--", *program, "check-config", str(CONFIG))
         yield Step("run", f"`check-config` as the user {NAME}", lambda: host.run(*check))

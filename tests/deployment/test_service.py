@@ -97,7 +97,8 @@ def installed(machine: Machine) -> Iterator[tuple[Machine, Target, Path]]:
     target = Target("127.0.0.1", (port,), Credentials(app["id"], pair["key"], pair["secret"]))
     path = machine.root / "log"
     with path.open("wb") as log:
-        command = ("runuser", "-u", "pusher-server", "--", *exec_start(machine))
+        user = ("--reuid=pusher-server", "--regid=pusher-server", "--clear-groups")
+        command = ("setpriv", *user, *exec_start(machine))
         service = machine.launch(*command, stdout=log, stderr=log)
     try:
         block_until(lambda: RUNS in path.read_text(), 20, show=path.read_text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]  # stubs would be another package
 
 from pusher_server.config import Config, load
 
@@ -37,7 +37,10 @@ class Instruction:
     @property
     def words(self) -> list[str]:
         """The rest as a shell splits it, or as JSON if it is an array."""
-        return json.loads(self.text) if self.text.startswith("[") else shlex.split(self.text)
+        if not self.text.startswith("["):
+            return shlex.split(self.text)
+        words: list[str] = json.loads(self.text)
+        return words
 
 
 def instructions() -> list[Instruction]:
@@ -74,7 +77,8 @@ def image_environment() -> dict[str, str]:
 
 def health_check() -> list[str]:
     """The command of HEALTHCHECK."""
-    return json.loads(final("HEALTHCHECK").text.partition("CMD ")[2])
+    command: list[str] = json.loads(final("HEALTHCHECK").text.partition("CMD ")[2])
+    return command
 
 
 def compose(variables: Mapping[str, str]) -> dict[str, Any]:

@@ -237,6 +237,8 @@ class TestInstall:
             install(machine)
         machine.fails = ""
         install(machine)
+        assert stat.S_IMODE(machine.place(FOLDER).stat().st_mode) == 0o750, "the rest is done then"
+        assert machine.has_user(systemd_files.NAME)
         remove(machine)
         assert files_in(machine) == {}
 
