@@ -31,7 +31,7 @@ test:  ## Set up and run everything: lint, types, import contracts, all tests
 
 test-full:  ## As test, with many more examples, repetitions, and coverage: make test-full [ONLY=edge] [RESUME=1]
 	@scripts/setup-tests
-	@scripts/debian-packages images
+	@scripts/debian-packages deployment
 	@scripts/go-tools
 	@$(PYTHON_IN_VENV) scripts/run_checks.py all --full $(if $(call given,ONLY),--only '$(ONLY)') \
 		$(if $(call given,RESUME),--resume)
