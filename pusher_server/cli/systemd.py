@@ -68,7 +68,7 @@ def install_service(
     command = _command(program, host_is_ours=host.is_this_machine)
     _take(systemd_steps.install(host, command, force=force), dry_run=dry_run)
     if not dry_run:
-        _say_what_is_next(command, starts=host.is_this_machine)
+        _say_what_is_next(command, is_running=host.runs_systemd)
 
 
 def _take(steps: Iterable["Step"], *, dry_run: bool) -> int:
@@ -118,20 +118,19 @@ def refuse_hidden(paths: Iterable[str]) -> None:
                     )
 
 
-def _say_what_is_next(command: tuple[str, ...], *, starts: bool) -> None:
+def _say_what_is_next(command: tuple[str, ...], *, is_running: bool) -> None:
+    """Print the commands that start the service and show its credentials. `is_running`: systemd is."""
     from pusher_server.cli.systemd_files import CONFIG, NAME
 
     words = " ".join(command)
     lines = [
+        f"systemctl enable --now {NAME}    # starts it, now and with the machine",
+        f"journalctl -u {NAME} -f    # its log",
         f"{words} apps list --config {CONFIG}",
         f"{words} apps show ID --reveal --config {CONFIG}    # the secret, for your backend's .env",
-        *(
-            [f"systemctl enable --now {NAME}    # starts it, now and with the machine"]
-            if starts
-            else []
-        ),
-        f"journalctl -u {NAME} -f",
     ]
-    click.echo("\nNext, as root:")
+    click.echo(
+        "\nNext, as root:" if is_running else "\nsystemd does not run here. Where it does, as root:"
+    )
     for line in lines:
         click.echo(f"  {line}")

@@ -330,6 +330,16 @@ class TestCommand:
         assert "would remove the user pusher-server\n" in result.output
         assert machine.has_user(systemd_files.NAME)
 
+    def test_it_says_what_is_next(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("os.geteuid", lambda: 0)
+        monkeypatch.setattr("pusher_server.cli.systemd_host.Host", Machine)
+        result = call("--root", str(tmp_path), "--program", PROGRAM[0])
+        assert result.exit_code == 0, result.output
+        rest = result.output.partition("\n\n")[2].splitlines()
+        assert rest[0] == "systemd does not run here. Where it does, as root:"
+        assert rest[1].startswith("  systemctl enable --now pusher-server ")
+        assert rest[-1].startswith(f"  {PROGRAM[0]} apps show ID --reveal --config {CONFIG}")
+
     def test_it_needs_root(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr("os.geteuid", lambda: 1000)
         result = call("--root", str(tmp_path), "--program", PROGRAM[0])
