@@ -1,7 +1,7 @@
 """The PROXY protocol, versions 1 and 2: the header with which a trusted proxy begins each connection.
 
 Sections are those of https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt. A proxy that is to send it
-and does not is refused: a server that guesses lets clients behind such a proxy claim any address (section 2).
+and does not is refused. A server that guesses lets clients of such a proxy claim any address (section 2).
 """
 
 import asyncio
