@@ -139,10 +139,9 @@ class ProxyHeaders:
             port = int(name[1]) if isinstance(name, tuple) else None
             self._misdirected.note(NO_PROXY_HEADER, peer, port)
             with suppress(OSError):  # it may be gone
+                # Unread bytes would make the close a reset, which can destroy the answer.
                 with suppress(BlockingIOError):
-                    client.recv(
-                        _MOST_BYTES
-                    )  # unread bytes would make the close a reset, and destroy the answer
+                    client.recv(_MOST_BYTES)
                 client.send(refusal(b"400 Bad Request", f"{NO_PROXY_HEADER.text}\n".encode()))
                 client.shutdown(socket.SHUT_WR)
             client.close()

@@ -118,6 +118,28 @@ def haproxy(site: Site) -> list[str]:
     return ["haproxy", "-db", "-f", str(site.write("haproxy.cfg", own))]
 
 
+def haproxy_by_tcp(site: Site) -> list[str]:
+    """HAProxy that does TLS, passes bytes on, and names its client by the PROXY protocol."""
+    text = haproxy(site)[-1]
+    page = (TOP / "docs" / "proxies.md").read_text("utf-8")
+    assert "send-proxy-v2 check-send-proxy" in page
+    assert "send-proxy-v2-ssl" in page
+    file = Path(text)
+    changed = {
+        "mode http": "mode tcp",
+        "    timeout http-request 10s\n": "",
+        "    option forwardfor\n": "",
+        "    http-request set-header X-Forwarded-Proto https\n": "",
+        f"127.0.0.1:{site.server} check": f"127.0.0.1:{site.server} check send-proxy-v2-ssl check-send-proxy",
+    }
+    own = file.read_text()
+    for old, new in changed.items():
+        assert old in own, old
+        own = own.replace(old, new)
+    file.write_text(own)
+    return ["haproxy", "-db", "-f", str(file)]
+
+
 @dataclass(frozen=True)
 class Running:
     """A proxy in front of a server."""
@@ -127,18 +149,24 @@ class Running:
     log: Path
 
 
-@pytest.fixture(params=[nginx, caddy, apache, haproxy], ids=lambda made: made.__name__)
+@pytest.fixture(
+    params=[nginx, caddy, apache, haproxy, haproxy_by_tcp], ids=lambda made: str(made.__name__)
+)
 def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
     """A server whose app takes TLS only, and each proxy with its file in front of it."""
     command: Callable[[Site], list[str]] = request.param
     write_certificate(tmp_path)
     tmp_path.chmod(0o755)
     settings = {
-        "server": {"trusted_proxies": ["127.0.0.1"]},
+        "server": {
+            "trusted_proxies": ["127.0.0.1"],
+            "proxy_protocol": command is haproxy_by_tcp,
+        },
         "apps": [app(tls_only=True)],
         "log": {"access": True, "level": "debug"},
     }
-    with RunningServer(tmp_path, settings) as server:
+    server = BehindProxy(tmp_path, settings)
+    with server:
         site = Site(tmp_path, free_port(), server.port)
         log = tmp_path / "proxy.log"
         with log.open("wb") as output:
@@ -153,6 +181,14 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]
             process.terminate()
             process.wait(20)
         assert "Traceback" not in server.log
+
+
+class BehindProxy(RunningServer):
+    """A server that may take nobody without a PROXY header; so that it listens is enough."""
+
+    def ready_status(self) -> int | None:
+        """200 once it has printed that it runs."""
+        return 200 if " is running " in self.log else None
 
 
 async def _is_ready(address: Address) -> bool:
@@ -175,11 +211,28 @@ async def test_events_pass_and_the_server_believes_the_proxy(running: Running) -
 
 
 async def test_a_client_cannot_claim_an_address(running: Running) -> None:
-    """What a client puts into X-Forwarded-For stays behind what the proxy saw."""
-    forged = {"X_Forwarded_For": "203.0.113.9", "X_Forwarded_Proto": "http"}
-    async with wire.opened(running.address) as client:
-        assert (await client.ask("/up", **forged)).status == 200
-    await eventually(lambda: "/up" in running.server.log, show=lambda: running.server.log)
+    """What a client puts into X-Forwarded-For stays in front of what the proxy saw."""
+    reader, writer = await asyncio.open_connection(
+        running.address.host,
+        running.address.port,
+        ssl=running.address.tls,
+        server_hostname="localhost",
+        local_addr=("127.0.0.2", 0),
+    )
+    try:
+        client = wire.Wire(reader, writer)
+        forged = {"X_Forwarded_For": "203.0.113.9", "X_Forwarded_Proto": "http"}
+        assert (await client.ask("/health", **forged)).status == 200
+    finally:
+        writer.close()
+    lines: list[str] = []
+
+    def is_logged() -> bool:
+        lines[:] = [line for line in running.server.log.splitlines() if "/health" in line]
+        return bool(lines)
+
+    await eventually(is_logged, show=lambda: running.server.log)
+    assert "127.0.0.2" in lines[0]
     assert "203.0.113.9" not in running.server.log
 
 
