@@ -1,5 +1,7 @@
 """A Debian made by debootstrap, our image built on it by Buildah, and containers of that image run by crun."""
 
+import configparser
+import io
 import json
 import os
 import platform
@@ -13,8 +15,9 @@ from typing import Any, Self
 from tests.support.containers import TOP
 from tests.support.waiting import block_until
 
-#: Where pip and apt of this machine find packages and authorities; an image that is built here needs the same.
-_OF_THIS_MACHINE = ("/etc/pip.conf", "/etc/ssl/certs", "/usr/local/share/ca-certificates")
+#: The authorities that this machine believes, which may be more than Debian's, and their place in a build.
+_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+_IN_A_BUILD = "/run/authorities.crt"
 #: Seconds to start a container or to end it, apart from a drain.
 PATIENCE = 30.0
 
@@ -30,17 +33,15 @@ def run(*command: str | Path, timeout: float = 600, **options: Any) -> str:
     return done.stdout
 
 
-def make_debian(folder: Path) -> str:
-    """Make this machine's release of Debian or Ubuntu in a folder, from apt's mirror; return its name."""
-    release = platform.freedesktop_os_release()
-    suite = release["VERSION_CODENAME"]
+def make_debian(folder: Path) -> None:
+    """Make this machine's release of Debian or Ubuntu in a folder, from the mirror that apt uses."""
+    suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
     listed = run(
         "apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"
     )
     mirrors = [line.split()[0] for line in listed.splitlines() if line.split()[1:] == [suite]]
     assert mirrors, f"no source of {suite} in:\n{listed}"
     run("debootstrap", "--variant=minbase", suite, folder, mirrors[0])
-    return f"{release['NAME']} {suite}"
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,24 @@ class Image:
     bytes: int
 
 
+def _pip_settings() -> str:
+    """This machine's settings of pip, such as an index of its own, for a build."""
+    settings = configparser.RawConfigParser()
+    settings.read("/etc/pip.conf")
+    if _AUTHORITIES.exists():
+        if not settings.has_section("global"):
+            settings.add_section("global")
+        settings.set("global", "cert", _IN_A_BUILD)
+    text = io.StringIO()
+    settings.write(text)
+    return text.getvalue()
+
+
 class Buildah:
     """Buildah with a storage of its own."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self._folder = folder
         self._options = ("--root", str(folder / "root"), "--runroot", str(folder / "run"))
 
@@ -74,9 +89,11 @@ class Buildah:
 
     def build(self, base: str, name: str, *, target: str = "") -> None:
         """Build the Containerfile on a base. RUN goes by chroot: it needs no engine."""
-        volumes = [
-            f"--volume={path}:{path}:ro" for path in _OF_THIS_MACHINE if os.path.exists(path)
-        ]
+        pip = self._folder / "pip.conf"
+        pip.write_text(_pip_settings())
+        volumes = [f"--volume={pip}:/etc/pip.conf:ro"]
+        if _AUTHORITIES.exists():
+            volumes.append(f"--volume={_AUTHORITIES}:{_IN_A_BUILD}:ro")
         self(
             "build", "--isolation", "chroot", "--format", "docker", "--layers", "--build-arg", f"BASE={base}",
             *volumes, *(["--target", target] if target else []), "--tag", name, TOP,
@@ -98,11 +115,16 @@ class Buildah:
         container = self("from", name)
         return Machine(self, container, Path(self("mount", container)))
 
-    def close(self) -> None:
-        """Unmount and remove all of it."""
+    def has(self, name: str) -> bool:
+        """Whether the storage has an image of that name."""
+        return name in self("images", "--format", "{{.Name}}").splitlines()
+
+    def close(self, *, keep: bool) -> None:
+        """Unmount all and remove all containers; without `keep` the images, too."""
         self("umount", "--all")
         self("rm", "--all")
-        shutil.rmtree(self._folder)
+        if not keep:
+            shutil.rmtree(self._folder)
 
 
 @dataclass(frozen=True)
