@@ -210,7 +210,9 @@ async def test_a_node_that_drains_gets_no_new_clients_and_sends_its_own_to_the_o
         node.stop("TERM")
         await eventually(lambda: setup.is_draining("node-1"))
         await client.expect_nothing()
-        code, _ = await client.expect_close(patience=20)
+        away = await client.expect("pusher:error", patience=20)
+        assert away.data["code"] == 4200
+        code, _ = await client.expect_close()
         assert code == 4200
         for _ in range(10):
             async with connected(setup.target("proxy")) as new:
