@@ -195,8 +195,8 @@ def test_an_ingress_and_a_monitor() -> None:
 
 def test_an_image_by_its_digest() -> None:
     digest = f"sha256:{'a' * 64}"
-    (node,) = pod(render("image.tag=1", f"image.digest={digest}"))["containers"]
-    assert node["image"] == f"pusher-server:1@{digest}"
+    (node,) = pod(render("image.tag=v1", f"image.digest={digest}"))["containers"]
+    assert node["image"] == f"pusher-server:v1@{digest}"
 
 
 @pytest.mark.parametrize(
