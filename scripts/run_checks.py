@@ -70,7 +70,7 @@ BUDGETS = {
     "chaos": 8,
     "abuse": 10,
 }
-FULL_BUDGETS = {**BUDGETS, "unit": 20, "property": 20, "cluster": 30, "fuzz": 20, "deployment": 15}
+FULL_BUDGETS = {**BUDGETS, "unit": 20, "property": 20, "cluster": 30, "fuzz": 20, "deployment": 20}
 #: Of a step that is no tier of tests.
 BUDGET = 10
 #: Of all steps together with --full. A run that takes longer has failed at its end, with every verdict told.

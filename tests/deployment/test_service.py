@@ -23,11 +23,17 @@ CONFIG = "etc/pusher-server/pusher-server.toml"
 MOST_EXPOSED = 2.0
 
 
-@pytest.fixture
-def machine(buildah: Buildah) -> Machine:
-    """Debian with the program for all users: what the first stage of the Containerfile makes."""
+@pytest.fixture(scope="module")
+def built(buildah: Buildah) -> str:
+    """An image with the program for all users: what the first stage of the Containerfile makes."""
     buildah.build("localhost/base", "localhost/built", target="build")
-    return buildah.machine("localhost/built")
+    return "localhost/built"
+
+
+@pytest.fixture
+def machine(buildah: Buildah, built: str) -> Machine:
+    """A Debian of the test's own, with the program."""
+    return buildah.machine(built)
 
 
 def state(machine: Machine) -> dict[str, str]:
