@@ -108,7 +108,7 @@ def test_any_bytes_are_a_header_or_refused(opening: bytes, rest: bytes) -> None:
         length = length_of(data)
     except ValueError:
         return
-    assert length is None or 8 < length <= 4_096
+    assert length is None or 8 <= length <= 4_096  # `PROXY ` and the end of its line
     if length is not None and length <= len(data):
         try:
             origin = parse(data[:length])
