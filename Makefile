@@ -31,6 +31,8 @@ test:  ## Set up and run everything: lint, types, import contracts, all tests
 
 test-full:  ## As test, with more examples, repetitions, coverage, other Pythons, the package: make test-full [ONLY=edge] [RESUME=1]
 	@scripts/setup-tests full
+	@scripts/debian-packages deployment
+	@scripts/go-tools
 	@$(PYTHON_IN_VENV) scripts/run_checks.py all --full $(if $(call given,ONLY),--only '$(ONLY)') \
 		$(if $(call given,RESUME),--resume)
 

@@ -31,6 +31,7 @@ LANGUAGES = {
     ".py": "python",
     ".service": "ini",
     ".toml": "toml",
+    ".yaml": "yaml",
     ".yml": "yaml",
 }
 IMAGES = {".png", ".svg"}

@@ -51,6 +51,8 @@ TIERS = (
     "chaos",
     "abuse",
 )
+#: Only with --full: they build what takes minutes, once for all of their tests.
+FULL_TIERS = ("deployment",)
 #: These run real processes and sockets: repeating them finds what depends on timing.
 REPEATED = {"contract", "edge", "conformance", "examples"}
 REPETITIONS = 3
@@ -82,7 +84,7 @@ BUDGETS = {
     "chaos": 8,
     "abuse": 10,
 }
-FULL_BUDGETS = {**BUDGETS, "unit": 20, "property": 20, "cluster": 30, "fuzz": 20}
+FULL_BUDGETS = {**BUDGETS, "unit": 20, "property": 20, "cluster": 30, "fuzz": 20, "deployment": 20}
 #: Of a step that is no tier of tests.
 BUDGET = 10
 #: Of all steps together with --full. A run that takes longer has failed at its end, with every verdict told.
@@ -127,8 +129,8 @@ def repair() -> Iterator[Step]:
 
 
 def halves(name: str) -> tuple[str, ...]:
-    """Options that run a tier in two processes, unless it needs both cores for itself."""
-    return () if name in UNDIVIDED else ("-n", "2", "--dist", "worksteal")
+    """Options that run a tier in two processes, unless it needs both cores, or builds something, for itself."""
+    return () if name in UNDIVIDED or name in FULL_TIERS else ("-n", "2", "--dist", "worksteal")
 
 
 def tier(name: str, *, full: bool = False) -> Iterator[Step]:
@@ -225,6 +227,8 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
         yield from tier(name, full=full)
         if name == "conformance":
             yield from clustered_conformance()
+    for name in FULL_TIERS if what == "all" and full else ():
+        yield from tier(name, full=True)
     if what == "all":
         yield Step("instructions", (sys.executable, "-m", "benchmarks.instructions"), minutes=2)
     if what == "all" and full:

@@ -11,6 +11,10 @@ Commands import their modules when they run, so that `--help` and `version` answ
 - `env_style`         the option `--env-style`: the variables of another server
 - `import_peer`       the command `import`: a config file from that of another server
 - `default_config`    the command `default-config`
+- `systemd`           the command `install-service`
+- `systemd_steps`     its plan: steps that can be shown before they are taken
+- `systemd_files`     its files, and the record of what it made
+- `systemd_host`      the machine that it changes: files, users, programs
 - `version`           the command `version`
 - `apps`              the commands `apps …`
 - `apps_in_database`  their verbs on a table

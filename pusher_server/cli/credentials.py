@@ -19,7 +19,7 @@ def read_or_make(file: Path) -> Mapping[str, str]:
         with open(
             os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
         ) as new:
-            new.write("".join(f"{name}={value}\n" for name, value in _fresh().items()))
+            new.write("".join(f"{name}={value}\n" for name, value in fresh().items()))
     except FileExistsError:
         pass
     except OSError as error:
@@ -36,7 +36,7 @@ def read_or_make(file: Path) -> Mapping[str, str]:
     return {name: values[name] for name in NAMES}
 
 
-def _fresh() -> dict[str, str]:
+def fresh() -> dict[str, str]:
     """New credentials: a number, 20 hex digits as Pusher's keys have, 40 for the secret."""
     number = str(secrets.randbelow(9_000_000) + 1_000_000)
     return dict(zip(NAMES, (number, secrets.token_hex(10), secrets.token_hex(20)), strict=True))

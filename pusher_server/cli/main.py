@@ -10,6 +10,7 @@ from pusher_server.cli.check_config import check_config
 from pusher_server.cli.default_config import default_config
 from pusher_server.cli.import_peer import import_peer
 from pusher_server.cli.serve import serve
+from pusher_server.cli.systemd import install_service
 from pusher_server.cli.version import version
 from pusher_server.cli.webhooks import webhooks
 from pusher_server.errors import ConfigError
@@ -56,5 +57,14 @@ def main() -> None:
     """
 
 
-for command in (serve, check_config, import_peer, apps, webhooks, default_config, version):
+for command in (
+    serve,
+    check_config,
+    import_peer,
+    apps,
+    webhooks,
+    default_config,
+    install_service,
+    version,
+):
     main.add_command(command)

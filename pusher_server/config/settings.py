@@ -52,6 +52,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     workers: int | str = 1
     path_prefix: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    proxy_protocol: bool = False
     loop: Literal["auto", "uvloop", "asyncio"] = "auto"
     backlog: Bytes = 2_048
     connections_per_address: Count = 0
@@ -76,6 +77,10 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ValueError(
                     f"trusted_proxies has {proxy!r}; write networks such as '10.0.0.0/8'"
                 )
+        if self.proxy_protocol and not (self.trusted_proxies or self.unix_socket):
+            raise ValueError(
+                "proxy_protocol is true and trusted_proxies is empty; name the proxies that send the header"
+            )
 
     @property
     def is_local(self) -> bool:

@@ -19,6 +19,7 @@ Then how bytes reach it. The protocol classes build on each other, `paced_protoc
 - `tls_opening`       the first bytes of a client on a port with TLS
 - `tls`               certificates, replaced while serving
 - `proxies`           the headers in which a trusted proxy describes a client
+- `proxy_protocol`    the header with which a trusted proxy begins a connection, if it is to send one
 - `address_limits`    how many connections and attempts one address may have
 - `paced_protocol`    uvicorn's HTTP protocol with bounded work per turn of the loop
 - `misdirected`       names other protocols than a port's, and failed TLS handshakes

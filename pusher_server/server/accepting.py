@@ -3,8 +3,8 @@
 asyncio accepts a whole backlog in one turn. Without a free file asyncio logs each attempt, and uvloop drops
 waiting clients silently. So sockets are accepted here, a few in each turn, and not at all while no file is free
 for them (`file_reserve`). The one exception is uvloop without TLS and with room. Its own accepting takes one
-client in each turn and costs 77 µs with the client's first answer, where ours costs 121. TLS handshakes are
-always ours, to know how many are under way.
+client in each turn and costs 77 µs with the client's first answer, where ours costs 121. TLS handshakes and
+headers of proxies are always ours, to know how many are under way.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from typing import Any
 from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.misdirected import MisdirectedLog, failed_handshake
+from pusher_server.server.proxy_protocol import Origin, ProxyHeaders
 from pusher_server.server.tls_opening import is_tls, port_of
 
 logger = logging.getLogger("pusher_server.server")
@@ -38,6 +39,9 @@ class Client(asyncio.Protocol):
     def accepted(self, peer: str | None) -> None:
         """A TLS handshake begins; `peer` is the client's address."""
 
+    def came_from(self, origin: Origin) -> None:
+        """A proxy's header was there, before anything else."""
+
     def left(self) -> None:
         """The handshake failed."""
 
@@ -56,7 +60,8 @@ class _Arrival:
 class Acceptor:
     """Listens on `sockets`, which are bound. Has the two methods that uvicorn calls on a server.
 
-    `handshake_timeout`: seconds in which a TLS handshake has to be complete, at any pace of the client.
+    `handshake_timeout`: seconds in which a proxy's header and a TLS handshake have to be complete, at any
+    pace of the client. `proxy_headers` reads the headers of proxies, None when they send none.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Acceptor:
         backlog: int,
         tls: ssl.SSLContext | None,
         handshake_timeout: float,
+        proxy_headers: ProxyHeaders | None = None,
     ) -> None:
         self._sockets = [*sockets]
         self._make = make
@@ -77,6 +83,7 @@ class Acceptor:
         self._backlog = backlog
         self._tls = tls
         self._handshake_timeout = handshake_timeout
+        self._proxy_headers = proxy_headers
         self._loop = asyncio.get_running_loop()
         self._log_limit = LogRateLimit()
         #: The loop's own servers by their sockets, while it accepts itself.
@@ -142,7 +149,9 @@ class Acceptor:
     @property
     def _loop_may_accept(self) -> bool:
         """True for uvloop, and for the loop of Windows, which has no file descriptors to watch."""
-        return not self._tls and not isinstance(self._loop, asyncio.SelectorEventLoop)
+        if self._tls or self._proxy_headers:
+            return False
+        return not isinstance(self._loop, asyncio.SelectorEventLoop)
 
     async def _try_to_let_loop_accept(self) -> None:
         try:
@@ -237,11 +246,17 @@ class Acceptor:
         protocol = self._make()
         options: dict[str, Any] = {}
         port = None
+        end = self._loop.time() + self._handshake_timeout
         try:
+            if self._proxy_headers is not None and self._proxy_headers.expects(peer):
+                origin = await self._proxy_headers.read(accepted, peer, end)
+                if origin is None:
+                    return
+                protocol.came_from(origin)
+                peer = origin.address or peer
             if self._tls is not None:
                 protocol.accepted(peer)
                 port = port_of(accepted)
-                end = self._loop.time() + self._handshake_timeout
                 if not await is_tls(accepted, peer, self._misdirected, end):
                     protocol.left()
                     return

@@ -37,7 +37,7 @@ from pusher_server.metrics.process_group import single
 from pusher_server.node.node import Node
 from pusher_server.node.observers import Observers
 from pusher_server.node.parts import NodeParts
-from pusher_server.server import cluster, webhooks
+from pusher_server.server import cluster, proxy_protocol, webhooks
 from pusher_server.server.certificate_expiry import CertificateExpiry, files_of
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.lifecycle import DrainingServer
@@ -218,6 +218,7 @@ class Server:
             reserve=self._reserve,
             misdirected=self._misdirected,
             handshake_timeout=config.http.header_timeout,
+            proxy_headers=proxy_protocol.reader_for(config.server, self._misdirected),
         )
         try:
             self._uvicorn_server.run(sockets=sockets)

@@ -24,6 +24,7 @@ from pusher_server.server.bounded_protocol import BoundedProtocol
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.http_heads import REFUSED_HEADS, asks_for_websocket
 from pusher_server.server.proxies import TrustedProxies
+from pusher_server.server.proxy_protocol import Origin
 from pusher_server.server.request_guard import HttpExchange, RequestGuard
 from pusher_server.signals import RequestRefused
 from pusher_server.websocket.connection import WebSocketConnection
@@ -36,6 +37,9 @@ _REFUSED_SECONDS = 2.0
 
 class HttpProtocol(BoundedProtocol):
     """One HTTP connection, until it is upgraded."""
+
+    #: The client as a proxy's header describes it, if one came before everything else.
+    _origin: Origin | None = None
 
     def __init__(
         self,
@@ -67,6 +71,9 @@ class HttpProtocol(BoundedProtocol):
         super().connection_made(transport)
         if self.client is None and self.server is not None:
             transport.abort()  # it is gone, and must not be taken for a Unix socket's trusted peer
+        if self._origin is not None and self._origin.address is not None:
+            self.client = (self._origin.address, self._origin.port)
+            self.peer = self._origin.address
         self._expect_within(self._guard.settings.header_timeout)
         self._reserve.came(self)
         if self._visit is None:  # else before the TLS handshake
@@ -78,6 +85,10 @@ class HttpProtocol(BoundedProtocol):
         """It counts for its address from now on; `left` ends that."""
         if self._entrance is not None:
             self._visit = self._entrance.connected(peer)
+
+    def came_from(self, origin: Origin) -> None:
+        """A trusted proxy says whose connection this is; called before it begins."""
+        self._origin = origin
 
     def left(self) -> None:
         """It is gone, perhaps before its TLS handshake was complete."""
@@ -305,7 +316,8 @@ class HttpProtocol(BoundedProtocol):
             self.transport.write(refusal.response)
             self.end()
             return
-        secure = self.scheme == "https" or (
+        has_tls = self.scheme == "https" or (self._origin is not None and self._origin.secure)
+        secure = has_tls or (
             trusted
             and self._proxies.is_secure(self.peer, joined(self.headers, b"x-forwarded-proto"))
         )

@@ -27,6 +27,7 @@ from pusher_server.server.listening import ListeningFileWatch
 from pusher_server.server.loop_errors import limit_accept_errors
 from pusher_server.server.misdirected import MisdirectedLog
 from pusher_server.server.operations_listener import OperationsListener
+from pusher_server.server.proxy_protocol import ProxyHeaders
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -73,6 +74,7 @@ class DrainingServer(uvicorn.Server):
         reserve: FileReserve,
         misdirected: MisdirectedLog,
         handshake_timeout: float,
+        proxy_headers: ProxyHeaders | None = None,
     ) -> None:
         super().__init__(config)
         self._unix_file = unix_file
@@ -82,6 +84,7 @@ class DrainingServer(uvicorn.Server):
         reserve.connections = self.server_state.connections
         self._misdirected = misdirected
         self._handshake_timeout = handshake_timeout
+        self._proxy_headers = proxy_headers
         self._acceptor: Acceptor | None = None
         self._operations = operations
         self._supervised = supervised
@@ -153,6 +156,7 @@ class DrainingServer(uvicorn.Server):
             backlog=self.config.backlog,
             tls=self.config.ssl,
             handshake_timeout=self._handshake_timeout,
+            proxy_headers=self._proxy_headers,
         )
         # uvicorn closes these before it ends the connections.
         self.servers.append(cast(asyncio.Server, self._acceptor))

@@ -41,9 +41,16 @@ PLAIN_HTTP = Mistake(
 )
 PROXY_PROTOCOL = Mistake(
     "proxy_protocol",
-    "a proxy sends the PROXY protocol, which this server does not read: switch it off there (HAProxy:"
-    " send-proxy, nginx: proxy_protocol); X-Forwarded-For and server.trusted_proxies carry the address",
-    "This server does not read the PROXY protocol: switch it off in the proxy, and send X-Forwarded-For.",
+    "a proxy sends the PROXY protocol, which is read only with server.proxy_protocol = true and from"
+    " server.trusted_proxies: set both, or switch it off there (HAProxy: send-proxy, nginx: proxy_protocol)",
+    "This server does not read the PROXY protocol from here: switch it off in the proxy, or name the proxy in"
+    " server.trusted_proxies and set server.proxy_protocol.",
+)
+NO_PROXY_HEADER = Mistake(
+    "no_proxy_header",
+    "a trusted proxy begins a connection without a PROXY header that can be read: switch it on there (HAProxy:"
+    " send-proxy-v2, check-send-proxy; nginx: proxy_protocol on), or set server.proxy_protocol = false",
+    "server.proxy_protocol is on, and this trusted proxy sends no PROXY header.",
 )
 HTTP2 = Mistake(
     "http2",

@@ -7,6 +7,7 @@ Processes: `serving` (a server), `team` (with workers), `processes` (on TLS or a
 one of them).
 On the wire: `frames` (of WebSocket), `wire` (a client byte by byte), `signing`, `signed` (requests to the API),
 `webhook_target`, `link_proxy` (cuts or swallows).
+Files that other programs read: `containers` (Containerfile, compose.yaml, manifests of Kubernetes).
 
 No test is in here, and nothing here imports from a tier.
 """

@@ -19,6 +19,7 @@ from pusher_server.node.node import Node
 from pusher_server.server.composition import Server
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import listen
+from pusher_server.server.proxy_protocol import reader_for
 from pusher_server.server.request_guard import RequestGuard
 from pusher_server.websocket.edge import WebSocketEdge
 from tests.support.serving import to_toml
@@ -101,6 +102,7 @@ async def serving(
         reserve=server._reserve,
         misdirected=server._misdirected,
         handshake_timeout=config.http.header_timeout,
+        proxy_headers=reader_for(config.server, server._misdirected),
         start_timeout=config.cluster.start_timeout,
     )
     server._uvicorn_server = uvicorn

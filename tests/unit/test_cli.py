@@ -118,6 +118,7 @@ class TestSmallCommands:
             "apps",
             "webhooks",
             "default-config",
+            "install-service",
             "version",
         ]
         assert not any(line.endswith("...") for line in commands)

@@ -41,7 +41,7 @@ def test_supervisors_wait_longer_than_a_drain() -> None:
     assert rest > longest_end_after_a_drain()
     delay = the_number(r"^drain_delay = ([\d.]+)", page)
     stop = max(delay, ServerSettings().drain_delay) + ServerSettings().shutdown_grace + rest
-    assert the_number(r"^TimeoutStopSec=(\d+)$", "docs/deploy/pusher-server.service") > stop
+    assert the_number(r"^TimeoutStopSec=(\d+)$", "pusher_server/cli/pusher-server.service") > stop
     before = the_number(r'^  preStop: { exec: { command: \["sleep", "(\d+)"\]', page)
     assert the_number(r"^terminationGracePeriodSeconds: (\d+)", page) > before + stop
 

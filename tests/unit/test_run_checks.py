@@ -17,7 +17,7 @@ def names(what: str, *, full: bool = False) -> list[str]:
 
 def test_every_directory_with_tests_is_a_tier() -> None:
     tiers = {path.relative_to(TOP / "tests").parts[0] for path in TOP.glob("tests/*/**/test_*.py")}
-    assert tiers - {"js"} <= set(run_checks.TIERS)
+    assert tiers - {"js"} <= {*run_checks.TIERS, *run_checks.FULL_TIERS}
 
 
 def test_all_is_lint_and_every_tier() -> None:
@@ -53,6 +53,14 @@ def test_full_tries_the_package_out() -> None:
     assert "package" not in names("all")
 
 
+def test_what_takes_minutes_to_build_is_built_with_full_only() -> None:
+    full, quick = names("all", full=True), names("all")
+    assert [name for name in full if name in {f"tests/{t}" for t in run_checks.FULL_TIERS}] == [
+        "tests/deployment"
+    ]
+    assert "tests/deployment" not in quick
+
+
 def test_tiers_that_judge_waiting_have_both_cores_to_themselves() -> None:
     divided = {step.name for step in run_checks.steps("all", full=False) if "-n" in step.command}
     undivided = {f"tests/{tier}" for tier in run_checks.UNDIVIDED}
@@ -64,7 +72,8 @@ def test_tiers_that_judge_waiting_have_both_cores_to_themselves() -> None:
 
 
 def test_every_tier_has_a_budget() -> None:
-    assert set(run_checks.BUDGETS) == set(run_checks.FULL_BUDGETS) == set(run_checks.TIERS)
+    assert set(run_checks.BUDGETS) == set(run_checks.TIERS)
+    assert set(run_checks.FULL_BUDGETS) == {*run_checks.TIERS, *run_checks.FULL_TIERS}
 
 
 def test_a_record_that_was_cut_short_is_none(tmp_path: Path) -> None:
