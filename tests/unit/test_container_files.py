@@ -60,6 +60,14 @@ class TestContainerfile:
         }
         assert needed <= copied
 
+    def test_it_installs_exact_versions_and_compares_hashes(self) -> None:
+        text = " ".join(i.text for i in containers.stages()[0] if i.name == "RUN")
+        commands = [command for command in text.split("&&") if "/bin/pip install" in command]
+        dependencies, server = (command.split() for command in commands)
+        assert "--require-hashes" in dependencies
+        assert dependencies[-2:] == ["--requirement", "/src/constraints.txt"]
+        assert {"--no-deps", "/src"} <= set(server), "ranges would bring other versions"
+
     def test_the_stages_hand_on_one_folder(self) -> None:
         (handed,) = [i.words for i in containers.stages()[-1] if i.name == "COPY"]
         assert handed == ["--from=build", "/opt/pusher-server", "/opt/pusher-server"]
