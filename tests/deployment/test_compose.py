@@ -105,8 +105,10 @@ def setup(
         log = stack.enter_context((folder / "others.log").open("wb"))
         redis = tree["services"]["redis"]
         variables = {**os.environ, **redis["environment"]}
-        (folder / "redis").mkdir()
-        hosts.start("redis", *redis["command"], "--", stdout=log, stderr=log, env=variables)
+        data = folder / "redis"
+        data.mkdir()
+        options = {"stdout": log, "stderr": log, "env": variables, "cwd": data}
+        hosts.start("redis", *redis["command"], "--", **options)
         nodes = {}
         for name in NODES:
             nodes[name] = stack.enter_context(node_of(image, tree, hosts, folder, name))
