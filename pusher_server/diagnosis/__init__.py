@@ -12,7 +12,8 @@ Why it is so: docs/decisions.md#evidence-and-rules. Read:
 - `signed_request`  the same for a request to the API
 - `entry`           the rules about clients that are refused, cut or come again and again
 - `silence`         the rules about apps to which nobody publishes or subscribes
+- `guesses`         decides which refusals are looked into: a budget
 - `printable`       makes the texts of strangers fit for a sentence
 
-May import: `app`, `auth`, `errors`, `protocol`.
+May import: `app`, `auth`, `log_rate_limit`, `protocol`, `token_bucket`.
 """

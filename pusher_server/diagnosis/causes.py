@@ -100,7 +100,7 @@ _ALL = (
         "signed_socket",
         "Another connection was signed",
         "{refused}: the signature is for socket_id {other}, which this client had before.",
-        "Let the client ask the backend again for each connection: nothing may keep the answer of the auth route.",
+        "Let the client ask the backend again for each connection: nothing may keep the auth route's answer.",
         _SUBSCRIPTIONS,
     ),
     Cause(
@@ -249,8 +249,8 @@ _ALL = (
         "Clients are there, and none has ever subscribed",
         "{clients} of app {app} are there, the first for {age}, and none has subscribed to anything since the"
         " server started; {event} went to {channel} meanwhile.",
-        "A 403, 404 or 419 of the backend's auth route (/broadcasting/auth) never reaches this server: look at the"
-        " browser's network tab.",
+        "A 403, 404 or 419 of the backend's auth route (/broadcasting/auth) never reaches this server: look at"
+        " the browser's network tab.",
         _SILENCE,
         is_fault=False,
     ),

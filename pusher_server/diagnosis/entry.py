@@ -91,8 +91,8 @@ def _what(refusal: Refusal, address: str, example: Example) -> str:
 def loops(evidence: Evidence, now: float) -> Iterator[Finding]:
     """Yield a finding for each address whose connections follow each other and all end alike.
 
-    A visitor who goes from page to page ends its connections itself, with 1001 or without a code. A loop ends by
-    the network or by an error, always after the same time.
+    A visitor who goes from page to page ends its connections itself, with 1001 or without a code. A loop ends
+    by the network or by an error, always after the same time.
     """
     by_address: dict[tuple[str, str, int], list[Ended]] = {}
     for ended in evidence.ended:

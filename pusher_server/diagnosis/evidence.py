@@ -10,6 +10,9 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from pusher_server.app import App
+from pusher_server.diagnosis import event_names
+
 #: Distinct (app, channel, event) without a recipient here, that are remembered.
 UNDELIVERED = 256
 #: Events without a recipient between two digests; of more the oldest are not counted.
@@ -39,6 +42,18 @@ class Name(Protocol):
     @property
     def user_id(self) -> str | None:
         """The user whose own channel it is."""
+
+
+class Event(Protocol):
+    """A publication of a backend (`node.publishing.ApiEvent`)."""
+
+    @property
+    def name(self) -> str:
+        """The name that clients compare."""
+
+    @property
+    def channels(self) -> Sequence[Name]:
+        """The channels, one at least."""
 
 
 #: An event without a recipient here: app, channel, name, and all channels of the event.
@@ -123,8 +138,8 @@ class Evidence:
         self._queue: deque[Missed] = deque(maxlen=_QUEUED)
         #: Call it with an event that has no recipient here.
         self.missed = self._queue.append
-        #: A publication: every digest looks at the latest one. App, channel and name.
-        self.latest: tuple[str, str, str] | None = None
+        #: The latest publication and its app. Each digest looks at it, and lets go of its payload.
+        self.latest: tuple[App, Event] | None = None
         #: The least recent first, in all of these.
         self.undelivered: OrderedDict[tuple[str, str, str], Undelivered] = OrderedDict()
         self.refusals: OrderedDict[tuple[Kind, str, str, Guess | None], Refusal] = OrderedDict()
@@ -137,6 +152,9 @@ class Evidence:
     def digest(self) -> None:
         """Sort what the hot path has left: some 0.4 µs for an event, 4,096 events at most."""
         now = self.clock()
+        latest, self.latest = self.latest, None
+        if latest is not None and (name := latest[1].name) and event_names.fault(name):
+            self._named(latest[0].id, latest[1].channels[0].text, name)
         while self._queue:
             app, channel, event, channels = self._queue.popleft()
             if channel.user_id is not None:  # that a user is away is normal
@@ -155,7 +173,7 @@ class Evidence:
             row.count += 1
             row.last = now
 
-    def named(self, app: str, channel: str, event: str) -> None:
+    def _named(self, app: str, channel: str, event: str) -> None:
         """Note an event whose name is wrong by itself."""
         now = self.clock()
         count, first, _ = self.names.pop((app, channel, event), (0, now, now))

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 
 from pusher_server.app import App
+from pusher_server.diagnosis.guesses import Guesses
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.channel import Channel
 from pusher_server.hub.connection import Connection
@@ -77,13 +78,16 @@ class Node(ClusterListener):
         #: See `Observers`.
         self.observe, self.emit = parts.observers.observe, parts.observers.emit
         self._census = parts.census
-        self._refusals = RefusalLog(parts.clock)
+        #: See `diagnosis`: the evidence of this process.
+        self.evidence = parts.evidence
+        self.guesses = Guesses(parts.evidence)
+        self._refusals = RefusalLog(parts.clock, parts.evidence)
         self._infos = MemberInfos(UnreadableLog(parts.clock))
         self._occupancy = Occupancy(parts)
         self._counts = SubscriptionCounts(parts, self._occupancy)
-        self.subscriptions = Subscriptions(parts, self._occupancy, self._counts)
+        self.subscriptions = Subscriptions(parts, self._occupancy, self._counts, self.guesses)
         self.publishing = Publishing(parts)
-        self.users = Users(parts)
+        self.users = Users(parts, self.guesses)
         self.inspection = Inspection(parts)
 
     def admit(self, app: App) -> None:

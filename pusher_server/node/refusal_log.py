@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Hashable
 
 from pusher_server.app import shown_key
+from pusher_server.diagnosis.evidence import Evidence, Guess, Kind
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
 from pusher_server.protocol.channel_name import kind_of
@@ -17,6 +18,7 @@ from pusher_server.protocol.errors import (
     ConnectionRejected,
     FramingViolation,
     MessageRejected,
+    ProtocolError,
     SubscriptionRefused,
 )
 
@@ -47,10 +49,11 @@ _FRAMES = {
 
 
 class RefusalLog:
-    """`clock` gives seconds that only rise."""
+    """What is refused becomes evidence, and a line if one is due. `clock` gives seconds that only rise."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], evidence: Evidence) -> None:
         self._clock = clock
+        self._evidence = evidence
         self._outages = LogRateLimit()
         self._limit = SourceRateLimit()
 
@@ -75,7 +78,11 @@ class RefusalLog:
             cause, path, event = error.cause, _shown_path(error), "connection refused"
         else:
             cause = error.cause
-        subject = ("connection", app_id, error.code, getattr(error, "reason", ""))
+        reason = getattr(error, "reason", "")
+        subject = ("connection", app_id, error.code, reason)
+        if cause:  # the others pass, or have a line elsewhere
+            kind: Kind = "sign_in" if reason == "sign_in" else "connection"
+            self._keep(kind, app_id, f"{int(error.code)} {reason}", path, cause, address, error)
         fields: dict[str, object] = {"app": app_id} if app_id else {}
         if path:
             fields["path"] = path
@@ -94,7 +101,10 @@ class RefusalLog:
             fields["key"] = shown_key(refusal.key)
         subject = (app_id, kind_of(refusal.channel), refusal.kind, refusal.reason)
         due = self._due(subject, address, "")
-        self._write(logger, due, "subscription refused: %s", _cause(refusal), fields)
+        cause, name = _cause(refusal), refusal.channel[:_SHOWN_NAME]
+        reason = refusal.reason or refusal.kind
+        self._keep("subscription", app_id, reason, name, cause, address, refusal)
+        self._write(logger, due, "subscription refused: %s", cause, fields)
 
     def message(self, app_id: str, address: str, error: MessageRejected) -> None:
         """Log a message of a client that is answered with an error."""
@@ -104,7 +114,24 @@ class RefusalLog:
         if error.channel is not None:
             fields["channel"] = error.channel[:_SHOWN_NAME]
         due = self._due(("message", app_id, error.code), address, text)
+        name = (error.channel or "")[:_SHOWN_NAME]
+        self._keep("message", app_id, str(error.code or 0), name, cause, address, error)
         self._write(clients_logger, due, "message refused: %s", cause, fields)
+
+    def _keep(
+        self,
+        kind: Kind,
+        app_id: str,
+        reason: str,
+        subject: str,
+        cause: str,
+        address: str,
+        error: ProtocolError,
+    ) -> None:
+        guess = error.guess if isinstance(error.guess, Guess) else None
+        self._evidence.refused(
+            kind, app_id, reason, subject=subject, cause=cause, address=address, guess=guess
+        )
 
     def _due(self, subject: Hashable, address: str, line: str) -> int:
         return self._limit.due(subject, address, self._clock(), line)

@@ -20,6 +20,7 @@ from pusher_server.clients.admission import Admission
 from pusher_server.clients.connection_log import OBSERVED, ConnectionLog
 from pusher_server.clients.registry import ClientRegistry
 from pusher_server.config import Config, load, published_secrets
+from pusher_server.diagnosis.evidence import Evidence
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
 from pusher_server.http_api.parts import ApiParts
@@ -124,7 +125,7 @@ class Server:
             traffic=ApiTraffic(),
         )
         self._guard = RequestGuard(config.http)
-        self._misdirected = MisdirectedLog(self.node.emit, time.monotonic)
+        self._misdirected = MisdirectedLog(self.node.emit, time.monotonic, parts.evidence)
         self._clients = ClientRegistry(config.websocket.max_connections, time.monotonic)
         self._edge = self._websocket()
         self._reserve = self._file_reserve()
@@ -351,6 +352,7 @@ def _node_parts(node_id: str, hub: Hub, shared: cluster.Cluster) -> NodeParts:
         roster=shared.roster,
         census=shared.census,
         observers=Observers(),
+        evidence=Evidence(time.monotonic),
         clock=time.monotonic,
         # A random start in 2**62: two nodes that count from there never meet.
         event_ids=count(secrets.randbits(62)),
