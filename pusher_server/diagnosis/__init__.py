@@ -13,6 +13,9 @@ Why it is so: docs/decisions.md#evidence-and-rules. Read:
 - `entry`           the rules about clients that are refused, cut or come again and again
 - `silence`         the rules about apps to which nobody publishes or subscribes
 - `guesses`         decides which refusals are looked into: a budget
+- `report`          the evidence of one process as a value, and what follows from several of them
+- `guided`          the way of one event as steps, from the connection to the delivery
+- `explanation`     the answer for the whole cluster
 - `printable`       makes the texts of strangers fit for a sentence
 
 May import: `app`, `auth`, `log_rate_limit`, `protocol`, `token_bucket`.

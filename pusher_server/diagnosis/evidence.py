@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pusher_server.app import App
 from pusher_server.diagnosis import event_names
@@ -24,8 +24,9 @@ REFUSALS = 256
 EXAMPLES = 3
 #: Connections that ended.
 ENDED = 1_024
-#: Names of channels that had subscribers.
+#: Names of channels that had subscribers, and seconds for which that counts: names are changed while one tries.
 USED = 10_000
+_USED_FOR = 600.0
 #: Apps of which numbers are kept.
 APPS = 10_000
 
@@ -74,6 +75,8 @@ class Undelivered(Struct):
     #: When the channel was last looked up in the cluster, and how many subscribers it had then.
     judged: float = float("-inf")
     subscribers: int = 0
+    #: The near names that had subscribers then, with their number.
+    near: dict[str, int] = field(default_factory=dict)
 
 
 class Example(Struct, frozen=True):
@@ -125,8 +128,9 @@ class AppNumbers(Struct):
     ever_connected: bool = False
     ever_subscribed: bool = False
     published: int = 0
-    #: When the last publication came, to the second.
+    #: When the last publication came, to a few seconds.
     published_at: float | None = None
+    client_events: int = 0
 
 
 class Evidence:
@@ -147,7 +151,7 @@ class Evidence:
         #: Event names that are wrong by themselves: (app, channel, name) -> how often, first, last.
         self.names: OrderedDict[tuple[str, str, str], tuple[int, float, float]] = OrderedDict()
         self.apps: OrderedDict[str, AppNumbers] = OrderedDict()
-        self._used: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._used: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def digest(self) -> None:
         """Sort what the hot path has left: some 0.4 µs for an event, 4,096 events at most."""
@@ -217,7 +221,9 @@ class Evidence:
                 self.apps.popitem(last=False)
         return numbers
 
-    def counted(self, app: str, *, connections: int, subscriptions: int, published: int) -> None:
+    def counted(
+        self, app: str, *, connections: int, subscriptions: int, published: int, client_events: int
+    ) -> None:
         """Take in an app's numbers as they are now. Called every few seconds."""
         now, numbers = self.clock(), self.numbers(app)
         numbers.connections = connections
@@ -229,17 +235,19 @@ class Evidence:
             numbers.ever_subscribed = True
         if published != numbers.published:
             numbers.published, numbers.published_at = published, now
+        numbers.client_events = client_events
 
     def use(self, app: str, channel: str) -> None:
         """Note that the channel has or had subscribers: an event that finds it empty is no mistake."""
-        self._used[app, channel] = None
+        self._used[app, channel] = self.clock()
         self._used.move_to_end((app, channel))
         if len(self._used) > USED:
             self._used.popitem(last=False)
 
     def is_used(self, app: str, channel: str) -> bool:
-        """Return whether the channel is known to have had subscribers."""
-        return (app, channel) in self._used
+        """Return whether the channel is known to have had subscribers lately."""
+        at = self._used.get((app, channel))
+        return at is not None and self.clock() - at < _USED_FOR
 
     def sockets_of(self, app: str, address: str, limit: int) -> list[str]:
         """Return the last connections of an address that have ended, the newest first, `limit` at most."""

@@ -11,18 +11,23 @@ from pusher_server.interfaces import (
     CHANNELS,
     MEMBERS,
     USERS,
+    AnswerMessage,
     AppChangedMessage,
     ClusterListener,
     ClusterMessage,
     CountMessage,
     EventMessage,
+    QuestionMessage,
     Snapshot,
     TerminateMessage,
     Topic,
     Transition,
     Version,
 )
+from pusher_server.node.cluster_questions import ClusterQuestions
 from pusher_server.node.counts import SubscriptionCounts
+from pusher_server.node.diagnosing import Diagnosing
+from pusher_server.node.explaining import Explaining
 from pusher_server.node.inspection import Inspection
 from pusher_server.node.member_infos import MemberInfos
 from pusher_server.node.occupancy import Occupancy
@@ -66,6 +71,7 @@ class Node(ClusterListener):
         *,
         on_app_changed: Callable[[str], None] = lambda app_id: None,
         flushers: Iterable[Callable[[], Awaitable[None]]] = (),
+        others: Callable[[], int] = lambda: 0,
     ) -> None:
         self.node_id = parts.node_id
         self.hub = parts.hub
@@ -89,6 +95,9 @@ class Node(ClusterListener):
         self.publishing = Publishing(parts)
         self.users = Users(parts, self.guesses)
         self.inspection = Inspection(parts)
+        self.diagnosing = Diagnosing(parts, self.guesses)
+        self.questions = ClusterQuestions(parts, self.diagnosing.answer)
+        self.explaining = Explaining(self.diagnosing, self.questions, others)
 
     def admit(self, app: App) -> None:
         """Check whether one more connection may come. Raises ConnectionRejected."""
@@ -206,6 +215,10 @@ class Node(ClusterListener):
         match message:
             case TerminateMessage():
                 self.users.terminate_here(message.app_id, message.user_id)
+            case QuestionMessage():
+                self.questions.came(message)
+            case AnswerMessage():
+                self.questions.answered(message)
             case AppChangedMessage():
                 self._on_app_changed(message.app_id)
             case EventMessage() if app_state is not None:
