@@ -14,6 +14,7 @@ Commands import their modules when they run, so that `--help` and `version` answ
 - `apps_in_database`  their verbs on a table
 - `apps_in_file`      their verbs on a file, which is read and never edited
 - `apps_shown`        prints apps; secrets only on request
+- `why`               the command `why`, which asks a running server
 - `webhooks`          the commands `webhooks …`
 
 May import: every other package.

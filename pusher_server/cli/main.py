@@ -11,6 +11,7 @@ from pusher_server.cli.default_config import default_config
 from pusher_server.cli.serve import serve
 from pusher_server.cli.version import version
 from pusher_server.cli.webhooks import webhooks
+from pusher_server.cli.why import why
 from pusher_server.errors import ConfigError
 from pusher_server.protocol.surrogates import has_surrogate
 
@@ -55,5 +56,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check_config, apps, webhooks, default_config, version):
+for command in (serve, check_config, apps, webhooks, why, default_config, version):
     main.add_command(command)

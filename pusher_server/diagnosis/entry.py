@@ -6,7 +6,6 @@ from itertools import pairwise
 
 from msgspec import structs
 
-from pusher_server.app import shown_key
 from pusher_server.diagnosis.causes import CAUSES
 from pusher_server.diagnosis.evidence import Ended, Evidence, Example, Kind, Refusal
 from pusher_server.diagnosis.findings import Finding, finding
@@ -55,10 +54,10 @@ def _refused(refusal: Refusal, now: float) -> Finding:
     texts: dict[str, str] = {"refused": _what(refusal, address, example)}
     if refusal.guess is None:
         cause = _CAUSES[refusal.kind]
-        texts["cause"] = printable(example.cause, 500).rstrip(".")
+        texts["reason"] = printable(example.cause, 500).rstrip(".")
     else:
         cause, guess = refusal.guess.cause, refusal.guess
-        texts |= {"key": shown_key(guess.key), "other": _other(cause, guess.other)}
+        texts |= {"key": guess.key, "other": guess.other}
     made = finding(
         cause,
         refusal.app,
@@ -72,17 +71,13 @@ def _refused(refusal: Refusal, now: float) -> Finding:
     return structs.replace(made, link=CAUSES[_CAUSES[refusal.kind]].link)
 
 
-def _other(cause: str, other: str) -> str:
-    return shown_key(other) if cause == "signed_key" else other
-
-
 def _what(refusal: Refusal, address: str, example: Example) -> str:
     """Return the subject of the sentence: how many were refused, of which name, and from where."""
     times = counted(refusal.count, _NOUNS[refusal.kind])
     verb = "was" if refusal.count == 1 else "were"
     name = ""
     if example.subject:
-        word = {"subscription": " to", "message": " on"}.get(refusal.kind, " of")
+        word = {"subscription": " to", "message": " on", "connection": " at"}.get(refusal.kind, "")
         name = f"{word} {quoted(example.subject)}"
     source = f" from {printable(address)}" if address else ""
     return f"{times}{name}{source} {verb} refused"

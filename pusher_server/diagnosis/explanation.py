@@ -1,4 +1,4 @@
-"""The answer to "why does nothing arrive?" for the whole cluster: findings, facts, and the steps of one event."""
+"""The answer to "why does nothing arrive?" for the whole cluster: findings, facts, the steps of an event."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +14,14 @@ from pusher_server.diagnosis.silence import AppReport
 _URL = "http://PUSHER_HOST:PUSHER_PORT"
 #: Apps without a client that are compared with apps without a publication.
 _CROSSED = 20
+
+
+class WhyQuestion(Struct, frozen=True, kw_only=True):
+    """An operator's question. Empty: all apps, no channel, no event."""
+
+    app: str = ""
+    channel: str = ""
+    event: str = ""
 
 
 class Explanation(Struct, kw_only=True):

@@ -33,6 +33,7 @@ def finding(
     cause: str,
     app: str,
     subject: str,
+    /,
     *,
     count: int = 1,
     first: float = 0.0,

@@ -1,4 +1,4 @@
-"""What each process knows, as values that travel between nodes as JSON, and what follows from all of them."""
+"""The evidence of each process as values that travel between nodes as JSON, and what follows from them all."""
 
 from collections.abc import Mapping, Sequence
 

@@ -25,6 +25,7 @@ from pusher_server.metrics.exposition import exposition
 from pusher_server.metrics.process_group import ProcessGroup
 from pusher_server.metrics.process_stats import memory_limit
 from pusher_server.metrics.reading import State
+from pusher_server.metrics.why import Explain, why_page
 
 logger = logging.getLogger("pusher_server.metrics")
 
@@ -35,13 +36,16 @@ _MANY_SAMPLES = 500
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def operations_app(settings: OperationsSettings, group: ProcessGroup, *, port: int) -> Starlette:
-    """All pages. `port` is the clients' one: soketi's names carry it."""
+def operations_app(
+    settings: OperationsSettings, group: ProcessGroup, explain: Explain, *, port: int
+) -> Starlette:
+    """All pages. `port` is the clients' one: soketi's names carry it. `explain` answers `/why`."""
     pages = _Pages(settings, group, port)
     return Starlette(
         routes=[
             _Page("/metrics", _for_operators(settings.token, pages.metrics)),
             _Page("/usage", _for_operators(settings.token, pages.usage)),
+            _Page("/why", _for_operators(settings.token, why_page(settings, explain))),
             _Page("/ready", pages.ready),
             _Page("/accept-traffic", pages.accept_traffic),
             _Page("/live", pages.live),

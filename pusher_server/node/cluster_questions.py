@@ -1,6 +1,6 @@
 """Questions that one node asks all others: over the control topic, with answers on a topic of its own.
 
-A question and an answer have a bound each, and the wait has one, too. A node of an older release does not answer.
+A question and an answer have a bound each, and the wait has one, too. Nodes of older releases do not answer.
 """
 
 import asyncio

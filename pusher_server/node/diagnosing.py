@@ -78,7 +78,8 @@ class Diagnosing:
         self._guesses.look()
         self._evidence.digest()
         self._uncounted = []
-        while self._count():
+        for _ in range(0, len(self._hub.traffic.apps), _APPS):
+            self._count()
             await asyncio.sleep(0)
         due = self._due(_WATCHED_AGAIN_AFTER, len(self._evidence.undelivered))
         with suppress(ClusterUnavailable, TimeoutError):
@@ -166,8 +167,8 @@ class Diagnosing:
             subscribers=len(channel.subscribers), pending=len(channel.pending), delivered=delivered
         )
 
-    def _count(self) -> bool:
-        """Take in the numbers of the next apps. Returns whether some are left in this round."""
+    def _count(self) -> None:
+        """Take in the numbers of the next apps."""
         if not self._uncounted:
             self._uncounted = list(self._hub.traffic.apps)
         portion, self._uncounted = self._uncounted[:_APPS], self._uncounted[_APPS:]
@@ -181,7 +182,6 @@ class Diagnosing:
                 published=traffic.published,
                 client_events=traffic.client_events,
             )
-        return bool(self._uncounted)
 
     def _vacated(self, signal: Signal) -> None:
         if isinstance(signal, ChannelVacated):

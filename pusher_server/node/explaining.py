@@ -1,4 +1,4 @@
-"""Answers, for the whole cluster, why nothing arrives: one node asks the others and puts the answers together."""
+"""Answers for the whole cluster why nothing arrives: one node asks the others and merges the answers."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import msgspec
 
-from pusher_server.diagnosis.explanation import Explanation, explanation, wanted
+from pusher_server.diagnosis.explanation import Explanation, WhyQuestion, explanation, wanted
 from pusher_server.diagnosis.report import ProcessReport, Question
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.node.cluster_questions import ClusterQuestions
@@ -30,8 +30,9 @@ class Explaining:
         self._questions = questions
         self._others = others
 
-    async def explain(self, question: Question, event: str = "") -> Explanation:
-        """Return the answer of all nodes that reply in time. `event` adds the line that listens to it."""
+    async def explain(self, why: WhyQuestion) -> Explanation:
+        """Return the answer of all nodes that reply in time."""
+        question = Question(app=why.app, channel=why.channel)
         others = self._others()
         own, answers = await asyncio.gather(
             self._diagnosing.report(question),
@@ -44,7 +45,7 @@ class Explaining:
                 for row in wanted(question, reports):
                     counts = await self._diagnosing.holders(row.app, row.names)
                     held.setdefault(row.app, {}).update(counts)
-        return explanation(question, event, reports, others + 1, held)
+        return explanation(question, why.event, reports, others + 1, held)
 
 
 def _decoded(answer: bytes) -> ProcessReport | None:

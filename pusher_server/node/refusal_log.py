@@ -49,7 +49,7 @@ _FRAMES = {
 
 
 class RefusalLog:
-    """What is refused becomes evidence, and a line if one is due. `clock` gives seconds that only rise."""
+    """Refusals become evidence, and a line if one is due. `clock` gives seconds that only rise."""
 
     def __init__(self, clock: Callable[[], float], evidence: Evidence) -> None:
         self._clock = clock
@@ -82,7 +82,8 @@ class RefusalLog:
         subject = ("connection", app_id, error.code, reason)
         if cause:  # the others pass, or have a line elsewhere
             kind: Kind = "sign_in" if reason == "sign_in" else "connection"
-            self._keep(kind, app_id, f"{int(error.code)} {reason}", path, cause, address, error)
+            text = cause.removeprefix("the sign-in is refused: ")
+            self._keep(kind, app_id, f"{int(error.code)} {reason}", path, text, address, error)
         fields: dict[str, object] = {"app": app_id} if app_id else {}
         if path:
             fields["path"] = path

@@ -26,12 +26,14 @@ import msgspec
 from msgspec import Struct, structs
 
 from pusher_server.config import Config, load
+from pusher_server.diagnosis.explanation import Explanation, WhyQuestion
 from pusher_server.errors import ConfigError
 from pusher_server.metrics.process_group import Probe, ProcessGroup
 from pusher_server.metrics.reading import Reading
 from pusher_server.processes.bus_socket import BusSocket
 from pusher_server.processes.child import Child
 from pusher_server.processes.control_channel import MAKE_WAY, RELOAD, STOP, STOP_NOW
+from pusher_server.processes.explaining import explain
 from pusher_server.processes.restarts import RestartDelay
 from pusher_server.server import cluster
 from pusher_server.server.coalesced import Coalesced
@@ -140,7 +142,10 @@ class Supervisor:
             if server.unix_socket:
                 self._unix_file = ListeningFileWatch(server)
             self._operations = operations_listener(
-                self._config.operations, ProcessGroup(self._processes), port=server.port
+                self._config.operations,
+                ProcessGroup(self._processes),
+                self._explain,
+                port=server.port,
             )
             if self._needs_bus:
                 self._bus_socket = BusSocket(self._config.cluster.bus_directory)
@@ -305,6 +310,9 @@ class Supervisor:
             )
             for slot in self._workers
         ]
+
+    async def _explain(self, question: WhyQuestion) -> Explanation | None:
+        return await explain([slot.child for slot in self._workers if slot.child], question)
 
     # Watching
 

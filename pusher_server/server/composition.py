@@ -39,6 +39,7 @@ from pusher_server.node.observers import Observers
 from pusher_server.node.parts import NodeParts
 from pusher_server.server import cluster, webhooks
 from pusher_server.server.certificate_expiry import CertificateExpiry, files_of
+from pusher_server.server.evidence_watch import EvidenceWatch
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit, urls_of
@@ -115,7 +116,8 @@ class Server:
             self.apps,
             owner=spec.bus if spec is not None else f"{os.getpid()}.{secrets.token_hex(8)}",
         )
-        self.node = Node(parts, on_app_changed=self._app_announced, flushers=[self._webhooks.kept])
+        self._watch = EvidenceWatch(self._cluster.tallies)
+        self.node = self._node(parts)
         self._cluster.attach(self.node)
         self._api = ApiParts(
             node=self.node,
@@ -132,6 +134,10 @@ class Server:
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
         self.collector = self._collector()
         self._operations: OperationsListener | None = None
+
+    def _node(self, parts: NodeParts) -> Node:
+        changed, kept = self._app_announced, self._webhooks.kept
+        return Node(parts, on_app_changed=changed, flushers=[kept], others=self._watch.others)
 
     def _websocket(self) -> WebSocketEdge:
         config = self._config
@@ -190,7 +196,10 @@ class Server:
         urls = urls_of(config.server, sockets)
         if self._spec is None:
             self._operations = operations_listener(
-                config.operations, single(self.collector), port=config.server.port
+                config.operations,
+                single(self.collector),
+                self.node.explaining.explain,
+                port=config.server.port,
             )
         self._uvicorn_server = DrainingServer(
             settings,
@@ -223,10 +232,12 @@ class Server:
     def begin(self) -> None:
         """Start the work beside the clients, before the first of them. In the running loop."""
         self._on_begin()
+        self._watch.start(self.node.diagnosing.step)
         self._webhooks.start(expected=webhooks.are_expected(self._config))
 
     async def end(self) -> None:
         """Stop the work beside the clients, after the last of them."""
+        self._watch.stop()
         await self._webhooks.stop()
         if self._apps_of_database is not None:
             await self._apps_of_database.close()
