@@ -43,9 +43,9 @@ _MARKS = {"yes": "✓", "no": "✗", "unseen": "?"}
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def why(app_id: str, channel: str, event: str, url: str, named: Path | None, as_json: bool) -> None:
-    """Say why nothing arrives: what the server has seen, one sentence for each cause, and the fix.
+    """Say why nothing arrives, as a running server has seen it.
 
-    Status 1 when something is wrong. operations.token comes from the config file or from
+    It prints one sentence for each cause, and the fix. Status 1 when something is wrong. operations.token comes from the config file or from
     PUSHER_SERVER__OPERATIONS__TOKEN.
     """
     if channel and not app_id:

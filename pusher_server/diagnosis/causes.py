@@ -231,7 +231,7 @@ _ALL = (
         "{cut} were cut after {idle} without a byte: something on the way cuts after {idle}.",
         "Raise the idle timeout of the proxy (nginx: proxy_read_timeout) above the app's activity_timeout, or"
         " lower activity_timeout below {idle}.",
-        "docs/deployment.md#behind-a-reverse-proxy",
+        "docs/deployment.md#behind-nginx",
     ),
     # Nothing happens at all.
     Cause(

@@ -1,4 +1,4 @@
-"""The page `/why`: the findings about what does not arrive, as JSON (docs/troubleshooting.md#why).
+"""The page `/why`: the findings about what does not arrive, as JSON (docs/troubleshooting.md#ask-the-server).
 
 It has names of channels and addresses of clients. So it is there with `operations.token`, or for programs of
 this machine. A browser that was led here by a foreign name is refused (DNS rebinding).

@@ -116,6 +116,7 @@ class TestSmallCommands:
             "check-config",
             "apps",
             "webhooks",
+            "why",
             "default-config",
             "version",
         ]
