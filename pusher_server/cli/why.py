@@ -45,8 +45,10 @@ _MARKS = {"yes": "✓", "no": "✗", "unseen": "?"}
 def why(app_id: str, channel: str, event: str, url: str, named: Path | None, as_json: bool) -> None:
     """Say why nothing arrives, as a running server has seen it.
 
-    It prints one sentence for each cause, and the fix. Status 1 when something is wrong. operations.token comes from the config file or from
-    PUSHER_SERVER__OPERATIONS__TOKEN.
+    It prints one sentence for each cause, and the fix; with --channel the way of an event, step by step.
+    Status 1 when something is wrong.
+
+    operations.token comes from the config file or from PUSHER_SERVER__OPERATIONS__TOKEN.
     """
     if channel and not app_id:
         raise click.UsageError("--channel needs --app: the id of the channel's app")
@@ -82,7 +84,7 @@ def _ask(url: str, named: Path | None, question: "WhyQuestion") -> "Explanation"
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise click.ClickException(
-            f"{where} cannot be reached ({error}): is the server running, and is operations.enabled set?"
+            f"{where} cannot be reached ({error}): does the server run, with operations.enabled?"
         ) from None
     if answer.status_code != 200:
         text = " ".join(answer.text.split())[:200]

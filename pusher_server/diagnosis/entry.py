@@ -7,7 +7,7 @@ from itertools import pairwise
 from msgspec import structs
 
 from pusher_server.diagnosis.causes import CAUSES
-from pusher_server.diagnosis.evidence import Ended, Evidence, Example, Kind, Refusal
+from pusher_server.diagnosis.evidence import Ended, Evidence, Example, Guess, Kind, Refusal
 from pusher_server.diagnosis.findings import Finding, finding
 from pusher_server.diagnosis.printable import counted, printable, quoted
 
@@ -27,6 +27,8 @@ _NOUNS: dict[Kind, str] = {
     "request": "request",
     "protocol": "request",
 }
+#: The begin of each line about a signature.
+_MISMATCH = "the signature does not match"
 #: Connections of one address that make a loop: so many in so many seconds, each about as long as the others.
 LOOP = 6
 LOOP_SECONDS = 180.0
@@ -40,6 +42,21 @@ _WIDTH = 1.5
 _IDLE = 8.0
 #: How the close code of a client that just dropped is called (RFC 6455 §7.4.1).
 _DROPPED = 1006
+
+
+def with_guess(cause: str, guess: Guess | None) -> str:
+    """Return the cause of a refusal for a line in the log; a guess takes the place of general advice."""
+    if guess is None or guess.cause == "signed_otherwise":
+        return cause
+    before, _, _ = cause.partition(_MISMATCH)
+    known = CAUSES[guess.cause]
+    sentence = known.sentence.format(refused="", key=guess.key, other=guess.other)
+    return f"{before}{_MISMATCH}{sentence.rstrip('.')}; {known.fix.rstrip('.')}"
+
+
+def page_of(kind: Kind) -> str:
+    """Return the page that has more about refusals of this kind."""
+    return CAUSES[_CAUSES[kind]].link
 
 
 def refusals(evidence: Evidence) -> Iterator[Finding]:
@@ -68,7 +85,7 @@ def _refused(refusal: Refusal, now: float) -> Finding:
         **texts,
     )
     # A guess about a secret may be one of a request to the API, too.
-    return structs.replace(made, link=CAUSES[_CAUSES[refusal.kind]].link)
+    return structs.replace(made, link=page_of(refusal.kind))
 
 
 def _what(refusal: Refusal, address: str, example: Example) -> str:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pusher_server.app import shown_key
 from pusher_server.auth.requests import TimestampExpired
+from pusher_server.diagnosis.entry import page_of, with_guess
 from pusher_server.diagnosis.evidence import Guess
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.http_api.errors import ApiError
@@ -78,22 +79,31 @@ class RefusalLog:
         if isinstance(error, TimestampExpired):
             fields["skew_seconds"] = round(error.skew)
         cause = _cause(error, kind)
+        guess = getattr(error, "guess", None)
+        guess = guess if isinstance(guess, Guess) else None
         # Scanners try paths of every kind, but they do not publish.
         requests = 0
         if reason != "path" or head.path.rstrip(b"/").endswith(b"events"):
-            self._keep(error, kind, app_id, f"{head.method} {fields['path']}", cause, address)
+            subject = f"{head.method} {fields['path']}"
+            self._keep(guess, kind, app_id, subject, cause, address)
             line = fields.get("key") or (kind if isinstance(error, TimestampExpired) else cause)
             requests = self._limit.due((app_id, reason), address, self._clock(), line)
         if requests > 1:
             fields["as_before"] = requests - 1
         level = logging.WARNING if requests else logging.DEBUG
-        logger.log(level, "request refused: %s", cause, extra={**fields, "reason": reason})
+        fields |= {"reason": reason, "see": page_of("request")}
+        logger.log(level, "request refused: %s", with_guess(cause, guess), extra=fields)
 
     def _keep(
-        self, error: Exception, reason: str, app_id: str, subject: str, cause: str, address: str
+        self,
+        guess: Guess | None,
+        reason: str,
+        app_id: str,
+        subject: str,
+        cause: str,
+        address: str,
     ) -> None:
         """Keep the refusal as evidence."""
-        guess = getattr(error, "guess", None)
         self._node.evidence.refused(
             "request",
             app_id,
@@ -101,7 +111,7 @@ class RefusalLog:
             subject=subject,
             cause=cause,
             address=address,
-            guess=guess if isinstance(guess, Guess) else None,
+            guess=guess,
         )
 
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Hashable
 
 from pusher_server.app import shown_key
+from pusher_server.diagnosis.entry import page_of, with_guess
 from pusher_server.diagnosis.evidence import Evidence, Guess, Kind
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
@@ -89,7 +90,8 @@ class RefusalLog:
             fields["path"] = path
         fields |= {"address": address, "code": int(error.code)}
         due = self._due(subject, address, f"{path} {cause}") if cause else 0
-        self._write(clients_logger, due, f"{event}: %s", cause or error.message, fields)
+        cause = with_guess(cause or error.message, _guess(error))
+        self._write(clients_logger, due, f"{event}: %s", cause, fields, page_of("connection"))
 
     def subscription(self, app_id: str, address: str, refusal: SubscriptionRefused) -> None:
         """Log a refused subscription."""
@@ -105,7 +107,9 @@ class RefusalLog:
         cause, name = _cause(refusal), refusal.channel[:_SHOWN_NAME]
         reason = refusal.reason or refusal.kind
         self._keep("subscription", app_id, reason, name, cause, address, refusal)
-        self._write(logger, due, "subscription refused: %s", cause, fields)
+        cause = with_guess(cause, _guess(refusal))
+        page = page_of("subscription")
+        self._write(logger, due, "subscription refused: %s", cause, fields, page)
 
     def message(self, app_id: str, address: str, error: MessageRejected) -> None:
         """Log a message of a client that is answered with an error."""
@@ -117,7 +121,8 @@ class RefusalLog:
         due = self._due(("message", app_id, error.code), address, text)
         name = (error.channel or "")[:_SHOWN_NAME]
         self._keep("message", app_id, str(error.code or 0), name, cause, address, error)
-        self._write(clients_logger, due, "message refused: %s", cause, fields)
+        page = page_of("message")
+        self._write(clients_logger, due, "message refused: %s", cause, fields, page)
 
     def _keep(
         self,
@@ -129,7 +134,7 @@ class RefusalLog:
         address: str,
         error: ProtocolError,
     ) -> None:
-        guess = error.guess if isinstance(error.guess, Guess) else None
+        guess = _guess(error)
         self._evidence.refused(
             kind, app_id, reason, subject=subject, cause=cause, address=address, guess=guess
         )
@@ -138,12 +143,24 @@ class RefusalLog:
         return self._limit.due(subject, address, self._clock(), line)
 
     def _write(
-        self, target: logging.Logger, due: int, event: str, cause: str, fields: dict[str, object]
+        self,
+        target: logging.Logger,
+        due: int,
+        event: str,
+        cause: str,
+        fields: dict[str, object],
+        page: str,
     ) -> None:
         """Write a warning if one is due, which stands for so many refusals; else a line for debug."""
+        fields["see"] = page
         if due > 1:
             fields["as_before"] = due - 1
         target.log(logging.WARNING if due else logging.DEBUG, event, cause, extra=fields)
+
+
+def _guess(error: ProtocolError) -> Guess | None:
+    """Return the part of a signed text that differs, None when that is not known."""
+    return error.guess if isinstance(error.guess, Guess) else None
 
 
 def _shown_path(error: ConnectionRejected) -> str:

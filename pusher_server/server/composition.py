@@ -116,7 +116,6 @@ class Server:
             self.apps,
             owner=spec.bus if spec is not None else f"{os.getpid()}.{secrets.token_hex(8)}",
         )
-        self._watch = EvidenceWatch(self._cluster.tallies)
         self.node = self._node(parts)
         self._cluster.attach(self.node)
         self._api = ApiParts(
@@ -136,6 +135,7 @@ class Server:
         self._operations: OperationsListener | None = None
 
     def _node(self, parts: NodeParts) -> Node:
+        self._watch = EvidenceWatch(self._cluster.tallies)
         changed, kept = self._app_announced, self._webhooks.kept
         return Node(parts, on_app_changed=changed, flushers=[kept], others=self._watch.others)
 
