@@ -74,6 +74,8 @@ class Undelivered(Struct):
     last: float
     #: When the channel was last looked up in the cluster, and how many subscribers it had then.
     judged: float = float("-inf")
+    #: The same for names with other capitals or separators.
+    searched: float = float("-inf")
     subscribers: int = 0
     #: The near names that had subscribers then, with their number.
     near: dict[str, int] = field(default_factory=dict)

@@ -85,7 +85,7 @@ class Diagnosing:
         with suppress(ClusterUnavailable, TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 await self._look_up(due)
-                await self._search(due)
+                await self._search()
         return of_process(self._node_id, self._evidence, question, self._channel(question))
 
     async def answer(self, question: bytes) -> bytes:
@@ -134,11 +134,14 @@ class Diagnosing:
                     continue
                 row.near = {name: held[name] for name in names[row.channel] if name in held}
 
-    async def _search(self, rows: Iterable[Undelivered]) -> None:
+    async def _search(self) -> None:
         """Search names that differ in capitals or separators. Between two pages the loop does other work."""
         by_app: dict[str, dict[str, list[Undelivered]]] = {}
-        for row in rows:
-            if not row.subscribers and not self._evidence.is_used(row.app, row.channel):
+        now = self._clock()
+        for row in self._evidence.undelivered.values():
+            is_due = now - row.searched >= _WATCHED_AGAIN_AFTER and row.last >= row.searched
+            if is_due and not row.subscribers and not self._evidence.is_used(row.app, row.channel):
+                row.searched = now
                 same = by_app.setdefault(row.app, {})
                 same.setdefault(folded(row.channel), []).append(row)
         for app_id, wanted in by_app.items():

@@ -1,0 +1,84 @@
+"""The page `/why`: for the operator alone, with bounded parameters."""
+
+import json
+
+import httpx
+import pytest
+
+from pusher_server.config import OperationsSettings
+from pusher_server.diagnosis.explanation import Explanation, WhyQuestion
+from pusher_server.metrics.operations import operations_app
+from pusher_server.metrics.process_group import ProcessGroup
+
+ANSWER = Explanation(nodes=2, answered=1, findings=[], missed=[], apps={})
+
+
+class Page:
+    """The page of an application with these settings; `answer` None is a machine without a worker."""
+
+    def __init__(self, answer: Explanation | None = ANSWER, **settings: str) -> None:
+        self.questions: list[WhyQuestion] = []
+
+        async def explain(question: WhyQuestion) -> Explanation | None:
+            self.questions.append(question)
+            return answer
+
+        group = ProcessGroup(lambda: [])
+        self._app = operations_app(OperationsSettings(**settings), group, explain, port=6001)
+
+    async def get(
+        self, query: str = "", host: str = "127.0.0.1:9601", **headers: str
+    ) -> httpx.Response:
+        transport = httpx.ASGITransport(self._app)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+            return await client.get(f"/why{query}", headers=headers)
+
+
+async def test_the_answer_is_json_for_the_question() -> None:
+    page = Page()
+    answer = await page.get("?app=1&channel=private-a&event=App%5CEvents%5CE")
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    found = json.loads(answer.content)
+    assert (found["nodes"], found["answered"], found["findings"]) == (2, 1, [])
+    assert page.questions == [WhyQuestion(app="1", channel="private-a", event="App\\Events\\E")]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9601", "localhost:9601", "[::1]:9601", "127.0.0.2"])
+async def test_without_a_token_this_machine_may_ask(host: str) -> None:
+    assert (await Page().get(host=host)).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "192.0.2.7:9601", "localhost.evil.example"])
+async def test_a_name_that_leads_here_is_refused(host: str) -> None:
+    """A page of another site can give its name our address (DNS rebinding)."""
+    page = Page()
+    assert (await page.get(host=host)).status_code == 403
+    assert page.questions == []
+
+
+@pytest.mark.parametrize("listening", ["0.0.0.0", "::", "192.0.2.7"])
+async def test_where_others_reach_it_a_token_is_needed(listening: str) -> None:
+    page = Page(host=listening)
+    answer = await page.get()
+    assert answer.status_code == 403
+    assert "operations.token" in answer.text
+    assert page.questions == []
+
+
+async def test_with_a_token_it_is_the_token_that_counts() -> None:
+    page = Page(host="0.0.0.0", token="x" * 24)
+    assert (await page.get(host="192.0.2.7")).status_code == 401
+    answer = await page.get(host="192.0.2.7", authorization=f"Bearer {'x' * 24}")
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("query", ["?channel=a", "?app=" + "x" * 501, "?app=1&event=" + "e" * 501])
+async def test_a_wrong_question_is_refused(query: str) -> None:
+    page = Page()
+    assert (await page.get(query)).status_code == 400
+    assert page.questions == []
+
+
+async def test_without_a_process_there_is_no_answer() -> None:
+    assert (await Page(answer=None).get()).status_code == 503
