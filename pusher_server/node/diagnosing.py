@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 
 import msgspec
 
@@ -121,10 +122,9 @@ class Diagnosing:
         for row in rows:
             by_app.setdefault(row.app, []).append(row)
         for app_id, missed in by_app.items():
-            names = {row.channel: [row.channel, *variants(row.channel)] for row in missed}
-            wanted = list(dict.fromkeys(name for group in names.values() for name in group))
-            held = await self.holders(app_id, wanted)
-            for row in missed:
+            names = [[row.channel, *variants(row.channel), *row.near] for row in missed]
+            held = await self.holders(app_id, list(dict.fromkeys(chain.from_iterable(names))))
+            for row, near in zip(missed, names, strict=True):
                 row.judged = self._clock()
                 row.subscribers = held.get(row.channel, 0)
                 if row.subscribers:
@@ -132,7 +132,7 @@ class Diagnosing:
                 if row.subscribers or self._evidence.is_used(app_id, row.channel):
                     row.near = {}
                     continue
-                row.near = {name: held[name] for name in names[row.channel] if name in held}
+                row.near = {name: held[name] for name in near[1:] if name in held}
 
     async def _search(self) -> None:
         """Search names that differ in capitals or separators. Between two pages the loop does other work."""
