@@ -20,6 +20,9 @@ from pusher_server.node.parts import NodeParts
 #: Bytes of a question and of an answer.
 QUESTION_BYTES = 4_096
 ANSWER_BYTES = 262_144
+#: Answers, and seconds for them, while the number of nodes is unknown: until the first renewal of the lease.
+_UNKNOWN = 64
+_BRIEFLY = 0.5
 #: Questions that a node answers at a time: more are dropped, and their asker goes without this node.
 _AT_ONCE = 4
 
@@ -51,9 +54,14 @@ class ClusterQuestions:
         self._answering: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: bytes, others: int, patience: float) -> list[bytes]:
-        """Return the answers of other nodes that come within `patience` seconds: `others` at most."""
-        if self._is_alone or others < 1 or len(question) > QUESTION_BYTES:
+        """Return the answers of other nodes that come within `patience` seconds: `others` at most.
+
+        With `others` 0 the node has not learned yet how many there are. Then it waits briefly for some.
+        """
+        if self._is_alone or len(question) > QUESTION_BYTES:
             return []
+        if others < 1:
+            others, patience = _UNKNOWN, min(patience, _BRIEFLY)
         number = next(self._numbers)
         waiting = self._waiting[number] = _Waiting(others)
         try:

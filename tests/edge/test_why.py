@@ -22,6 +22,7 @@ from tests.support.waiting import eventually
 from tests.support.wire import Address
 
 TOKEN = "t" * 24
+TOP = str(Path(__file__).resolve().parents[2])
 PRIVATE = "private-session.42"
 
 
@@ -31,7 +32,6 @@ async def why(
     """The command, as an operator runs it in an empty folder."""
     url = f"http://127.0.0.1:{operations.port}"
     command = [sys.executable, "-m", "pusher_server", "why", "--operations", url, *arguments]
-    top = Path(__file__).resolve().parents[2]
     return await asyncio.to_thread(
         subprocess.run,
         command,
@@ -39,7 +39,7 @@ async def why(
         text=True,
         timeout=30,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(top), **(environment or {})},
+        env={**os.environ, "PYTHONPATH": TOP, **(environment or {})},
     )
 
 

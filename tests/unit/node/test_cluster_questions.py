@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from msgspec import structs
 
 from pusher_server.diagnosis.explanation import WhyQuestion
@@ -66,6 +67,16 @@ async def test_one_that_does_not_answer_is_waited_for_so_long() -> None:
     assert await one.ask(b"?", 2, 0.01) == [b"2?"]
     one.answered(AnswerMessage(number=1, answer=b"late"))
     assert one._waiting == {}
+
+
+async def test_before_the_number_of_nodes_is_known_some_may_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster_questions, "_BRIEFLY", 0.01)
+    bus = Bus()
+    one = bus.node("one", b"1")
+    bus.node("two", b"2")
+    assert await one.ask(b"?", 0, 5.0) == [b"2?"]
 
 
 async def test_what_is_too_large_is_dropped() -> None:
