@@ -9,6 +9,7 @@ from pusher_server.cli.apps import apps
 from pusher_server.cli.check_config import check_config
 from pusher_server.cli.default_config import default_config
 from pusher_server.cli.serve import serve
+from pusher_server.cli.tail import tail
 from pusher_server.cli.version import version
 from pusher_server.cli.webhooks import webhooks
 from pusher_server.cli.why import why
@@ -56,5 +57,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check_config, apps, webhooks, why, default_config, version):
+for command in (serve, check_config, apps, webhooks, why, tail, default_config, version):
     main.add_command(command)

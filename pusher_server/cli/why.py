@@ -1,23 +1,16 @@
-"""`pusher-server why`: asks a running server why nothing arrives, over its operations listener.
+"""`pusher-server why`: asks a running server why nothing arrives."""
 
-The token comes from the environment or the config file, never from the arguments, which other users can read.
-"""
-
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pusher_server.cli import config_file
 from pusher_server.cli.apps_shown import print_json
 
 if TYPE_CHECKING:
-    from pusher_server.diagnosis.explanation import Explanation, WhyQuestion
+    from pusher_server.diagnosis.explanation import Explanation
     from pusher_server.diagnosis.findings import Finding
 
-#: Seconds for the answer: the server gives its nodes some five.
-_TIMEOUT = 10.0
 _MARKS = {"yes": "✓", "no": "✗", "unseen": "?"}
 
 
@@ -52,9 +45,11 @@ def why(app_id: str, channel: str, event: str, url: str, named: Path | None, as_
     """
     if channel and not app_id:
         raise click.UsageError("--channel needs --app: the id of the channel's app")
-    from pusher_server.diagnosis.explanation import WhyQuestion
+    from pusher_server.cli.operations import Operations
+    from pusher_server.diagnosis.explanation import Explanation
 
-    answer = _ask(url, named, WhyQuestion(app=app_id, channel=channel, event=event))
+    question = {"app": app_id, "channel": channel, "event": event}
+    answer = Operations(url, named).get("/why", question, Explanation)
     if as_json:
         import msgspec
 
@@ -63,43 +58,6 @@ def why(app_id: str, channel: str, event: str, url: str, named: Path | None, as_
         _print(answer, app_id)
     if any(finding.is_fault for finding in answer.findings):
         raise click.exceptions.Exit(1)
-
-
-def _ask(url: str, named: Path | None, question: "WhyQuestion") -> "Explanation":
-    """Return the server's answer. Raises ClickException in words for the operator."""
-    import httpx
-    import msgspec
-
-    from pusher_server.config import load
-    from pusher_server.diagnosis.explanation import Explanation
-
-    operations = load(config_file.choose(named, Path.cwd()), os.environ, {}).operations
-    host = f"[{operations.host}]" if ":" in operations.host else operations.host
-    where = (url or f"http://{_reachable(host)}:{operations.port}").rstrip("/")
-    headers = {"authorization": f"Bearer {operations.token}"} if operations.token else {}
-    parameters = {name: str(value) for name, value in msgspec.structs.asdict(question).items()}
-    try:
-        answer = httpx.get(
-            f"{where}/why", params=parameters, headers=headers, timeout=_TIMEOUT, trust_env=False
-        )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise click.ClickException(
-            f"{where} cannot be reached ({error}): does the server run, with operations.enabled?"
-        ) from None
-    if answer.status_code != 200:
-        text = " ".join(answer.text.split())[:200]
-        raise click.ClickException(f"{where}/why answers {answer.status_code}: {text}")
-    try:
-        return msgspec.json.decode(answer.content, type=Explanation)
-    except msgspec.DecodeError:
-        raise click.ClickException(
-            f"{where}/why answers something else: is that the operations listener of this release?"
-        ) from None
-
-
-def _reachable(host: str) -> str:
-    """Return where a listener on all interfaces is reached from this machine."""
-    return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
 
 
 def _print(answer: "Explanation", app_id: str) -> None:

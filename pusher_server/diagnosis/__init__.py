@@ -16,7 +16,8 @@ Why it is so: docs/decisions.md#evidence-and-rules. Read:
 - `report`          the evidence of one process as a value, and what follows from several of them
 - `guided`          the way of one event as steps, from the connection to the delivery
 - `explanation`     the answer for the whole cluster
+- `live`            follows what happens, for operators that look
 - `printable`       makes the texts of strangers fit for a sentence
 
-May import: `app`, `auth`, `log_rate_limit`, `protocol`, `token_bucket`.
+May import: `app`, `auth`, `log_rate_limit`, `protocol`, `signals`, `token_bucket`.
 """

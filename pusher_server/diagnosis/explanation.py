@@ -16,7 +16,7 @@ _URL = "http://PUSHER_HOST:PUSHER_PORT"
 _CROSSED = 20
 
 
-class WhyQuestion(Struct, frozen=True, kw_only=True):
+class WhyQuestion(Struct, frozen=True, kw_only=True, tag="why"):
     """An operator's question. Empty: all apps, no channel, no event."""
 
     app: str = ""

@@ -15,7 +15,7 @@ ROWS = 64
 APPS = 200
 
 
-class Question(Struct, frozen=True, kw_only=True):
+class Question(Struct, frozen=True, kw_only=True, tag="why"):
     """A question about one app, or all (""), and about one channel of it."""
 
     app: str = ""

@@ -10,7 +10,7 @@ Everything is read at scrape time; nothing runs between two scrapes. Read:
 - `exposition`     the Prometheus text, under our names and soketi's
 - `health`         decides whether clients should be sent here
 - `operations`     the Starlette application of the operations listener: a route for each page
-- `why`            the page that says why nothing arrives
+- `questions`      the pages `/why` and `/tail`, which the whole cluster answers
 - `lag`            how late the event loop is
 - `process_stats`  resources of the process: CPU, memory, files
 

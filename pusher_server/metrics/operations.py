@@ -24,8 +24,8 @@ from pusher_server.metrics import health
 from pusher_server.metrics.exposition import exposition
 from pusher_server.metrics.process_group import ProcessGroup
 from pusher_server.metrics.process_stats import memory_limit
+from pusher_server.metrics.questions import Ask, QuestionPages
 from pusher_server.metrics.reading import State
-from pusher_server.metrics.why import Explain, why_page
 
 logger = logging.getLogger("pusher_server.metrics")
 
@@ -37,15 +37,17 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def operations_app(
-    settings: OperationsSettings, group: ProcessGroup, explain: Explain, *, port: int
+    settings: OperationsSettings, group: ProcessGroup, ask: Ask, *, port: int
 ) -> Starlette:
-    """All pages. `port` is the clients' one: soketi's names carry it. `explain` answers `/why`."""
+    """All pages. `port` is the clients' one: soketi's names carry it. `ask` answers operators' questions."""
     pages = _Pages(settings, group, port)
+    questions = QuestionPages(settings, ask)
     return Starlette(
         routes=[
             _Page("/metrics", _for_operators(settings.token, pages.metrics)),
             _Page("/usage", _for_operators(settings.token, pages.usage)),
-            _Page("/why", _for_operators(settings.token, why_page(settings, explain))),
+            _Page("/why", _for_operators(settings.token, questions.why)),
+            _Page("/tail", _for_operators(settings.token, questions.tail)),
             _Page("/ready", pages.ready),
             _Page("/accept-traffic", pages.accept_traffic),
             _Page("/live", pages.live),

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 
-import msgspec
-
 from pusher_server.diagnosis.channel_names import folded, variants
 from pusher_server.diagnosis.evidence import Undelivered
 from pusher_server.diagnosis.guesses import Guesses
@@ -88,14 +86,6 @@ class Diagnosing:
                 await self._look_up(due)
                 await self._search()
         return of_process(self._node_id, self._evidence, question, self._channel(question))
-
-    async def answer(self, question: bytes) -> bytes:
-        """Return the report as JSON, for a question as JSON; nothing for one of another release."""
-        try:
-            asked_for = msgspec.json.decode(question, type=Question)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return b""
-        return msgspec.json.encode(await self.report(asked_for))
 
     async def holders(self, app_id: str, names: Sequence[str]) -> dict[str, int]:
         """Return the subscribers in the cluster of those names that have any. Raises ClusterUnavailable."""

@@ -24,13 +24,12 @@ from pusher_server.interfaces import (
     Transition,
     Version,
 )
-from pusher_server.node.cluster_questions import ClusterQuestions
 from pusher_server.node.counts import SubscriptionCounts
 from pusher_server.node.diagnosing import Diagnosing
-from pusher_server.node.explaining import Explaining
 from pusher_server.node.inspection import Inspection
 from pusher_server.node.member_infos import MemberInfos
 from pusher_server.node.occupancy import Occupancy
+from pusher_server.node.operator_questions import OperatorQuestions
 from pusher_server.node.parts import NodeParts
 from pusher_server.node.publishing import Publishing
 from pusher_server.node.refusal_log import RefusalLog
@@ -96,8 +95,7 @@ class Node(ClusterListener):
         self.users = Users(parts, self.guesses)
         self.inspection = Inspection(parts)
         self.diagnosing = Diagnosing(parts, self.guesses)
-        self.questions = ClusterQuestions(parts, self.diagnosing.answer)
-        self.explaining = Explaining(self.diagnosing, self.questions, others)
+        self.operator = OperatorQuestions(parts, self.diagnosing, others)
 
     def admit(self, app: App) -> None:
         """Check whether one more connection may come. Raises ConnectionRejected."""
@@ -216,9 +214,9 @@ class Node(ClusterListener):
             case TerminateMessage():
                 self.users.terminate_here(message.app_id, message.user_id)
             case QuestionMessage():
-                self.questions.came(message)
+                self.operator.cluster.came(message)
             case AnswerMessage():
-                self.questions.answered(message)
+                self.operator.cluster.answered(message)
             case AppChangedMessage():
                 self._on_app_changed(message.app_id)
             case EventMessage() if app_state is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from pusher_server.processes.control_channel import (
-    EXPLAIN,
+    ASK,
     READING,
     READY,
     ControlChannel,
@@ -39,8 +39,8 @@ class Child:
         self._on_ready = on_ready
         #: Futures of requested readings, in order.
         self._readings: deque[asyncio.Future[bytes]] = deque()
-        #: Futures of requested explanations, by their number.
-        self._explanations: dict[int, asyncio.Future[bytes]] = {}
+        #: Futures of answers to operators' questions, by their number.
+        self._answers: dict[int, asyncio.Future[bytes]] = {}
         self._numbers = count(1)
         self._process: asyncio.subprocess.Process
         self._channel: ControlChannel
@@ -85,11 +85,11 @@ class Child:
             answer = self._readings.popleft()
             if not answer.done():
                 answer.set_result(report.encode())
-        elif kind == EXPLAIN:
-            number, _, explanation = report.partition(" ")
-            waiting = self._explanations.get(int(number))
+        elif kind == ASK:
+            number, _, answered = report.partition(" ")
+            waiting = self._answers.get(int(number))
             if waiting is not None and not waiting.done():
-                waiting.set_result(explanation.encode())
+                waiting.set_result(answered.encode())
 
     async def reading(self) -> bytes:
         """Request the process's reading, as JSON. Waits for ever: the caller bounds it."""
@@ -98,16 +98,16 @@ class Child:
         self.send(READING)
         return await answer
 
-    async def explanation(self, question: bytes) -> bytes:
+    async def answer(self, question: bytes) -> bytes:
         """Request the cluster's answer, as JSON; empty when there is none. The caller bounds the wait."""
         number = next(self._numbers)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._explanations[number] = answer
+        self._answers[number] = answer
         try:
-            self.send(f"{EXPLAIN} {number} {question.decode()}")
+            self.send(f"{ASK} {number} {question.decode()}")
             return await answer
         finally:
-            del self._explanations[number]
+            del self._answers[number]
 
     def send(self, message: str) -> None:
         """Send a message. See `ControlChannel.send`."""

@@ -8,10 +8,10 @@
     | | `make way` | drain without `server.drain_delay`: a successor waits |
     | | `reload` | read apps and certificates again |
     | | `reading` | send the numbers for metrics and health |
-    | | `explain`, a number and a question, JSON | send the cluster's answer to why nothing arrives |
+    | | `ask`, a number and an operator's question, JSON | send the cluster's answer |
     | child | `ready` and a report, JSON | it serves; before that it may wait for the cluster, `alive` |
     | | `reading` and the reading, JSON | the answer; answers come in the order of the requests |
-    | | `explain`, the number and the answer, JSON | in any order; nothing behind the number: there is none |
+    | | `ask`, the number and the answer, JSON | in any order; nothing behind the number: there is none |
     | | `alive` | its loop turns; each second or more often |
 
 The end of the socket means that the other process has ended, for any reason. Messages are used instead of
@@ -34,7 +34,7 @@ STOP_NOW = "stop now"
 MAKE_WAY = "make way"
 RELOAD = "reload"
 READING = "reading"
-EXPLAIN = "explain"
+ASK = "ask"
 READY = "ready"
 ALIVE = "alive"
 

@@ -26,14 +26,13 @@ import msgspec
 from msgspec import Struct, structs
 
 from pusher_server.config import Config, load
-from pusher_server.diagnosis.explanation import Explanation, WhyQuestion
 from pusher_server.errors import ConfigError
 from pusher_server.metrics.process_group import Probe, ProcessGroup
 from pusher_server.metrics.reading import Reading
+from pusher_server.processes.answering import answer
 from pusher_server.processes.bus_socket import BusSocket
 from pusher_server.processes.child import Child
 from pusher_server.processes.control_channel import MAKE_WAY, RELOAD, STOP, STOP_NOW
-from pusher_server.processes.explaining import explain
 from pusher_server.processes.restarts import RestartDelay
 from pusher_server.server import cluster
 from pusher_server.server.coalesced import Coalesced
@@ -144,7 +143,7 @@ class Supervisor:
             self._operations = operations_listener(
                 self._config.operations,
                 ProcessGroup(self._processes),
-                self._explain,
+                self._answer,
                 port=server.port,
             )
             if self._needs_bus:
@@ -311,8 +310,8 @@ class Supervisor:
             for slot in self._workers
         ]
 
-    async def _explain(self, question: WhyQuestion) -> Explanation | None:
-        return await explain([slot.child for slot in self._workers if slot.child], question)
+    async def _answer(self, question: bytes) -> bytes:
+        return await answer([slot.child for slot in self._workers if slot.child], question)
 
     # Watching
 

@@ -198,7 +198,7 @@ class Server:
             self._operations = operations_listener(
                 config.operations,
                 single(self.collector),
-                self.node.explaining.explain,
+                self.node.operator.answer,
                 port=config.server.port,
             )
         self._uvicorn_server = DrainingServer(
@@ -232,7 +232,7 @@ class Server:
     def begin(self) -> None:
         """Start the work beside the clients, before the first of them. In the running loop."""
         self._on_begin()
-        self._watch.start(self.node.diagnosing.step)
+        self._watch.start(self.node.operator.step)
         self._webhooks.start(expected=webhooks.are_expected(self._config))
 
     async def end(self) -> None:

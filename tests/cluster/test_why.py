@@ -55,7 +55,7 @@ class Team:
     async def explain(self, at: int, others: int = 2, **question: str) -> Explanation:
         """The answer of the cluster, by this node."""
         node = self.nodes[at].node
-        explaining = Explaining(node.diagnosing, node.questions, lambda: others)
+        explaining = Explaining(node.diagnosing, node.operator.cluster, lambda: others)
         return await explaining.explain(WhyQuestion(**question))
 
     async def stop(self) -> None:

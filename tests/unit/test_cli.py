@@ -117,6 +117,7 @@ class TestSmallCommands:
             "apps",
             "webhooks",
             "why",
+            "tail",
             "default-config",
             "version",
         ]

@@ -171,13 +171,13 @@ class Site:
 
     async def wait(self, seconds: float) -> None:
         """Time passes, and the node looks at its evidence."""
-        await self.node.diagnosing.step()
+        await self.node.operator.step()
         self.fixture.wait(seconds)
-        await self.node.diagnosing.step()
+        await self.node.operator.step()
 
     async def explain(self, **question: str) -> Explanation:
         """Ask why nothing arrives."""
-        return await self.node.explaining.explain(WhyQuestion(**question))
+        return await self.node.operator.explaining.explain(WhyQuestion(**question))
 
     async def findings(self) -> list[Finding]:
         """The findings about everything."""

@@ -12,16 +12,15 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from pusher_server.config import OperationsSettings
-from pusher_server.diagnosis.explanation import Explanation, WhyQuestion
 from pusher_server.metrics.operations import operations_app
 from pusher_server.metrics.process_group import Probe, ProcessGroup
 from pusher_server.metrics.reading import Reading
 from tests.unit.metrics.counted import reading
 
 
-async def explain(question: WhyQuestion) -> Explanation | None:
-    """Nothing is wrong."""
-    return Explanation(nodes=1, answered=1, findings=[], missed=[], apps={})
+async def no_answer(question: bytes) -> bytes:
+    """Nobody can answer."""
+    return b""
 
 
 def operations(found: Reading, **settings: str) -> Starlette:
@@ -29,7 +28,7 @@ def operations(found: Reading, **settings: str) -> Starlette:
         return found
 
     team = ProcessGroup(lambda: [Probe("1", "ready", 1, ask)])
-    return operations_app(OperationsSettings(**settings), team, explain, port=6001)
+    return operations_app(OperationsSettings(**settings), team, no_answer, port=6001)
 
 
 async def request(
@@ -122,7 +121,7 @@ async def test_what_fails_is_an_answer_and_one_line(caplog: pytest.LogCaptureFix
     def broken() -> list[Probe]:
         raise LookupError("broken")
 
-    app = operations_app(OperationsSettings(), ProcessGroup(broken), explain, port=6001)
+    app = operations_app(OperationsSettings(), ProcessGroup(broken), no_answer, port=6001)
     with caplog.at_level(logging.DEBUG):
         answer = await get(app, "/metrics?token=secret")
     assert (answer.status_code, answer.text) == (500, "Internal error; the log has more\n")

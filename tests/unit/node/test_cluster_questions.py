@@ -106,7 +106,7 @@ async def test_few_questions_are_answered_at_a_time() -> None:
 
 async def test_a_node_that_is_alone_asks_nobody() -> None:
     node = NodeFixture()
-    assert await node.node.questions.ask(b"?", 3, 5.0) == []
+    assert await node.node.operator.cluster.ask(b"?", 3, 5.0) == []
     assert node.broker.published == []
 
 
@@ -119,7 +119,7 @@ async def test_with_a_node_missing_nothing_is_said_about_silence() -> None:
     node = fixture.node
 
     async def found(others: int) -> list[Finding]:
-        explaining = Explaining(node.diagnosing, node.questions, lambda: others)
+        explaining = Explaining(node.diagnosing, node.operator.cluster, lambda: others)
         answer = await explaining.explain(WhyQuestion())
         assert (answer.answered, answer.nodes) == (1, others + 1)
         return answer.findings
@@ -131,8 +131,8 @@ async def test_with_a_node_missing_nothing_is_said_about_silence() -> None:
 def test_a_node_dispatches_questions_and_answers() -> None:
     fixture = NodeFixture()
     came: list[object] = []
-    fixture.node.questions.came = came.append  # type: ignore[method-assign, assignment]
-    fixture.node.questions.answered = came.append  # type: ignore[method-assign, assignment]
+    fixture.node.operator.cluster.came = came.append  # type: ignore[method-assign, assignment]
+    fixture.node.operator.cluster.answered = came.append  # type: ignore[method-assign, assignment]
     question = QuestionMessage(asker="b", number=1, question=b"?")
     answer = AnswerMessage(number=1, answer=b"!")
     fixture.node.on_message(CONTROL, question)

@@ -174,13 +174,6 @@ async def test_many_apps_are_counted_in_portions(watched: Watched) -> None:
     assert evidence.apps["1199"].published == 1
 
 
-async def test_a_question_of_another_release_has_no_answer(watched: Watched) -> None:
-    answer = watched.fixture.node.diagnosing.answer
-    assert await answer(b"\xff") == await answer(b"[]") == b""
-    report = msgspec.json.decode(await answer(b'{"app":"1","new":7}'), type=ProcessReport)
-    assert report.node == "node"
-
-
 async def test_a_channel_says_how_many_it_has_and_when_it_was_served(watched: Watched) -> None:
     await watched.fixture.subscriber("a")
     report = await watched.report(app="1", channel="a")

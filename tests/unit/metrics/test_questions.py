@@ -1,37 +1,34 @@
-"""The page `/why`: for the operator alone, with bounded parameters."""
-
-import json
+"""The pages `/why` and `/tail`: for the operator alone, with bounded parameters."""
 
 import httpx
 import pytest
 
 from pusher_server.config import OperationsSettings
-from pusher_server.diagnosis.explanation import Explanation, WhyQuestion
 from pusher_server.metrics.operations import operations_app
 from pusher_server.metrics.process_group import ProcessGroup
 
-ANSWER = Explanation(nodes=2, answered=1, findings=[], missed=[], apps={})
+FEED = "0123456789abcdef" * 2
 
 
 class Page:
-    """The page of an application with these settings; `answer` None is a machine without a worker."""
+    """The pages of an application with these settings; the answer "" is that of a machine without a worker."""
 
-    def __init__(self, answer: Explanation | None = ANSWER, **settings: str) -> None:
-        self.questions: list[WhyQuestion] = []
+    def __init__(self, answer: bytes = b'{"nodes":2}', **settings: str) -> None:
+        self.questions: list[bytes] = []
 
-        async def explain(question: WhyQuestion) -> Explanation | None:
+        async def ask(question: bytes) -> bytes:
             self.questions.append(question)
             return answer
 
         group = ProcessGroup(lambda: [])
-        self._app = operations_app(OperationsSettings(**settings), group, explain, port=6001)
+        self._app = operations_app(OperationsSettings(**settings), group, ask, port=6001)
 
     async def get(
-        self, query: str = "", host: str = "127.0.0.1:9601", **headers: str
+        self, query: str = "", host: str = "127.0.0.1:9601", path: str = "/why", **headers: str
     ) -> httpx.Response:
         transport = httpx.ASGITransport(self._app)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-            return await client.get(f"/why{query}", headers=headers)
+            return await client.get(f"{path}{query}", headers=headers)
 
 
 async def test_the_answer_is_json_for_the_question() -> None:
@@ -39,9 +36,33 @@ async def test_the_answer_is_json_for_the_question() -> None:
     answer = await page.get("?app=1&channel=private-a&event=App%5CEvents%5CE")
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
-    found = json.loads(answer.content)
-    assert (found["nodes"], found["answered"], found["findings"]) == (2, 1, [])
-    assert page.questions == [WhyQuestion(app="1", channel="private-a", event="App\\Events\\E")]
+    assert answer.content == b'{"nodes":2}'
+    assert page.questions == [
+        b'{"type":"why","app":"1","channel":"private-a","event":"App\\\\Events\\\\E"}'
+    ]
+
+
+async def test_a_feed_is_asked_for_with_its_filters() -> None:
+    page = Page()
+    answer = await page.get(f"?feed={FEED}&channel=private-*", path="/tail")
+    assert answer.status_code == 200
+    question = b'{"type":"tail","feed":"%b","app":"","channel":"private-*","event":""}'
+    assert page.questions == [question % FEED.encode()]
+
+
+@pytest.mark.parametrize("feed", ["", "1", FEED.upper(), FEED + "0"])
+async def test_a_feed_has_a_name_that_nobody_guesses(feed: str) -> None:
+    page = Page()
+    assert (await page.get(f"?feed={feed}", path="/tail")).status_code == 400
+    assert page.questions == []
+
+
+@pytest.mark.parametrize("path", ["/why", "/tail"])
+async def test_a_page_is_for_the_operator(path: str) -> None:
+    query = f"?feed={FEED}"
+    assert (await Page().get(query, path=path, host="evil.example")).status_code == 403
+    assert (await Page(host="0.0.0.0").get(query, path=path)).status_code == 403
+    assert (await Page(token="x" * 24).get(query, path=path)).status_code == 401
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9601", "localhost:9601", "[::1]:9601", "127.0.0.2"])
@@ -81,4 +102,4 @@ async def test_a_wrong_question_is_refused(query: str) -> None:
 
 
 async def test_without_a_process_there_is_no_answer() -> None:
-    assert (await Page(answer=None).get()).status_code == 503
+    assert (await Page(answer=b"").get()).status_code == 503
