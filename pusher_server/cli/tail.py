@@ -37,9 +37,9 @@ _PAUSE = 0.5
 def tail(
     app_id: str, channel: str, event: str, url: str, named: Path | None, as_json: bool
 ) -> None:
-    """Follow what happens, until Ctrl-C: events, connections, refusals.
+    """Follow what happens on a running server, until Ctrl-C.
 
-    Payloads are not shown. operations.token comes from the config file or from
+    It prints events, connections, refusals and members. Payloads are not shown. operations.token comes from the config file or from
     PUSHER_SERVER__OPERATIONS__TOKEN.
     """
     from pusher_server.cli.operations import Operations

@@ -1,7 +1,8 @@
 """The pages `/why` and `/tail`, which the whole cluster answers as JSON.
 
-See docs/troubleshooting.md#ask-the-server. They have names of channels and addresses of clients. So they are there with `operations.token`, or for programs
-of this machine. A browser that was led here by a foreign name is refused (DNS rebinding).
+See docs/troubleshooting.md#ask-the-server. They have names of channels and addresses of clients. So they are
+there with `operations.token`, or for programs of this machine. A browser that was led here by a foreign name is
+refused (DNS rebinding).
 """
 
 import ipaddress

@@ -52,6 +52,14 @@ async def subscribed(stack: AsyncExitStack, address: Address, channel: str) -> w
     return client
 
 
+async def _publish_for_ever(address: Address) -> None:
+    number = 0
+    while True:
+        number += 1
+        await publish(address, f"session.{number}")
+        await asyncio.sleep(0.02)
+
+
 async def test_the_event_went_to_the_wrong_channel(tmp_path: Path) -> None:
     """The example's mistake, in one sentence."""
     async with operated(tmp_path) as (server, operations), AsyncExitStack() as stack:
@@ -142,6 +150,37 @@ async def test_a_token_comes_from_the_environment_or_a_file(tmp_path: Path) -> N
         answer = await why(operations, "--config", str(file))
         assert answer.stdout == "nothing is known to be wrong\n", answer
         assert (await ask(operations, "/why")).status == 401
+
+
+async def test_tail_follows_what_happens_on_all_workers(team: Team) -> None:
+    """Each publication once, whichever worker got it; then Ctrl-C."""
+    url = f"http://127.0.0.1:{operations_of(team).port}"
+    command = [sys.executable, "-m", "pusher_server", "tail", "--operations", url]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        "--channel",
+        "session.*",
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": TOP},
+    )
+    assert process.stdout is not None
+    try:
+        names: list[str] = []
+        async with asyncio.timeout(20):
+            async with asyncio.TaskGroup() as group:
+                publishing = group.create_task(_publish_for_ever(team.address))
+                # The first ones come before its feed has begun on both workers.
+                first = int((await process.stdout.readline()).split()[3].rpartition(b".")[2])
+                while len(names) < 10:
+                    words = (await process.stdout.readline()).decode().split()
+                    names.append(words[3])
+                publishing.cancel()
+        assert len(set(names)) == len(names)
+        numbers = sorted(int(name.rpartition(".")[2]) for name in names)
+        assert numbers[0] > first
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() in (1, 130)
 
 
 async def test_what_is_wrong_with_the_question_is_one_line(tmp_path: Path) -> None:
