@@ -10,6 +10,7 @@ from pusher_server.cli.check_config import check_config
 from pusher_server.cli.default_config import default_config
 from pusher_server.cli.serve import serve
 from pusher_server.cli.tail import tail
+from pusher_server.cli.token import token
 from pusher_server.cli.version import version
 from pusher_server.cli.webhooks import webhooks
 from pusher_server.cli.why import why
@@ -57,5 +58,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check_config, apps, webhooks, why, tail, default_config, version):
+for command in (serve, check_config, apps, webhooks, why, tail, token, default_config, version):
     main.add_command(command)

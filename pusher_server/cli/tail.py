@@ -39,8 +39,8 @@ def tail(
 ) -> None:
     """Follow what happens on a running server, until Ctrl-C.
 
-    It prints events, connections, refusals and members. Payloads are not shown. operations.token comes from the config file or from
-    PUSHER_SERVER__OPERATIONS__TOKEN.
+    It prints events, connections, refusals and members, without payloads. operations.token comes from
+    the config file or from PUSHER_SERVER__OPERATIONS__TOKEN.
     """
     from pusher_server.cli.operations import Operations
     from pusher_server.diagnosis.live import TailReport

@@ -118,6 +118,7 @@ class TestSmallCommands:
             "webhooks",
             "why",
             "tail",
+            "token",
             "default-config",
             "version",
         ]
