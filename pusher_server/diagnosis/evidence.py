@@ -27,6 +27,8 @@ ENDED = 1_024
 #: Names of channels that had subscribers, and seconds for which that counts: names are changed while one tries.
 USED = 10_000
 _USED_FOR = 600.0
+#: Seconds for which a channel with subscribers on other nodes makes no row: it leaves room for others.
+_HELD_FOR = 60.0
 #: Apps of which numbers are kept.
 APPS = 10_000
 
@@ -154,6 +156,7 @@ class Evidence:
         self.names: OrderedDict[tuple[str, str, str], tuple[int, float, float]] = OrderedDict()
         self.apps: OrderedDict[str, AppNumbers] = OrderedDict()
         self._used: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._held: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def digest(self) -> None:
         """Sort what the hot path has left: some 0.4 µs for an event, 4,096 events at most."""
@@ -164,6 +167,9 @@ class Evidence:
         while self._queue:
             app, channel, event, channels = self._queue.popleft()
             if channel.user_id is not None:  # that a user is away is normal
+                continue
+            held_at = self._held.get((app, channel.text))
+            if held_at is not None and now - held_at < _HELD_FOR:
                 continue
             key = (app, channel.text, event)
             row = self.undelivered.get(key)
@@ -245,6 +251,17 @@ class Evidence:
         self._used.move_to_end((app, channel))
         if len(self._used) > USED:
             self._used.popitem(last=False)
+
+    def held(self, app: str, channel: str) -> None:
+        """Note that the channel has subscribers now, on other nodes: its events did arrive."""
+        self.use(app, channel)
+        self._held[app, channel] = self.clock()
+        self._held.move_to_end((app, channel))
+        if len(self._held) > USED:
+            self._held.popitem(last=False)
+        rows = self.undelivered.items()
+        for key in [key for key, row in rows if (row.app, row.channel) == (app, channel)]:
+            del self.undelivered[key]
 
     def is_used(self, app: str, channel: str) -> bool:
         """Return whether the channel is known to have had subscribers lately."""

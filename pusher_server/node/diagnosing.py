@@ -118,7 +118,7 @@ class Diagnosing:
                 row.judged = self._clock()
                 row.subscribers = held.get(row.channel, 0)
                 if row.subscribers:
-                    self._evidence.use(app_id, row.channel)
+                    self._evidence.held(app_id, row.channel)
                 if row.subscribers or self._evidence.is_used(app_id, row.channel):
                     row.near = {}
                     continue

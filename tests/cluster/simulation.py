@@ -53,7 +53,7 @@ class SimulatedNode:
         self.stores = Shards(
             [self.link], name, lease=LEASE, undo_window=UNDO, random=store.random.random
         )
-        hub, observers = Hub(loop.call_soon), Observers()
+        hub, observers = Hub(loop.call_soon, clock=loop.time), Observers()
         observers.observe(tell)
         self.node = Node(
             NodeParts(

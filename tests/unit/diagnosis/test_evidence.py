@@ -123,12 +123,32 @@ def test_many_kinds_of_refusals_are_bounded(evidence: Evidence) -> None:
 
 def test_apps_and_used_names_are_bounded(evidence: Evidence) -> None:
     for number in range(USED + 100):
-        evidence.use("1", f"c{number}")
+        evidence.held("1", f"c{number}")
     for number in range(APPS + 100):
         evidence.counted(f"{number}", connections=1, subscriptions=0, published=0, client_events=0)
     assert not evidence.is_used("1", "c0")
     assert evidence.is_used("1", f"c{USED}")
     assert len(evidence.apps) == APPS
+    assert len(evidence._held) == len(evidence._used) == USED
+
+
+def test_a_channel_with_subscribers_elsewhere_leaves_room_for_others(
+    evidence: Evidence, clock: FakeClock
+) -> None:
+    """On a node whose clients are all on other nodes every event comes here."""
+    miss(evidence, "a", "one")
+    miss(evidence, "a", "two")
+    miss(evidence, "b")
+    evidence.digest()
+    evidence.held("1", "a")
+    clock.advance(59.0)
+    miss(evidence, "a", "three")
+    evidence.digest()
+    assert [row.channel for row in evidence.undelivered.values()] == ["b"]
+    clock.advance(2.0)
+    miss(evidence, "a", "four")
+    evidence.digest()
+    assert [row.event for row in evidence.undelivered.values()] == ["e", "four"]
 
 
 def test_a_name_is_in_use_for_ten_minutes(evidence: Evidence, clock: FakeClock) -> None:
