@@ -17,6 +17,7 @@ Commands import their modules when they run, so that `--help` and `version` answ
 - `why`               the command `why`, which asks a running server
 - `tail`              the command `tail`, which follows a running server
 - `token`             the command `token`, which signs as an auth route does
+- `inventory`         the commands `channels`, `connections`, `publish` and `kick`
 - `operations`        asks a running server over its operations listener
 - `webhooks`          the commands `webhooks …`
 

@@ -8,6 +8,7 @@ from pusher_server import __version__, standard_streams
 from pusher_server.cli.apps import apps
 from pusher_server.cli.check_config import check_config
 from pusher_server.cli.default_config import default_config
+from pusher_server.cli.inventory import channels, connections, kick, publish
 from pusher_server.cli.serve import serve
 from pusher_server.cli.tail import tail
 from pusher_server.cli.token import token
@@ -58,5 +59,19 @@ def main() -> None:
     """
 
 
-for command in (serve, check_config, apps, webhooks, why, tail, token, default_config, version):
+for command in (
+    serve,
+    check_config,
+    apps,
+    webhooks,
+    why,
+    tail,
+    channels,
+    connections,
+    publish,
+    kick,
+    token,
+    default_config,
+    version,
+):
     main.add_command(command)

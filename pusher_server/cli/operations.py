@@ -6,7 +6,7 @@ The token comes from the environment or the config file, never from the argument
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 import httpx
@@ -29,17 +29,27 @@ class Operations:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
         shown = f"[{host}]" if ":" in host else host
         self.url = (url or f"http://{shown}:{settings.port}").rstrip("/")
-        self._headers = {"authorization": f"Bearer {settings.token}"} if settings.token else {}
+        self._headers = {"x-pusher-server-order": "1"}
+        if settings.token:
+            self._headers["authorization"] = f"Bearer {settings.token}"
 
     def get(self, path: str, parameters: Mapping[str, str], kind: type[T]) -> T:
         """Return the answer of a page. Raises ClickException in words for the operator."""
+        return self._answer("GET", path, kind, params=dict(parameters))
+
+    def order(self, order: msgspec.Struct, kind: type[T]) -> T:
+        """Return the answer to an order. Raises as `get`."""
+        return self._answer("POST", "/orders", kind, content=msgspec.json.encode(order))
+
+    def _answer(self, method: str, path: str, kind: type[T], **request: Any) -> T:
         try:
-            answer = httpx.get(
+            answer = httpx.request(
+                method,
                 f"{self.url}{path}",
-                params=dict(parameters),
                 headers=self._headers,
                 timeout=_TIMEOUT,
                 trust_env=False,
+                **request,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise click.ClickException(

@@ -17,6 +17,7 @@ Why it is so: docs/decisions.md#evidence-and-rules. Read:
 - `guided`          the way of one event as steps, from the connection to the delivery
 - `explanation`     the answer for the whole cluster
 - `live`            follows what happens, for operators that look
+- `inventory`       questions about what is there, and orders, as values
 - `printable`       makes the texts of strangers fit for a sentence
 
 May import: `app`, `auth`, `log_rate_limit`, `protocol`, `signals`, `token_bucket`.

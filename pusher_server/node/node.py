@@ -13,6 +13,7 @@ from pusher_server.interfaces import (
     USERS,
     AnswerMessage,
     AppChangedMessage,
+    AppProvider,
     ClusterListener,
     ClusterMessage,
     CountMessage,
@@ -27,6 +28,7 @@ from pusher_server.interfaces import (
 from pusher_server.node.counts import SubscriptionCounts
 from pusher_server.node.diagnosing import Diagnosing
 from pusher_server.node.inspection import Inspection
+from pusher_server.node.inventory import Inventory
 from pusher_server.node.member_infos import MemberInfos
 from pusher_server.node.occupancy import Occupancy
 from pusher_server.node.operator_questions import OperatorQuestions
@@ -71,6 +73,7 @@ class Node(ClusterListener):
         on_app_changed: Callable[[str], None] = lambda app_id: None,
         flushers: Iterable[Callable[[], Awaitable[None]]] = (),
         others: Callable[[], int] = lambda: 0,
+        apps: AppProvider | None = None,
     ) -> None:
         self.node_id = parts.node_id
         self.hub = parts.hub
@@ -95,7 +98,8 @@ class Node(ClusterListener):
         self.users = Users(parts, self.guesses)
         self.inspection = Inspection(parts)
         self.diagnosing = Diagnosing(parts, self.guesses)
-        self.operator = OperatorQuestions(parts, self.diagnosing, others)
+        inventory = Inventory(parts, self.diagnosing, self.publishing, self.users, apps)
+        self.operator = OperatorQuestions(parts, self.diagnosing, inventory, others)
 
     def admit(self, app: App) -> None:
         """Check whether one more connection may come. Raises ConnectionRejected."""

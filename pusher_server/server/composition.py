@@ -137,7 +137,8 @@ class Server:
     def _node(self, parts: NodeParts) -> Node:
         self._watch = EvidenceWatch(self._cluster.tallies)
         changed, kept = self._app_announced, self._webhooks.kept
-        return Node(parts, on_app_changed=changed, flushers=[kept], others=self._watch.others)
+        others, apps = self._watch.others, self.apps
+        return Node(parts, on_app_changed=changed, flushers=[kept], others=others, apps=apps)
 
     def _websocket(self) -> WebSocketEdge:
         config = self._config

@@ -198,7 +198,9 @@ class NodeFixture:
             event_ids=count(1),
         )
         self.node = Node(
-            self.parts, on_app_changed=lambda app_id: self.changed_elsewhere.append(app_id)
+            self.parts,
+            on_app_changed=lambda app_id: self.changed_elsewhere.append(app_id),
+            apps=self.apps,
         )
         self.roster.attach(self.node)
         if is_observed:

@@ -103,3 +103,66 @@ async def test_a_wrong_question_is_refused(query: str) -> None:
 
 async def test_without_a_process_there_is_no_answer() -> None:
     assert (await Page(answer=b"").get()).status_code == 503
+
+
+ORDER = {"x-pusher-server-order": "1"}
+KICK = b'{"type":"kick","app":"1","socket_id":"1.2","user":""}'
+
+
+async def post(
+    page: Page, body: bytes, headers: dict[str, str], host: str = "127.0.0.1"
+) -> httpx.Response:
+    transport = httpx.ASGITransport(page._app)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+        return await client.post("/orders", content=body, headers=headers)
+
+
+async def test_an_order_is_passed_on() -> None:
+    page = Page()
+    assert (await post(page, KICK, ORDER)).status_code == 200
+    assert page.questions == [KICK]
+
+
+@pytest.mark.parametrize(
+    ("headers", "host"),
+    [
+        ({}, "127.0.0.1"),
+        ({"content-type": "text/plain"}, "127.0.0.1"),
+        ({**ORDER, "origin": "https://evil.example"}, "127.0.0.1"),
+        (ORDER, "evil.example"),
+    ],
+)
+async def test_a_page_of_another_site_orders_nothing(headers: dict[str, str], host: str) -> None:
+    """A form cannot set the header; a script would have to ask first, and OPTIONS allows nothing."""
+    page = Page()
+    assert (await post(page, KICK, headers, host)).status_code == 403
+    assert page.questions == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"[]", 400),
+        (b'{"type":"why"}', 400),
+        (b'{"type":"kick"}', 400),
+        (b"\xff", 400),
+        (b" " * 1_048_577, 413),
+    ],
+)
+async def test_an_order_that_is_none(body: bytes, status: int) -> None:
+    page = Page()
+    assert (await post(page, body, ORDER)).status_code == status
+    assert page.questions == []
+
+
+async def test_lists_are_asked_for() -> None:
+    page = Page()
+    await page.get("?app=1&channel=a*", path="/channels")
+    await page.get("?app=1&user=7", path="/connections")
+    assert page.questions == [
+        b'{"type":"channels","app":"1","channel":"a*"}',
+        b'{"type":"connections","app":"1","channel":"","user":"7"}',
+    ]
+    for path in ("/channels", "/connections"):
+        assert (await page.get(path=path, host="evil.example")).status_code == 403
