@@ -29,9 +29,16 @@ PRIVATE = "private-session.42"
 async def why(
     operations: Address, *arguments: str, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """The command, as an operator runs it in an empty folder."""
+    """`pusher-server why`."""
+    return await command(operations, "why", *arguments, environment=environment)
+
+
+async def command(
+    operations: Address, *arguments: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command, as an operator runs it."""
     url = f"http://127.0.0.1:{operations.port}"
-    command = [sys.executable, "-m", "pusher_server", "why", "--operations", url, *arguments]
+    command = [sys.executable, "-m", "pusher_server", *arguments, "--operations", url]
     return await asyncio.to_thread(
         subprocess.run,
         command,
@@ -225,3 +232,25 @@ async def test_a_worker_that_hangs_is_left_out(team: Team) -> None:
         assert answer.stdout.startswith("nothing is known to be wrong\n"), answer
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+async def test_an_operator_looks_and_acts_on_all_workers(team: Team) -> None:
+    """Whichever worker has the client."""
+    operations = operations_of(team)
+    async with AsyncExitStack() as stack:
+        clients = [await subscribed(stack, team.address, PRIVATE) for _ in range(6)]
+        listed = await command(operations, "channels", APP_ID)
+        assert listed.stdout.split() == ["6", PRIVATE], listed
+        rows = (await command(operations, "connections", APP_ID)).stdout.splitlines()
+        assert len(rows) == 6
+        published = await command(operations, "publish", APP_ID, PRIVATE, "hello", '{"n":7}')
+        assert published.stdout == "published; subscribers: 6\n", published
+        for client in clients:
+            assert json.loads((await client.expect("hello"))["data"]) == {"n": 7}
+        socket_id = rows[0].split()[0]
+        kicked = await command(operations, "kick", APP_ID, "--socket-id", socket_id)
+        assert (kicked.returncode, kicked.stdout) == (0, "closed: 1\n"), kicked
+        await eventually(lambda: "an operator has ended a connection" in team.log)
+        again = await command(operations, "kick", APP_ID, "--socket-id", socket_id)
+        assert (again.returncode, again.stdout) == (1, "closed: 0\n"), again
+        assert len((await command(operations, "connections", APP_ID)).stdout.splitlines()) == 5
