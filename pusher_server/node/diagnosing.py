@@ -85,6 +85,7 @@ class Diagnosing:
             async with asyncio.timeout(_PATIENCE):
                 await self._look_up(due)
                 await self._search()
+        self._log(self._clock())
         return of_process(self._node_id, self._evidence, question, self._channel(question))
 
     async def holders(self, app_id: str, names: Sequence[str]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,7 +100,9 @@ async def test_the_steps_of_an_event(tmp_path: Path) -> None:
         await publish(main, PRIVATE)
         await client.expect("my-event")
         arrived = (await why(operations, *question)).stdout
-        assert "✓ delivered: an event went to the subscribers 0 s ago\n" in arrived
+        assert re.search(
+            r"^✓ delivered: an event went to the subscribers \d+ s ago$", arrived, re.M
+        )
         assert "listen with Echo.private('session.42').listen('.my-event', (e) => …)" in arrived
 
 
@@ -153,7 +156,9 @@ async def test_a_token_comes_from_the_environment_or_a_file(tmp_path: Path) -> N
         environment = {"PUSHER_SERVER__OPERATIONS__TOKEN": TOKEN}
         assert (await why(operations, environment=environment)).returncode == 0
         file = tmp_path / "why.toml"
-        file.write_text(f'[operations]\ntoken = "{TOKEN}"\n')
+        file.write_text(
+            f'[operations]\ntoken = "{TOKEN}"\n[[apps]]\nid = "1"\nkey = "k"\nsecret = "secret"\n'
+        )
         answer = await why(operations, "--config", str(file))
         assert answer.stdout == "nothing is known to be wrong\n", answer
         assert (await ask(operations, "/why")).status == 401

@@ -127,6 +127,17 @@ async def test_a_near_miss_is_a_line_once_an_hour(
     assert vars(record)["app"] == "1"
 
 
+async def test_a_near_miss_that_a_look_found_is_a_line_too(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The look comes before the next step, which then has nothing to look up."""
+    await watched.fixture.subscriber("private-a")
+    watched.fixture.publish("a")
+    await watched.report()
+    await watched.step(1.0)
+    assert len(caplog.records) == 1
+
+
 async def test_a_name_that_somebody_takes_is_no_finding_any_more(watched: Watched) -> None:
     await watched.fixture.subscriber("private-a")
     watched.fixture.publish("a")
