@@ -88,6 +88,6 @@ abuse:  ## Flood a server in every way beside ordinary clients (ARGS="--quick --
 	@$(PYTHON_IN_VENV) -m tests.abuse $(call given,ARGS)
 
 clean:  ## Remove what setup and tests made (not your config, not .pusher-server.env)
-	rm -rf .venv tests/js/node_modules benchmarks/load/.build benchmarks/load/soketi/node_modules dist build site .checks-passed.json .coverage .coverage.* .hypothesis
+	rm -rf .venv tests/js/node_modules tests/java/build benchmarks/load/.build benchmarks/load/soketi/node_modules dist build site .checks-passed.json .coverage .coverage.* .hypothesis
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

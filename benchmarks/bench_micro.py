@@ -1,13 +1,9 @@
-"""Micro-benchmarks of the hot path: seconds to run, one table.
-
-    make bench            the table
-    make bench ARGS=--json    the same for machines
+"""Micro-benchmarks of the hot path: seconds to run, one table (`make bench`).
 
 Each number is the best of several rounds. The last column is the ratio to a reference loop of plain Python
 that runs in the same process just before: on a noisy machine ratios compare, microseconds do not.
 """
 
-import argparse
 import hashlib
 import hmac
 import json
@@ -187,26 +183,13 @@ def measure(work: Callable[[], None]) -> float:
 
 def main() -> None:
     """Measure everything and print it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object instead of a table"
-    )
-    as_json = parser.parse_args().json
     began = time.monotonic()
-    rows = []
+    print(f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}\n")
+    print(f"{'µs':>9}  {'ratio':>8}  what")
     for work, parts in BENCHMARKS.items():
         base = measure(reference)
         seconds = measure(work) / parts
-        rows.append((work.__name__, (work.__doc__ or "").strip(), seconds * 1e6, seconds / base))
-    if as_json:
-        print(json.dumps({name: {"us": us, "ratio": ratio} for name, _, us, ratio in rows}))
-        return
-    print(f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}\n")
-    print(f"{'µs':>9}  {'ratio':>8}  what")
-    for _, what, us, ratio in rows:
-        print(f"{us:9.3f}  {ratio:8.4f}  {what}")
+        print(f"{seconds * 1e6:9.3f}  {seconds / base:8.4f}  {(work.__doc__ or '').strip()}")
     took = time.monotonic() - began
     print(
         f"\nfan-out: per delivery. ratio: to {reference.__name__}() in the same run. {took:.1f} s"

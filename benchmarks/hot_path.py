@@ -136,11 +136,16 @@ def _frame(event: str, **fields: object) -> bytes:
     return Frame(Opcode.TEXT, message).serialize(mask=True)
 
 
-def _subscription(wire: Wire, channel: str) -> bytes:
-    """The frame in which the client of `wire` subscribes to a private channel."""
-    socket_id = cast(Any, wire.protocol).socket_id
-    auth = f"{_KEY}:{_signature(f'{socket_id}:{channel}')}"
-    return _frame("pusher:subscribe", data={"channel": channel, "auth": auth})
+def _subscription(wire: Wire, channel: str, **member: str) -> bytes:
+    """The frame in which the client of `wire` subscribes; a presence channel takes `channel_data`, too."""
+    signed = ":".join((cast(Any, wire.protocol).socket_id, channel, *member.values()))
+    auth = f"{_KEY}:{_signature(signed)}"
+    return _frame("pusher:subscribe", data={"channel": channel, "auth": auth, **member})
+
+
+def _member(number: int) -> str:
+    """A member's data, as a backend signs it."""
+    return json.dumps({"user_id": str(number), "user_info": {"name": "Amina"}})
 
 
 def _config() -> Config:
@@ -192,6 +197,7 @@ class HotPath:
         self._measure("turn", [int] * (WARM_UP + self._repetitions))
         self._connect()
         self._subscribe()
+        self._join()
         self._client_event()
         backend = self.client()
         self._publish("trigger", backend, "private-session.1", 1)
@@ -214,6 +220,23 @@ class HotPath:
             ],
         )
         _expect(clients, 2, b"pusher_internal:subscription_succeeded")
+
+    def _join(self) -> None:
+        """Fill a presence channel: each member gets the list, and those before it get `member_added`."""
+        channel = "presence-online-users"
+        clients = [self.connected() for _ in range(WARM_UP + self._repetitions)]
+        self._measure(
+            "join",
+            [
+                partial(
+                    each.protocol.data_received,
+                    _subscription(each, channel, channel_data=_member(number)),
+                )
+                for number, each in enumerate(clients, 1_000)
+            ],
+        )
+        _expect(clients[-1:], 2, b"subscription_succeeded")
+        _expect(clients[:1], 1 + len(clients), b"member_added")
 
     def _client_event(self) -> None:
         sender, peer = (self.subscribed("private-chat.1") for _ in range(2))

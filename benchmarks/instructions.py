@@ -47,6 +47,7 @@ ROWS = {
     "trigger": "signed POST /events of 200 bytes to a channel of one subscriber, delivery included",
     "delivery": "each further subscriber of a published event",
     "subscribe": "signed subscription to a private channel of its own",
+    "join": "new member of a presence channel of 100 to 299: its list, and member_added to the others",
     "client event": "client event of a member, relayed to one other",
     "connect": "HTTP request to established WebSocket connection",
 }

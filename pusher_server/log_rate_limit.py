@@ -17,6 +17,11 @@ LINES = 2
 KEPT = 10_000
 
 
+def repeated(events: int) -> dict[str, object]:
+    """Return the field of a line that stands for so many events, which counts those without a line."""
+    return {"as_before": events - 1} if events > 1 else {}
+
+
 class LogRateLimit:
     """Decides for each subject whether its line is due. Pure: the caller has the clock, and writes the line."""
 
@@ -60,9 +65,10 @@ class SourceRateLimit:
     def due(self, subject: Hashable, source: Hashable, now: float, line: Hashable = "") -> int:
         """Return how many events of the subject the line stands for, or 0 when no line is to be written now.
 
-        `line` is different where two lines of one source differ. `now` is in seconds of any one clock. The
-        caller bounds the size of all three values.
+        `line` is different where two lines of one source differ; its hash is kept. `now` is in seconds of any
+        one clock. The caller bounds the size of the subject and of the source.
         """
+        line = hash(line)
         begun, written, count = self._begun.get(subject, (now, {}, 0))
         if not 0 <= now - begun < self._interval:
             begun, written = now, {}

@@ -50,7 +50,17 @@ TIERS = (
 #: These run real processes and sockets: repeating them finds what depends on timing.
 REPEATED = {"contract", "edge", "conformance", "examples"}
 REPETITIONS = 3
-
+#: These judge how long one waits beside load that they make themselves.
+UNDIVIDED = {"chaos", "abuse"}
+TERSE = ("-q", "--no-skips")
+#: Modules of `tests/edge` about the processes of a server, which do not mind how fast it is.
+ABOUT_PROCESSES = (
+    "supervisor",
+    "bus_process",
+    "operations",
+    "operations_of_workers",
+    "command_line",
+)
 
 #: Minutes after which a tier is ended, about three times what it takes on two cores.
 BUDGETS = {
@@ -62,7 +72,7 @@ BUDGETS = {
     "edge": 25,
     "fuzz": 8,
     "conformance": 10,
-    "examples": 8,
+    "examples": 11,
     "chaos": 8,
     "abuse": 10,
 }
@@ -110,9 +120,14 @@ def repair() -> Iterator[Step]:
     yield Step("format", (ruff, "format", "."))
 
 
+def halves(name: str) -> tuple[str, ...]:
+    """Options that run a tier in two processes, unless it needs both cores for itself."""
+    return () if name in UNDIVIDED else ("-n", "2", "--dist", "worksteal")
+
+
 def tier(name: str, *, full: bool = False) -> Iterator[Step]:
     """One directory of tests."""
-    run: tuple[str, ...] = ("-m", "pytest", f"tests/{name}", "-q", "--no-skips")
+    run: tuple[str, ...] = ("-m", "pytest", f"tests/{name}", *TERSE, *halves(name))
     environment = {
         "HYPOTHESIS_PROFILE": "full" if full else "quick",
         "TEST_STARTS": "50" if full else "10",
@@ -125,12 +140,29 @@ def tier(name: str, *, full: bool = False) -> Iterator[Step]:
         yield Step(title, (sys.executable, *run), environment, minutes)
 
 
+def child_processes() -> Iterator[Step]:
+    """What runs in processes that a server starts, once more: here coverage measures these as well."""
+    modules = [f"tests/edge/test_{name}.py" for name in ABOUT_PROCESSES]
+    command = ("-m", "coverage", "run", "-m", "pytest", *modules, *TERSE, *halves("edge"))
+    environment = {"COVER_SERVERS": "1"}
+    yield Step("coverage: processes", (sys.executable, *command), environment)
+
+
 def clustered_conformance() -> Iterator[Step]:
     """The protocol suite again, with clients and requests spread over two processes.
 
-    Without the browser: it runs the same pusher-js as Node, against one process in the tier itself.
+    Without the browser and the Java libraries, which run against one process in the tier itself: the same
+    frames reach pusher-js in Node here.
     """
-    suite = ("-m", "pytest", "tests/conformance", "-q", "--no-skips", "-k", "not chromium")
+    suite = (
+        "-m",
+        "pytest",
+        "tests/conformance",
+        *TERSE,
+        *halves("conformance"),
+        "-k",
+        "not chromium and not java and not Maven",
+    )
     for title, kind in (("2 workers", "workers"), ("2 nodes on Redis", "redis")):
         environment = {"CONFORMANCE_CLUSTER": kind}
         command = (sys.executable, *suite)
@@ -167,9 +199,9 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
         if name == "conformance":
             yield from clustered_conformance()
     if what == "all":
-        yield Step("hot path", (sys.executable, "-m", "benchmarks.compare_micro"))
         yield Step("instructions", (sys.executable, "-m", "benchmarks.instructions"), minutes=2)
     if full:
+        yield from child_processes()
         # What was measured is kept, so that a run which is resumed measures all of it.
         yield Step("coverage: combine", (*coverage, "combine", "--quiet", "--keep"), lasting=False)
         yield Step("coverage: report", (*coverage, "report"), lasting=False)

@@ -25,10 +25,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Give Hypothesis a seed of this run's own, unless `--hypothesis-seed` or HYPOTHESIS_SEED names one."""
+    """Give Hypothesis a seed of this run's own, unless one is named; keep coverage out of servers.
+
+    `--hypothesis-seed` or HYPOTHESIS_SEED names a seed. With COVER_SERVERS, coverage measures servers, too.
+    """
     if config.option.hypothesis_seed is None:
         given = os.environ.get("HYPOTHESIS_SEED")
         config.option.hypothesis_seed = given or str(secrets.randbits(32))
+    divides = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
+    if not divides and "COVER_SERVERS" not in os.environ:
+        # Coverage measures processes that inherit this. It makes servers three times as slow, which tests of
+        # floods and crowds do not forgive.
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
 def pytest_terminal_summary(

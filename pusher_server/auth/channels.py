@@ -5,7 +5,7 @@ differently (docs/protocol/signatures.md#channel), so a parsed and rewritten obj
 """
 
 from pusher_server.app import App, AppKey
-from pusher_server.auth.signatures import is_same, verifies_text
+from pusher_server.auth.signatures import is_secret_of, verifies_text
 from pusher_server.errors import AuthenticationError
 
 
@@ -26,7 +26,7 @@ def verify(
     pair = app.pair_of(key)
     if pair is None:
         text = f"Invalid key in subscription auth data: '{key}'"
-        if any(is_same(pair.secret, key) for pair in app.keys):
+        if is_secret_of(app, key):
             raise AuthenticationError(text, reason="key_is_secret")
         raise AuthenticationError(text, reason="unknown_key", key=key)
     text = f"{socket_id}:{channel}:{channel_data}" if channel_data else f"{socket_id}:{channel}"

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from pusher_server.app import App
 from pusher_server.auth.query import Query, parse_query, readings, signed_paths, string_to_sign
-from pusher_server.auth.signatures import is_same, verifies
+from pusher_server.auth.signatures import is_secret_of, verifies
 from pusher_server.errors import AuthenticationError
 
 __all__ = [
@@ -60,7 +60,7 @@ def authorized_app(key: str, named: App | None, owner: App | None) -> App:
     if named is not None and named.secret_of(key) is not None:
         return named
     if owner is None:
-        if named is not None and any(is_same(pair.secret, key) for pair in named.keys):
+        if named is not None and is_secret_of(named, key):
             raise AuthenticationError("Unknown auth_key", reason="key_is_secret")
         raise AuthenticationError("Unknown auth_key", reason="unknown_key", key=key)
     raise AuthenticationError(
@@ -186,5 +186,5 @@ def _refusal(text: bytes, sent: bytes | None) -> AuthenticationError:
     return AuthenticationError(
         f"Invalid signature: you should have sent HmacSHA256Hex({signed}, your_secret_key), "
         f"but you sent {got}",
-        reason="incomplete" if sent is None else "signature",
+        reason="unsigned" if sent is None else "signature",
     )

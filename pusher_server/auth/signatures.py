@@ -5,6 +5,8 @@ import hmac
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pusher_server.app import App
+
 if TYPE_CHECKING:
     from hashlib import _Hash
 
@@ -60,6 +62,6 @@ def verifies_text(secret: str, text: str, signature: str) -> bool:
     return substituted != text and verifies(secret, substituted.encode(), sent)
 
 
-def is_same(secret: str, text: str) -> bool:
-    """Whether `text` is the secret itself, sent where something else belongs; in constant time."""
-    return hmac.compare_digest(octets(secret), octets(text))
+def is_secret_of(app: App, text: str) -> bool:
+    """Whether `text` is one of the app's secrets, sent where a key belongs; in constant time for each."""
+    return any(hmac.compare_digest(octets(pair.secret), octets(text)) for pair in app.keys)

@@ -4,8 +4,10 @@ See docs/protocol/signatures.md#algorithm.
 """
 
 from pusher_server.app import App, AppKey
-from pusher_server.auth.signatures import verifies_text
+from pusher_server.auth.signatures import is_secret_of, verifies_text
 from pusher_server.errors import AuthenticationError
+
+_REFUSAL = "Connection not authorized."
 
 
 def verify(app: App, socket_id: str, auth: str, user_data: str) -> AppKey:
@@ -16,7 +18,11 @@ def verify(app: App, socket_id: str, auth: str, user_data: str) -> AppKey:
     """
     key, _, signature = auth.partition(":")
     pair = app.pair_of(key)
-    if pair is None or not verifies_text(pair.secret, f"{socket_id}::user::{user_data}", signature):
-        reason = "signature" if pair is not None else "unknown_key" if auth else "incomplete"
-        raise AuthenticationError("Connection not authorized.", reason=reason)
+    if pair is None:
+        reason = (
+            "key_is_secret" if is_secret_of(app, key) else "unknown_key" if auth else "incomplete"
+        )
+        raise AuthenticationError(_REFUSAL, reason=reason)
+    if not verifies_text(pair.secret, f"{socket_id}::user::{user_data}", signature):
+        raise AuthenticationError(_REFUSAL, reason="signature")
     return pair

@@ -30,13 +30,14 @@ class FullApps:
         self._look_at = 0.0
         #: App id -> when its next round may begin.
         self._next_round: dict[str, float] = {}
-        #: Clients that the rounds have not looked at yet.
+        #: Clients that the rounds have not looked at yet. New rounds begin when there are none, so each
+        #: client of this process stands here once at most.
         self._waiting: deque[Watched] = deque()
 
     def tick(self) -> None:
         """Begin rounds that are due, and go on with those that have begun."""
         now = self._clients.clock()
-        if now >= self._look_at:
+        if now >= self._look_at and not self._waiting:
             self._look_at = now + LOOK
             self._begin(now)
         for _ in range(min(BATCH, len(self._waiting))):

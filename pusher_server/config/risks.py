@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from pusher_server.app import App
+from pusher_server.app import App, stray_character
 from pusher_server.config.redis import RedisSettings, parse_url
 from pusher_server.config.settings import Config
 
@@ -25,6 +25,7 @@ def risks(config: Config, path: Path | None) -> Iterator[str]:
     for app in config.apps:
         yield from app_risks(app)
     yield from _of_operations(config)
+    yield from _of_pasted(config)
     if config.cluster.redis.is_set:
         yield from _of_redis(config.cluster.redis)
     if config.database.url:
@@ -74,6 +75,21 @@ def _of_operations(config: Config) -> Iterator[str]:
             f"operations.token has {_characters(len(operations.token))} and can be guessed; make one with"
             " `openssl rand -hex 20`"
         )
+
+
+def _of_pasted(config: Config) -> Iterator[str]:
+    """Passwords with something around them; others have chosen these, so each may be right."""
+    redis = config.cluster.redis
+    for setting, text in (
+        ("cluster.redis.username", redis.username),
+        ("cluster.redis.password", redis.password),
+        ("cluster.redis.sentinel_username", redis.sentinel_username),
+        ("cluster.redis.sentinel_password", redis.sentinel_password),
+        ("server.tls.key_password", config.server.tls.key_password),
+    ):
+        problem = stray_character(text)
+        if problem:
+            yield f"{setting} {problem}, unless it is part of it"
 
 
 def _of_redis(settings: RedisSettings) -> Iterator[str]:

@@ -160,7 +160,7 @@ class _ScopeSender:
         """See `Sender`."""
         client = self._scope.get("client")
         if client:
-            return str(client[0])
+            return str(client[0])[:_SHOWN_ADDRESS]  # a proxy may forward any text
         # Only proxies of this machine reach a Unix socket, so the last of them is trusted.
         headers = reversed(self._scope["headers"])
         forwarded = next((value for name, value in headers if name == b"x-forwarded-for"), b"")

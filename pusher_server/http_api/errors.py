@@ -31,8 +31,7 @@ _LONGEST_RETRY = 3_600
 class ApiError(PusherServerError):
     """A request is refused with this status and text.
 
-    `reason` is one word for logs and metrics (docs/metrics.md#http-api); "" for what `server/misdirected.py`
-    logs and counts.
+    `reason` is one word for logs and metrics (docs/metrics.md#http-api).
     """
 
     def __init__(
@@ -68,7 +67,7 @@ def not_found(path: str) -> ApiError:
     """No route has this path."""
     if has_double_slash(path):
         text = "Not found: the path has a double slash; take one out of the host, path or prefix setting"
-        return ApiError(404, text, reason="")
+        return ApiError(404, text, reason="double_slash")
     return ApiError(404, "Not found", reason="path")
 
 
@@ -80,7 +79,7 @@ def upgrade_required() -> ApiError:
         " in between drops the headers Upgrade and Connection: let it pass them on",
         (b"upgrade", b"websocket"),
         (b"connection", b"Upgrade"),
-        reason="",
+        reason="no_upgrade",
     )
 
 

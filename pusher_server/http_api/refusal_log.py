@@ -15,8 +15,9 @@ from pusher_server.diagnosis.evidence import Guess
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.http_api.errors import ApiError
 from pusher_server.http_api.requests import RequestHead
-from pusher_server.log_rate_limit import SourceRateLimit
+from pusher_server.log_rate_limit import SourceRateLimit, repeated
 from pusher_server.node.node import Node
+from pusher_server.protocol.client_path import shown_path
 from pusher_server.protocol.errors import InvalidChannelName, MalformedText, ProtocolError
 from pusher_server.signals import RequestRefused
 
@@ -34,13 +35,22 @@ _CAUSES = {
     " PUSHER_APP_KEY do not belong together",
     "signature": "the signature does not match: the backend's PUSHER_APP_SECRET differs from this app's,"
     " or a proxy rewrites the path or the query",
+    "unsigned": "it has no auth_signature: no library of Pusher's sent it, or a proxy drops the query",
     "digest": "the body is not the one that was signed: something between the backend and here changes it",
     "disabled": "the app is disabled: set enabled = true, or run `pusher-server apps enable`",
     "rate_publish": "the app publishes faster than limits.backend_events_per_second",
     "rate_read": "the app reads faster than limits.reads_per_second",
     "path": "no route has its path: compare the backend's host, port and path options with server.path_prefix",
     "method": "its path exists for other methods only: a redirect or a proxy has changed the method",
+    "no_upgrade": "it is for a WebSocket and came without Upgrade: a proxy dropped it, or a browser opened the"
+    ' address; nginx needs proxy_http_version 1.1, Upgrade $http_upgrade and Connection "upgrade"'
+    " (docs/deployment.md)",
+    "double_slash": "its path has a double slash: take one out of the host, path or prefix that the client or"
+    " proxy is set to; between /apps/ and the next slash stands the app id",
 }
+
+#: Reasons that metrics and fields name in another word: a missing signature is a wrong one there.
+_COUNTED_AS = {"incomplete": "signature", "unsigned": "signature"}
 
 
 class Sender(Protocol):
@@ -61,17 +71,14 @@ class RefusalLog:
     def refused(self, error: Exception, head: RequestHead, sender: Sender | None) -> None:
         """Count a refusal, and log it or count it for the next line. Query and body stay out of the log."""
         kind = reason_of(error)
-        if not kind:
-            return
-        # Metrics count a missing signature as a wrong one.
-        reason = "signature" if kind == "incomplete" else kind
+        reason = _COUNTED_AS.get(kind, kind)
         app_id = getattr(error, "app_id", "")
         self._node.emit(RequestRefused(app_id=app_id, reason=reason))
         if reason == "internal":  # it has a line with its traceback
             return
         address = "" if sender is None else sender.address()
         fields: dict[str, object] = {"app": app_id} if app_id else {}
-        fields["path"] = head.path[:_SHOWN_PATH].decode("latin-1")
+        fields["path"] = shown_path(head.path.decode("latin-1"))[:_SHOWN_PATH]
         if address:
             fields["address"] = address
         if isinstance(error, AuthenticationError) and error.key:
@@ -88,11 +95,11 @@ class RefusalLog:
             self._keep(guess, kind, app_id, subject, cause, address)
             line = fields.get("key") or (kind if isinstance(error, TimestampExpired) else cause)
             requests = self._limit.due((app_id, reason), address, self._clock(), line)
-        if requests > 1:
-            fields["as_before"] = requests - 1
+        fields["reason"] = reason
         level = logging.WARNING if requests else logging.DEBUG
-        fields |= {"reason": reason, "see": page_of("request")}
-        logger.log(level, "request refused: %s", with_guess(cause, guess), extra=fields)
+        fields["see"] = page_of("request")
+        extra = fields | repeated(requests)
+        logger.log(level, "request refused: %s", with_guess(cause, guess), extra=extra)
 
     def _keep(
         self,

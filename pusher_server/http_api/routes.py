@@ -126,7 +126,7 @@ class Routes:
 
     def _find(self, method: str, path: bytes) -> Target | Operation:
         segments, methods = self._look_up(path)
-        if methods is None:
+        if methods is None or b"" in segments[1::2]:  # no app id, or no name of a channel
             text = path.decode("latin-1")
             if method in ("GET", "HEAD") and key_in(text, self._clients_prefix) is not None:
                 raise upgrade_required()

@@ -5,6 +5,7 @@ Why they have a listener of their own: docs/decisions.md#operations-listener.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from hmac import compare_digest
@@ -20,6 +21,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pusher_server.config import OperationsSettings
+from pusher_server.log_rate_limit import SourceRateLimit, repeated
 from pusher_server.metrics import health
 from pusher_server.metrics.exposition import exposition
 from pusher_server.metrics.process_group import ProcessGroup
@@ -32,6 +34,8 @@ logger = logging.getLogger("pusher_server.metrics")
 _JSON = "application/json"
 #: Above it (some 40 apps) the text is written in a thread: 10 µs a sample, while others wait (measured).
 _MANY_SAMPLES = 500
+#: Characters of a path in a log line.
+_SHOWN_PATH = 120
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -40,17 +44,17 @@ def operations_app(
     settings: OperationsSettings, group: ProcessGroup, ask: Ask, *, port: int
 ) -> Starlette:
     """All pages. `port` is the clients' one: soketi's names carry it. `ask` answers operators' questions."""
-    pages = _Pages(settings, group, port)
+    pages, guard = _Pages(settings, group, port), _TokenGuard(settings.token)
     questions = QuestionPages(settings, ask)
     return Starlette(
         routes=[
-            _Page("/metrics", _for_operators(settings.token, pages.metrics)),
-            _Page("/usage", _for_operators(settings.token, pages.usage)),
-            _Page("/why", _for_operators(settings.token, questions.why)),
-            _Page("/tail", _for_operators(settings.token, questions.tail)),
-            _Page("/channels", _for_operators(settings.token, questions.channels)),
-            _Page("/connections", _for_operators(settings.token, questions.connections)),
-            _Page("/orders", _for_operators(settings.token, questions.order), methods=["POST"]),
+            _Page("/metrics", guard.guarded(pages.metrics)),
+            _Page("/usage", guard.guarded(pages.usage)),
+            _Page("/why", guard.guarded(questions.why)),
+            _Page("/tail", guard.guarded(questions.tail)),
+            _Page("/channels", guard.guarded(questions.channels)),
+            _Page("/connections", guard.guarded(questions.connections)),
+            _Page("/orders", guard.guarded(questions.order), methods=["POST"]),
             _Page("/ready", pages.ready),
             _Page("/accept-traffic", pages.accept_traffic),
             _Page("/live", pages.live),
@@ -166,19 +170,39 @@ class _Answers:
             await failed(scope, receive, send_on)
 
 
-def _for_operators(token: str, page: Endpoint) -> Endpoint:
-    """The page, for requests with the token; for all requests when there is none."""
+class _TokenGuard:
+    """Refuses requests without the token, and logs that; there may be no token."""
 
-    async def guarded(request: Request) -> Response:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if token and not (
-            scheme.lower() == "bearer" and compare_digest(given.strip().encode(), token.encode())
-        ):
-            challenge = {"www-authenticate": "Bearer"}
-            return PlainTextResponse("operations.token is needed\n", 401, challenge)
-        return await page(request)
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._limit = SourceRateLimit()
 
-    return guarded
+    def guarded(self, page: Endpoint) -> Endpoint:
+        """The page, for requests with the token; for all requests when there is none."""
+
+        async def answer(request: Request) -> Response:
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            if self._token and not (
+                scheme.lower() == "bearer"
+                and compare_digest(given.strip().encode(), self._token.encode())
+            ):
+                self._log(request, "another token" if given else "none")
+                challenge = {"www-authenticate": "Bearer"}
+                return PlainTextResponse("operations.token is needed\n", 401, challenge)
+            return await page(request)
+
+        return answer
+
+    def _log(self, request: Request, sent: str) -> None:
+        address = "unix" if request.client is None else request.client.host
+        requests = self._limit.due("token", address, time.monotonic(), sent)
+        if requests:
+            fields: dict[str, object] = {"path": request.url.path[:_SHOWN_PATH], "address": address}
+            logger.warning(
+                "an operator's request is refused: it needs operations.token as its bearer token and has %s",
+                sent,
+                extra=fields | repeated(requests),
+            )
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

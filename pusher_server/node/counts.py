@@ -140,7 +140,8 @@ class SubscriptionCounts:
         self._waiting.pop(channel, None)  # this is the count that it waited for
         self._last_sent[channel] = count
         name = channel.name.text
-        self._hub.deliver(app_state, name, events.subscription_count(name, count))
+        if not channel.name.is_encrypted:  # docs/protocol/channels.md#subscription-count
+            self._hub.deliver(app_state, name, events.subscription_count(name, count))
         if ours:
             self._emit(
                 SubscriptionCountChanged(

@@ -69,7 +69,6 @@ class Node(ClusterListener):
     def __init__(
         self,
         parts: NodeParts,
-        *,
         on_app_changed: Callable[[str], None] = lambda app_id: None,
         flushers: Iterable[Callable[[], Awaitable[None]]] = (),
         others: Callable[[], int] = lambda: 0,

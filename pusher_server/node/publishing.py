@@ -12,6 +12,7 @@ from pusher_server.interfaces import EventMessage, Retention, channel_topic
 from pusher_server.node.parts import NodeParts
 from pusher_server.protocol import events
 from pusher_server.protocol.channel_name import ChannelName, parse_channel_name
+from pusher_server.protocol.encrypted import is_sealed
 from pusher_server.protocol.errors import Code, InvalidChannelName, MessageRejected
 from pusher_server.protocol.messages import ClientEvent
 from pusher_server.protocol.text import exceeds
@@ -148,6 +149,12 @@ class Publishing:
                 "exceeded; the event was dropped.",
                 channel=text,
                 cause="limits.client_events_per_second",
+            )
+        if channel.is_encrypted and not is_sealed(message.data):
+            raise MessageRejected(
+                None,
+                "A client event on an encrypted channel needs data with nonce and ciphertext in base64",
+                channel=text,
             )
         return channel
 

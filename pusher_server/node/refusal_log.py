@@ -11,11 +11,11 @@ from pusher_server.app import shown_key
 from pusher_server.diagnosis.entry import page_of, with_guess
 from pusher_server.diagnosis.evidence import Evidence, Guess, Kind
 from pusher_server.errors import ClusterUnavailable
-from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
+from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit, repeated
 from pusher_server.protocol.channel_name import kind_of
+from pusher_server.protocol.client_path import shown_path
 from pusher_server.protocol.errors import (
     KEY_IS_SECRET,
-    Code,
     ConnectionRejected,
     FramingViolation,
     MessageRejected,
@@ -34,7 +34,7 @@ _SHOWN_TEXT = 300
 
 #: Reason of a refused `auth` -> cause and next step. Signed texts and digests stay out: a digest that is wrong
 #: here may be right elsewhere.
-_AUTH = {
+AUTH_CAUSES = {
     "signature": "the signature does not match: the backend's PUSHER_APP_SECRET differs from this app's,"
     " or it signed another socket_id",
     "unknown_key": "the key of its auth is not this app's: the backend's PUSHER_APP_KEY is wrong",
@@ -62,8 +62,7 @@ class RefusalLog:
         """Log that a client cannot be served for now, or count it for the next line about this cause."""
         clients = self._outages.due(str(cause), self._clock())
         if clients:
-            fields = {"as_before": clients - 1} if clients > 1 else {}
-            clients_logger.warning("a client is sent away: %s", cause, extra=fields)
+            clients_logger.warning("a client is sent away: %s", cause, extra=repeated(clients))
 
     def connection(
         self, app_id: str, address: str, error: ConnectionRejected | FramingViolation
@@ -76,7 +75,7 @@ class RefusalLog:
         if isinstance(error, FramingViolation):
             cause = f"{error.message}; {_FRAMES.get(error.code, 'the client breaks RFC 6455')}"
         elif error.path:
-            cause, path, event = error.cause, _shown_path(error), "connection refused"
+            cause, path, event = error.cause, _shown_path(app_id, error), "connection refused"
         else:
             cause = error.cause
         reason = getattr(error, "reason", "")
@@ -153,9 +152,8 @@ class RefusalLog:
     ) -> None:
         """Write a warning if one is due, which stands for so many refusals; else a line for debug."""
         fields["see"] = page
-        if due > 1:
-            fields["as_before"] = due - 1
-        target.log(logging.WARNING if due else logging.DEBUG, event, cause, extra=fields)
+        level = logging.WARNING if due else logging.DEBUG
+        target.log(level, event, cause, extra=fields | repeated(due))
 
 
 def _guess(error: ProtocolError) -> Guess | None:
@@ -163,13 +161,12 @@ def _guess(error: ProtocolError) -> Guess | None:
     return error.guess if isinstance(error.guess, Guess) else None
 
 
-def _shown_path(error: ConnectionRejected) -> str:
-    """The path of a refused request, with a key that no app has as far as it may be shown."""
-    path = error.path.partition("?")[0][:_SHOWN_PATH]
-    if error.code == Code.UNKNOWN_APP:
-        start, slash, key = path.rstrip("/").rpartition("/")
-        return f"{start}{slash}{'***' if error.reason == KEY_IS_SECRET else shown_key(key)}"
-    return path
+def _shown_path(app_id: str, error: ConnectionRejected) -> str:
+    """The path of a refused request, with a key that no app is known to have as far as it may be shown."""
+    path = error.path.partition("?")[0]
+    if error.reason == KEY_IS_SECRET:
+        return f"{path.rstrip('/').rpartition('/')[0]}/***"[:_SHOWN_PATH]
+    return (path if app_id else shown_path(path))[:_SHOWN_PATH]
 
 
 def _cause(refusal: SubscriptionRefused) -> str:
@@ -177,7 +174,7 @@ def _cause(refusal: SubscriptionRefused) -> str:
     text = refusal.message[:_SHOWN_TEXT]
     match refusal.kind:
         case "AuthError":
-            return _AUTH.get(refusal.reason, "check what the backend's auth endpoint answers")
+            return AUTH_CAUSES.get(refusal.reason, "check what the backend's auth endpoint answers")
         case "LimitReached":
             return f"{text}; the app's limits say so (docs/configuration.md)"
         case "InvalidChannel":

@@ -16,6 +16,7 @@ from pusher_server.interfaces import (
 )
 from pusher_server.node.bus import subscribe_channel
 from pusher_server.node.parts import NodeParts
+from pusher_server.node.refusal_log import AUTH_CAUSES
 from pusher_server.protocol import events
 from pusher_server.protocol.channel_name import user_channel
 from pusher_server.protocol.errors import Code, ConnectionRejected, MessageRejected
@@ -24,9 +25,7 @@ from pusher_server.protocol.messages import SignIn
 
 #: Reason of a refused sign-in -> cause and next step, for the log: the client gets one text for all.
 _CAUSES = {
-    "signature": "the signature does not match: the backend's PUSHER_APP_SECRET differs from this app's,"
-    " or it signed another socket_id",
-    "unknown_key": "the key of its auth is not this app's: the backend's PUSHER_APP_KEY is wrong",
+    **AUTH_CAUSES,
     "incomplete": "the client sent no auth: check its userAuthentication endpoint, and what that answers",
 }
 

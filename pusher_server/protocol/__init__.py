@@ -8,6 +8,7 @@ a connection meets it:
 - `liveness`      the timers of one connection: deadlines, pings, client-event rate
 - `messages`      client → server: decodes bytes into one of six values
 - `channel_name`  the grammar of a channel name, and the flags that its prefix means
+- `encrypted`     the form of data on encrypted channels
 - `members`       `channel_data` and `user_data`: the identity of a member or user
 - `events`        server → client: one function per event, which returns JSON bytes
 - `text`          strict JSON: UTF-8 and depth checked, numbers exact, data stringified

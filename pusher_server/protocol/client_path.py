@@ -1,5 +1,7 @@
 """The path on which clients come: `/app/{key}`, for every transport (docs/protocol/connection.md#url)."""
 
+from pusher_server.app import shown_key
+
 
 def key_in(path: str, prefix: str) -> str | None:
     """Return the app key in a client's path, percent-encoded as it is there; None for any other path.
@@ -16,6 +18,15 @@ def path_of(target: str) -> str:
     if path.startswith("/") or "://" not in path:
         return path
     return "/" + path.partition("://")[2].partition("/")[2]
+
+
+def shown_path(path: str) -> str:
+    """Return a path as a log line may show it while the app is not known; see `app.shown_key`."""
+    start, app, rest = path.rpartition("/app/")
+    if not app:
+        return path
+    key, slash, end = rest.lstrip("/").partition("/")
+    return f"{start}{app}{shown_key(key)}{slash}{end}"
 
 
 def has_double_slash(path: str) -> bool:

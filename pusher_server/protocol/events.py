@@ -9,6 +9,7 @@ reads. A payload is made once and shared by all its receivers.
 from collections.abc import Iterable, Sequence
 
 from pusher_server.app import Member
+from pusher_server.protocol import encrypted
 from pusher_server.protocol.errors import SubscriptionRefused
 from pusher_server.protocol.text import encode, quoted, stringify
 
@@ -41,8 +42,12 @@ def subscription_succeeded(channel: str) -> bytes:
 
 
 def subscription_error(channel: str, kind: str, message: str, status: int) -> bytes:
-    """Make the event for `channel.bind('pusher:subscription_error')` and Echo's `.error()`; any `str` works."""
-    data = b'{"type":%b,"error":%b,"status":%d}' % (encode(kind), quoted(message), status)
+    """Make the event for `channel.bind('pusher:subscription_error')` and Echo's `.error()`; any `str` works.
+
+    See docs/protocol/subscriptions.md#refusal for what is added on encrypted channels.
+    """
+    more = b"," + encrypted.UNOPENABLE if channel.startswith(encrypted.PREFIX) else b""
+    data = b'{"type":%b,"error":%b,"status":%d%b}' % (encode(kind), quoted(message), status, more)
     return (
         b'{"event":"pusher:subscription_error","data":'
         + stringify(data)

@@ -21,7 +21,7 @@ Then how bytes reach it. The protocol classes build on each other, `paced_protoc
 - `proxies`           the headers in which a trusted proxy describes a client
 - `address_limits`    how many connections and attempts one address may have
 - `paced_protocol`    uvicorn's HTTP protocol with bounded work per turn of the loop
-- `misdirected`       names other protocols than a port's, and requests that a proxy has damaged
+- `misdirected`       names other protocols than a port's, and failed TLS handshakes
 - `http_pieces`       cuts a client's bytes so that the parser does little with each piece
 - `http_heads`        the heads of requests and refusals
 - `bounded_protocol`  bounds of size and time, and refusals that clients can read

@@ -18,7 +18,7 @@ from typing import Any
 from pusher_server.log_rate_limit import LogRateLimit
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.misdirected import MisdirectedLog, failed_handshake
-from pusher_server.server.tls_opening import is_tls
+from pusher_server.server.tls_opening import is_tls, port_of
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -140,12 +140,6 @@ class Acceptor:
             self._changing = self._loop.create_task(self._try_to_let_loop_accept())
 
     @property
-    def _port(self) -> int | None:
-        """The port of the listeners; None of a Unix socket."""
-        name = self._sockets[0].getsockname()
-        return int(name[1]) if isinstance(name, tuple) else None
-
-    @property
     def _loop_may_accept(self) -> bool:
         """True for uvloop, and for the loop of Windows, which has no file descriptors to watch."""
         return not self._tls and not isinstance(self._loop, asyncio.SelectorEventLoop)
@@ -242,9 +236,11 @@ class Acceptor:
     async def _connect(self, accepted: socket.socket, peer: str | None) -> None:
         protocol = self._make()
         options: dict[str, Any] = {}
+        port = None
         try:
             if self._tls is not None:
                 protocol.accepted(peer)
+                port = port_of(accepted)
                 end = self._loop.time() + self._handshake_timeout
                 if not await is_tls(accepted, peer, self._misdirected, end):
                     protocol.left()
@@ -255,11 +251,11 @@ class Acceptor:
         # A broken handshake is the client's fault, and loops raise various errors for it.
         except Exception as error:
             logger.debug("a client did not arrive: %s", error)
-            mistake = failed_handshake(error)
-            if mistake is not None:
-                self._misdirected.note(mistake, peer, self._port)
             accepted.close()
             protocol.left()
+            mistake = failed_handshake(error)
+            if mistake is not None:
+                self._misdirected.note(mistake, peer, port)
         except asyncio.CancelledError:
             protocol.left()
             raise

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from msgspec import Struct
 
-from pusher_server.log_rate_limit import LogRateLimit
+from pusher_server.log_rate_limit import LogRateLimit, repeated
 from pusher_server.protocol.errors import Code, ConnectionRejected
 from pusher_server.server.proxies import TrustedProxies
 
@@ -138,10 +138,8 @@ class AddressLimits:
     def _say(self, key: str, setting: str, limit: str) -> None:
         refusals = self._log_limit.due(setting, self._clock())
         if refusals:
-            fields = {"as_before": refusals - 1} if refusals > 1 else {}
-            logger.warning(
-                "clients from %s are sent away: over %s (%s)", key, setting, limit, extra=fields
-            )
+            text = "clients from %s are sent away: over %s (%s)"
+            logger.warning(text, key, setting, limit, extra=repeated(refusals))
 
 
 class Entrance:

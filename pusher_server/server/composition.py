@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 import uvicorn
@@ -20,6 +20,7 @@ from pusher_server.clients.admission import Admission
 from pusher_server.clients.connection_log import OBSERVED, ConnectionLog
 from pusher_server.clients.registry import ClientRegistry
 from pusher_server.config import Config, load, published_secrets
+from pusher_server.config.risks import app_risks
 from pusher_server.diagnosis.evidence import Evidence
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
@@ -98,7 +99,7 @@ class Server:
         self._certificate = (
             Certificate(config.server.tls) if config.server.tls.certificate else None
         )
-        self._expiry = _expiry(config, spec)
+        self._expiry = CertificateExpiry(files_of(config), logs=self._is_first)
         node_id = _node_id(config, spec)
         hub = Hub(_call_soon, clock=time.monotonic)
         self._cluster = cluster.choose(
@@ -135,10 +136,13 @@ class Server:
         self._operations: OperationsListener | None = None
 
     def _node(self, parts: NodeParts) -> Node:
-        self._watch = EvidenceWatch(self._cluster.tallies)
-        changed, kept = self._app_announced, self._webhooks.kept
-        others, apps = self._watch.others, self.apps
-        return Node(parts, on_app_changed=changed, flushers=[kept], others=others, apps=apps)
+        self._watch = watch = EvidenceWatch(self._cluster.tallies)
+        return Node(parts, self._app_announced, [self._webhooks.kept], watch.others, self.apps)
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether it logs what concerns all workers. All count it: a reload may have failed in one of them."""
+        return self._spec is None or self._spec.index == 1
 
     def _websocket(self) -> WebSocketEdge:
         config = self._config
@@ -196,12 +200,9 @@ class Server:
         settings = self._uvicorn()
         urls = urls_of(config.server, sockets)
         if self._spec is None:
-            self._operations = operations_listener(
-                config.operations,
-                single(self.collector),
-                self.node.operator.answer,
-                port=config.server.port,
-            )
+            answer, port = self.node.operator.answer, config.server.port
+            group = single(self.collector)
+            self._operations = operations_listener(config.operations, group, answer, port=port)
         self._uvicorn_server = DrainingServer(
             settings,
             node=self.node,
@@ -267,6 +268,9 @@ class Server:
         closing = [
             row for app_id, app in changed.items() for row in self.node.change_app(app_id, app)
         ]
+        if self._is_first:
+            for line in chain.from_iterable(app_risks(app) for app in changed.values() if app):
+                logger.warning(line)
         logger.info(
             "reloaded: %d apps changed, %d connections to close", len(changed), len(closing)
         )
@@ -369,11 +373,6 @@ def _node_parts(node_id: str, hub: Hub, shared: cluster.Cluster) -> NodeParts:
         # A random start in 2**62: two nodes that count from there never meet.
         event_ids=count(secrets.randbits(62)),
     )
-
-
-def _expiry(config: Config, spec: WorkerSpec | None) -> CertificateExpiry:
-    """Of several workers one logs, and all count: a reload may have failed in one of them."""
-    return CertificateExpiry(files_of(config), logs=spec is None or spec.index == 1)
 
 
 def _loop_time() -> float:

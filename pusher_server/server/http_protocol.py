@@ -18,13 +18,11 @@ from pusher_server.http_api.asgi import join
 from pusher_server.http_api.fast_publish import FastPublish, PendingRequest, Verdict
 from pusher_server.http_api.requests import UNWANTED_BODY_BYTES, body_length
 from pusher_server.http_api.responses import ApiResponse
-from pusher_server.protocol.client_path import has_double_slash, path_of
 from pusher_server.protocol.errors import ConnectionRejected
 from pusher_server.server.address_limits import Entrance, Visit
 from pusher_server.server.bounded_protocol import BoundedProtocol
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.http_heads import REFUSED_HEADS, asks_for_websocket
-from pusher_server.server.misdirected import DOUBLE_SLASH, NO_UPGRADE
 from pusher_server.server.proxies import TrustedProxies
 from pusher_server.server.request_guard import HttpExchange, RequestGuard
 from pusher_server.signals import RequestRefused
@@ -143,15 +141,11 @@ class HttpProtocol(BoundedProtocol):
         self._pending = self._exchange = None
         has_body = b"content-length" in headers or b"transfer-encoding" in headers
         if self._is_upgrade or not has_body:
-            if b"//" in self.url or (not self._is_upgrade and b"/app/" in self.url):
-                self._look_at_path()
             super().on_headers_complete()
             return
         length = body_length(headers)
         method = self.parser.get_method()
         verdict = self._fast.judge(method, self.url, headers, length, self)
-        if isinstance(verdict, ApiResponse):
-            self._look_at_path()
         if verdict is not None and self._fast.takes(verdict, length) and self._is_fast():
             self._pending = PendingRequest(verdict)
         elif isinstance(verdict, ApiResponse) and self._is_too_much(length):
@@ -195,21 +189,6 @@ class HttpProtocol(BoundedProtocol):
         if self.timeout_keep_alive_task is not None:  # uvicorn waits for the next request, too
             self._guard.idle[self] = self.loop.time() + self._guard.settings.keep_alive
 
-    def _look_at_path(self) -> None:
-        """Log a path or a missing Upgrade that tells of a wrong setting; the answer has its text elsewhere."""
-        path = path_of(self.url.decode("latin-1"))
-        if has_double_slash(path):
-            mistake = DOUBLE_SLASH
-        elif (
-            not self._is_upgrade
-            and self.parser.get_method() in (b"GET", b"HEAD")
-            and self._edge.serves(path)
-        ):
-            mistake = NO_UPGRADE
-        else:
-            return
-        self._misdirected.note(mistake, self.peer, self.port, path)
-
     def _check_address(self, entrance: Entrance) -> None:
         """Refuse what comes from an address that has too many connections."""
         if self._visit is None:
@@ -227,7 +206,7 @@ class HttpProtocol(BoundedProtocol):
         if reason:
             self._edge.node.emit(RequestRefused(app_id="", reason=reason))
         if cause:
-            self._guard.log_refused_head(cause, self.address(), self.loop.time())
+            self._guard.log_refused_head(reason, cause, self.address(), self.loop.time())
 
     def is_decided(self, exchange: HttpExchange) -> None:
         """The head of this request has its verdict: the time for the rest of its body begins."""

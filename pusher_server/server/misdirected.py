@@ -1,4 +1,4 @@
-"""Names clients that speak another protocol than their port does, and requests that a proxy has damaged.
+"""Names clients that speak another protocol than their port does, and failed TLS handshakes.
 
 Each is a mistake in somebody's settings, and the client seldom shows our answer to a person. So the log has a
 line for each mistake, one a minute for each port, and a metric counts them.
@@ -11,13 +11,11 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from pusher_server.diagnosis.evidence import Evidence
-from pusher_server.log_rate_limit import LogRateLimit
+from pusher_server.log_rate_limit import LogRateLimit, repeated
 from pusher_server.signals import RequestRefused, Signal
 
 logger = logging.getLogger("pusher_server.server")
 
-#: Characters of a path that a line shows.
-_SHOWN = 100
 #: The first bytes of a PROXY header, version 2 (HAProxy's proxy-protocol.txt, section 2.2).
 _PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 
@@ -52,17 +50,6 @@ HTTP2 = Mistake(
     "http2",
     "a client speaks HTTP/2 without TLS: let it, or the proxy in front, use HTTP/1.1 to this server",
     "This server speaks HTTP/1.1, and HTTP/2 came: use HTTP/1.1.",
-)
-#: The answers to the two that follow are the API's: `http_api.errors`, and 4005 for a WebSocket.
-NO_UPGRADE = Mistake(
-    "no_upgrade",
-    "a request for a WebSocket came without Upgrade: a proxy dropped it, or a browser opened the address;"
-    ' nginx needs proxy_http_version 1.1, Upgrade $http_upgrade and Connection "upgrade" (docs/deployment.md)',
-)
-DOUBLE_SLASH = Mistake(
-    "double_slash",
-    "a request's path has a double slash: take one out of the host, path or prefix that the client or proxy is"
-    " set to; between /apps/ and the next slash stands the app id",
 )
 CERTIFICATE_REFUSED = Mistake(
     "certificate_refused",
@@ -132,7 +119,7 @@ class MisdirectedLog:
         self._clock = clock
         self._limit = LogRateLimit()
 
-    def note(self, mistake: Mistake, peer: str | None, port: int | None, path: str = "") -> None:
+    def note(self, mistake: Mistake, peer: str | None, port: int | None) -> None:
         """Count the mistake, and log it if its line is due. `port` is ours, None on a Unix socket."""
         self._emit(RequestRefused(app_id="", reason=mistake.reason))
         if self._evidence is not None:
@@ -147,9 +134,7 @@ class MisdirectedLog:
         requests = self._limit.due((mistake.reason, port), self._clock())
         if not requests:
             return
-        fields: dict[str, object] = {"address": peer or "a Unix socket", "port": port}
-        if path:
-            fields["path"] = path[:_SHOWN]
-        if requests > 1:
-            fields["as_before"] = requests - 1
-        logger.warning(mistake.line, extra={k: v for k, v in fields.items() if v is not None})
+        fields: dict[str, object] = {"address": peer or "unix"}
+        if port is not None:
+            fields["port"] = port
+        logger.warning(mistake.line, extra=fields | repeated(requests))

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from pusher_server.config import HttpSettings
 from pusher_server.http_api.api import Admission
 from pusher_server.http_api.responses import ApiResponse
-from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit
+from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit, repeated
 from pusher_server.server.http_heads import NO_ROOM, TOO_SLOW
 
 if TYPE_CHECKING:
@@ -160,14 +160,12 @@ class RequestGuard:
             self._log(event, logging.WARNING, now)
         self._at_most = kept
 
-    def log_refused_head(self, cause: str, address: str, now: float) -> None:
+    def log_refused_head(self, reason: str, cause: str, address: str, now: float) -> None:
         """Log a request that is refused before it is understood, if its line is due."""
         requests = self._refused_heads.due(cause, address, now)
-        fields: dict[str, object] = {"address": address}
-        if requests > 1:
-            fields["as_before"] = requests - 1
+        fields: dict[str, object] = {"address": address, "reason": reason}
         level = logging.WARNING if requests else logging.DEBUG
-        logger.log(level, "request refused: %s", cause, extra=fields)
+        logger.log(level, "request refused: %s", cause, extra=fields | repeated(requests))
 
     def _log(self, event: str, level: int, now: float) -> None:
         """Log a line a minute, with the number of requests since the last one."""

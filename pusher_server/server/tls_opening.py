@@ -32,7 +32,7 @@ async def is_tls(
     mistake = foreign_to_tls(opening)
     if mistake is None:
         return True
-    misdirected.note(mistake, peer, _port(client))
+    misdirected.note(mistake, peer, port_of(client))
     with suppress(OSError):  # it may be gone
         if mistake is PLAIN_HTTP:
             client.recv(_DROPPED_BYTES)
@@ -57,7 +57,7 @@ async def _opening(client: socket.socket, end: float) -> bytes:
     return client.recv(_OPENING_BYTES, socket.MSG_PEEK)
 
 
-def _port(client: socket.socket) -> int | None:
+def port_of(client: socket.socket) -> int | None:
     """Our port; None of a Unix socket."""
     name = client.getsockname()
     return int(name[1]) if isinstance(name, tuple) else None

@@ -47,6 +47,8 @@ class WebSocketEdge:
                 Code.PATH_NOT_FOUND,
                 "Path not found: it has a double slash; take one out of wsHost, wsPath or the proxy",
                 reason="double_slash",
+                cause="the path has a double slash: take one out of the client's wsHost or wsPath, or out of"
+                " the proxy's address of this server",
             )
         raise ConnectionRejected(
             Code.PATH_NOT_FOUND,
@@ -54,7 +56,3 @@ class WebSocketEdge:
             cause=f"the path is not {self._prefix}/app/KEY: check the client's wsPath, server.path_prefix,"
             " and what a proxy adds or removes",
         )
-
-    def serves(self, path: str) -> bool:
-        """Whether this is a client's path."""
-        return key_in(path, self._prefix) is not None

@@ -29,8 +29,9 @@ async def test_E1_encrypted_channels_relay_too(target: Target) -> None:
     async with connected(target) as sender, connected(target) as other:
         await sender.subscribe(channel)
         await other.subscribe(channel)
-        await sender.send("client-x", data={"nonce": "n", "ciphertext": "c"}, channel=channel)
-        assert (await other.expect("client-x", channel)).content["nonce"] == "n"
+        sealed = {"nonce": "A" * 32, "ciphertext": "B" * 24}
+        await sender.send("client-x", data=sealed, channel=channel)
+        assert (await other.expect("client-x", channel)).content == sealed
 
 
 async def test_E2_presence_carries_the_user_id(target: Target) -> None:
@@ -104,6 +105,17 @@ async def test_E4_feature_off_is_refused(target: Target) -> None:
         await sender.send("client-x", data={}, channel=channel)
         await sender.expect_error(None)
         await sender.expect_nothing()
+        await other.expect_nothing()
+
+
+async def test_E4_unencrypted_on_an_encrypted_channel_is_refused(target: Target) -> None:
+    """Data without nonce and ciphertext is refused there: Android's client would throw."""
+    channel = unique("private-encrypted-")
+    async with connected(target) as sender, connected(target) as other:
+        await sender.subscribe(channel)
+        await other.subscribe(channel)
+        await sender.send("client-x", data={"on": True}, channel=channel)
+        await sender.expect_error(None)
         await other.expect_nothing()
 
 

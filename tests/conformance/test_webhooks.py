@@ -10,6 +10,7 @@ import pytest
 
 from tests.conformance.client import connected, unique
 from tests.conformance.official.driver import driver
+from tests.conformance.official.java_library import java_library
 from tests.conformance.target import (
     CHOSEN,
     EVERYTHING,
@@ -145,7 +146,7 @@ async def test_W2_reload_within_the_undo_window(
 async def test_W3_headers_and_signature(
     target: Target, app: Credentials, hooks: WebhookTarget
 ) -> None:
-    """Exact names and content type; Python's and Node's validators, and PHP's lookup, accept it."""
+    """Exact names and content type; Python's, Node's and Java's validators, and PHP's lookup, accept it."""
     channel = unique("room")
     async with connected(target, app) as client:
         await client.subscribe(channel)
@@ -172,6 +173,11 @@ async def test_W3_headers_and_signature(
         }
         checked = await node.do("check_webhook", request=received)
     assert checked == {"valid": True, "events": request.events}
+
+    arguments = {"key": app.key, "signature": headers["X-Pusher-Signature"]}
+    async with java_library(target, app) as java:
+        for text, verdict in ((body, "VALID"), (body + " ", "INVALID")):
+            assert await java.driver.do("validate_webhook", body=text, **arguments) == verdict
 
 
 async def test_W4_two_failures_then_success(

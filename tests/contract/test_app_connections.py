@@ -22,7 +22,7 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,
 }
 SERVERS: dict[str, type[DatabaseServer]] = {"postgres": PostgresServer, "mariadb": MariaServer}
-ROW: dict[str, object] = {"id": "1", "key": "k", "secret": "s"}
+ROW: dict[str, object] = {"id": "1", "key": "k", "secret": "a secret of 24 letters .."}
 #: Ends every connection to the database but the one that says so.
 KILLED = {
     "postgres": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -26,6 +26,7 @@ APPS = (
         keys=(AppKey(key="new", secret="s1"), AppKey(key="old", secret="s2")),
         allowed_origins=("example.com", "*.example.org"),
         strict=True,
+        over_quota_code=4004,  # of `strict`
         client_events="off",
         cache_ttl=7,
         watchlist=True,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tests.edge.listening import LOOPS, Run
 from tests.support import signed, wire
 from tests.support.inprocess import KEY, app, serving
+from tests.support.redis_servers import RedisServer, StartRedis
 from tests.support.serving import RunningServer
 from tests.support.wire import Address, Wire
 
@@ -43,6 +45,19 @@ async def address(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     else:
         async with serving(tmp_path) as inside:
             yield inside.address
+
+
+@pytest.fixture
+def start_redis() -> Iterator[StartRedis]:
+    """Starts servers with these options of redis.conf; they end with the test."""
+    with ExitStack() as running:
+
+        def start(program: str = "redis-server", **options: str | int) -> RedisServer:
+            server = RedisServer(program=program, options=options)
+            running.callback(server.close)
+            return server.start()
+
+        yield start
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from pusher_server.redis.discovery import SentinelMaster, SlotOwners, send_query
 from pusher_server.redis.errors import RedisUnavailable
 from pusher_server.redis.greeting import ServerKind
 from pusher_server.resolving import Resolver
-from tests.support.redis_servers import RedisServer
+from tests.support.redis_servers import RedisServer, StartRedis
 from tests.support.redis_topologies import MASTER, ClusterRedis, SentinelRedis
 from tests.support.redis_users import documented_rights
 from tests.support.serving import free_port
@@ -30,22 +30,6 @@ from tests.support.waiting import no_socket_left
 
 SECRET = "s3cr3t-in-no-message"
 NAME = "pusher-server-test"
-
-Start = Callable[..., RedisServer]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts servers with these options of redis.conf; they end with the test."""
-    running: list[RedisServer] = []
-
-    def start(program: str = "redis-server", **options: str | int) -> RedisServer:
-        running.append(RedisServer(program=program, options=options))
-        return running[-1].start()
-
-    yield start
-    for each in running:
-        each.close()
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +77,8 @@ async def refusal(settings: RedisSettings, *, seconds: float = 5.0) -> str:
 # Names
 
 
-async def test_a_name_leads_to_the_first_address_that_answers(start: Start) -> None:
-    server = start()
+async def test_a_name_leads_to_the_first_address_that_answers(start_redis: StartRedis) -> None:
+    server = start_redis()
     resolver = named({"redis.example": ["127.0.0.9", "127.0.0.1"]})
     settings = RedisSettings(url=f"redis://redis.example:{server.port}/3")
     async with client_of(settings, resolver) as client:
@@ -105,10 +89,10 @@ async def test_a_name_leads_to_the_first_address_that_answers(start: Start) -> N
 
 
 async def test_a_name_that_hangs_keeps_no_thread_from_others(
-    start: Start, sentinel: SentinelRedis, cluster: ClusterRedis
+    start_redis: StartRedis, sentinel: SentinelRedis, cluster: ClusterRedis
 ) -> None:
     """Servers, Sentinels and nodes of a Redis Cluster: asyncio's own threads are few."""
-    server, released = start(), threading.Event()
+    server, released = start_redis(), threading.Event()
 
     def look_up(host: str) -> list[str]:
         if host.startswith("hang"):
@@ -204,9 +188,9 @@ async def test_a_certificate_is_of_the_name_and_of_the_authority_that_was_named(
 
 
 async def test_tls_on_one_side_only_is_told(
-    start: Start, tls: Callable[..., RedisServer], tmp_path: Path
+    start_redis: StartRedis, tls: Callable[..., RedisServer], tmp_path: Path
 ) -> None:
-    no_tls = RedisSettings(url=f"rediss://{start().address}")
+    no_tls = RedisSettings(url=f"rediss://{start_redis().address}")
     assert "does it speak TLS?" in await refusal(no_tls, seconds=0.3)
     with tls(RedisServer(), "127.0.0.1").start() as server:
         assert "write rediss://" in await refusal(RedisSettings(url=f"redis://{server.address}"))
@@ -215,8 +199,8 @@ async def test_tls_on_one_side_only_is_told(
 # Login, and the server at the other end
 
 
-async def test_a_password_is_asked_for_and_checked(start: Start) -> None:
-    server = start(requirepass=SECRET)
+async def test_a_password_is_asked_for_and_checked(start_redis: StartRedis) -> None:
+    server = start_redis(requirepass=SECRET)
     settings = RedisSettings(url=f"redis://{server.address}")
     assert "asks for a password" in await refusal(settings)
     wrong = replace(settings, password=f"{SECRET}-not")
@@ -225,16 +209,16 @@ async def test_a_password_is_asked_for_and_checked(start: Start) -> None:
         assert await client.set("k", "v")
 
 
-async def test_a_user_with_the_documented_rights_is_enough(start: Start) -> None:
+async def test_a_user_with_the_documented_rights_is_enough(start_redis: StartRedis) -> None:
     """docs/clustering.md; `read` there includes ZRANGE and XRANGE."""
-    server = start(user=f"strong on >{SECRET} {documented_rights('server')}")
+    server = start_redis(user=f"strong on >{SECRET} {documented_rights('server')}")
     settings = RedisSettings(url=f"redis://strong:{SECRET}@{server.address}")
     async with client_of(settings) as client:
         assert await client.eval("return redis.call('SET', KEYS[1], 1)", 1, "{pusher-server:0}:k")
 
 
-async def test_a_unix_socket_will_do(start: Start) -> None:
-    server = start(unixsocket="redis.sock", unixsocketperm=777, requirepass=SECRET)
+async def test_a_unix_socket_will_do(start_redis: StartRedis) -> None:
+    server = start_redis(unixsocket="redis.sock", unixsocketperm=777, requirepass=SECRET)
     path = f"{server.folder}/redis.sock"
     async with client_of(RedisSettings(url=f"unix://:{SECRET}@{path}")) as client:
         assert await client.set("k", "v")
@@ -245,9 +229,11 @@ async def test_a_unix_socket_will_do(start: Start) -> None:
     assert f"cannot connect to {path}.not" in await refusal(missing)
 
 
-async def test_a_server_of_the_wrong_kind_is_refused(start: Start, cluster: ClusterRedis) -> None:
-    master = start()
-    replica = start(replicaof=f"{master.host} {master.port}")
+async def test_a_server_of_the_wrong_kind_is_refused(
+    start_redis: StartRedis, cluster: ClusterRedis
+) -> None:
+    master = start_redis()
+    replica = start_redis(replicaof=f"{master.host} {master.port}")
     assert "it is a replica" in await refusal(RedisSettings(url=f"redis://{replica.address}"))
     node = cluster.servers[0]
     assert "cluster = true" in await refusal(RedisSettings(url=f"redis://{node.address}"))
@@ -290,8 +276,8 @@ async def test_what_is_not_a_redis_is_told(reply: bytes, problem: str, kind: Ser
     await listening.wait_closed()
 
 
-async def test_a_server_that_does_not_answer_is_given_up_in_time(start: Start) -> None:
-    server = start()
+async def test_a_server_that_does_not_answer_is_given_up_in_time(start_redis: StartRedis) -> None:
+    server = start_redis()
     server.pause()
     access = RedisAccess(RedisSettings(url=f"redis://{server.address}", connect_timeout=0.2))
     for kind in ServerKind:
@@ -305,10 +291,10 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(start: Start) -
 
 
 async def test_a_mistaken_sentinel_is_outvoted_and_one_that_is_away_costs_no_time(
-    sentinel: SentinelRedis, start: Start
+    sentinel: SentinelRedis, start_redis: StartRedis
 ) -> None:
     """Wherever they stand in the list: redis-py would believe the first that answers."""
-    other, wrong = start(), RedisServer(program="redis-sentinel")
+    other, wrong = start_redis(), RedisServer(program="redis-sentinel")
     with wrong, RedisServer(program="redis-sentinel") as hanging:
         (wrong.folder / "redis.conf").write_text(
             f"port {wrong.port}\nsentinel monitor {MASTER} {other.host} {other.port} 1\n", "utf-8"
@@ -328,8 +314,8 @@ async def test_a_mistaken_sentinel_is_outvoted_and_one_that_is_away_costs_no_tim
         hanging.resume()
 
 
-async def test_sentinels_have_a_login_of_their_own(start: Start) -> None:
-    master, watching = start(requirepass=SECRET), RedisServer(program="redis-sentinel")
+async def test_sentinels_have_a_login_of_their_own(start_redis: StartRedis) -> None:
+    master, watching = start_redis(requirepass=SECRET), RedisServer(program="redis-sentinel")
     with watching:
         (watching.folder / "redis.conf").write_text(
             f"port {watching.port}\nrequirepass {SECRET}-too\n"

@@ -28,29 +28,13 @@ from pusher_server.errors import ClusterUnavailable, ConfigError
 from pusher_server.redis.access import RedisAccess
 from pusher_server.resolving import Resolver
 from tests.contract.stores import StoreClient
-from tests.support.redis_servers import RedisServer
+from tests.support.redis_servers import RedisServer, StartRedis
 from tests.support.redis_users import documented_rights
 from tests.support.serving import free_port
 from tests.support.waiting import eventually, no_socket_left
 
 SECRET = "s3cr3t-in-no-message"
 A = "channel:1:a"
-
-Start = Callable[..., RedisServer]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts servers with these options of redis.conf; they end with the test."""
-    running: list[RedisServer] = []
-
-    def start(**options: str | int) -> RedisServer:
-        running.append(RedisServer(options=options))
-        return running[-1].start()
-
-    yield start
-    for each in running:
-        each.close()
 
 
 def link_to(settings: RedisSettings) -> StoreLink:
@@ -75,8 +59,8 @@ async def refusal(settings: RedisSettings) -> str:
 
 
 @pytest.fixture
-def server(start: Start) -> RedisServer:
-    return start()
+def server(start_redis: StartRedis) -> RedisServer:
+    return start_redis()
 
 
 def at(server: RedisServer, **more: object) -> RedisSettings:
@@ -124,8 +108,8 @@ async def test_an_unknown_host_is_named() -> None:
     assert "cannot connect to no-such-host.invalid:6379" in told
 
 
-async def test_passwords_are_asked_for_and_checked(start: Start) -> None:
-    server = start(requirepass=SECRET)
+async def test_passwords_are_asked_for_and_checked(start_redis: StartRedis) -> None:
+    server = start_redis(requirepass=SECRET)
     assert "asks for a password" in await refusal(at(server))
     assert "refused the user name or the password" in await refusal(at(server, password="wrong"))
     assert await (await open_and_close(at(server, password=SECRET))) == 1
@@ -146,15 +130,15 @@ async def open_and_close(settings: RedisSettings) -> "asyncio.Future[int]":
     return count
 
 
-async def test_a_user_with_too_few_rights_is_told_what_is_missing(start: Start) -> None:
-    server = start(user=f"weak on >{SECRET} ~* &* +@all -info")
+async def test_a_user_with_too_few_rights_is_told_what_is_missing(start_redis: StartRedis) -> None:
+    server = start_redis(user=f"weak on >{SECRET} ~* &* +@all -info")
     told = await refusal(at(server, username="weak", password=SECRET))
     assert "does not permit" in told
     assert "info" in told
 
 
-async def test_a_user_with_the_documented_rights_is_enough(start: Start) -> None:
-    server = start(user=f"strong on >{SECRET} {documented_rights('server')}")
+async def test_a_user_with_the_documented_rights_is_enough(start_redis: StartRedis) -> None:
+    server = start_redis(user=f"strong on >{SECRET} {documented_rights('server')}")
     settings = at(server, username="strong", password=SECRET)
     client = await open_client(settings)
     await client.enter("one.1.1")
@@ -165,23 +149,23 @@ async def test_a_user_with_the_documented_rights_is_enough(start: Start) -> None
     client.link.close()
 
 
-async def test_a_replica_is_refused(start: Start) -> None:
-    master = start()
-    replica = start(replicaof=f"{master.host} {master.port}")
+async def test_a_replica_is_refused(start_redis: StartRedis) -> None:
+    master = start_redis()
+    replica = start_redis(replicaof=f"{master.host} {master.port}")
     assert "is a replica" in await refusal(at(replica))
 
 
-async def test_a_cluster_and_a_single_server_are_told_apart(start: Start) -> None:
-    server = start(cluster_enabled="yes", cluster_port=free_port())
+async def test_a_cluster_and_a_single_server_are_told_apart(start_redis: StartRedis) -> None:
+    server = start_redis(cluster_enabled="yes", cluster_port=free_port())
     assert "cluster = true" in await refusal(at(server))
-    assert "no node of a Redis Cluster" in await single_as_cluster(start())
+    assert "no node of a Redis Cluster" in await single_as_cluster(start_redis())
 
 
 async def single_as_cluster(server: RedisServer) -> str:
     return await refusal(at(server, cluster=True))
 
 
-async def test_what_is_not_redis_is_told(start: Start) -> None:
+async def test_what_is_not_redis_is_told(start_redis: StartRedis) -> None:
     async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -204,8 +188,8 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(server: RedisSe
     server.resume()
 
 
-async def test_a_unix_socket_will_do(start: Start) -> None:
-    server = start(unixsocket="redis.sock", unixsocketperm=777)
+async def test_a_unix_socket_will_do(start_redis: StartRedis) -> None:
+    server = start_redis(unixsocket="redis.sock", unixsocketperm=777)
     settings = RedisSettings(url=f"unix://{server.folder}/redis.sock")
     assert await (await open_and_close(settings)) == 1
     os.unlink(server.folder / "redis.sock")

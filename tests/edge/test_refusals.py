@@ -71,9 +71,15 @@ async def running(
 
 
 def publication(
-    key: str = KEY, secret: str = SECRET, path: str = PATH, *, sent: bytes = BODY, **headers: str
+    key: str = KEY,
+    secret: str = SECRET,
+    path: str = PATH,
+    *,
+    sent: bytes = BODY,
+    now: float | None = None,
+    **headers: str,
 ) -> bytes:
-    query = signed_query(key, secret, "POST", path, BODY, "")
+    query = signed_query(key, secret, "POST", path, BODY, "", now=now)
     return wire.request(
         f"{path}?{query}", method="POST", body=sent, X_Forwarded_For=CLIENT, **headers
     )
@@ -96,6 +102,8 @@ def publication(
             publication("other-key", "other-secret", "/apps/other/events"), 403, "The app is disabled\n",
             "other", "disabled", "enabled = true",
         ),
+        (publication(now=1e9), 401, "Timestamp expired", APP_ID, "clock", "set both clocks by NTP"),
+        (publication(path="/apps//events"), 404, "Not found: the path", "", "double_slash", "the app id"),
         (publication(sent=BODY[:-1] + b" "), 401, "Invalid body_md5\n", APP_ID, "digest", "not the one"),
         (publication(path="/pusher" + PATH), 404, "Not found\n", "", "path", "server.path_prefix"),
         (signed.post(b"{", X_Forwarded_For=CLIENT), 400, "", APP_ID, "invalid", "JSON"),
@@ -148,6 +156,11 @@ async def test_a_body_that_is_too_large(tmp_path: Path) -> None:
             {"allowed_origins": ["example.com"]}, f"/app/{KEY}{QUERY}", {"Origin": "https://else.where"},
             4009, APP_ID, "origin", "'https://else.where' is not in the app's allowed_origins",
         ),
+        (
+            {"allowed_origins": ["example.com"]}, f"/app/{KEY}{QUERY}", {},
+            4009, APP_ID, "origin", "the client sends no Origin",
+        ),
+        ({}, f"/ws//app/{SECRET}{QUERY}", {}, 4005, "", "double_slash", "take one out"),
     ],
 )  # fmt: skip
 async def test_a_refused_connection(
@@ -239,6 +252,7 @@ async def test_a_request_that_is_not_understood(
             line = await server.line()
             assert "WARNING http: request refused: " in line
             assert cause in line
+            assert f"address=127.0.0.1 reason={reason}" in line
         else:
             assert server.lines == []
         assert await server.count("requests", "", reason) == 1
@@ -251,5 +265,5 @@ async def test_an_upgrade_that_is_no_handshake(tmp_path: Path) -> None:
             status = (await client.answer()).status
         line = await server.line()
         assert "no WebSocket handshake of version 13" in line
-        assert f"path=/app/{KEY} address=127.0.0.1 code={status}" in line
+        assert f'path="/app/{KEY[:4]}... (20 characters)" address=127.0.0.1 code={status}' in line
         assert await server.count("connections", "", "handshake") == 1

@@ -75,6 +75,15 @@ async def test_an_added_app_works_and_a_removed_one_is_4001(
         await is_served(address, stays)
 
 
+async def test_a_risky_app_that_is_added_is_a_warning(server: RunningServer) -> None:
+    """As at the start; those that have not changed have had theirs."""
+    rewrite(server, apps=[app(), {**OTHER, "secret": "s"}])
+    await reload(server)
+    assert "app '9': the secret of key 'other-key' has 1 character and can be guessed" in server.log
+    await reload(server)
+    assert server.log.count("can be guessed") == 1
+
+
 async def test_a_disabled_app_is_4003_until_it_is_enabled(
     server: RunningServer, address: Address
 ) -> None:

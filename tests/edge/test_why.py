@@ -144,7 +144,7 @@ async def test_a_refused_subscription_names_the_former_connection(tmp_path: Path
 async def test_a_request_without_upgrade(tmp_path: Path) -> None:
     async with operated(tmp_path) as (server, operations):
         await ask(Address(port=server.port), f"/app/{KEY}")
-        assert "a request for a WebSocket came without Upgrade" in (await why(operations)).stdout
+        assert "it is for a WebSocket and came without Upgrade" in (await why(operations)).stdout
 
 
 async def test_a_token_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples.laravel_application import prepare_application
 from tests.examples.phone import Phone
 from tests.examples.programs import APP, Browser, RunningBackend, pusher_environment
 from tests.support.serving import RunningServer
@@ -28,6 +29,14 @@ def backend(directory: Path, server: RunningServer) -> Iterator[RunningBackend]:
     """A stand-in backend with a fresh database."""
     with RunningBackend(directory, pusher_environment(server.port)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def laravel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Laravel application with its database, to be copied."""
+    directory = tmp_path_factory.mktemp("laravel") / "prepared"
+    prepare_application(directory)
+    return directory
 
 
 @pytest.fixture(scope="module")

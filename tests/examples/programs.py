@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 
@@ -56,6 +56,25 @@ def pusher_environment(port: int, **changes: str) -> dict[str, str]:
     return {**lines, **changes}
 
 
+def stop(process: subprocess.Popen[Any]) -> None:
+    """End a process: gracefully, by force after a deadline."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_DEADLINE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class Backend(Protocol):
+    """What the validation script has to know of a backend."""
+
+    @property
+    def url(self) -> str:
+        """Where its API is, without a trailing slash."""
+        ...
+
+
 class RunningBackend:
     """The stand-in backend as a process on a port of its own."""
 
@@ -95,14 +114,8 @@ class RunningBackend:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_DEADLINE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            stop(self._process)
 
     def _wait_until_ready(self) -> None:
         not_yet = (httpx.TransportError,)
@@ -161,7 +174,7 @@ def _browser() -> str:
     return program("chromium", "chromium, or set CHROME=/path/to/a/chrome")
 
 
-def run_script(backend: RunningBackend, **changes: str) -> subprocess.CompletedProcess[str]:
+def run_script(backend: Backend, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run the validation script against a backend; `changes` are environment variables."""
     environment = clean_environment(
         NODE_PATH=str(NODE_MODULES),

@@ -12,13 +12,14 @@ from tests.examples.programs import (
     run_script,
 )
 from tests.support.serving import RunningServer
+from tests.support.waiting import block_until
 
 STEPS = 10
 
 
 def test_all_steps_hold(server: RunningServer, backend: RunningBackend) -> None:
     """Server and backend in order: ten ✓, nothing else, exit status 0."""
-    result = run_script(backend, **pusher_environment(server.port))
+    result = run_script(backend, SLOW="20", **pusher_environment(server.port))
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count("✓") == STEPS, result.stdout
     assert "✗" not in result.stdout
@@ -28,9 +29,30 @@ def test_all_steps_hold(server: RunningServer, backend: RunningBackend) -> None:
 
 def test_phase_one_only(server: RunningServer, backend: RunningBackend) -> None:
     """A backend that only has comment.created yet is validated with ONLY_CREATED=1."""
-    result = run_script(backend, ONLY_CREATED="1", **pusher_environment(server.port))
+    result = run_script(backend, ONLY_CREATED="1", SLOW="20", **pusher_environment(server.port))
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count("✓") == STEPS - 2
+
+
+def test_one_writes_whose_id_is_not_the_sessions(
+    server: RunningServer, backend: RunningBackend
+) -> None:
+    """Else a channel with the author's id would be the session's, and look right."""
+    result = run_script(backend, **pusher_environment(server.port))
+    assert "B received none of the own events, A each one once" in result.stdout
+    swapped = {"EMAIL_A": "bruno@example.com", "EMAIL_B": "amina@example.com"}
+    result = run_script(backend, **pusher_environment(server.port), **swapped)
+    assert "A received none of the own events, B each one once" in result.stdout
+
+
+def test_the_first_comment_of_a_backend(directory: Path, server: RunningServer) -> None:
+    """Its id is the session's: the next one is tried, and both are deleted."""
+    environment = pusher_environment(server.port)
+    with RunningBackend(directory, environment, ("--empty",)) as backend:
+        result = run_script(backend, **environment)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "comment 2 of B saved" in result.stdout
+        block_until(lambda: backend.log.count("comment.deleted on") == 2, show=lambda: backend.log)
 
 
 def test_ready_tokens_instead_of_a_login(server: RunningServer, backend: RunningBackend) -> None:
@@ -116,11 +138,13 @@ def test_help_lists_every_setting() -> None:
     """What the script reads from the environment is what its help lists."""
     sources = sorted((EXAMPLE / "scripts").rglob("*.js"))
     text = "".join(path.read_text("utf-8") for path in sources)
-    read = set(re.findall(r"setting\('([A-Z_]+)'", text))
+    read = set(
+        re.findall(r"\b(?:setting|matching|url|path|bare|seconds|jsonObject)\('([A-Z_]+)'", text)
+    )
     read |= set(re.findall(r"process\.env\.([A-Z_]+)", text))
     command = [program("node", "nodejs"), str(EXAMPLE / "scripts" / "test-websocket-comments.js")]
     shown = subprocess.run(
         [*command, "--help"], capture_output=True, text=True, timeout=30, check=True
     ).stdout
     assert read - set(re.findall(r"[A-Z_]{3,}", shown)) == set()
-    assert len(read) > 20
+    assert len(read) > 30

@@ -1,7 +1,6 @@
 """The validation script when the WebSocket server cannot be reached: it looks itself, and says why."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -22,6 +21,7 @@ from tests.examples.programs import (
     pusher_environment,
     run_script,
 )
+from tests.examples.script_output import first_hint
 from tests.support.processes import TlsServer, tls_settings, write_certificate
 from tests.support.serving import RunningServer, free_port
 
@@ -29,12 +29,11 @@ TIMEOUT = "3"
 DEADLINE = 30.0
 
 
-def first_hint(output: str, step: str = "WebSocket: connect") -> str:
-    """The first hint below the step that failed."""
-    match = re.search(r"^  ✗ (.{29}).*\n +check 1\. (.*)$", output, re.M)
-    assert match, output
-    assert match[1].strip() == step
-    return match[2]
+@pytest.fixture(scope="module")
+def backend(directory: Path, server: RunningServer) -> Iterator[RunningBackend]:
+    """One for all tests: none of them gets as far as a comment."""
+    with RunningBackend(directory, pusher_environment(server.port)) as running:
+        yield running
 
 
 def hint_for(backend: RunningBackend, **script: str) -> str:
@@ -62,12 +61,13 @@ def test_https_on_a_plain_port(server: RunningServer, backend: RunningBackend) -
     assert "this port speaks plain HTTP" in hint
 
 
-@pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server whose certificate no program trusts."""
-    write_certificate(tmp_path)
-    settings = {"apps": [APP], "server": {"tls": tls_settings(tmp_path)}}
-    with TlsServer(tmp_path, settings) as server:
+    folder = tmp_path_factory.mktemp("tls")
+    write_certificate(folder)
+    settings = {"apps": [APP], "server": {"tls": tls_settings(folder)}}
+    with TlsServer(folder, settings) as server:
         yield server
 
 
@@ -78,7 +78,26 @@ def test_http_on_a_port_of_tls(tls_server: RunningServer, backend: RunningBacken
 
 def test_a_certificate_of_nobody(tls_server: RunningServer, backend: RunningBackend) -> None:
     hint = hint_for(backend, PUSHER_PORT=str(tls_server.port), PUSHER_SCHEME="https")
-    assert "certificate is not accepted" in hint
+    assert "certificate of the server is not accepted" in hint
+
+
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("http://127.0.0.1:{nothing}", "Does the backend run?"),
+        ("http://nowhere.invalid", "this host name is unknown"),
+        ("https://127.0.0.1:{plain}", "this port speaks plain HTTP"),
+        ("http://127.0.0.1:{tls}", "https"),
+        ("https://127.0.0.1:{tls}", "NODE_EXTRA_CA_CERTS"),
+    ],
+)
+def test_a_backend_that_cannot_be_reached(
+    address: str, hint: str, tls_server: RunningServer, backend: RunningBackend
+) -> None:
+    """The API's address is at fault: a certificate or a scheme is not taken for a backend that is away."""
+    ports = {"nothing": free_port(), "plain": backend.port, "tls": tls_server.port}
+    result = run_script(backend, API_URL=address.format(**ports), TIMEOUT=TIMEOUT)
+    assert hint in first_hint(result.stdout, "API: log in"), result.stdout
 
 
 @pytest.mark.parametrize(
@@ -121,11 +140,20 @@ def test_below_a_path(tmp_path: Path, directory: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_a_server_that_stops_during_the_test(tmp_path: Path, directory: Path) -> None:
-    """An event is missing because the connection has ended: that is said, and no worker is blamed."""
+@pytest.mark.parametrize(
+    ("arguments", "logged", "step"),
+    [
+        (("--without-worker",), "comment.created waits in the queue", "Event: comment.created"),
+        ((), "comment.deleted on", "No duplicates"),
+    ],
+)
+def test_a_server_that_stops_during_the_test(
+    arguments: tuple[str, ...], logged: str, step: str, tmp_path: Path, directory: Path
+) -> None:
+    """What is missing is missing because the connection has ended: no worker is blamed, and no ✓ given."""
     with RunningServer(tmp_path, {"apps": [APP]}) as server:
         environment = pusher_environment(server.port)
-        with RunningBackend(directory, environment, ("--without-worker",)) as backend:
+        with RunningBackend(directory, environment, arguments) as backend:
             script = subprocess.Popen(
                 [
                     program("node", "nodejs"),
@@ -137,10 +165,11 @@ def test_a_server_that_stops_during_the_test(tmp_path: Path, directory: Path) ->
                     NODE_PATH=str(NODE_MODULES),
                     API_URL=backend.url,
                     EVENT_TIMEOUT="4",
+                    QUIET="4",
                     **environment,
                 ),
             )
-            backend.wait_for_log("comment.created waits in the queue")
+            backend.wait_for_log(logged)
             os.kill(server.pid, signal.SIGKILL)
             output, _ = script.communicate(timeout=DEADLINE)
-    assert "connection was lost" in first_hint(output, "Event: comment.created")
+    assert "connection was lost" in first_hint(output, step)

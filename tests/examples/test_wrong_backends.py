@@ -1,215 +1,25 @@
-"""The validation script against wrong backends: each row is one mistake, the step that shows it and the hint.
+"""The validation script against each row of `wrong_backends.py`, and against slow or closed ones."""
 
-A row's hint is the first one, "check 1", unless the mistake looks like a more frequent one from
-outside: then its place is given.
-"""
-
-import base64
 import re
-import subprocess
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from tests.examples.programs import APP, RunningBackend, pusher_environment, run_script
+from tests.examples.script_output import failed_step, hints_of
+from tests.examples.wrong_backends import CREATED, WRONG
 from tests.support.serving import RunningServer, free_port
 
 #: Seconds to wait for an event that never comes, and for anything else.
 WAITING = {"EVENT_TIMEOUT": "4", "TIMEOUT": "30"}
 #: Rows that run at the same time: most of their time is waiting.
 AT_ONCE = 4
-CREATED = "Event: comment.created"
-AUTHENTICATE = "WebSocket: authenticate"
 
-
-@dataclass(frozen=True, kw_only=True)
-class Wrong:
-    """One wrong backend, and what the script must say about it."""
-
-    step: str
-    hint: str
-    place: int = 1
-    #: Of the stand-in: its arguments, and what differs in its environment.
-    arguments: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    #: What differs in the script's environment.
-    script: Mapping[str, str] = field(default_factory=dict)
-
-
-def fault(name: str, step: str, hint: str, place: int = 1, **script: str) -> Wrong:
-    return Wrong(step=step, hint=hint, place=place, arguments=("--fault", name), script=script)
-
-
-def channel(template: str, hint: str, **script: str) -> Wrong:
-    return Wrong(step=CREATED, hint=hint, arguments=("--channel", template), script=script)
-
-
-def refuse(status: int, method: str, path: str, step: str, hint: str) -> Wrong:
-    return Wrong(step=step, hint=hint, arguments=("--refuse", str(status), method, path))
-
-
-def published(hint: str, place: int = 1, *arguments: str, **environment: str) -> Wrong:
-    """No event, and nothing from outside says why."""
-    return Wrong(step=CREATED, hint=hint, place=place, arguments=arguments, environment=environment)
-
-
-#: With it the script sees private channels that the backend refuses.
-SECRET = {"PUSHER_APP_SECRET": APP["secret"]}
-SERVER_ERROR = "look into its log"
-NO_CLASS = r"must return new PrivateChannel\('session.1'\)"
-WRONG = {
-    # The worker and its settings
-    "no worker": published("Is a queue worker running", 1, "--without-worker"),
-    "stale worker": published("queue:restart", 2, "--fault", "stale-worker"),
-    "wrong id": published("PUSHER_APP_ID", 3, PUSHER_APP_ID="9999"),
-    "wrong port": published("PUSHER_PORT", 3, PUSHER_PORT="9"),
-    "wrong scheme": published("PUSHER_SCHEME", 3, PUSHER_SCHEME="https"),
-    "log only in the worker": published("BROADCAST_CONNECTION", 4, "--fault", "silent-worker"),
-    "not dispatched at all": published(
-        r"broadcast\(new CommentCreated", 5,
-        *("--omit", "comment.created", "--omit", "comment.updated", "--omit", "comment.deleted"),
-    ),
-    # Other settings
-    "wrong secret": Wrong(
-        step="WebSocket: join the session", hint="PUSHER_APP_SECRET",
-        environment={"PUSHER_APP_SECRET": "of-another-app"},
-    ),
-    "wrong secret, and the script has the right one": Wrong(
-        step="WebSocket: join the session", hint="PUSHER_APP_SECRET: the backend signs with another",
-        environment={"PUSHER_APP_SECRET": "of-another-app"}, script=SECRET,
-    ),
-    "the server's secret is another": Wrong(
-        step="WebSocket: join the session", hint="PUSHER_APP_SECRET: .* the server has another",
-        environment={"PUSHER_APP_SECRET": "rotated"}, script={"PUSHER_APP_SECRET": "rotated"},
-    ),
-    "wrong key": Wrong(
-        step=AUTHENTICATE, hint="PUSHER_APP_KEY must be the same",
-        environment={"PUSHER_APP_KEY": "other"},
-    ),
-    "log, null or no connection": fault(
-        "silent-connection", AUTHENTICATE, "BROADCAST_CONNECTION .*must be pusher"
-    ),
-    "cached config": fault("cached-config", AUTHENTICATE, "php artisan config:clear", 2),
-    # The event class
-    "no broadcastAs": fault("no-broadcast-as", CREATED, r"broadcastAs\(\).*'comment.created'"),
-    "broadcastAs with Echo's dot": fault("dotted-broadcast-as", CREATED, "leading dot"),
-    "no toOthers": fault("no-to-others", "No duplicates", r"toOthers\(\)"),
-    "no InteractsWithSockets": fault("no-to-others", "No duplicates", "InteractsWithSockets", 2),
-    "dispatched twice": fault("dispatched-twice", "No duplicates", "observer"),
-    "created is not dispatched": Wrong(
-        step=CREATED, arguments=("--omit", "comment.created"),
-        hint=r"comment.deleted does arrive.*broadcast\(new CommentCreated",
-    ),
-    "updated is not dispatched": Wrong(
-        step="Event: comment.updated", arguments=("--omit", "comment.updated"),
-        hint=r"comment.created does arrive.*broadcast\(new CommentUpdated",
-    ),
-    "deleted fails in the worker": Wrong(
-        step="Event: comment.deleted", arguments=("--omit", "comment.deleted"),
-        hint="ModelNotFoundException", place=2,
-    ),
-    # The channel
-    "Channel for PrivateChannel": channel("session.{session}", f"public.*{NO_CLASS}"),
-    "PresenceChannel for PrivateChannel": channel(
-        "presence-session.{session}", f"PresenceChannel.*{NO_CLASS}"
-    ),
-    "EncryptedPrivateChannel": Wrong(
-        step=CREATED,
-        hint=f"EncryptedPrivateChannel.*{NO_CLASS}",
-        arguments=("--channel", "private-encrypted-session.{session}"),
-        environment={"PUSHER_ENCRYPTION_KEY": base64.b64encode(b"k" * 32).decode()},
-    ),
-    "the presence channel": channel(
-        "presence-online-users", f"presence channel, presence-online-users.*{NO_CLASS}"
-    ),
-    "private- in the name": channel(
-        "private-private-session.{session}", "stands without \"private-\"", **SECRET
-    ),
-    "the comment's id": channel(
-        "session.{comment}", "session.4 .*public.*: 4 is not the session's id, but the comment's"
-    ),
-    "the comment's id, private": channel(
-        "private-session.{comment}", "private-session.4: .* but the comment's", **SECRET
-    ),
-    "the comment's id, when the backend refuses us there": published(
-        "private-.* is added by itself", 6, "--channel", "private-session.{comment}"
-    ),
-    "another session's id": channel(
-        "private-session.2", "private-session.2: 2 is not the session's id, but B's user id"
-    ),
-    "a next session's id": channel(
-        "presence-session.3", f"PresenceChannel.*3 is not the session's id.*{NO_CLASS}", **SECRET
-    ),
-    "a channel of the comment": channel("presence-comments.{comment}", NO_CLASS, **SECRET),
-    "phase one only, and the comment's id": channel(
-        "private-session.{comment}", "is not the session's id", ONLY_CREATED="1", **SECRET
-    ),
-    "another word": channel("comments.{session}", f"comments.1 .*public.*{NO_CLASS}"),
-    "no id": channel("session.", "without an id"),
-    "the public channel as well": Wrong(
-        step="No duplicates", hint="without session.1",
-        arguments=("--channel", "private-session.{session},session.{session}"),
-    ),
-    "the presence channel as well": Wrong(
-        step="No duplicates", hint="without presence-online-users",
-        arguments=("--channel", "presence-online-users,private-session.{session}"),
-    ),
-    "no broadcastAs and Channel": Wrong(
-        step=CREATED, hint="broadcastAs", place=2,
-        arguments=("--fault", "no-broadcast-as", "--channel", "session.{session}"),
-    ),
-    # Authorization
-    "no channel route": fault("no-channel-rule", AUTHENTICATE, "rule for session.1"),
-    "no auth route": refuse(404, "POST", "/broadcasting/auth", AUTHENTICATE, "withBroadcasting"),
-    "403 to everybody": fault("web-guard", AUTHENTICATE, "bearer token is not read"),
-    "403 to one": Wrong(
-        step=AUTHENTICATE, hint="Only B is refused", script={"EMAIL_B": "chloe@example.com"}
-    ),
-    "401": refuse(401, "POST", "/broadcasting/auth", AUTHENTICATE, "auth:sanctum"),
-    "redirect": refuse(302, "POST", "/broadcasting/auth", AUTHENTICATE, "login page"),
-    "401 on the user": Wrong(
-        step="API: log in", hint="createToken", script={"TOKEN_A": "x", "TOKEN_B": "y"}
-    ),
-    "CORS without broadcasting/auth": Wrong(
-        step="API: CORS", hint="'paths' must cover broadcasting/auth",
-        arguments=("--cors-origin", "https://app.test", "--fault", "cors-without-auth"),
-        script={"ORIGIN": "https://app.test"},
-    ),
-    "CORS without X-Socket-ID": Wrong(
-        step="API: CORS", hint="'allowed_headers' lacks x-socket-id",
-        arguments=("--cors-origin", "https://app.test", "--fault", "cors-without-socket-id"),
-        script={"ORIGIN": "https://app.test"},
-    ),
-    "CORS for another origin": Wrong(
-        step="API: CORS", hint="'allowed_origins' must have https://other.test", place=2,
-        arguments=("--cors-origin", "https://app.test"), script={"ORIGIN": "https://other.test"},
-    ),
-    "no CORS": Wrong(
-        step="API: CORS", hint="'paths' must cover", script={"ORIGIN": "https://app.test"}
-    ),
-    # The backend fails
-    "500 of the login": refuse(500, "POST", "/api/login", "API: log in", SERVER_ERROR),
-    "500 of the user": refuse(500, "GET", "/api/user", "API: log in", SERVER_ERROR),
-    "500 of the authorization": refuse(500, "POST", "/broadcasting", AUTHENTICATE, SERVER_ERROR),
-    "500 of a comment": refuse(
-        500, "POST", "/api/sessions", "API: create a comment", SERVER_ERROR
-    ),
-    "500 of an edit": refuse(500, "PUT", "/api/", "Event: comment.updated", SERVER_ERROR),
-    "500 of a deletion": refuse(500, "DELETE", "/api/", "Event: comment.deleted", SERVER_ERROR),
-    "500 of a later authorization": fault(
-        "auth-breaks", "WebSocket: join the session", SERVER_ERROR
-    ),
-    "a backend that hangs": Wrong(
-        step="API: create a comment", hint="hangs on this request",
-        arguments=("--refuse", "0", "POST", "/api/sessions"), script={"TIMEOUT": "5"},
-    ),
-    "502": refuse(502, "GET", "/api/user", "API: log in", "does PHP run"),
-    "503": refuse(503, "POST", "/api/sessions", "API: create a comment", "maintenance mode"),
-    "429": refuse(429, "POST", "/api/sessions", "API: create a comment", "throttle"),
-}  # fmt: skip
+#: May publish once a second.
+SLOW_APP = {**APP, "id": "8", "key": "slow-key", "limits": {"backend_events_per_second": 1}}
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +30,7 @@ def operations_port() -> int:
 @pytest.fixture(scope="module")
 def server(directory: Path, operations_port: int) -> Iterator[RunningServer]:
     """The server, with metrics and an app of its own for each row: rows do not see each other."""
-    apps = [APP, *(app_of(name) for name in WRONG)]
+    apps = [APP, SLOW_APP, *(app_of(name) for name in WRONG)]
     settings = {"apps": apps, "operations": {"enabled": True, "port": operations_port}}
     with RunningServer(directory, settings) as running:
         yield running
@@ -231,20 +41,7 @@ def app_of(name: str) -> dict[str, str]:
     return {**APP, "id": str(100 + number), "key": f"key-{number}"}
 
 
-def hints_of(output: str) -> dict[int, str]:
-    """The numbered hints of the step that failed."""
-    return {int(n): text for n, text in re.findall(r"^ +(?:check )?(\d+)\. (.*)$", output, re.M)}
-
-
-def failed_step(output: str) -> str:
-    failed = re.findall(r"^  ✗ (.{29})", output, re.M)
-    assert len(failed) == 1, output
-    return str(failed[0]).strip()
-
-
-def try_backend(
-    name: str, directory: Path, server: RunningServer
-) -> subprocess.CompletedProcess[str]:
+def try_backend(name: str, directory: Path, server: RunningServer) -> CompletedProcess[str]:
     wrong, app = WRONG[name], app_of(name)
     environment = pusher_environment(
         server.port, PUSHER_APP_ID=app["id"], PUSHER_APP_KEY=app["key"]
@@ -256,26 +53,45 @@ def try_backend(
         return run_script(backend, **{**given, **wrong.script})
 
 
+class Runs:
+    """Runs of the script for rows of `WRONG`: the next ones begin while the test of one waits.
+
+    Only the next ones, because other processes of pytest-xdist have the same session and other tests of it.
+    """
+
+    def __init__(
+        self, names: Sequence[str], pool: Executor, run: Callable[[str], CompletedProcess[str]]
+    ) -> None:
+        self._names = names
+        self._pool = pool
+        self._run = run
+        self._begun: dict[str, Future[CompletedProcess[str]]] = {}
+
+    def result(self, name: str) -> CompletedProcess[str]:
+        """Wait for the run of a row."""
+        first = self._names.index(name)
+        for coming in self._names[first : first + AT_ONCE]:
+            if coming not in self._begun:
+                self._begun[coming] = self._pool.submit(self._run, coming)
+        return self._begun[name].result()
+
+
 @pytest.fixture(scope="module")
-def results(
-    request: pytest.FixtureRequest, directory: Path, server: RunningServer
-) -> Iterator[Mapping[str, Future[subprocess.CompletedProcess[str]]]]:
-    """The script's run for each row of `WRONG` that was selected, a few at a time."""
-    rows = {item.callspec.id for item in request.session.items if hasattr(item, "callspec")}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {
-            name: pool.submit(try_backend, name, directory, server)
-            for name in WRONG
-            if name in rows
-        }
+def runs(request: pytest.FixtureRequest, directory: Path, server: RunningServer) -> Iterator[Runs]:
+    """The script's runs for the rows of `WRONG` that were selected."""
+    selected = {item.callspec.id for item in request.session.items if hasattr(item, "callspec")}
+    names = [name for name in WRONG if name in selected]
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        yield Runs(names, pool, lambda name: try_backend(name, directory, server))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("name", WRONG, ids=str)
-def test_a_wrong_backend_is_named(
-    name: str, results: Mapping[str, Future[subprocess.CompletedProcess[str]]]
-) -> None:
+def test_a_wrong_backend_is_named(name: str, runs: Runs) -> None:
     """The step fails that shows the mistake, and the hint says what to change."""
-    wrong, result = WRONG[name], results[name].result()
+    wrong, result = WRONG[name], runs.result(name)
     assert result.returncode == 1, result.stdout + result.stderr
     assert failed_step(result.stdout) == wrong.step, result.stdout
     hints = hints_of(result.stdout)
@@ -285,10 +101,15 @@ def test_a_wrong_backend_is_named(
 
 #: With the server's metrics the script knows what reached the server: the first hint is the cause.
 MEASURED = {
-    "no worker": ("Nothing has reached the server. Is a queue worker", ("--without-worker",), {}),
+    "no worker": (
+        "Nothing has reached the server at METRICS_URL. Is a queue worker",
+        ("--without-worker",),
+        {},
+    ),
     "wrong port": ("Nothing has reached the server", (), {"PUSHER_PORT": "9"}),
     "stale worker": ("PUSHER_APP_SECRET of the worker", ("--fault", "stale-worker"), {}),
     "wrong id": ("PUSHER_APP_ID", (), {"PUSHER_APP_ID": "9999"}),
+    "wrong scheme": ("PUSHER_SCHEME=https of the worker", (), {"PUSHER_SCHEME": "https"}),
     "a channel that nobody may join": (
         "accepted an event meanwhile",
         ("--channel", "private-nobody.{session}"),
@@ -305,9 +126,22 @@ def test_the_metrics_tell_what_reached_the_server(
     environment = pusher_environment(server.port)
     with RunningBackend(directory, {**environment, **changes}, arguments) as backend:
         url = f"http://127.0.0.1:{operations_port}/metrics"
-        result = run_script(backend, METRICS_URL=url, **WAITING, **environment)
+        waiting = {**WAITING, "EVENT_TIMEOUT": "2"}  # nothing may come, so load does no harm
+        result = run_script(backend, METRICS_URL=url, **waiting, **environment)
     assert failed_step(result.stdout) == CREATED, result.stdout
     assert hint in hints_of(result.stdout)[1], result.stdout
+
+
+def test_a_refused_event_is_no_forgotten_one(
+    directory: Path, server: RunningServer, operations_port: int
+) -> None:
+    """comment.created has come, the app's rate refuses the next one: the dispatch is not to blame."""
+    environment = pusher_environment(server.port, PUSHER_APP_ID="8", PUSHER_APP_KEY="slow-key")
+    with RunningBackend(directory, environment) as backend:
+        url = f"http://127.0.0.1:{operations_port}/metrics"
+        result = run_script(backend, METRICS_URL=url, **WAITING, **environment)
+    assert failed_step(result.stdout) == "Event: comment.updated", result.stdout
+    assert "limits.backend_events_per_second" in hints_of(result.stdout)[1], result.stdout
 
 
 def test_metrics_that_cannot_be_read_are_named(

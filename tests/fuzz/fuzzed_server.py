@@ -111,6 +111,7 @@ _REFUSAL = re.compile(
     r"[0-9:.]+ WARNING ("
     r"node: subscription refused: .+  app=\S+ channel="
     r"|websocket: (connection (refused|ended)|message refused): .+  (app=\S+ )?(path=.* )?address=\S+"
+    r"|server: a (client|proxy) (speaks|sends) .+  address=\S+ port=\d+"  # garbage may begin as TLS does
     r"|http: request refused: .+ address=\S+( \w+=.+)?$)"
 )
 

@@ -134,7 +134,8 @@ async def _stop(uvicorn: QuietServer, running: "asyncio.Task[None]") -> None:
     """End it without uvicorn's waits; stopping well is tested with processes."""
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    for server in uvicorn.servers:
+    servers = getattr(uvicorn, "servers", [])  # there are none when it has not started in time
+    for server in servers:
         server.close()
     async with asyncio.timeout(PATIENCE):
         while uvicorn.server_state.connections:
@@ -142,7 +143,7 @@ async def _stop(uvicorn: QuietServer, running: "asyncio.Task[None]") -> None:
                 each: Any = connection
                 (each.abort if hasattr(each, "abort") else each.transport.abort)()
             await asyncio.sleep(0)
-        for server in uvicorn.servers:
+        for server in servers:
             await server.wait_closed()
     # What is frozen stays so: collecting pytest's whole heap at each start takes longer than a test.
     gc.set_threshold(700, 10, 10)

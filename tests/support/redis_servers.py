@@ -175,3 +175,7 @@ def _exists(user: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+#: Starts a server of a program with options of redis.conf.
+StartRedis = Callable[..., RedisServer]

@@ -52,5 +52,5 @@ def test_the_sizing_page_has_the_figures_of_the_comparison() -> None:
     (p99,) = re.findall(r"^\| overload: .*?— p99, ms \| \*\*([\d.]+)\*\*", read(performance), re.M)
     assert the_number(r"still nothing is lost, and p99 is ([\d.]+) ms", sizing) == float(p99)
     microseconds = the_number(r"^\| new connections/s, .*?\| ([\d.]+) \|", sizing)
-    seconds = the_number(r"15,000 of them are ([\d.]+) s of a whole core", sizing)
+    seconds = the_number(r"15,000 new connections are ([\d.]+) s of\s+a whole core", sizing)
     assert seconds == pytest.approx(15_000 * microseconds / 1e6, abs=0.05)

@@ -205,13 +205,17 @@ def test_the_limits_of_strict_are_told() -> None:
 
 
 def test_the_versions_of_the_clients_are_those_installed() -> None:
-    """The table of clients against tests/js/package.json."""
+    """The table of clients against tests/js/package.json and tests/java/pom.xml."""
     installed = json.loads(read("tests/js/package.json"))["dependencies"]
+    artifact = r"<artifactId>([\w-]+)</artifactId>\s*<version>([^<]+)</version>"
+    installed.update(re.findall(artifact, read("tests/java/pom.xml")))
     page = read("docs/protocol/clients.md")
     for row, package in (
         ("pusher-js", "pusher-js"),
         ("laravel-echo", "laravel-echo"),
         ("npm `pusher`", "pusher"),
+        ("pusher-java-client", "pusher-java-client"),
+        ("pusher-http-java", "pusher-http-java"),
     ):
         found = re.search(rf"^\| {re.escape(row)}[^|]*\| ([\d.]+) \| run", page, re.M)
         assert found is not None, row

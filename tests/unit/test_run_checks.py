@@ -25,7 +25,7 @@ def test_all_is_lint_and_every_tier() -> None:
     tiers = [f"tests/{tier}" for tier in run_checks.TIERS]
     after = tiers.index("tests/conformance") + 1
     tiers[after:after] = ["conformance (2 workers)", "conformance (2 nodes on Redis)"]
-    assert names("all") == [*lint, "docs", *tiers, "hot path", "instructions"]
+    assert names("all") == [*lint, "docs", *tiers, "instructions"]
     assert names("quick") == [*lint, "tests/unit"]
     assert names("docs") == ["docs"]
     assert names("unit") == ["tests/unit"]
@@ -45,7 +45,17 @@ def test_full_repeats_what_depends_on_timing_and_measures_coverage() -> None:
     full = names("all", full=True)
     assert "tests/edge (run 3)" in full
     assert "tests/unit (run 2)" not in full
-    assert full[-1] == "coverage: report"
+    assert full[-3:] == ["coverage: processes", "coverage: combine", "coverage: report"]
+
+
+def test_tiers_that_judge_waiting_have_both_cores_to_themselves() -> None:
+    divided = {step.name for step in run_checks.steps("all", full=False) if "-n" in step.command}
+    undivided = {f"tests/{tier}" for tier in run_checks.UNDIVIDED}
+    assert undivided == {"tests/chaos", "tests/abuse"}
+    assert (
+        divided
+        == {name for name in names("all") if name.startswith(("tests/", "conf"))} - undivided
+    )
 
 
 def test_every_tier_has_a_budget() -> None:

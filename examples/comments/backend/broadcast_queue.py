@@ -28,7 +28,7 @@ class BroadcastJob(NamedTuple):
 
     event: str
     channels: list[str]
-    data: dict[str, Any]
+    data: dict[str, Any] | str
     socket_id: str | None
 
 
@@ -96,7 +96,7 @@ class BroadcastQueue:
             )
 
 
-def encode_as_php(data: dict[str, Any]) -> str:
+def encode_as_php(data: dict[str, Any] | str) -> str:
     """JSON as PHP's `json_encode` writes it by default: ASCII only, `/` escaped."""
     return json.dumps(data, separators=(",", ":")).replace("/", "\\/")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from broadcast_queue import BroadcastJob
+from broadcast_queue import BroadcastJob, encode_as_php
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,13 +20,22 @@ FAULTS: Mapping[str, str] = {
     "cached-config": "php artisan config:cache holds older values than the environment",
     "no-broadcast-as": "the event class has no broadcastAs()",
     "dotted-broadcast-as": "broadcastAs() returns the name with Echo's leading dot",
+    "copied-broadcast-as": "CommentUpdated has the broadcastAs() of CommentCreated",
+    "no-broadcast-with": "the event class has no broadcastWith(): its public properties are sent",
+    "encoded-twice": "broadcastWith() returns JSON, which is encoded once more",
+    "old-data": "the controller broadcasts an edit before it saves it",
+    "observer-saved": "an observer's saved() broadcasts CommentUpdated: at the creation, too",
+    "id-of-the-route": "CommentDeleted takes its id from the route, where it is text",
     "no-to-others": "no toOthers(), or no InteractsWithSockets: the author gets the event, too",
     "dispatched-twice": "controller and observer both broadcast",
+    "presence-rule-true": "the rule of the presence channel returns true in place of the member",
     "no-channel-rule": "routes/channels.php has no rule for the session's channel",
     "web-guard": "/broadcasting/auth is in the web group, which reads no bearer token",
     "auth-breaks": "/broadcasting/auth answers both users once, and 500 from then on",
     "cors-without-auth": "config/cors.php: paths lacks broadcasting/auth",
     "cors-without-socket-id": "config/cors.php: allowed_headers lacks X-Socket-ID",
+    "cors-preflight-only": "a proxy adds CORS headers to preflights, not to the other answers",
+    "cors-headers-star": "a proxy answers preflights with a literal * for the headers",
 }
 #: Events that a controller can forget to broadcast.
 EVENTS = ("comment.created", "comment.updated", "comment.deleted")
@@ -71,14 +80,29 @@ class Faults:
         job = BroadcastJob(
             self._event_name(event),
             channels,
-            data,
+            self._data(event, data),
             None if "no-to-others" in self else socket_id,
         )
-        return [job, job] if "dispatched-twice" in self else [job]
+        if "dispatched-twice" in self:
+            return [job, job]
+        if "observer-saved" in self and event == "comment.created":
+            return [job, job._replace(event="comment.updated")]
+        return [job]
+
+    def _data(self, event: str, data: dict[str, Any]) -> dict[str, Any] | str:
+        if "no-broadcast-with" in self:
+            return {"sessionId": data["session_id"], "comment": data}
+        if "encoded-twice" in self:
+            return encode_as_php(data)
+        if "id-of-the-route" in self and event == "comment.deleted":
+            return {**data, "id": str(data["id"])}
+        return data
 
     def _event_name(self, event: str) -> str:
         if "no-broadcast-as" in self:
             return "App\\Events\\" + event.title().replace(".", "")
+        if "copied-broadcast-as" in self and event == "comment.updated":
+            return "comment.created"
         return f".{event}" if "dotted-broadcast-as" in self else event
 
 

@@ -112,9 +112,10 @@ class CommentsApi:
         content = _content(await _json(request))
         if content is None:
             return _invalid("content", _CONTENT_RULE)
-        comment = self._store.update(comment["id"], content)
-        self._broadcast(request, "comment.updated", comment, comment["user"]["id"])
-        return JSONResponse({"data": comment})
+        edited = self._store.update(comment["id"], content)
+        sent = comment if "old-data" in self._settings.faults else edited
+        self._broadcast(request, "comment.updated", sent, comment["user"]["id"])
+        return JSONResponse({"data": edited})
 
     async def delete(self, request: Request) -> Response:
         comment = self._own_comment(request)
@@ -141,7 +142,8 @@ class CommentsApi:
             raise HTTPException(403, "This action is unauthorized.")
         member = None
         if channel.startswith("presence-"):
-            member = {"user_id": str(user["id"]), "user_info": verdict}
+            shown = True if "presence-rule-true" in faults else verdict
+            member = {"user_id": str(user["id"]), "user_info": shown}
         return self._signed(
             lambda: self._client.authenticate(channel, fields.get("socket_id", ""), member)
         )

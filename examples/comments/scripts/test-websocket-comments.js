@@ -12,7 +12,7 @@
 
 const { cleanUp, stepCreate, stepCreated, stepDeleted, stepNoEcho, stepUpdated } = require('./websocket-comments/comment_events');
 const { Failure } = require('./websocket-comments/failure');
-const { HELP, config, people } = require('./websocket-comments/settings');
+const { HELP, config, people, problems } = require('./websocket-comments/settings');
 const { stepAuthenticate, stepConnect, stepCrossOrigin, stepJoin, stepLogIn, stepPresence } = require('./websocket-comments/sign_in');
 
 function loadPusher() {
@@ -77,6 +77,10 @@ const VERDICTS = {
 
 async function main() {
   if (process.argv.includes('--help') || process.argv.includes('-h')) return console.log(HELP);
+  if (problems.length) {
+    console.error(problems.join('\n'));
+    process.exit(2);
+  }
   const steps = checklist(loadPusher());
   console.log(`Comments in real time: API ${config.api}, WebSocket ${config.server}${config.path}, session ${config.session}\n`);
   const outcome = await run(steps);

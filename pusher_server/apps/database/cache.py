@@ -74,6 +74,8 @@ class CachedApps(AppProvider):
         self._clock = clock
         self._unknown_seconds = unknown_seconds
         self._known: dict[str, App] = {}
+        #: The secrets of the known apps; None when these have changed since it was made.
+        self._secrets: set[str] | None = None
         #: Key -> id. Only for keys that were looked up: then every row with the key was read.
         self._owner: dict[str, str] = {}
         #: Name -> when it may be looked up again, the oldest first.
@@ -115,6 +117,12 @@ class CachedApps(AppProvider):
             await self._look_up(("id", app_id))
             app = self._known.get(app_id)
         return app
+
+    def is_secret(self, text: str) -> bool:
+        """Whether one of the known apps has this secret; others may have it, too."""
+        if self._secrets is None:
+            self._secrets = {pair.secret for app in self._known.values() for pair in app.keys}
+        return text in self._secrets
 
     def forget_unknown(self) -> None:
         """Forget the unknown names: a row was added, and it may have one of them."""
@@ -222,7 +230,7 @@ class CachedApps(AppProvider):
         before = self._known.get(app_id)
         if before == app:
             return
-        self._known[app_id] = app
+        self._known[app_id], self._secrets = app, None
         if before is None:
             return
         for pair in before.keys:
@@ -231,7 +239,7 @@ class CachedApps(AppProvider):
         self._on_change(app_id, app, is_news)
 
     def _forget(self, app_id: str, *, is_news: bool) -> None:
-        gone = self._known.pop(app_id)
+        gone, self._secrets = self._known.pop(app_id), None
         for pair in gone.keys:
             if self._owner.get(pair.key) == app_id:
                 del self._owner[pair.key]

@@ -26,14 +26,9 @@ REQUIRED = ("id", "key", "secret")
 #: The one column that holds a structure.
 WEBHOOKS = "webhooks"
 
-_IDENTITY = {
-    "id": Kind.NAME,
-    "key": Kind.NAME,
-    "secret": Kind.NAME,
-    "previous_key": Kind.NAME,
-    "previous_secret": Kind.NAME,
-    WEBHOOKS: Kind.JSON,
-}
+#: The settings that clients and backends send or sign with.
+CREDENTIALS = ("id", "key", "secret", "previous_key", "previous_secret")
+_IDENTITY = {**dict.fromkeys(CREDENTIALS, Kind.NAME), WEBHOOKS: Kind.JSON}
 
 
 class Column(Struct, frozen=True):
@@ -116,8 +111,8 @@ class Layout(Struct, frozen=True):
         for setting in REQUIRED:
             if not given.get(setting):
                 raise RowRefused(app_id, self.columns[setting].name, "is empty")
-        for setting, kind in _IDENTITY.items():
-            problem = stray_character(str(given.get(setting, ""))) if kind is Kind.NAME else None
+        for setting in CREDENTIALS:
+            problem = stray_character(str(given.get(setting, "")))
             if problem:
                 raise RowRefused(app_id, self.columns[setting].name, problem)
         for setting in ("id", "key", "previous_key"):

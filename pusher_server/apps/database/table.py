@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pusher_server.app import App
 from pusher_server.apps.database.columns import as_text
-from pusher_server.apps.database.schemas import FoundApp, Layout, RowRefused
+from pusher_server.apps.database.schemas import CREDENTIALS, FoundApp, Layout, RowRefused
 from pusher_server.apps.database.url import PATIENCE, POOL_SIZE
 from pusher_server.config.risks import app_risks
 from pusher_server.errors import AppsUnavailable, ConfigError
@@ -97,10 +97,7 @@ class SqlStore:
 
         async def select(connection: AsyncConnection) -> list[Row]:
             table = await self.table(connection)
-            names = [name for name in ("id", "key", "secret") if self._has(table, name)]
-            names += [
-                name for name in ("previous_key", "previous_secret") if self._has(table, name)
-            ]
+            names = [name for name in CREDENTIALS if self._has(table, name)]
             forms = [f"{character}%" for character in _STRAY]
             # Columns of fixed width end in blanks, which reading removes.
             forms += [f"%{character}" for character in _STRAY if character != " "]

@@ -13,6 +13,9 @@ from pusher_server.config.apps import check_webhook
 from pusher_server.config.problems import Table
 from pusher_server.errors import ConfigError
 
+#: Webhooks of an app that are used; each has a queue, a log and a place in the bounds of its app.
+MOST_WEBHOOKS = 60
+
 #: soketi can call a function at Amazon instead of a URL.
 _LAMBDA = ("lambda_function", "lambda")
 
@@ -32,7 +35,9 @@ def read_column(value: object) -> tuple[list[Table] | None, list[str]]:
         return [], ["expected a JSON list of webhooks: the app has none"]
     usable: list[Table] = []
     left_out: list[str] = []
-    for index, item in enumerate(items):
+    if len(items) > MOST_WEBHOOKS:
+        left_out.append(f"there are {len(items)} webhooks: only the first {MOST_WEBHOOKS} are used")
+    for index, item in enumerate(items[:MOST_WEBHOOKS]):
         path = f"webhooks[{index}]"
         try:
             table = _table(item, path)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from pusher_server.app import Webhook
-from pusher_server.log_rate_limit import KEPT, LogRateLimit
+from pusher_server.log_rate_limit import KEPT, LogRateLimit, repeated
 
 logger = logging.getLogger("pusher_server.webhooks")
 
@@ -51,12 +51,9 @@ class TargetLog:
         """Log a claim that was not renewed in time; while the outbox is away, this happens to all apps."""
         claims = self._limit.due("claim", self._clock())
         if claims:
-            fields: dict[str, object] = {"app": app_id}
-            if claims > 1:
-                fields["as_before"] = claims - 1
             logger.warning(
                 "a claim on webhooks was not renewed in time; another process may go on with them",
-                extra=fields,
+                extra={"app": app_id} | repeated(claims),
             )
 
     def buried(self, app_id: str, webhook: Webhook, events: int, why: str) -> None:

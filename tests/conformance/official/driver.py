@@ -1,4 +1,4 @@
-"""Official JavaScript clients in a process of their own, driven by JSON lines (see tests/js)."""
+"""Official clients in a process of their own, driven by JSON lines (see tests/js and tests/java)."""
 
 import asyncio
 import importlib.util
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 JS = Path(__file__).parents[2] / "js"
+JAVA_BUILD = Path(__file__).parents[2] / "java" / "build"
 PATIENCE = 10.0
 #: A presence list of a big channel is one line.
 LINE_BYTES = 2**24
@@ -33,7 +34,7 @@ def node_executable() -> str:
 
 
 class Driver:
-    """One Node process: commands in, answers and happenings out."""
+    """One process of Node or Java: commands in, answers and happenings out."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -124,13 +125,44 @@ class Driver:
         await self._reader
 
 
+def java_tool(name: str) -> str:
+    """A program of the JDK, as `java` or `keytool`."""
+    path = shutil.which(name)
+    if path is None:
+        raise RuntimeError(f"{name} is missing: scripts/debian-packages java")
+    return path
+
+
+def java_command(program: str, *options: str) -> tuple[str, ...]:
+    """A program of tests/java in a JVM with these options."""
+    java = java_tool("java")
+    if not (JAVA_BUILD / ".made-for").is_file():
+        raise RuntimeError("the Java programs are not built: scripts/setup-tests")
+    path = f"{JAVA_BUILD / 'classes'}{os.pathsep}{JAVA_BUILD / 'libraries' / '*'}"
+    # The first compiler alone and one collector thread: these JVMs live for seconds.
+    return (java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *options, "-cp", path, program)
+
+
 @asynccontextmanager
 async def driver(script: str) -> AsyncIterator[Driver]:
     """Run a script of tests/js as a driver. `npm ci` must have been run there."""
     assert (JS / "node_modules").is_dir(), "run `npm ci` in tests/js first"
+    async with driven((node_executable(), str(JS / script))) as running:
+        yield running
+
+
+@asynccontextmanager
+async def java_driver(program: str, *options: str) -> AsyncIterator[Driver]:
+    """Run a program of tests/java as a driver, in a JVM with these options."""
+    async with driven(java_command(program, *options)) as running:
+        yield running
+
+
+@asynccontextmanager
+async def driven(command: tuple[str, ...]) -> AsyncIterator[Driver]:
+    """Run a program that speaks JSON lines, and end it."""
     process = await asyncio.create_subprocess_exec(
-        node_executable(),
-        str(JS / script),
+        *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=os.environ.copy(),

@@ -1,4 +1,4 @@
-"""Row H12: the official server libraries of Python (PyPI) and Node (npm), every call they have."""
+"""Row H12: the official server libraries of Python (PyPI), Node (npm) and Java (Maven): every call."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,8 @@ from nacl.secret import SecretBox
 from tests.conformance.client import Client, connected, unique
 from tests.conformance.official.app_server import MASTER_KEY, server_library
 from tests.conformance.official.driver import driver
-from tests.conformance.target import Target
+from tests.conformance.official.java_library import JavaLibrary, java_library
+from tests.conformance.target import Credentials, Target
 from tests.support.waiting import equals
 
 
@@ -84,7 +85,7 @@ class NodeLibrary:
         await self.call("terminateUserConnections", user)
 
 
-Library = PythonLibrary | NodeLibrary
+Library = PythonLibrary | NodeLibrary | JavaLibrary
 
 
 @asynccontextmanager
@@ -103,11 +104,14 @@ async def node_library(target: Target) -> AsyncIterator[NodeLibrary]:
         yield NodeLibrary(running.do)
 
 
-@pytest.fixture(params=["PyPI", "npm"])
+@pytest.fixture(params=["PyPI", "npm", "Maven"])
 async def library(request: pytest.FixtureRequest, target: Target) -> AsyncIterator[Library]:
     """Each library in turn."""
     if request.param == "PyPI":
         yield PythonLibrary(target)
+    elif request.param == "Maven":
+        async with java_library(target) as java:
+            yield java
     else:
         async with node_library(target) as node:
             yield node
@@ -123,7 +127,9 @@ async def test_H12_trigger(target: Target, library: Library) -> None:
         await library.trigger(one, "text", "hi", None)
         await library.trigger([one, other], "object", {"x": "é/😀"}, author.socket_id)
         await library.trigger(one, "last", [], None)
-        assert (await reader.expect("text", one)).data == "hi"
+        # Java's writes every value as JSON, texts too.
+        text = '"hi"' if isinstance(library, JavaLibrary) else "hi"
+        assert (await reader.expect("text", one)).data == text
         objects = [await reader.receive(), await reader.receive()]
         assert {frame.channel for frame in objects} == {one, other}
         assert [frame.content for frame in objects] == [{"x": "é/😀"}] * 2
@@ -202,3 +208,27 @@ async def test_H12_node_authorizations_are_accepted(target: Target) -> None:
         answer = await running.do("authenticateUser", arguments=arguments)
         await client.send("pusher:signin", data=answer)
         await client.expect("pusher:signin_success")
+
+
+async def test_H12_java_authorizations_are_accepted(target: Target) -> None:
+    """What pusher-http-java signs for channels and members is let in as it comes; it signs no users."""
+    async with java_library(target) as library, connected(target) as client:
+        for kind in ("private-", "private-encrypted-", "presence-"):
+            channel = unique(kind)
+            member = {"user_id": "7", "user_info": {"name": "Zoë"}} if "presence" in kind else {}
+            answer = await library.driver.do(
+                "authenticate", socket_id=client.socket_id, channel=channel, **member
+            )
+            answer.pop("shared_secret", None)
+            await client.send("pusher:subscribe", data={**answer, "channel": channel})
+            success = await client.expect("pusher_internal:subscription_succeeded", channel)
+            if member:
+                assert success.content["presence"]["hash"] == {"7": {"name": "Zoë"}}
+
+
+async def test_H12_java_reads_a_refusal(target: Target) -> None:
+    """A wrong secret is AUTHENTICATION_ERROR in pusher-http-java."""
+    wrong = Credentials(target.main.app_id, target.main.key, "0" * len(target.main.secret))
+    async with java_library(target, wrong) as library:
+        answer = await library.driver.do("trigger", channels=["a"], event="x", data="")
+        assert (answer["status"], answer["http_status"]) == ("AUTHENTICATION_ERROR", 401)

@@ -34,3 +34,19 @@ def test_bad_auth(auth: str) -> None:
     """One text for all of them, as soketi."""
     with pytest.raises(AuthenticationError, match=r"^Connection not authorized\.$"):
         verify(APP, "1.2", auth, '{"id":"1"}')
+
+
+@pytest.mark.parametrize(
+    ("auth", "reason"),
+    [
+        ("", "incomplete"),
+        ("other:0", "unknown_key"),
+        (f"{SECRET}:0", "key_is_secret"),
+        (f"{KEY}:0", "signature"),
+    ],
+)
+def test_the_reason_says_what_is_wrong(auth: str, reason: str) -> None:
+    """For the log alone."""
+    with pytest.raises(AuthenticationError) as caught:
+        verify(APP, "1.2", auth, '{"id":"1"}')
+    assert (caught.value.reason, caught.value.key) == (reason, "")

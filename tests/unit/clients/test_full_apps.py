@@ -2,6 +2,7 @@
 
 import pytest
 
+from pusher_server.clients import full_apps
 from pusher_server.clients.full_apps import BATCH, LOOK, ROUND, SILENCE, FullApps
 from pusher_server.clients.heartbeat import Heartbeat
 from pusher_server.clients.registry import ClientRegistry
@@ -59,3 +60,17 @@ def test_a_round_comes_again_while_the_app_is_full_and_no_longer() -> None:
 def test_a_tick_looks_at_few_of_many() -> None:
     fixture = FullFixture(BATCH * 2 + 7, BATCH * 2 + 7)
     assert [fixture.ticks(0.25) for _ in range(4)] == [BATCH, BATCH, 7, 0]
+
+
+def test_a_round_that_takes_longer_than_its_time_does_not_pile_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process may have more clients than it can look at until the next round is due."""
+    monkeypatch.setattr(full_apps, "BATCH", 1)
+    here = int(ROUND * 4) * 3
+    fixture = FullFixture(here, here)
+    for _ in range(10):
+        fixture.ticks(ROUND)
+        assert len(fixture.full_apps._waiting) < here
+    everybody = {*fixture.fixture.node.hub.app_states["1"].connections.values()}
+    assert {*fixture.looks.seen[:here]} == {*fixture.looks.seen[here : 2 * here]} == everybody

@@ -77,6 +77,14 @@ def test_an_ordinary_configuration_has_none(lines: Lines, text: str) -> None:
             f'[cluster.redis]\nurl = "rediss://:{SECRET}@redis"\nverify = false\n{APP}',
             ("cluster.redis.verify is false",),
         ),
+        (
+            f'[cluster.redis]\nurl = "redis://localhost"\npassword = "\'hush\'"\n{APP}',
+            ("cluster.redis.password has a quote at its beginning",),
+        ),
+        (
+            f'[cluster.redis]\nurl = "redis://localhost"\nusername = "u"\npassword = "hush\\n"\n{APP}',
+            ("cluster.redis.password has a line end at its end",),
+        ),
         (f'[operations]\nhost = "0.0.0.0"\n{APP}', ("0.0.0.0 without operations.token",)),
         (f'[operations]\nhost = "::"\ntoken = "x"\n{APP}', ("operations.token has 1 character",)),
         (APP.replace(SECRET, "s"), ("app '1'", "key 'k' has 1 character")),

@@ -384,13 +384,13 @@ async def plain_http_on_the_tls_port() -> Site:
 async def a_proxy_that_drops_upgrade() -> Site:
     site = Site()
     for _ in range(3):
-        site.comes_wrong(misdirected.NO_UPGRADE)
+        await site.backend.send("GET", f"/app/{KEY}")
     return site
 
 
 async def a_proxy_with_a_double_slash() -> Site:
     site = Site()
-    site.comes_wrong(misdirected.DOUBLE_SLASH)
+    await site.backend.send("POST", "/apps/3//events")
     return site
 
 
@@ -498,7 +498,7 @@ SETUPS: list[tuple[Scenario, str]] = [
     (a_payload_that_is_too_large, "1 request `POST /apps/3/events` from 127.0.0.1 was refused: The data content of this event exceeds the allowed maximum (10 bytes).; the limits are http.request_bytes and limits.event_data_bytes."),
     (a_client_with_an_unknown_key, "1 connection at `/app/undefined` from 192.0.2.1 was refused: no app has the key of the path: the client's key is wrong, or the app is missing here."),
     (a_client_with_the_secret_as_key, "1 connection at `/app/***` from 192.0.2.1 was refused: the client has an app's secret as its key: give it the key, and make a new secret."),
-    (a_client_with_another_path, f"1 connection at `/websocket/app/{KEY}` from 192.0.2.1 was refused: the path is not /ws/app/KEY: check the client's wsPath, server.path_prefix, and what a proxy adds or removes."),
+    (a_client_with_another_path, f"1 connection at `/websocket/app/{KEY[:4]}... (20 characters)` from 192.0.2.1 was refused: the path is not /ws/app/KEY: check the client's wsPath, server.path_prefix, and what a proxy adds or removes."),
     (a_client_from_another_origin, f"1 connection at `/app/{KEY}` from 192.0.2.1 was refused: the host of its Origin 'https://www.example.com' is not in the app's allowed_origins: add it there."),
     (an_app_without_an_origin, f"1 connection at `/app/{KEY}` from 192.0.2.1 was refused: the client sends no Origin, as apps do: they need \"*\" in the app's allowed_origins."),
     (a_client_without_tls, f"1 connection at `/app/{KEY}` from 192.0.2.1 was refused: the app is tls_only and the client came without TLS"),
@@ -507,8 +507,8 @@ SETUPS: list[tuple[Scenario, str]] = [
     (an_app_with_too_many_clients, f"1 connection at `/app/{KEY}` from 192.0.2.1 was refused: the app has its limits.connections (1) already: raise it, or find out whether clients leave connections open."),
     (tls_on_the_plain_port, "1 request from 192.0.2.1 was refused: a client speaks TLS to a port without TLS: "),
     (plain_http_on_the_tls_port, "1 request from 192.0.2.1 was refused: a client speaks plain HTTP to a port with TLS: "),
-    (a_proxy_that_drops_upgrade, "3 requests from 192.0.2.1 were refused: a request for a WebSocket came without Upgrade: "),
-    (a_proxy_with_a_double_slash, "1 request from 192.0.2.1 was refused: a request's path has a double slash: "),
+    (a_proxy_that_drops_upgrade, f"3 requests `GET /app/{KEY[:4]}... (20 characters)` from 127.0.0.1 were refused: it is for a WebSocket and came without Upgrade: a proxy dropped it, or a browser opened the address; "),
+    (a_proxy_with_a_double_slash, "1 request `POST /apps/3//events` from 127.0.0.1 was refused: its path has a double slash: take one out of the host, path or prefix that the client or proxy is set to"),
     (a_proxy_that_sends_its_protocol, "1 request from 192.0.2.1 was refused: a proxy sends the PROXY protocol, "),
     (a_certificate_without_its_chain, "1 request from 192.0.2.1 was refused: a client does not accept our certificate: "),
     (a_client_that_comes_again_and_again, "A client at 192.0.2.1 has connected 8 times in the last 23 s, each time for 2 s, and just dropped."),

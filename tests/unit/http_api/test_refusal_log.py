@@ -45,6 +45,11 @@ async def unsigned(backend: Backend) -> httpx.Response:
     return await backend.send("POST", PATH, content=BODY)
 
 
+async def half_signed(backend: Backend) -> httpx.Response:
+    query = f"auth_key={KEY}&auth_timestamp={NOW:.0f}&auth_version=1.0"
+    return await backend.send("POST", f"{PATH}?{query}", content=BODY)
+
+
 async def swapped(backend: Backend) -> httpx.Response:
     return await sent(SECRET, KEY)(backend)
 
@@ -65,6 +70,10 @@ async def wrong_method(backend: Backend) -> httpx.Response:
     return await backend.send("GET", PATH)
 
 
+async def no_upgrade(backend: Backend) -> httpx.Response:
+    return await backend.send("GET", f"/app/{SECRET * 2}")
+
+
 CASES = [
     (sent(secret="wrong"), 401, "signature", "PUSHER_APP_SECRET differs from this app's"),
     (sent("unknown"), 401, "unknown_key", "PUSHER_APP_KEY is wrong"),
@@ -74,8 +83,12 @@ CASES = [
     (sent(after=-900), 401, "clock", "the backend's clock is 900 s ahead of ours"),
     (sent(body=BODY + b" "), 401, "digest", "the body is not the one that was signed"),
     (unsigned, 401, "signature", "Missing parameter: auth_key"),
+    (half_signed, 401, "signature", "it has no auth_signature"),
     (sent(path="/pusher/apps/3/events"), 404, "path", "server.path_prefix"),
     (wrong_method, 405, "method", "has changed the method"),
+    (no_upgrade, 426, "no_upgrade", "came without Upgrade: a proxy dropped it"),
+    (sent(path="/apps/3//events"), 404, "double_slash", "its path has a double slash"),
+    (sent(path="/apps//events"), 404, "double_slash", "between /apps/ and the next slash"),
     (too_long, 413, "too_large", "limits.event_data_bytes"),
     (bad_channel, 400, "channel", "lenient_channel_names"),
     (no_json, 400, "invalid", "JSON"),
@@ -98,8 +111,8 @@ async def test_each_refusal_is_one_line_and_one_count(
     assert fields["path"].startswith("/")
     assert fields["address"] == "127.0.0.1"
     assert SECRET not in f"{record.getMessage()} {fields}"
-    app_known = reason not in ("unknown_key", "key_is_secret", "path", "method")
-    app_id = "3" if app_known and trial is not unsigned else ""
+    unknown = ("unknown_key", "key_is_secret", "path", "method", "no_upgrade", "double_slash")
+    app_id = "" if reason in unknown or trial is unsigned else "3"
     assert fields.get("app", "") == app_id
     assert backend.fixture.told(RequestRefused) == [RequestRefused(app_id=app_id, reason=reason)]
 
@@ -231,12 +244,23 @@ async def test_a_clock_that_drifts_is_still_one_line(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize(
-    ("headers", "address"),
-    [([], "unix"), ([(b"x-forwarded-for", b"6.6.6.6, 203.0.113.7 ")], "203.0.113.7")],
+    ("client", "headers", "address"),
+    [
+        (None, [], "unix"),
+        (None, [(b"x-forwarded-for", b"6.6.6.6, 203.0.113.7 ")], "203.0.113.7"),
+        (None, [(b"x-forwarded-for", b"x" * 1_000)], "x" * 64),
+        (("203.0.113.7", 0), [(b"x-forwarded-for", b"6.6.6.6")], "203.0.113.7"),
+        (("x" * 1_000, 0), [], "x" * 64),
+    ],
 )
-async def test_behind_a_unix_socket_the_proxy_names_the_client(
-    headers: list[tuple[bytes, bytes]], address: str, caplog: pytest.LogCaptureFixture
+async def test_behind_a_proxy_the_line_names_the_client(
+    client: tuple[str, int] | None,
+    headers: list[tuple[bytes, bytes]],
+    address: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """uvicorn has put what trusted proxies forward into the scope, but for those of a Unix socket."""
+
     async def receive() -> Any:
         return {"type": "http.request", "body": b""}
 
@@ -244,7 +268,7 @@ async def test_behind_a_unix_socket_the_proxy_names_the_client(
         """Nobody reads the answer."""
 
     scope = {"type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode()}
-    scope |= {"query_string": b"auth_key=x", "headers": headers, "client": None}
+    scope |= {"query_string": b"auth_key=x", "headers": headers, "client": client}
     with caplog.at_level(logging.WARNING, "pusher_server"):
         await Backend().api(scope, receive, send)
     (record,) = caplog.records

@@ -69,6 +69,21 @@ async def test_a_token_is_compared_as_bytes() -> None:
     assert (await get(guarded, "/metrics", {"authorization": "Bearer t"})).status_code == 200
 
 
+async def test_a_request_without_the_token_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """A scraper shows 401 to nobody who does not look at it."""
+    guarded = operations(reading(), token="hush")
+    for header in ({}, {"authorization": "Bearer h"}, {"authorization": "Bearer i"}, {}):
+        await get(guarded, "/metrics", header)
+    await get(guarded, "/usage", {"authorization": "Bearer hush"})
+    words = (
+        "an operator's request is refused: it needs operations.token as its bearer token and has "
+    )
+    assert caplog.messages == [f"{words}none", f"{words}another token"]
+    fields = vars(caplog.records[0])
+    assert (fields["path"], fields["address"]) == ("/metrics", "127.0.0.1")
+    assert "hush" not in caplog.text
+
+
 def paths_of_pages() -> list[str]:
     """The paths that the application serves."""
     routes = operations(reading(), token="t").routes

@@ -58,6 +58,14 @@ async def test_the_success_comes_before_the_count(fixture: NodeFixture) -> None:
     assert events(client.take()) == ["subscription_succeeded", "cache_miss", "subscription_count"]
 
 
+async def test_encrypted_channels_are_counted_for_the_backend_only(fixture: NodeFixture) -> None:
+    """Android's client would try to decrypt the event, and throw."""
+    client = fixture.connect()
+    await fixture.join(client, "private-encrypted-x")
+    assert counts(client) == []
+    assert len(fixture.told(SubscriptionCountChanged)) == 1
+
+
 async def test_dropped_connections_count_too(fixture: NodeFixture) -> None:
     first, second = await fixture.subscriber("a"), await fixture.subscriber("a")
     first.take()

@@ -14,6 +14,7 @@ from tests.support.node import NodeFixture, events
 
 OFF = "Client events are off for this app; its setting client_events turns them on"
 KIND = "Client event rejected - only supported on private and presence channels"
+SEALED = "A client event on an encrypted channel needs data with nonce and ciphertext in base64"
 
 
 def rejection(
@@ -162,8 +163,14 @@ async def test_e2_on_a_presence_channel_it_names_its_sender(fixture: NodeFixture
 async def test_e2_encrypted_channels_relay_like_private_ones(fixture: NodeFixture) -> None:
     name = "private-encrypted-x"
     sender, other = await fixture.subscriber(name), await fixture.subscriber(name)
-    fixture.client_event(sender, name)
+    fixture.client_event(sender, name, {"nonce": "A" * 32, "ciphertext": "A" * 24})
     assert events(other.take()) == ["client-x"]
+
+
+@pytest.mark.parametrize("name", ["private-encrypted-x", "private-encrypted-cache-x"])
+async def test_e4_what_no_client_can_decrypt_is_refused(fixture: NodeFixture, name: str) -> None:
+    sender = await fixture.subscriber(name)
+    assert rejection(fixture, sender, name) == (None, SEALED, name)
 
 
 async def test_e4_switched_off_for_the_app() -> None:

@@ -103,6 +103,11 @@ def test_a_key_that_may_be_a_secret_is_not_shown(
     log.connection("", ADDRESS, error)
     assert vars(caplog.records[0])["key"] == "0123... (20 characters)"
     assert vars(caplog.records[1])["path"] == "/app/0123... (20 characters)"
+    for code in (Code.PATH_NOT_FOUND, 426):  # no app was looked up
+        error = ConnectionRejected(code, "text", cause="cause")
+        error.path = "/ws/app/0123456789abcdef0123"
+        log.connection("", ADDRESS, error)
+        assert vars(caplog.records.pop())["path"] == "/ws/app/0123... (20 characters)"
     error = ConnectionRejected(Code.UNKNOWN_APP, "text", reason=KEY_IS_SECRET, cause="cause")
     error.path = "/app/secret/?protocol=7"
     log.connection("", ADDRESS, error)

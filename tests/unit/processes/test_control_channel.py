@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 CONFIG = Config(
     server=ServerSettings(trusted_proxies=("10.0.0.0/8",), workers="auto"),
     apps=tuple(
-        App(id=str(n), keys=(AppKey(key=f"k{n}", secret=f"s{n}\n\u2028"),)) for n in range(2_000)
+        App(id=str(n), keys=(AppKey(key=f"k{n}", secret=f"s\n\u2028{n}"),)) for n in range(2_000)
     ),
     overrides={"server.port": 7, "server.host": "::1"},
     notices=("a", "b"),
@@ -37,7 +37,7 @@ async def test_a_place_arrives_whole_and_nothing_behind_it_is_lost() -> None:
     channel.send("stop now")
     found = await asyncio.to_thread(read_spec, theirs, WorkerSpec)
     assert found == PLACE
-    assert [app.keys[0].secret for app in found.config.apps[:1]] == ["s0\n\u2028"]
+    assert [app.keys[0].secret for app in found.config.apps[:1]] == ["s\n\u20280"]
     other = await ControlChannel.hold(theirs, words.append, ended.set)
     channel.drop()
     await asyncio.wait_for(ended.wait(), 5)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pusher_server.protocol.client_path import has_double_slash, key_in, path_of
+from pusher_server.protocol.client_path import has_double_slash, key_in, path_of, shown_path
 
 
 @pytest.mark.parametrize("path", ["/app/k", "/app/k/", "/ws/app/k", "/ws/app/k//"])
@@ -33,6 +33,23 @@ def test_the_prefix_may_be_app_itself() -> None:
 )
 def test_a_target_has_its_path_in_both_forms(target: str, path: str) -> None:
     assert path_of(target) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/app/null", "/app/null"),
+        ("/app/0123456789abcdef0123", "/app/0123... (20 characters)"),
+        ("/ws/app/0123456789abcdef0123/", "/ws/app/0123... (20 characters)/"),
+        ("/app/app/0123456789abcdef0123", "/app/app/0123... (20 characters)"),
+        ("//app//0123456789abcdef0123/send", "//app/0123... (20 characters)/send"),
+        ("/apps/0123456789abcdef0123/events", "/apps/0123456789abcdef0123/events"),
+        ("/", "/"),
+    ],
+)
+def test_of_a_long_key_only_the_beginning_is_shown(path: str, shown: str) -> None:
+    """It may be a secret, where somebody has swapped the two."""
+    assert shown_path(path) == shown
 
 
 def test_slashes_at_the_end_are_no_double_slash() -> None:

@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import msgspec
+
 from pusher_server.app import Member
 from pusher_server.protocol import events
+from pusher_server.protocol.encrypted import is_sealed
 from pusher_server.protocol.errors import Code, SubscriptionRefused
 
 
@@ -86,6 +89,15 @@ def test_a_refused_subscription_is_told_to_its_channel() -> None:
     message, data = both(events.refusal(refusal, strict=False))
     assert (message["event"], message["channel"]) == ("pusher:subscription_error", "private-x")
     assert data == {"type": "LimitReached", "error": "no", "status": 4100}
+
+
+def test_a_refusal_on_an_encrypted_channel_can_be_decrypted_in_vain() -> None:
+    """Android's client decrypts every event there, and throws if there is nothing to decrypt."""
+    refusal = SubscriptionRefused("private-encrypted-x", "no", kind="LimitReached", status=4100)
+    payload = events.refusal(refusal, strict=False)
+    _, data = both(payload)
+    assert (data["type"], data["error"], data["status"]) == ("LimitReached", "no", 4100)
+    assert is_sealed(msgspec.json.encode(json.loads(payload)["data"]))
 
 
 def test_strict_refuses_as_pusher_does() -> None:

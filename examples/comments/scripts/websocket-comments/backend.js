@@ -5,6 +5,7 @@
 const http = require('node:http');
 const https = require('node:https');
 const { Failure } = require('./failure');
+const { causeOf, certificateHint } = require('./network');
 const { config } = require('./settings');
 
 const SERVER_ERROR = [
@@ -19,6 +20,7 @@ function generalHints(answer) {
   if (status === 502 || status === 504) return ['The proxy in front of the backend got no answer from it: does PHP run? Look into the proxy\'s log.'];
   if (status === 503) return ['Laravel is in maintenance mode (php artisan up), or the proxy finds no backend.'];
   if (status >= 500) return SERVER_ERROR;
+  if (status === 400 && /plain HTTP/i.test(answer.body)) return ['API_URL begins with http, but this port wants https.'];
   if (status === 429) return ['The backend limits requests (throttle): wait a minute, or raise the limit for this test.'];
   if (status >= 300 && status < 400) {
     if (/\/login\b/.test(location)) return ['Redirected to the login page: the route is in the "web" group. Put it behind auth:sanctum. See laravel/bootstrap.'];
@@ -62,10 +64,19 @@ async function send(method, path, headers, body) {
     return { status: response.statusCode, body: parse(text), headers: response.headers, location: response.headers.location ?? '' };
   } catch (error) {
     if (error.name === 'TimeoutError') throw new Failure(`${method} ${url}: no answer within ${config.timeout / 1000} s`, NO_ANSWER);
-    throw new Failure(`${method} ${url}: ${error.message || error.code}`, [
-      'Does the backend run? The stand-in: python examples/comments/backend',
-      'API_URL: is it right as seen from this machine?',
-    ]);
+    throw new Failure(`${method} ${url}: ${preview(error.message || error.code)}`, errorHints(error.code ?? error.message));
+  }
+}
+
+function errorHints(code) {
+  const right = 'API_URL: is it right as seen from this machine?';
+  switch (causeOf(code)) {
+    case 'name': return ['API_URL: this host name is unknown here.'];
+    case 'certificate': return [certificateHint('the backend', code)];
+    case 'plain': return ['API_URL begins with https, but this port speaks plain HTTP: http?', right];
+    case 'silent': return ['The port does not answer: a firewall, or a wrong host in API_URL.', right];
+    case 'cut': return ['The backend ended the connection: has it crashed, or does this port want https in API_URL?', right];
+    default: return ['Does the backend run? Laravel: php artisan serve. The stand-in: python examples/comments/backend', right];
   }
 }
 
@@ -93,6 +104,18 @@ function exchange(method, url, headers, body) {
   });
 }
 
+/** Whether an answer lets pages of `config.origin` read it. */
+function isReadable(answer) {
+  const origin = answer.headers['access-control-allow-origin'] ?? '';
+  return origin === '*' || origin.toLowerCase() === config.origin.toLowerCase();
+}
+
+/** Whether a page may read the backend's answer to an authorization; its status does not matter. */
+async function canReadAuthorization(person) {
+  const headers = { Accept: 'application/json', Authorization: `Bearer ${person.token}`, Origin: config.origin };
+  return isReadable(await send('POST', config.authPath, { ...headers, 'Content-Length': 0 }));
+}
+
 /** Send the preflight of a browser for an app of `config.origin`: its problem, null if the app may send the request. */
 async function crossOriginProblem(method, path, wantedHeaders) {
   const answer = await send('OPTIONS', path, {
@@ -101,10 +124,12 @@ async function crossOriginProblem(method, path, wantedHeaders) {
     'Access-Control-Request-Headers': wantedHeaders.join(','),
   });
   const listed = (name) => (answer.headers[name] ?? '').toLowerCase().split(',').map((entry) => entry.trim());
-  const allows = (name, value) => listed(name).includes('*') || listed(name).includes(value.toLowerCase());
+  // "*" stands for all headers but Authorization (Fetch, "CORS-preflight fetch").
+  const any = (value) => (value === 'authorization' ? [] : ['*']);
+  const allows = (name, value) => [value.toLowerCase(), ...any(value)].some((entry) => listed(name).includes(entry));
   const origins = listed('access-control-allow-origin');
   if (origins[0] === '') return { kind: 'path', status: answer.status };
-  if (!allows('access-control-allow-origin', config.origin)) return { kind: 'origin', origin: origins[0] };
+  if (!isReadable(answer)) return { kind: 'origin', origin: origins[0] };
   if (!allows('access-control-allow-methods', method)) return { kind: 'method' };
   const refused = wantedHeaders.filter((header) => !allows('access-control-allow-headers', header));
   if (refused.length) return { kind: 'headers', refused };
@@ -119,15 +144,9 @@ function parse(text) {
   }
 }
 
-/** The comment itself, whether or not the backend wraps it (Laravel's resources: "data"). */
-function resourceOf(value) {
-  const body = typeof value === 'string' ? parse(value) : value;
-  return body?.data ?? body?.comment ?? body;
-}
-
 function preview(value) {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return (text ?? '').replace(/\s+/g, ' ').slice(0, 200);
 }
 
-module.exports = { generalHints, crossOriginProblem, expectStatus, postAuthorization, preview, request, resourceOf };
+module.exports = { canReadAuthorization, generalHints, crossOriginProblem, expectStatus, parse, postAuthorization, preview, request };

@@ -18,6 +18,12 @@ function split(channel) {
   return { prefix, name: channel.slice(prefix.length) };
 }
 
+/** Whether only participants of the session may listen there, as on the right channel. */
+function isForParticipants(channel) {
+  const { prefix, name } = split(channel);
+  return name === config.channel && prefix !== '';
+}
+
 function variants(names, prefixes) {
   const channels = names.flatMap((name) => prefixes.map((prefix) => prefix + name));
   return [...new Set(channels)].filter((channel) => channel !== config.privateChannel);
@@ -75,4 +81,4 @@ function channelHint(event, className, channel, ids) {
   return `${event} went to ${channel}${kind}: ${right}.`;
 }
 
-module.exports = { channelHint, commentChannels, commentsId, farChannels, nearChannels };
+module.exports = { channelHint, commentChannels, commentsId, farChannels, isForParticipants, nearChannels };

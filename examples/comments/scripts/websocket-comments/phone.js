@@ -63,6 +63,8 @@ async function authorize(person, { socketId, channelName }, done) {
   }
 }
 
+const LIMIT = ['A limit of the app in the server\'s configuration is reached: the message names it.'];
+
 /** Subscribe; `hints` are those of a refusal. */
 function join(person, name, hints) {
   const channel = person.pusher.subscribe(name);
@@ -72,7 +74,7 @@ function join(person, name, hints) {
       channel.bind('pusher:subscription_succeeded', done);
       channel.bind('pusher:subscription_error', (error) => fail(person.unauthorized
         ? new Failure(`${person.letter} got no authorization for ${name}: ${person.unauthorized.message}`, person.unauthorized.hints)
-        : new Failure(`${person.letter} was refused on ${name}: ${error.error ?? error.status ?? preview(error)}`, hints)));
+        : new Failure(`${person.letter} was refused on ${name}: ${error.error ?? error.status ?? preview(error)}`, error.type === 'LimitReached' ? LIMIT : hints)));
     },
     () => (person.error
       ? new Failure(`${person.letter} was refused on ${name}: ${person.error}`, hints)
@@ -80,11 +82,11 @@ function join(person, name, hints) {
   );
 }
 
-/** The payload of a subscription: signed here with PUSHER_APP_SECRET, else by the backend; null if refused. */
+/** The payload of a subscription: signed here if PUSHER_APP_SECRET is right, else by the backend; null if refused. */
 async function subscription(person, channel) {
   const socketId = person.pusher.connection.socket_id;
   if (!/^(private|presence)-/.test(channel)) return { channel };
-  if (config.secret) {
+  if (person.signedAlike) {
     const channelData = channel.startsWith('presence-') ? JSON.stringify({ user_id: person.id }) : undefined;
     return { channel, auth: sign(socketId, channel, channelData), channel_data: channelData };
   }

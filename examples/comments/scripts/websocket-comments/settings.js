@@ -4,9 +4,9 @@
 
 const HELP = `Usage: node scripts/test-websocket-comments.js
 
-Logs in two users, connects both, creates, edits and deletes a comment as the first, and
-checks that the second receives it live, on the right channel and with the data of the
-API, and that the first does not.
+Logs in two users, connects both, creates, edits and deletes a comment as the one, and
+checks that the other receives it live, on the right channel and with the data of the
+API, and that the author does not. A writes, but B if A's id is the session's, too.
 
 Set by environment variables (in brackets: the default, which is the stand-in backend):
 
@@ -25,6 +25,8 @@ Set by environment variables (in brackets: the default, which is the stand-in ba
   COMMENT_PATH       PUT edits it here, DELETE deletes it          [/api/comments/{comment}]
   CONTENT_FIELD      the field that holds the text                 [content]
   COMMENT_BODY       more fields for creating, as JSON             [{}]
+  EVENT_FIELD        the field of an event's data in which the app
+                     looks for the comment     [none: the data is it]
   ONLY_CREATED       1: phase 1 only, leave out edit and delete; the
                      test comment then stays in the session        [0]
 
@@ -39,6 +41,7 @@ Set by environment variables (in brackets: the default, which is the stand-in ba
   PUSHER_PORT                                                      [6001]
   PUSHER_SCHEME      http or https                                 [http]
   PUSHER_PATH        path in front of /app, such as /ws            [none]
+  PUSHER_APP_ID      with METRICS_URL: count this app alone        [all apps]
   PUSHER_APP_SECRET  lets this script look into channels that the
                      backend refuses, when an event is missing     [none]
   METRICS_URL        /metrics of pusher-server, on its operations
@@ -56,33 +59,68 @@ Needs Node 18 or newer and pusher-js: "npm install" in the folder above this one
 const setting = (name, fallback) => process.env[name] || fallback;
 const session = setting('SESSION_ID', '1');
 const trimmed = (url) => url.replace(/\/+$/, '');
+/** What is wrong with the settings, a line each. */
+const problems = [];
+
+function wrong(name, value, rule) {
+  problems.push(`${name} is ${JSON.stringify(value)}: ${rule}`);
+}
+
+/** A setting that has to match; the fallback if it does not. */
+function matching(name, fallback, pattern, rule) {
+  const value = setting(name, fallback);
+  if (pattern.test(value)) return value;
+  wrong(name, value, rule);
+  return fallback;
+}
+
+const url = (name, fallback) => trimmed(matching(name, fallback, /^(https?:\/\/[^\s/]+.*)?$/, 'it must begin with http:// or https://'));
+const seconds = (name, fallback) => 1000 * Number(matching(name, fallback, /^(\d+\.?\d*|\.\d+)$/, 'it must be a number of seconds'));
+const timeout = seconds('TIMEOUT', '10') || 10_000;
+/** A path of the backend, or a whole address. */
+const path = (name, fallback) => setting(name, fallback).replace('{session}', session).replace(/^(?!\/|https?:\/\/)/, '/');
+const bare = (name, fallback) => matching(name, fallback, /^(?!private-|presence-)/, 'write it as in PHP: "private-" and "presence-" are added');
+
+function jsonObject(name) {
+  const text = setting(name, '{}');
+  try {
+    const value = JSON.parse(text);
+    if (Object.prototype.toString.call(value) === '[object Object]') return value;
+  } catch {
+    // named below
+  }
+  wrong(name, text, 'it must be a JSON object, such as {"type":"note"}');
+  return {};
+}
 
 const config = {
   session,
-  api: trimmed(setting('API_URL', 'http://127.0.0.1:8000')),
-  loginPath: setting('LOGIN_PATH', '/api/login'),
-  userPath: setting('USER_PATH', '/api/user'),
-  commentsPath: setting('COMMENTS_PATH', '/api/sessions/{session}/comments').replace('{session}', session),
-  commentPath: setting('COMMENT_PATH', '/api/comments/{comment}').replace('{session}', session),
+  api: url('API_URL', 'http://127.0.0.1:8000'),
+  loginPath: path('LOGIN_PATH', '/api/login'),
+  userPath: path('USER_PATH', '/api/user'),
+  commentsPath: path('COMMENTS_PATH', '/api/sessions/{session}/comments'),
+  commentPath: path('COMMENT_PATH', '/api/comments/{comment}'),
   contentField: setting('CONTENT_FIELD', 'content'),
-  commentBody: setting('COMMENT_BODY', '{}'),
-  onlyCreated: setting('ONLY_CREATED', '0') === '1',
-  authPath: setting('AUTH_PATH', '/broadcasting/auth'),
-  channelTemplate: setting('CHANNEL', 'session.{session}'),
-  presence: setting('PRESENCE_CHANNEL', 'online-users'),
-  origin: trimmed(setting('ORIGIN', '')),
+  eventField: setting('EVENT_FIELD', ''),
+  commentBody: jsonObject('COMMENT_BODY'),
+  onlyCreated: matching('ONLY_CREATED', '0', /^[01]$/, 'it must be 0 or 1') === '1',
+  authPath: path('AUTH_PATH', '/broadcasting/auth'),
+  channelTemplate: bare('CHANNEL', 'session.{session}'),
+  presence: bare('PRESENCE_CHANNEL', 'online-users'),
+  origin: trimmed(matching('ORIGIN', '', /^([a-z][\w+.-]*:\/\/[^\s/]+\/?)?$/i, 'it must be as a browser sends it: https://app.example.com, without a path')),
   key: setting('PUSHER_APP_KEY', 'app-key'),
+  appId: setting('PUSHER_APP_ID', ''),
   secret: setting('PUSHER_APP_SECRET', ''),
-  host: setting('PUSHER_HOST', '127.0.0.1'),
-  port: Number(setting('PUSHER_PORT', '6001')),
-  scheme: setting('PUSHER_SCHEME', 'http'),
+  host: matching('PUSHER_HOST', '127.0.0.1', /^([^\s/:]+|\[[\da-f:]+\])$/i, 'a name or address alone: the others belong into PUSHER_SCHEME, PUSHER_PORT and PUSHER_PATH'),
+  port: Number(matching('PUSHER_PORT', '6001', /^\d{1,5}$/, 'it must be a number')),
+  scheme: matching('PUSHER_SCHEME', 'http', /^https?$/, 'it must be http or https'),
   path: trimmed(setting('PUSHER_PATH', '')).replace(/^(?=[^/])/, '/'),
-  metrics: setting('METRICS_URL', ''),
+  metrics: url('METRICS_URL', ''),
   metricsToken: setting('METRICS_TOKEN', ''),
-  timeout: Number(setting('TIMEOUT', '10')) * 1000,
-  eventTimeout: Number(setting('EVENT_TIMEOUT', setting('TIMEOUT', '10'))) * 1000,
-  slow: Number(setting('SLOW', '1')) * 1000,
-  quiet: Number(setting('QUIET', '1')) * 1000,
+  timeout,
+  eventTimeout: seconds('EVENT_TIMEOUT', String(timeout / 1000)) || timeout,
+  slow: seconds('SLOW', '1'),
+  quiet: seconds('QUIET', '1'),
 };
 config.channel = config.channelTemplate.replace('{session}', session);
 config.privateChannel = `private-${config.channel}`;
@@ -94,4 +132,13 @@ const people = [
   { letter: 'B', email: setting('EMAIL_B', 'bruno@example.com'), password: setting('PASSWORD_B', 'password'), token: process.env.TOKEN_B },
 ];
 
-module.exports = { HELP, config, people };
+/**
+ * {author, listener}, once both ids are known. A's comments cannot be told from the session's channel
+ * when A's id is the session's, too (`session.` and an author's id is a frequent mistake): then B writes.
+ */
+function roles() {
+  const [a, b] = people;
+  return a.id === session ? { author: b, listener: a } : { author: a, listener: b };
+}
+
+module.exports = { HELP, config, people, problems, roles };

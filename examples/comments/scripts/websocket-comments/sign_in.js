@@ -2,11 +2,11 @@
 
 'use strict';
 
-const { crossOriginProblem, expectStatus, postAuthorization, preview, request } = require('./backend');
+const { canReadAuthorization, crossOriginProblem, expectStatus, postAuthorization, preview, request } = require('./backend');
 const { nearChannels } = require('./channels');
 const { Failure, until } = require('./failure');
 const { connect, join, sign, watch } = require('./phone');
-const { config, people } = require('./settings');
+const { config, people, roles } = require('./settings');
 
 const CLEAR = 'Then: php artisan config:clear (a cached configuration ignores .env), and php artisan queue:restart.';
 
@@ -50,12 +50,22 @@ async function stepCrossOrigin() {
     const problem = await crossOriginProblem(method, path, headers);
     if (problem) throw new Failure(`a page of ${config.origin} may not ${method} ${path}`, crossOriginHints(problem, path));
   }
+  if (!await canReadAuthorization(people[0])) {
+    throw new Failure(`a page of ${config.origin} may not read what ${config.authPath} answers`, [
+      'The preflight is right, but the answers to the requests themselves lack Access-Control-Allow-Origin: does a proxy add it to OPTIONS only?',
+    ]);
+  }
   return `pages of ${config.origin} may call the API and ${config.authPath}`;
 }
 
+const WHY = {
+  'authorization': ' A browser takes "*" for all headers but this one: it must be named.',
+  'x-socket-id': ' toOthers() reads it.',
+};
+
 function crossOriginHints({ kind, refused, origin, status }, path) {
   const clear = 'After a change: php artisan config:clear. Without config/cors.php: php artisan config:publish cors.';
-  if (kind === 'headers') return [`config/cors.php: 'allowed_headers' lacks ${refused.join(', ')} (X-Socket-ID is what toOthers() reads).`, clear];
+  if (kind === 'headers') return [`config/cors.php: 'allowed_headers' lacks ${refused.join(', ')}.${WHY[refused[0]] ?? ''}`, clear];
   if (kind === 'origin') return [`config/cors.php: 'allowed_origins' has ${origin}, but not ${config.origin}.`, clear];
   if (kind === 'method') return ['config/cors.php: \'allowed_methods\' lacks this method.', clear];
   return [
@@ -155,11 +165,25 @@ async function stepPresence() {
   await Promise.all(people.map((person) => join(person, config.presenceChannel, joinHints(person))));
   await Promise.all(people.map((person) => expectMembers(person)));
   // Where an event ends up when its channel is not the right one.
-  await watch(people[1], nearChannels(people));
+  await watch(roles().listener, nearChannels(people));
   return `both see ${people.map(({ name }) => name).join(' and ')} on ${config.presenceChannel}`;
 }
 
-function expectMembers(person) {
+/** Wait until both are members, and look at what an app shows of them. */
+async function expectMembers(person) {
+  await seeBoth(person);
+  const { members } = person[config.presenceChannel];
+  const bare = people.find(({ id }) => !isDetailed(members.get(id).info));
+  if (!bare) return;
+  throw new Failure(`${person.letter} sees ${JSON.stringify(members.get(bare.id).info) ?? 'nothing'} in place of ${bare.name}`, [
+    `routes/channels.php: the rule for ${config.presence} must return the member, such as ['id' => $user->id, 'name' => $user->name], not true.`,
+  ]);
+}
+
+/** Text is enough; true, as a rule may return it, is not. */
+const isDetailed = (info) => (typeof info === 'string' ? info !== '' : Object.keys(Object(info)).length > 0);
+
+function seeBoth(person) {
   const { members } = person[config.presenceChannel];
   const missing = () => people.filter(({ id }) => !members.get(id));
   return until(

@@ -264,11 +264,11 @@ class Tables:
         bounds, given_up = self._bounds, 0
         excess = _totals(db, app_id).entries - bounds.waiting
         if excess > bounds.waiting // overflow.TOLERANCE:
-            positions = overflow.to_give_up(db, app_id, min(excess, most))
+            positions = overflow.to_give_up(db, app_id, min(excess, most), "1")
             given_up += self._give_up(db, app_id, positions, bounds.crowded_out)
         excess = _totals(db, app_id).entries_bytes - bounds.bytes
         if excess > bounds.bytes // overflow.TOLERANCE:
-            positions = overflow.bytes_to_give_up(db, app_id, excess)[:most]
+            positions = overflow.to_give_up(db, app_id, excess, "size")[:most]
             given_up += self._give_up(db, app_id, positions, bounds.crowded_out_bytes)
         return given_up
 

@@ -202,6 +202,23 @@ async def test_an_addition_ends_what_was_unknown(apps: CachedApps, source: FakeS
     assert await apps.by_key("k3") is not None
 
 
+async def test_a_secret_of_a_known_app_is_recognised_while_the_app_has_it(
+    apps: CachedApps, source: FakeSource
+) -> None:
+    """Sent where a key belongs; no log line may show it."""
+    assert not apps.is_secret("s")
+    await apps.by_key("k1")
+    assert apps.is_secret("s")
+    assert not apps.is_secret("k1")
+    source.apps["1"] = App(id="1", keys=(AppKey(key="k1", secret="new"),))
+    await apps.refresh(["1"])
+    assert apps.is_secret("new")
+    assert not apps.is_secret("s")
+    del source.apps["1"]
+    await apps.refresh(["1"])
+    assert not apps.is_secret("new")
+
+
 async def test_what_nobody_can_have_is_not_asked_for(apps: CachedApps, source: FakeSource) -> None:
     assert await apps.by_key("x" * 300) is None
     assert await apps.by_id("\x00") is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pusher_server.apps.database.webhook_column import read_column
+from pusher_server.apps.database.webhook_column import MOST_WEBHOOKS, read_column
 
 GOOD = {"url": "https://example.com/hook"}
 
@@ -56,6 +56,13 @@ def test_a_column_that_is_no_list_is_no_webhooks(column: str) -> None:
     usable, left_out = read_column(column)
     assert usable == []
     assert len(left_out) == 1
+
+
+def test_of_too_many_webhooks_the_first_are_used() -> None:
+    """With one line for all others, however many and whatever they are."""
+    usable, left_out = read_column([GOOD] * MOST_WEBHOOKS + ["x"] * 100_000)
+    assert usable == [GOOD] * MOST_WEBHOOKS
+    assert left_out == ["there are 100060 webhooks: only the first 60 are used"]
 
 
 def test_secrets_are_not_said() -> None:

@@ -6,7 +6,7 @@ use Illuminate\Support\Facades\Broadcast;
 use Illuminate\Support\ServiceProvider;
 
 /**
- * Laravel 10 only. The file exists in every Laravel 10 application, but the provider is
+ * Laravel 10 and older. The file exists in every such application, but the provider is
  * commented out in config/app.php: enable it there.
  *
  * Laravel 11 and newer: see bootstrap/app.php instead.

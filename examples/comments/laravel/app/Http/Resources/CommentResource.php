@@ -14,9 +14,12 @@ use Illuminate\Http\Resources\Json\JsonResource;
 class CommentResource extends JsonResource
 {
     /**
+     * Without a type: before Laravel 10 the framework's own method has none, and PHP allows no narrower one here.
+     *
+     * @param  Request  $request
      * @return array<string, mixed>
      */
-    public function toArray(Request $request): array
+    public function toArray($request): array
     {
         return [
             'id' => $this->id,
