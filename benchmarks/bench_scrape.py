@@ -15,6 +15,7 @@ from itertools import count
 
 from pusher_server.app import App, AppKey
 from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
+from pusher_server.diagnosis.evidence import Evidence
 from pusher_server.histogram import DELIVERY_BOUNDS, Histogram
 from pusher_server.hub.app_state import AppState
 from pusher_server.hub.channel import Subscription
@@ -76,6 +77,7 @@ def _gathering(apps: int, connections: int) -> Collector:
             roster=LocalRoster("bench", clock, epoch=1, undo_window=3.0),
             census=LocalCensus(hub.connection_counts),
             observers=Observers(),
+            evidence=Evidence(clock),
             clock=clock,
             event_ids=count(1),
         )

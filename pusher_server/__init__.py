@@ -36,6 +36,7 @@ For the command line alone:
 The domain and the application:
 
 - `signals`           events of the node, as values for observers
+- `diagnosis`         evidence of what does not arrive, and rules that explain it; pure
 - `interfaces`        what the domain requires of adapters: broker, roster, apps, rate limits
 - `hub`               the connections, channels and users of this node
 - `node`              the rules: subscribe, publish, sign in, inspect

@@ -16,6 +16,8 @@ class PusherServerError(Exception):
 
     #: The app whose request or client was refused, "" until it is known.
     app_id = ""
+    #: A `diagnosis.evidence.Guess` at the part of a signed text that differs; the client never gets it.
+    guess: object = None
 
 
 class AuthenticationError(PusherServerError):

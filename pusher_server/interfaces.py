@@ -62,6 +62,11 @@ def users_topic(app_id: str) -> Topic:
 CONTROL: Topic = ("", TopicKind.CONTROL, "")
 
 
+def answers_topic(node_id: str) -> Topic:
+    """The bus address of answers to a node's questions."""
+    return ("", TopicKind.CONTROL, node_id)
+
+
 class EventMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="event"):
     """A payload for a channel's subscribers. `event_id` is unique in the cluster.
 
@@ -90,7 +95,29 @@ class AppChangedMessage(Struct, frozen=True, kw_only=True, array_like=True, tag=
     app_id: str
 
 
-ClusterMessage = EventMessage | TerminateMessage | CountMessage | AppChangedMessage
+class QuestionMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="question"):
+    """Every node answers on the topic `answers_topic(asker)`. `number` names the question there."""
+
+    asker: str
+    number: int
+    question: bytes
+
+
+class AnswerMessage(Struct, frozen=True, kw_only=True, array_like=True, tag="answer"):
+    """The answer of one node to a question."""
+
+    number: int
+    answer: bytes
+
+
+ClusterMessage = (
+    EventMessage
+    | TerminateMessage
+    | CountMessage
+    | AppChangedMessage
+    | QuestionMessage
+    | AnswerMessage
+)
 
 
 class CachedEvent(Struct, frozen=True, kw_only=True, array_like=True):

@@ -20,6 +20,11 @@ Commands import their modules when they run, so that `--help` and `version` answ
 - `apps_in_database`  their verbs on a table
 - `apps_in_file`      their verbs on a file, which is read and never edited
 - `apps_shown`        prints apps; secrets only on request
+- `why`               the command `why`, which asks a running server
+- `tail`              the command `tail`, which follows a running server
+- `token`             the command `token`, which signs as an auth route does
+- `inventory`         the commands `channels`, `connections`, `publish` and `kick`
+- `operations`        asks a running server over its operations listener
 - `webhooks`          the commands `webhooks …`
 
 May import: every other package.

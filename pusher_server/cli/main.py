@@ -9,10 +9,14 @@ from pusher_server.cli.apps import apps
 from pusher_server.cli.check_config import check_config
 from pusher_server.cli.default_config import default_config
 from pusher_server.cli.import_peer import import_peer
+from pusher_server.cli.inventory import channels, connections, kick, publish
 from pusher_server.cli.serve import serve
 from pusher_server.cli.systemd import install_service
+from pusher_server.cli.tail import tail
+from pusher_server.cli.token import token
 from pusher_server.cli.version import version
 from pusher_server.cli.webhooks import webhooks
+from pusher_server.cli.why import why
 from pusher_server.errors import ConfigError
 from pusher_server.protocol.surrogates import has_surrogate
 
@@ -63,6 +67,13 @@ for command in (
     import_peer,
     apps,
     webhooks,
+    why,
+    tail,
+    channels,
+    connections,
+    publish,
+    kick,
+    token,
     default_config,
     install_service,
     version,

@@ -19,6 +19,6 @@ The connection of a transport, such as `websocket`, extends `Session`. Read:
 - `slow_reader`    keeps output for slow readers, and finds out if they acknowledge any of it
 - `drain`          the pace at which clients are sent away
 
-May import: `app`, `config`, `errors`, `hub`, `interfaces`, `log_rate_limit`, `node`, `protocol`, `signals`,
-`turns`.
+May import: `app`, `config`, `diagnosis`, `errors`, `hub`, `interfaces`, `log_rate_limit`, `node`, `protocol`,
+`signals`, `turns`.
 """

@@ -19,6 +19,7 @@ from pusher_server.clients.ordered_input import OrderedInput
 from pusher_server.clients.request import ClientRequest
 from pusher_server.clients.slow_reader import SlowReader, bytes_acknowledged
 from pusher_server.clients.state import State
+from pusher_server.diagnosis.evidence import Ended
 from pusher_server.hub.channel import Subscription
 from pusher_server.protocol import messages
 from pusher_server.protocol.errors import (
@@ -300,5 +301,17 @@ class Session(OrderedInput):
             self.mailbox.clear()
             self.mailbox = None
         if self._liveness is not None:
+            self._note_end(self._liveness, code)
             self._liveness = None
             self._edge.node.close(self, code, settle=settle)
+
+    def _note_end(self, liveness: Liveness, code: int) -> None:
+        """Keep how it ended, and for how long no byte went either way when it just dropped."""
+        now, idle = self._edge.clock(), None
+        if code == 1006:
+            sent = (subscription.channel.since for subscription in self.subscriptions.values())
+            idle = now - max(liveness.quiet_since, *sent, 0.0)
+        app_id, opened = self.app_state.app.id, liveness.opened_at
+        self._edge.node.evidence.ended.append(
+            Ended(app_id, self.remote, self.socket_id, code, opened, now, idle)
+        )

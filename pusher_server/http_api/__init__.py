@@ -18,8 +18,8 @@ Read in the order of a request's life:
 - `users`      the endpoint about signed-in users
 - `health`     unsigned answers for load balancers
 
-May import: `app`, `auth`, `config`, `errors`, `interfaces`, `log_rate_limit`, `nesting`, `node`, `protocol`,
-`signals`.
+May import: `app`, `auth`, `config`, `diagnosis`, `errors`, `interfaces`, `log_rate_limit`, `nesting`, `node`,
+`protocol`, `signals`.
 """
 
 from pusher_server.http_api.asgi import create_api

@@ -172,6 +172,10 @@ class Api:
             )
         except AuthenticationError as error:
             error.app_id = app.id
+            if error.reason == "signature":
+                error.guess = self._parts.node.guesses.of_request(
+                    app, head.method, head.path, query, self._prefix
+                )
             self._traffic.of(app.id).requests += 1
             raise
         limit = config.request_bytes

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from pusher_server.app import shown_key
 from pusher_server.auth.requests import TimestampExpired
+from pusher_server.diagnosis.entry import page_of, with_guess
+from pusher_server.diagnosis.evidence import Guess
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.http_api.errors import ApiError
 from pusher_server.http_api.requests import RequestHead
@@ -84,14 +86,40 @@ class RefusalLog:
         if isinstance(error, TimestampExpired):
             fields["skew_seconds"] = round(error.skew)
         cause = _cause(error, kind)
+        guess = getattr(error, "guess", None)
+        guess = guess if isinstance(guess, Guess) else None
         # Scanners try paths of every kind, but they do not publish.
         requests = 0
         if reason != "path" or head.path.rstrip(b"/").endswith(b"events"):
+            subject = f"{head.method} {fields['path']}"
+            self._keep(guess, kind, app_id, subject, cause, address)
             line = fields.get("key") or (kind if isinstance(error, TimestampExpired) else cause)
             requests = self._limit.due((app_id, reason), address, self._clock(), line)
         fields["reason"] = reason
         level = logging.WARNING if requests else logging.DEBUG
-        logger.log(level, "request refused: %s", cause, extra=fields | repeated(requests))
+        fields["see"] = page_of("request")
+        extra = fields | repeated(requests)
+        logger.log(level, "request refused: %s", with_guess(cause, guess), extra=extra)
+
+    def _keep(
+        self,
+        guess: Guess | None,
+        reason: str,
+        app_id: str,
+        subject: str,
+        cause: str,
+        address: str,
+    ) -> None:
+        """Keep the refusal as evidence."""
+        self._node.evidence.refused(
+            "request",
+            app_id,
+            reason,
+            subject=subject,
+            cause=cause,
+            address=address,
+            guess=guess,
+        )
 
 
 def reason_of(error: Exception) -> str:

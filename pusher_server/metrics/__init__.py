@@ -10,8 +10,9 @@ Everything is read at scrape time; nothing runs between two scrapes. Read:
 - `exposition`     the Prometheus text, under our names and soketi's
 - `health`         decides whether clients should be sent here
 - `operations`     the Starlette application of the operations listener: a route for each page
+- `questions`      the pages `/why` and `/tail`, which the whole cluster answers
 - `lag`            how late the event loop is
 - `process_stats`  resources of the process: CPU, memory, files
 
-May import: `config`, `histogram`, `hub`, `log_rate_limit`, `node`, `protocol`, `signals`.
+May import: `config`, `diagnosis`, `histogram`, `hub`, `log_rate_limit`, `node`, `protocol`, `signals`.
 """

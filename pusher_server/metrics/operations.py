@@ -26,6 +26,7 @@ from pusher_server.metrics import health
 from pusher_server.metrics.exposition import exposition
 from pusher_server.metrics.process_group import ProcessGroup
 from pusher_server.metrics.process_stats import memory_limit
+from pusher_server.metrics.questions import Ask, QuestionPages
 from pusher_server.metrics.reading import State
 
 logger = logging.getLogger("pusher_server.metrics")
@@ -39,13 +40,21 @@ _SHOWN_PATH = 120
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def operations_app(settings: OperationsSettings, group: ProcessGroup, *, port: int) -> Starlette:
-    """All pages. `port` is the clients' one: soketi's names carry it."""
+def operations_app(
+    settings: OperationsSettings, group: ProcessGroup, ask: Ask, *, port: int
+) -> Starlette:
+    """All pages. `port` is the clients' one: soketi's names carry it. `ask` answers operators' questions."""
     pages, guard = _Pages(settings, group, port), _TokenGuard(settings.token)
+    questions = QuestionPages(settings, ask)
     return Starlette(
         routes=[
             _Page("/metrics", guard.guarded(pages.metrics)),
             _Page("/usage", guard.guarded(pages.usage)),
+            _Page("/why", guard.guarded(questions.why)),
+            _Page("/tail", guard.guarded(questions.tail)),
+            _Page("/channels", guard.guarded(questions.channels)),
+            _Page("/connections", guard.guarded(questions.connections)),
+            _Page("/orders", guard.guarded(questions.order), methods=["POST"]),
             _Page("/ready", pages.ready),
             _Page("/accept-traffic", pages.accept_traffic),
             _Page("/live", pages.live),

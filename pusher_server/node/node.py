@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 
 from pusher_server.app import App
+from pusher_server.diagnosis.guesses import Guesses
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.channel import Channel
 from pusher_server.hub.connection import Connection
@@ -10,11 +11,14 @@ from pusher_server.interfaces import (
     CHANNELS,
     MEMBERS,
     USERS,
+    AnswerMessage,
     AppChangedMessage,
+    AppProvider,
     ClusterListener,
     ClusterMessage,
     CountMessage,
     EventMessage,
+    QuestionMessage,
     Snapshot,
     TerminateMessage,
     Topic,
@@ -22,9 +26,12 @@ from pusher_server.interfaces import (
     Version,
 )
 from pusher_server.node.counts import SubscriptionCounts
+from pusher_server.node.diagnosing import Diagnosing
 from pusher_server.node.inspection import Inspection
+from pusher_server.node.inventory import Inventory
 from pusher_server.node.member_infos import MemberInfos
 from pusher_server.node.occupancy import Occupancy
+from pusher_server.node.operator_questions import OperatorQuestions
 from pusher_server.node.parts import NodeParts
 from pusher_server.node.publishing import Publishing
 from pusher_server.node.refusal_log import RefusalLog
@@ -62,9 +69,10 @@ class Node(ClusterListener):
     def __init__(
         self,
         parts: NodeParts,
-        *,
         on_app_changed: Callable[[str], None] = lambda app_id: None,
         flushers: Iterable[Callable[[], Awaitable[None]]] = (),
+        others: Callable[[], int] = lambda: 0,
+        apps: AppProvider | None = None,
     ) -> None:
         self.node_id = parts.node_id
         self.hub = parts.hub
@@ -77,14 +85,20 @@ class Node(ClusterListener):
         #: See `Observers`.
         self.observe, self.emit = parts.observers.observe, parts.observers.emit
         self._census = parts.census
-        self._refusals = RefusalLog(parts.clock)
+        #: See `diagnosis`: the evidence of this process.
+        self.evidence = parts.evidence
+        self.guesses = Guesses(parts.evidence)
+        self._refusals = RefusalLog(parts.clock, parts.evidence)
         self._infos = MemberInfos(UnreadableLog(parts.clock))
         self._occupancy = Occupancy(parts)
         self._counts = SubscriptionCounts(parts, self._occupancy)
-        self.subscriptions = Subscriptions(parts, self._occupancy, self._counts)
+        self.subscriptions = Subscriptions(parts, self._occupancy, self._counts, self.guesses)
         self.publishing = Publishing(parts)
-        self.users = Users(parts)
+        self.users = Users(parts, self.guesses)
         self.inspection = Inspection(parts)
+        self.diagnosing = Diagnosing(parts, self.guesses)
+        inventory = Inventory(parts, self.diagnosing, self.publishing, self.users, apps)
+        self.operator = OperatorQuestions(parts, self.diagnosing, inventory, others)
 
     def admit(self, app: App) -> None:
         """Check whether one more connection may come. Raises ConnectionRejected."""
@@ -202,6 +216,10 @@ class Node(ClusterListener):
         match message:
             case TerminateMessage():
                 self.users.terminate_here(message.app_id, message.user_id)
+            case QuestionMessage():
+                self.operator.cluster.came(message)
+            case AnswerMessage():
+                self.operator.cluster.answered(message)
             case AppChangedMessage():
                 self._on_app_changed(message.app_id)
             case EventMessage() if app_state is not None:

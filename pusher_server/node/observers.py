@@ -23,6 +23,16 @@ class Observers:
             for observers in (self._of_everything, *self._of_kind.values()):
                 observers.append(observer)
 
+    def ignore(self, observer: Observer, *kinds: type[Signal]) -> None:
+        """Call `observer` no more with these kinds, which it observes."""
+        for kind in kinds:
+            # Another list, because this one may be iterated over now.
+            rest = [other for other in self._of_kind[kind] if other != observer]
+            if len(rest) == len(self._of_everything):
+                del self._of_kind[kind]
+            else:
+                self._of_kind[kind] = rest
+
     def is_observed(self, kind: type[Signal]) -> bool:
         """Return whether signals of this kind are observed: else none needs to be made."""
         return bool(self._of_kind.get(kind, self._of_everything))

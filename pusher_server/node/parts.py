@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
+from pusher_server.diagnosis.evidence import Evidence
 from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import Broker, Census, Roster
 from pusher_server.node.observers import Observers
@@ -22,5 +23,6 @@ class NodeParts(Struct, frozen=True, kw_only=True):
     roster: Roster
     census: Census
     observers: Observers
+    evidence: Evidence
     clock: Callable[[], float]
     event_ids: Iterator[int]

@@ -37,10 +37,13 @@ class Publishing:
         self._emit = parts.observers.emit
         self._is_observed = parts.observers.is_observed
         self._event_ids = parts.event_ids
+        self._evidence = parts.evidence
+        self._missed = parts.evidence.missed
 
     def publish(self, app: App, event: ApiEvent) -> None:
         """Send to each channel, but not to the socket the event came from. Never raises."""
         self._hub.traffic.of(app.id).published += len(event.channels)
+        self._evidence.latest = (app, event)
         is_observed = self._is_observed(EventPublished)
         for channel in event.channels:
             payload = events.channel_event(event.name, channel.text, event.data)
@@ -48,6 +51,8 @@ class Publishing:
             if channel.remembers_last:
                 remember = Retention(event.data, app.cache_ttl, app.limits.cache_bytes)
             recipients = self._send(app.id, channel, payload, event.socket_id, remember)
+            if not recipients:
+                self._missed((app.id, channel, event.name, event.channels))
             if is_observed:
                 signal = EventPublished(
                     app_id=app.id, channel=channel.text, event=event.name, recipients=recipients

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable, Hashable
 
 from pusher_server.app import shown_key
+from pusher_server.diagnosis.entry import page_of, with_guess
+from pusher_server.diagnosis.evidence import Evidence, Guess, Kind
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.log_rate_limit import LogRateLimit, SourceRateLimit, repeated
 from pusher_server.protocol.channel_name import kind_of
@@ -17,6 +19,7 @@ from pusher_server.protocol.errors import (
     ConnectionRejected,
     FramingViolation,
     MessageRejected,
+    ProtocolError,
     SubscriptionRefused,
 )
 
@@ -47,10 +50,11 @@ _FRAMES = {
 
 
 class RefusalLog:
-    """`clock` gives seconds that only rise."""
+    """Refusals become evidence, and a line if one is due. `clock` gives seconds that only rise."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], evidence: Evidence) -> None:
         self._clock = clock
+        self._evidence = evidence
         self._outages = LogRateLimit()
         self._limit = SourceRateLimit()
 
@@ -74,13 +78,19 @@ class RefusalLog:
             cause, path, event = error.cause, _shown_path(app_id, error), "connection refused"
         else:
             cause = error.cause
-        subject = ("connection", app_id, error.code, getattr(error, "reason", ""))
+        reason = getattr(error, "reason", "")
+        subject = ("connection", app_id, error.code, reason)
+        if cause:  # the others pass, or have a line elsewhere
+            kind: Kind = "sign_in" if reason == "sign_in" else "connection"
+            text = cause.removeprefix("the sign-in is refused: ")
+            self._keep(kind, app_id, f"{int(error.code)} {reason}", path, text, address, error)
         fields: dict[str, object] = {"app": app_id} if app_id else {}
         if path:
             fields["path"] = path
         fields |= {"address": address, "code": int(error.code)}
         due = self._due(subject, address, f"{path} {cause}") if cause else 0
-        self._write(clients_logger, due, f"{event}: %s", cause or error.message, fields)
+        cause = with_guess(cause or error.message, _guess(error))
+        self._write(clients_logger, due, f"{event}: %s", cause, fields, page_of("connection"))
 
     def subscription(self, app_id: str, address: str, refusal: SubscriptionRefused) -> None:
         """Log a refused subscription."""
@@ -93,7 +103,12 @@ class RefusalLog:
             fields["key"] = shown_key(refusal.key)
         subject = (app_id, kind_of(refusal.channel), refusal.kind, refusal.reason)
         due = self._due(subject, address, "")
-        self._write(logger, due, "subscription refused: %s", _cause(refusal), fields)
+        cause, name = _cause(refusal), refusal.channel[:_SHOWN_NAME]
+        reason = refusal.reason or refusal.kind
+        self._keep("subscription", app_id, reason, name, cause, address, refusal)
+        cause = with_guess(cause, _guess(refusal))
+        page = page_of("subscription")
+        self._write(logger, due, "subscription refused: %s", cause, fields, page)
 
     def message(self, app_id: str, address: str, error: MessageRejected) -> None:
         """Log a message of a client that is answered with an error."""
@@ -103,17 +118,47 @@ class RefusalLog:
         if error.channel is not None:
             fields["channel"] = error.channel[:_SHOWN_NAME]
         due = self._due(("message", app_id, error.code), address, text)
-        self._write(clients_logger, due, "message refused: %s", cause, fields)
+        name = (error.channel or "")[:_SHOWN_NAME]
+        self._keep("message", app_id, str(error.code or 0), name, cause, address, error)
+        page = page_of("message")
+        self._write(clients_logger, due, "message refused: %s", cause, fields, page)
+
+    def _keep(
+        self,
+        kind: Kind,
+        app_id: str,
+        reason: str,
+        subject: str,
+        cause: str,
+        address: str,
+        error: ProtocolError,
+    ) -> None:
+        guess = _guess(error)
+        self._evidence.refused(
+            kind, app_id, reason, subject=subject, cause=cause, address=address, guess=guess
+        )
 
     def _due(self, subject: Hashable, address: str, line: str) -> int:
         return self._limit.due(subject, address, self._clock(), line)
 
     def _write(
-        self, target: logging.Logger, due: int, event: str, cause: str, fields: dict[str, object]
+        self,
+        target: logging.Logger,
+        due: int,
+        event: str,
+        cause: str,
+        fields: dict[str, object],
+        page: str,
     ) -> None:
         """Write a warning if one is due, which stands for so many refusals; else a line for debug."""
+        fields["see"] = page
         level = logging.WARNING if due else logging.DEBUG
         target.log(level, event, cause, extra=fields | repeated(due))
+
+
+def _guess(error: ProtocolError) -> Guess | None:
+    """Return the part of a signed text that differs, None when that is not known."""
+    return error.guess if isinstance(error.guess, Guess) else None
 
 
 def _shown_path(app_id: str, error: ConnectionRejected) -> str:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from pusher_server.app import AppKey, Member
 from pusher_server.auth import channels as channel_auth
 from pusher_server.auth.signatures import octets
+from pusher_server.diagnosis.guesses import Guesses
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.hub.channel import Subscription
 from pusher_server.hub.connection import Connection
@@ -38,12 +39,19 @@ MISSES_KEPT = 10_000
 class Subscriptions:
     """The verbs of one node's subscriptions; the hub keeps them."""
 
-    def __init__(self, parts: NodeParts, occupancy: Occupancy, counts: SubscriptionCounts) -> None:
+    def __init__(
+        self,
+        parts: NodeParts,
+        occupancy: Occupancy,
+        counts: SubscriptionCounts,
+        guesses: Guesses,
+    ) -> None:
         self._hub = parts.hub
         self._broker = parts.broker
         self._roster = parts.roster
         self._occupancy = occupancy
         self._counts = counts
+        self._guesses = guesses
         self._emit = parts.observers.emit
         self._clock = parts.clock
         #: The oldest first. OrderedDict: a plain one that is emptied from the front takes quadratic time.
@@ -69,7 +77,7 @@ class Subscriptions:
             raise MessageRejected(
                 None, f"Existing subscription to channel {name.text}", channel=name.text
             )
-        member, authorized_by = _authorize(connection, name, message)
+        member, authorized_by = self._authorize(connection, name, message)
         if current is not None:
             await self._repeat(current, member, authorized_by)
             return
@@ -112,6 +120,45 @@ class Subscriptions:
             subscription.channel.name.user_id is None
         ):  # the user's own channel goes with the sign-in
             self.leave(subscription)
+
+    def _authorize(
+        self, connection: Connection, name: ChannelName, message: Subscribe
+    ) -> tuple[Member | None, AppKey | None]:
+        """Check the right to join. Returns the member for presence channels, and the key that signed.
+
+        Raises SubscriptionRefused.
+        """
+        if name.user_id is not None:
+            if connection.user is None or connection.user.id != name.user_id:
+                raise SubscriptionRefused(
+                    name.text,
+                    "The connection is not signed in as this user",
+                    reason="not_signed_in",
+                )
+            return None, None
+        if not name.requires_auth:
+            return None, None
+        app = connection.app_state.app
+        try:
+            authorized_by = channel_auth.verify(
+                app, connection.socket_id, name.text, message.auth, message.channel_data
+            )
+        except AuthenticationError as error:
+            refusal = SubscriptionRefused(
+                name.text, error.message, reason=error.reason, key=error.key
+            )
+            if error.reason == "signature":
+                refusal.guess = self._guesses.of_subscription(
+                    app,
+                    connection.remote,
+                    connection.socket_id,
+                    name.text,
+                    message.channel_data,
+                    message.auth,
+                )
+            raise refusal from None
+        member = _member(connection, name, message.channel_data) if name.has_members else None
+        return member, authorized_by
 
     def leave(self, subscription: Subscription) -> None:
         """End one subscription, for any reason; does nothing to one that has ended."""
@@ -245,34 +292,6 @@ def _success(subscription: Subscription) -> bytes:
     if channel.members is None:
         return events.subscription_succeeded(channel.name.text)
     return channel.members.success(channel.name.text)
-
-
-def _authorize(
-    connection: Connection, name: ChannelName, message: Subscribe
-) -> tuple[Member | None, AppKey | None]:
-    """Check the right to join. Returns the member for presence channels, and the key that signed.
-
-    Raises SubscriptionRefused.
-    """
-    if name.user_id is not None:
-        if connection.user is None or connection.user.id != name.user_id:
-            raise SubscriptionRefused(
-                name.text, "The connection is not signed in as this user", reason="not_signed_in"
-            )
-        return None, None
-    if not name.requires_auth:
-        return None, None
-    app = connection.app_state.app
-    try:
-        authorized_by = channel_auth.verify(
-            app, connection.socket_id, name.text, message.auth, message.channel_data
-        )
-    except AuthenticationError as error:
-        raise SubscriptionRefused(
-            name.text, error.message, reason=error.reason, key=error.key
-        ) from None
-    member = _member(connection, name, message.channel_data) if name.has_members else None
-    return member, authorized_by
 
 
 def _member(connection: Connection, name: ChannelName, channel_data: str | None) -> Member:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from pusher_server.app import App, AppKey
 from pusher_server.auth import users as user_auth
+from pusher_server.diagnosis.guesses import Guesses
 from pusher_server.errors import AuthenticationError, ClusterUnavailable
 from pusher_server.hub.app_state import AppState
 from pusher_server.hub.connection import Connection
@@ -32,8 +33,9 @@ _CAUSES = {
 class Users:
     """The verbs of one node's signed-in users; `AppState.users` keeps them."""
 
-    def __init__(self, parts: NodeParts) -> None:
+    def __init__(self, parts: NodeParts, guesses: Guesses) -> None:
         self._hub = parts.hub
+        self._guesses = guesses
         self._broker = parts.broker
         self._roster = parts.roster
         #: Connections with a look-up of their watchlist in flight -> the changes since it began.
@@ -46,7 +48,7 @@ class Users:
 
     async def sign_in(self, connection: Connection, message: SignIn) -> None:
         """Sign a user in. Raises ConnectionRejected (4009): bad proof; MessageRejected: another user."""
-        user, authorized_by = _verified(connection, message)
+        user, authorized_by = _verified(connection, message, self._guesses)
         before = connection.user
         if before is not None and before.id != user.id:
             raise MessageRejected(
@@ -223,7 +225,7 @@ def _is_gone(connection: Connection) -> bool:
     return connection.app_state.connections.get(connection.socket_id) is not connection
 
 
-def _verified(connection: Connection, message: SignIn) -> tuple[User, AppKey]:
+def _verified(connection: Connection, message: SignIn, guesses: Guesses) -> tuple[User, AppKey]:
     """The user of a sign-in, and the key that signed it. Raises ConnectionRejected."""
     try:
         authorized_by = user_auth.verify(
@@ -232,9 +234,18 @@ def _verified(connection: Connection, message: SignIn) -> tuple[User, AppKey]:
         return decode_user(message.user_data), authorized_by
     except AuthenticationError as error:
         cause = f"the sign-in is refused: {_CAUSES[error.reason]}"
-        raise ConnectionRejected(
+        refusal = ConnectionRejected(
             Code.UNAUTHORIZED, "Connection not authorized.", reason="sign_in", cause=cause
-        ) from None
+        )
+        if error.reason == "signature":
+            refusal.guess = guesses.of_sign_in(
+                connection.app_state.app,
+                connection.remote,
+                connection.socket_id,
+                message.user_data,
+                message.auth,
+            )
+        raise refusal from None
     except InvalidIdentity as error:
         cause = f"the sign-in is refused: {error.message}"
         raise ConnectionRejected(

@@ -4,6 +4,7 @@ Read:
 
 - `supervisor`       starts, watches, replaces and ends the workers and their bus
 - `child`            one process of the supervisor
+- `answering`        lets one worker answer operators for all
 - `control_channel`  the socket between the supervisor and a process
 - `restarts`         how long the successor of a process waits
 - `worker`           the program of a worker

@@ -8,11 +8,18 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import msgspec
 
-from pusher_server.processes.control_channel import READING, READY, ControlChannel, spec_line
+from pusher_server.processes.control_channel import (
+    ASK,
+    READING,
+    READY,
+    ControlChannel,
+    spec_line,
+)
 
 logger = logging.getLogger("pusher_server.server")
 
@@ -32,6 +39,9 @@ class Child:
         self._on_ready = on_ready
         #: Futures of requested readings, in order.
         self._readings: deque[asyncio.Future[bytes]] = deque()
+        #: Futures of answers to operators' questions, by their number.
+        self._answers: dict[int, asyncio.Future[bytes]] = {}
+        self._numbers = count(1)
         self._process: asyncio.subprocess.Process
         self._channel: ControlChannel
 
@@ -75,6 +85,11 @@ class Child:
             answer = self._readings.popleft()
             if not answer.done():
                 answer.set_result(report.encode())
+        elif kind == ASK:
+            number, _, answered = report.partition(" ")
+            waiting = self._answers.get(int(number))
+            if waiting is not None and not waiting.done():
+                waiting.set_result(answered.encode())
 
     async def reading(self) -> bytes:
         """Request the process's reading, as JSON. Waits for ever: the caller bounds it."""
@@ -82,6 +97,17 @@ class Child:
         self._readings.append(answer)
         self.send(READING)
         return await answer
+
+    async def answer(self, question: bytes) -> bytes:
+        """Request the cluster's answer, as JSON; empty when there is none. The caller bounds the wait."""
+        number = next(self._numbers)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        try:
+            self.send(f"{ASK} {number} {question.decode()}")
+            return await answer
+        finally:
+            del self._answers[number]
 
     def send(self, message: str) -> None:
         """Send a message. See `ControlChannel.send`."""

@@ -8,8 +8,10 @@
     | | `make way` | drain without `server.drain_delay`: a successor waits |
     | | `reload` | read apps and certificates again |
     | | `reading` | send the numbers for metrics and health |
+    | | `ask`, a number and an operator's question, JSON | send the cluster's answer |
     | child | `ready` and a report, JSON | it serves; before that it may wait for the cluster, `alive` |
     | | `reading` and the reading, JSON | the answer; answers come in the order of the requests |
+    | | `ask`, the number and the answer, JSON | in any order; nothing behind the number: there is none |
     | | `alive` | its loop turns; each second or more often |
 
 The end of the socket means that the other process has ended, for any reason. Messages are used instead of
@@ -32,6 +34,7 @@ STOP_NOW = "stop now"
 MAKE_WAY = "make way"
 RELOAD = "reload"
 READING = "reading"
+ASK = "ask"
 READY = "ready"
 ALIVE = "alive"
 

@@ -29,6 +29,7 @@ from pusher_server.config import Config, load
 from pusher_server.errors import ConfigError
 from pusher_server.metrics.process_group import Probe, ProcessGroup
 from pusher_server.metrics.reading import Reading
+from pusher_server.processes.answering import answer
 from pusher_server.processes.bus_socket import BusSocket
 from pusher_server.processes.child import Child
 from pusher_server.processes.control_channel import MAKE_WAY, RELOAD, STOP, STOP_NOW
@@ -140,7 +141,10 @@ class Supervisor:
             if server.unix_socket:
                 self._unix_file = ListeningFileWatch(server)
             self._operations = operations_listener(
-                self._config.operations, ProcessGroup(self._processes), port=server.port
+                self._config.operations,
+                ProcessGroup(self._processes),
+                self._answer,
+                port=server.port,
             )
             if self._needs_bus:
                 self._bus_socket = BusSocket(self._config.cluster.bus_directory)
@@ -305,6 +309,9 @@ class Supervisor:
             )
             for slot in self._workers
         ]
+
+    async def _answer(self, question: bytes) -> bytes:
+        return await answer([slot.child for slot in self._workers if slot.child], question)
 
     # Watching
 

@@ -16,6 +16,7 @@ import msgspec
 from pusher_server import logs, standard_streams, stray_signals
 from pusher_server.errors import ConfigError
 from pusher_server.processes.control_channel import (
+    ASK,
     MAKE_WAY,
     READING,
     READY,
@@ -70,6 +71,7 @@ class _Worker:
 
     def __init__(self, spec: WorkerSpec, end: socket.socket) -> None:
         self._end = end
+        self._answering: set[asyncio.Task[None]] = set()
         self._lease = spec.config.cluster.lease
         path = None if spec.config_path is None else Path(spec.config_path)
         self._server = Server(
@@ -116,6 +118,20 @@ class _Worker:
         elif message == READING:
             reading = msgspec.json.encode(self._server.collector.read())
             self._channel.send(f"{READING} {reading.decode()}")
+        elif message.startswith(ASK):
+            task = asyncio.get_running_loop().create_task(self._answer(message))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, message: str) -> None:
+        """Answer an operator's question for the whole cluster."""
+        _, number, question = message.split(" ", 2)
+        answer = b""
+        try:
+            answer = await self._server.node.operator.answer(question.encode())
+        except Exception:
+            logger.exception("a question of the operations listener failed")
+        self._channel.send(f"{ASK} {number} {answer.decode()}")
 
 
 if __name__ == "__main__":

@@ -39,13 +39,15 @@ class Liveness:
         "_authorize_by",
         "_client_events",
         "_pinged_at",
-        "_quiet_since",
         "_subscribed_until",
+        "opened_at",
+        "quiet_since",
     )
 
     def __init__(self, now: float, *, authorization_timeout: float = 0) -> None:
+        self.opened_at = now
         #: When bytes arrived last, or the last ping went out.
-        self._quiet_since = now
+        self.quiet_since = now
         #: When the first ping went out that nothing has answered; 0 when there is none.
         self._pinged_at = 0.0
         self._authorize_by = now + authorization_timeout if authorization_timeout else 0.0
@@ -56,7 +58,7 @@ class Liveness:
 
     def received(self, now: float) -> None:
         """Restart the silence timer: bytes arrived, of any kind."""
-        self._quiet_since = now
+        self.quiet_since = now
         self._pinged_at = 0.0
 
     def authorized(self) -> None:
@@ -78,11 +80,11 @@ class Liveness:
             )
         if self._pinged_at and now >= self._pinged_at + pong_timeout:
             raise ConnectionRejected(Code.PONG_TIMEOUT, "Pong reply not received")
-        ping = now >= self._quiet_since + activity_timeout
+        ping = now >= self.quiet_since + activity_timeout
         if ping:
-            self._quiet_since = now
+            self.quiet_since = now
             self._pinged_at = self._pinged_at or now
-        again_at = self._quiet_since + activity_timeout
+        again_at = self.quiet_since + activity_timeout
         if self._pinged_at:
             again_at = min(again_at, self._pinged_at + pong_timeout)
         if self._authorize_by:

@@ -32,6 +32,7 @@ Then how bytes reach it. The protocol classes build on each other, `paced_protoc
 - `operations_listener`  serves it until the end of a drain
 - `file_reserve`      how many files clients may have, and which go first when files run short
 - `loop_errors`       limits the log lines of a loop that has no file left
+- `evidence_watch`    lets a node look at its evidence once a second
 - `coalesced`         turns many SIGHUPs into one reload
 
 May import: every other package but `cli` and but `processes`.

@@ -21,6 +21,7 @@ from pusher_server.clients.connection_log import OBSERVED, ConnectionLog
 from pusher_server.clients.registry import ClientRegistry
 from pusher_server.config import Config, load, published_secrets
 from pusher_server.config.risks import app_risks
+from pusher_server.diagnosis.evidence import Evidence
 from pusher_server.errors import ConfigError
 from pusher_server.http_api.asgi import create_api
 from pusher_server.http_api.parts import ApiParts
@@ -39,6 +40,7 @@ from pusher_server.node.observers import Observers
 from pusher_server.node.parts import NodeParts
 from pusher_server.server import cluster, proxy_protocol, webhooks
 from pusher_server.server.certificate_expiry import CertificateExpiry, files_of
+from pusher_server.server.evidence_watch import EvidenceWatch
 from pusher_server.server.file_reserve import FileReserve
 from pusher_server.server.lifecycle import DrainingServer
 from pusher_server.server.listening import ListeningFileWatch, listen, raise_file_limit, urls_of
@@ -115,7 +117,7 @@ class Server:
             self.apps,
             owner=spec.bus if spec is not None else f"{os.getpid()}.{secrets.token_hex(8)}",
         )
-        self.node = Node(parts, on_app_changed=self._app_announced, flushers=[self._webhooks.kept])
+        self.node = self._node(parts)
         self._cluster.attach(self.node)
         self._api = ApiParts(
             node=self.node,
@@ -125,13 +127,17 @@ class Server:
             traffic=ApiTraffic(),
         )
         self._guard = RequestGuard(config.http)
-        self._misdirected = MisdirectedLog(self.node.emit, time.monotonic)
+        self._misdirected = MisdirectedLog(self.node.emit, time.monotonic, parts.evidence)
         self._clients = ClientRegistry(config.websocket.max_connections, time.monotonic)
         self._edge = self._websocket()
         self._reserve = self._file_reserve()
         self._lag = LagWatch(time.monotonic, heartbeat.INTERVAL)
         self.collector = self._collector()
         self._operations: OperationsListener | None = None
+
+    def _node(self, parts: NodeParts) -> Node:
+        self._watch = watch = EvidenceWatch(self._cluster.tallies)
+        return Node(parts, self._app_announced, [self._webhooks.kept], watch.others, self.apps)
 
     @property
     def _is_first(self) -> bool:
@@ -194,9 +200,9 @@ class Server:
         settings = self._uvicorn()
         urls = urls_of(config.server, sockets)
         if self._spec is None:
-            self._operations = operations_listener(
-                config.operations, single(self.collector), port=config.server.port
-            )
+            answer, port = self.node.operator.answer, config.server.port
+            group = single(self.collector)
+            self._operations = operations_listener(config.operations, group, answer, port=port)
         self._uvicorn_server = DrainingServer(
             settings,
             node=self.node,
@@ -229,10 +235,12 @@ class Server:
     def begin(self) -> None:
         """Start the work beside the clients, before the first of them. In the running loop."""
         self._on_begin()
+        self._watch.start(self.node.operator.step)
         self._webhooks.start(expected=webhooks.are_expected(self._config))
 
     async def end(self) -> None:
         """Stop the work beside the clients, after the last of them."""
+        self._watch.stop()
         await self._webhooks.stop()
         if self._apps_of_database is not None:
             await self._apps_of_database.close()
@@ -361,6 +369,7 @@ def _node_parts(node_id: str, hub: Hub, shared: cluster.Cluster) -> NodeParts:
         roster=shared.roster,
         census=shared.census,
         observers=Observers(),
+        evidence=Evidence(time.monotonic),
         clock=time.monotonic,
         # A random start in 2**62: two nodes that count from there never meet.
         event_ids=count(secrets.randbits(62)),

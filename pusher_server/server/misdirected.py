@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from pusher_server.diagnosis.evidence import Evidence
 from pusher_server.log_rate_limit import LogRateLimit, repeated
 from pusher_server.signals import RequestRefused, Signal
 
@@ -113,14 +114,30 @@ def failed_handshake(error: Exception) -> Mistake | None:
 class MisdirectedLog:
     """The log lines and the count of mistakes. `clock` gives seconds that only rise."""
 
-    def __init__(self, emit: Callable[[Signal], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        emit: Callable[[Signal], None],
+        clock: Callable[[], float],
+        evidence: Evidence | None = None,
+    ) -> None:
         self._emit = emit
+        #: None on a listener of operators, whose requests are no client's.
+        self._evidence = evidence
         self._clock = clock
         self._limit = LogRateLimit()
 
     def note(self, mistake: Mistake, peer: str | None, port: int | None) -> None:
         """Count the mistake, and log it if its line is due. `port` is ours, None on a Unix socket."""
         self._emit(RequestRefused(app_id="", reason=mistake.reason))
+        if self._evidence is not None:
+            self._evidence.refused(
+                "protocol",
+                "",
+                mistake.reason,
+                subject="",  # a path may have a secret in a key's place
+                cause=mistake.line,
+                address=peer or "",
+            )
         requests = self._limit.due((mistake.reason, port), self._clock())
         if not requests:
             return

@@ -10,6 +10,7 @@ import socket
 from pusher_server.config import OperationsSettings
 from pusher_server.errors import ConfigError
 from pusher_server.metrics.process_group import ProcessGroup
+from pusher_server.metrics.questions import Ask
 from pusher_server.server.operations_listener import OperationsListener
 
 logger = logging.getLogger("pusher_server.server")
@@ -19,7 +20,7 @@ _BACKLOG = 64
 
 
 def operations_listener(
-    settings: OperationsSettings, group: ProcessGroup, *, port: int
+    settings: OperationsSettings, group: ProcessGroup, ask: Ask, *, port: int
 ) -> OperationsListener | None:
     """Bound, and not yet served; None when there is to be none. `port` is the clients' one.
 
@@ -38,7 +39,7 @@ def operations_listener(
     # Here, because workers have no listener: they need not load Starlette.
     from pusher_server.metrics.operations import operations_app
 
-    return OperationsListener(operations_app(settings, group, port=port), bound)
+    return OperationsListener(operations_app(settings, group, ask, port=port), bound)
 
 
 def _bound(settings: OperationsSettings) -> socket.socket:

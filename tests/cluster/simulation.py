@@ -17,6 +17,7 @@ from pusher_server.cluster.broker import SharedBroker
 from pusher_server.cluster.census import SharedCensus
 from pusher_server.cluster.roster import SharedRoster
 from pusher_server.cluster.sharding import Shards
+from pusher_server.diagnosis.evidence import Evidence
 from pusher_server.hub.hub import Hub
 from pusher_server.node.node import Node
 from pusher_server.node.observers import Observers
@@ -52,7 +53,7 @@ class SimulatedNode:
         self.stores = Shards(
             [self.link], name, lease=LEASE, undo_window=UNDO, random=store.random.random
         )
-        hub, observers = Hub(loop.call_soon), Observers()
+        hub, observers = Hub(loop.call_soon, clock=loop.time), Observers()
         observers.observe(tell)
         self.node = Node(
             NodeParts(
@@ -62,6 +63,7 @@ class SimulatedNode:
                 roster=SharedRoster(self.stores),
                 census=SharedCensus(self.stores, hub.connection_counts),
                 observers=observers,
+                evidence=Evidence(loop.time),
                 clock=loop.time,
                 event_ids=count(store.random.randrange(1 << 60)),
             )

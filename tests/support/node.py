@@ -11,6 +11,7 @@ from msgspec import structs
 from pusher_server.app import App, AppKey, AppLimits
 from pusher_server.apps.static import StaticApps
 from pusher_server.cluster.local import LocalBroker, LocalCensus, LocalRoster
+from pusher_server.diagnosis.evidence import Evidence
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.hub.hub import Hub
 from pusher_server.interfaces import CachedEvent, RateLimiter, Topic
@@ -192,11 +193,14 @@ class NodeFixture:
             roster=self.roster,
             census=self.census,
             observers=Observers(),
+            evidence=Evidence(self.clock),
             clock=self.clock,
             event_ids=count(1),
         )
         self.node = Node(
-            self.parts, on_app_changed=lambda app_id: self.changed_elsewhere.append(app_id)
+            self.parts,
+            on_app_changed=lambda app_id: self.changed_elsewhere.append(app_id),
+            apps=self.apps,
         )
         self.roster.attach(self.node)
         if is_observed:

@@ -22,6 +22,7 @@ SHAPELESS = {"utils", "util", "helpers", "common", "manager", "handler", "servic
 CORE = (
     "app.py",
     "backoff.py",
+    "diagnosis",
     "histogram.py",
     "log_rate_limit.py",
     "nesting.py",

@@ -35,7 +35,7 @@ class TargetLog:
             logger.warning(
                 "a webhook does not take its events (%s); they wait and are sent again",
                 why,
-                extra={"app": app_id, "url": webhook.shown_url},
+                extra={"app": app_id, "url": webhook.shown_url, "see": "docs/webhooks.md#delivery"},
             )
 
     def delivered(self, app_id: str, webhook: Webhook) -> None:
@@ -63,7 +63,12 @@ class TargetLog:
             logger.error(
                 "webhook events were given up (%s); `pusher-server webhooks dead` lists them",
                 why,
-                extra={"app": app_id, "url": webhook.shown_url, "events": counted},
+                extra={
+                    "app": app_id,
+                    "url": webhook.shown_url,
+                    "events": counted,
+                    "see": "docs/webhooks.md#dead-letters",
+                },
             )
 
     def unwanted(self, app_id: str, webhook_id: str, events: int, why: str) -> None:

@@ -280,3 +280,38 @@ async def test_events_that_are_queued_come_before_the_end() -> None:
 async def test_a_session_has_no_dictionary() -> None:
     """Each of 100,000 clients would pay for it."""
     assert not hasattr(Client(LineEdge()).connection, "__dict__")
+
+
+async def test_how_a_connection_ended_is_kept_as_evidence() -> None:
+    """Idle is the time since a byte went either way: input, a ping of ours, or an event on a channel."""
+    edge = LineEdge()
+    ended = edge.node.evidence.ended
+    quiet, served, closed = [await Client(edge).established() for _ in range(3)]
+    edge.clock.advance(10.0)
+    for client in (quiet, served):
+        client.subscribe("a" if client is quiet else "b")
+    edge.clock.advance(40.0)
+    channel = edge.node.hub.app_states["1"].channels["b"]
+    channel.since = edge.clock()  # as the fan-out notes it
+    edge.clock.advance(20.0)
+    quiet.connection.connection_lost(None)
+    served.connection.connection_lost(None)
+    closed.connection.close(4200, "")
+    await closed.read()
+    assert [(row.code, row.idle, row.ended - row.opened) for row in ended] == [
+        (1006, 60.0, 70.0),
+        (1006, 20.0, 70.0),
+        (4200, None, 70.0),
+    ]
+    assert {row.address for row in ended} == {"192.0.2.1"}
+
+
+async def test_our_ping_counts_as_a_byte() -> None:
+    """A proxy that cuts after two minutes sees it."""
+    edge = LineEdge(app={"activity_timeout": 30})
+    client = await Client(edge).established()
+    edge.wait(45.0)
+    client.connection.connection_lost(None)
+    (row,) = edge.node.evidence.ended
+    assert row.idle is not None
+    assert 14.0 <= row.idle <= 15.0

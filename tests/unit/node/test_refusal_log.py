@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from pusher_server.diagnosis.evidence import Evidence
 from pusher_server.errors import ClusterUnavailable
 from pusher_server.log_rate_limit import INTERVAL, SOURCES
 from pusher_server.node.refusal_log import RefusalLog
@@ -29,7 +30,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def log(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> RefusalLog:
     caplog.set_level(logging.WARNING, "pusher_server")
-    return RefusalLog(clock)
+    return RefusalLog(clock, Evidence(clock))
 
 
 def wrong_signature(channel: str) -> SubscriptionRefused:
