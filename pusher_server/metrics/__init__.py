@@ -14,5 +14,6 @@ Everything is read at scrape time; nothing runs between two scrapes. Read:
 - `lag`            how late the event loop is
 - `process_stats`  resources of the process: CPU, memory, files
 
-May import: `config`, `diagnosis`, `histogram`, `hub`, `log_rate_limit`, `node`, `protocol`, `signals`.
+May import: `config`, `diagnosis`, `histogram`, `hub`, `log_rate_limit`, `nesting`, `node`, `protocol`,
+`signals`.
 """

@@ -22,6 +22,7 @@ from pusher_server.diagnosis.inventory import (
     PublishOrder,
 )
 from pusher_server.diagnosis.live import TailQuestion
+from pusher_server.nesting import DEPTH, is_too_deep
 
 #: Answers a question as JSON for the whole cluster, as JSON; nothing while no process can.
 Ask = Callable[[bytes], Awaitable[bytes]]
@@ -101,6 +102,8 @@ class QuestionPages:
             body += piece
             if len(body) > _ORDER_BYTES:
                 return PlainTextResponse(f"An order has at most {_ORDER_BYTES} bytes\n", 413)
+        if is_too_deep(body):
+            return PlainTextResponse(f"An order is nested at most {DEPTH} levels deep\n", 400)
         try:
             order = msgspec.json.decode(body, type=PublishOrder | KickOrder)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

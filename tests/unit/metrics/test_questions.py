@@ -106,6 +106,16 @@ async def test_without_a_process_there_is_no_answer() -> None:
 
 
 ORDER = {"x-pusher-server-order": "1"}
+
+
+def nested(levels: int) -> bytes:
+    """An order with an unknown field of so many arrays, within the object of the order."""
+    return b'{"type":"kick","app":"7","more":%s%s}' % (
+        b"[" * (levels - 1),
+        b"]" * (levels - 1),
+    )
+
+
 KICK = b'{"type":"kick","app":"1","socket_id":"1.2","user":""}'
 
 
@@ -147,6 +157,8 @@ async def test_a_page_of_another_site_orders_nothing(headers: dict[str, str], ho
         (b'{"type":"why"}', 400),
         (b'{"type":"kick"}', 400),
         (b"\xff", 400),
+        (nested(513), 400),
+        (nested(100_000), 400),
         (b" " * 1_048_577, 413),
     ],
 )
