@@ -28,7 +28,8 @@ def check_config(file: Path | None, style: str | None) -> None:
 
     path = config_file.choose(file, Path.cwd())
     notices = env_style.apply(style, path)
-    config = load(path, os.environ, {})
+    with env_style.shown_on_refusal(notices):
+        config = load(path, os.environ, {})
     if config.database.url:
         from pusher_server.apps.database.url import open_store
 

@@ -1,9 +1,15 @@
 """The option `--env-style`: another server's variables, understood as ours."""
 
 import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+
+from pusher_server import standard_streams
+from pusher_server.errors import ConfigError
 
 option = click.option(
     "--env-style",
@@ -33,3 +39,14 @@ def apply(style: str | None, path: Path | None) -> list[str]:
         f"--env-style {style}: `pusher-server import {style} --dry-run` shows what became of each setting",
         *(f"--env-style {style}: {finding.source} {finding.note}" for finding in left_out),
     ]
+
+
+@contextmanager
+def shown_on_refusal(notices: Iterable[str]) -> Iterator[None]:
+    """Print the lines on standard error when the configuration is refused: they may have the cause."""
+    try:
+        yield
+    except ConfigError:
+        for notice in notices:
+            standard_streams.write(f"pusher-server: {notice}\n", sys.stderr)
+        raise

@@ -60,7 +60,7 @@ class Operations:
             raise click.ClickException(f"{self.url}{path} answers {answer.status_code}: {text}")
         try:
             return msgspec.json.decode(answer.content, type=kind)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise click.ClickException(
                 f"{self.url}{path} answers something else: is that the operations listener of this release?"
             ) from None

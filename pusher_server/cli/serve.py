@@ -88,7 +88,8 @@ def serve(
         "server.workers": workers,
     }
     notices = env_style.apply(style, path)
-    config, generated = _read(path, overrides, made)
+    with env_style.shown_on_refusal(notices):
+        config, generated = _read(path, overrides, made)
 
     from pusher_server import logs
 

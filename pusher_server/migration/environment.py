@@ -11,6 +11,8 @@ from pusher_server.migration.draft import Draft
 #: The servers whose variables are understood.
 STYLES: Final = (soketi.NAME, reverb.NAME)
 _OURS = ("PUSHER_SERVER__", "PUSHER_APP_")
+#: The image sets it, whatever the operator does (Containerfile).
+_OF_THE_IMAGE = "PUSHER_SERVER__SERVER__HOST"
 _APPS = "PUSHER_SERVER__APPS"
 _DATABASE = "PUSHER_SERVER__DATABASE__URL"
 #: Beginning -> server.
@@ -59,7 +61,7 @@ def _refuse_plain_text(style: str, environ: Mapping[str, str], draft: Draft) -> 
 
 def foreign_notice(environ: Mapping[str, str]) -> str | None:
     """One line when another server's variables are set and none of ours; None otherwise."""
-    if any(name.startswith(_OURS) for name in environ):
+    if any(name.startswith(_OURS) and name != _OF_THE_IMAGE for name in environ):
         return None
     for beginning, server in _FOREIGN.items():
         names = sorted(name for name in environ if name.startswith(beginning))

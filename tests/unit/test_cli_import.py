@@ -287,3 +287,13 @@ class TestEnvStyle:
         os.environ.update(VARIABLES)
         result = CliRunner().invoke(main, ["check-config"], catch_exceptions=False)
         assert "and 3 more: variables of soketi have no effect here" in result.output
+
+    @pytest.mark.parametrize("command", ["check-config", "serve"])
+    def test_a_refused_start_has_that_line_too(self, command: str) -> None:
+        """As in the image: it listens on every interface, where the embedded app does not start."""
+        os.environ.update({**VARIABLES, "PUSHER_SERVER__SERVER__HOST": "0.0.0.0"})
+        result = CliRunner().invoke(main, [command])
+        assert result.exit_code == 2
+        notice, refusal = result.stderr.splitlines()
+        assert "and 3 more: variables of soketi have no effect here" in notice
+        assert "PUSHER_APP_" in refusal

@@ -17,6 +17,7 @@ from pusher_server.config import (
     WebsocketSettings,
 )
 from pusher_server.config.risks import risks
+from pusher_server.migration.environment import foreign_notice
 from tests.support import containers
 from tests.support.containers import COMPOSE, CREDENTIALS, ENV_FILE, TOP, seconds
 
@@ -75,6 +76,12 @@ class TestContainerfile:
         assert program == "/opt/pusher-server/bin/pusher-server"
         assert containers.final("CMD").words == ["serve"]
         assert containers.image_environment()["PATH"].startswith("/opt/pusher-server/bin:")
+
+    def test_its_own_variables_do_not_hide_those_of_another_server(self) -> None:
+        """A container whose image alone was changed says why it does not start."""
+        notice = foreign_notice({**containers.image_environment(), "SOKETI_PORT": "1"})
+        assert notice is not None
+        assert "start with --env-style soketi" in notice
 
     def test_it_does_not_run_as_root(self) -> None:
         user = containers.final("USER").text

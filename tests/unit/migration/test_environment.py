@@ -93,6 +93,7 @@ def test_a_missing_variable_is_named(missing: str) -> None:
     [
         (["SOKETI_PORT"], "start with --env-style soketi, or run `pusher-server import soketi`"),
         (["REVERB_APP_ID", "REVERB_APP_KEY"], "REVERB_APP_ID and 1 more: variables of reverb"),
+        (["PUSHER_SERVER__SERVER__HOST", "SOKETI_PORT"], "SOKETI_PORT: variables of soketi"),
         (["SOCKUDO_DEFAULT_APP_ID"], "is set; run `pusher-server import sockudo`"),
     ],
 )
