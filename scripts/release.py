@@ -27,9 +27,12 @@ TOP = Path(__file__).resolve().parent.parent
 _HEADING = re.compile(r"^## \[(?P<version>[^\]]+)\](?: - (?P<date>\S+))?\s*$", re.MULTILINE)
 
 _PINNED = re.compile(r"pusher[-_]server(?:==|-)(\d+(?:\.\d+)+)")
+#: Helm's charts, and the line of such a file up to its version or the server's: they are the same.
+_CHARTS = "**/Chart.yaml"
+_OF_A_CHART = re.compile(r"^((?:version|appVersion):\s*[\"']?)[^\"'\s]+", re.MULTILINE)
 #: Other files that name the version, where they exist: how they name it.
 _ELSEWHERE = (
-    ("**/Chart.yaml", re.compile(r"^appVersion:\s*[\"']?v?([^\"'\s]+)", re.MULTILINE)),
+    (_CHARTS, re.compile(r"^(?:version|appVersion):\s*[\"']?v?([^\"'\s]+)", re.MULTILINE)),
     ("**/compose*.yaml", re.compile(r"image:\s*\S*pusher-server:v?(\d[\w.]*)")),
     ("README.md", _PINNED),
     ("docs/**/*.md", _PINNED),
@@ -88,15 +91,17 @@ def changelog_problems(text: str, version: str, today: date) -> Iterator[str]:
 
 def elsewhere_problems(top: Path, version: str) -> Iterator[str]:
     """Say which other files name another version."""
-    tracked = set(git(top, "ls-files").splitlines())
     for pattern, naming in _ELSEWHERE:
-        for file in sorted(top.glob(pattern)):
-            name = file.relative_to(top).as_posix()
-            if name not in tracked:
-                continue
-            others = {found[1] for found in naming.finditer(file.read_text("utf-8"))} - {version}
+        for file in _tracked(top, pattern):
+            others = {match[1] for match in naming.finditer(file.read_text("utf-8"))} - {version}
             if others:
+                name = file.relative_to(top).as_posix()
                 yield f"{name} names {', '.join(sorted(others))} and not {version}"
+
+
+def _tracked(top: Path, pattern: str) -> list[Path]:
+    names = set(git(top, "ls-files").splitlines())
+    return [file for file in sorted(top.glob(pattern)) if file.relative_to(top).as_posix() in names]
 
 
 def _day(text: str | None) -> date | None:
@@ -182,6 +187,8 @@ def prepare(top: Path, version: str, today: date) -> None:
     module.write_text(
         module.read_text("utf-8").replace(named, f'__version__ = "{version}"'), "utf-8"
     )
+    for chart in _tracked(top, _CHARTS):
+        chart.write_text(_OF_A_CHART.sub(rf"\g<1>{version}", chart.read_text("utf-8")), "utf-8")
 
 
 def main(arguments: list[str]) -> int:

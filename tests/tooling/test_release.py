@@ -42,7 +42,7 @@ def tree(tmp_path: Path) -> Path:
         shutil.copy(TOP / name, tmp_path)
     (tmp_path / "README.md").write_text("pip install pusher-server==0.2.0\n")
     (tmp_path / "chart").mkdir()
-    (tmp_path / "chart" / "Chart.yaml").write_text('version: 1.0.0\nappVersion: "0.2.0"\n')
+    (tmp_path / "chart" / "Chart.yaml").write_text('version: 0.2.0\nappVersion: "0.2.0"\n')
     git(tmp_path, "init", "--quiet")
     commit(tmp_path)
     git(tmp_path, "tag", "v0.1.0")
@@ -92,6 +92,7 @@ def test_a_consistent_state_is_released(tree: Path) -> None:
         ("pyproject.toml", r'    "Programming.*3\.12",\n', "", "classifiers"),
         ("constraints.txt", r"^# made for: .*", "#", "run `make constraints`"),
         ("README.md", "0.2.0", "0.1.9", "README.md names 0.1.9 and not 0.2.0"),
+        ("chart/Chart.yaml", r"^version: 0\.2\.0", "version: 1.0.0", "Chart.yaml names 1.0.0 and"),
         ("chart/Chart.yaml", r'"0\.2\.0"', "0.1.0", "chart/Chart.yaml names 0.1.0 and not 0.2.0"),
     ],
 )
@@ -131,8 +132,9 @@ def test_a_release_is_prepared_where_the_entries_stand(tree: Path) -> None:
     change(tree, "CHANGELOG.md", r"(\[Unreleased\])", r"\1\n\n### Added\n\n- More.")
     release.prepare(tree, "0.3.0", TODAY)
     change(tree, "README.md", "0.2.0", "0.3.0")
-    change(tree, "chart/Chart.yaml", "0.2.0", "0.3.0")
     assert list(release.problems(tree, TODAY)) == []
+    chart = (tree / "chart" / "Chart.yaml").read_text()
+    assert chart == 'version: 0.3.0\nappVersion: "0.3.0"\n'
     text = (tree / "CHANGELOG.md").read_text()
     assert (
         "## [Unreleased]\n\n## [0.3.0] - 2026-12-01\n\n### Added\n\n- More.\n\n## [0.2.0]" in text
