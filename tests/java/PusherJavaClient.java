@@ -251,7 +251,7 @@ public final class PusherJavaClient {
 
         @Override
         public void onSubscriptionSucceeded(final String channelName) {
-            client.happened(channelName, "onSubscriptionSucceeded", null, null);
+            client.happened(channelName, "onSubscriptionSucceeded", client.pusher.getConnection().getSocketId(), null);
         }
 
         @Override

@@ -188,7 +188,7 @@ class ClusterRedis(_Masters):
                 each.ask("CLUSTER", "ADDSLOTSRANGE", number * step, last)
             if each is not first:
                 each.ask("CLUSTER", "MEET", first.host, first.port, self._bus_port(first))
-        self._agree()
+        self.agree()
         for number, each in enumerate(self.servers[3:]):
             each.ask("CLUSTER", "REPLICATE", self.id_of(self.servers[number]))
         for each in self.servers[3:]:
@@ -211,10 +211,11 @@ class ClusterRedis(_Masters):
     def _bus_port(self, server: RedisServer) -> int:
         return int(str(server.options["cluster_port"]))
 
-    def _agree(self) -> None:
-        """Wait until all know all, and all slots are served."""
+    def agree(self) -> None:
+        """Wait until all that run know all, and serve all slots."""
         for each in self.servers:
-            until(partial(self._is_well, each), "a Redis Cluster that agrees")
+            if each.is_running:
+                until(partial(self._is_well, each), "a Redis Cluster that agrees")
 
     def _is_well(self, server: RedisServer) -> bool:
         info = server.ask("CLUSTER", "INFO")
@@ -251,7 +252,7 @@ class ClusterRedis(_Masters):
 
     def restart(self, *, empty: bool) -> None:
         super().restart(empty=empty)
-        self._agree()
+        self.agree()
 
     def failover(self) -> None:
         """The replica of the first store's master takes over, asked nicely."""
@@ -263,7 +264,7 @@ class ClusterRedis(_Masters):
         replica.ask("CLUSTER", "FAILOVER")
         until(lambda: replica.ask("ROLE")[0] == b"master", "failover")
         until(lambda: master.ask("ROLE")[0] == b"slave", "failover")
-        self._agree()
+        self.agree()
 
     def _replicates(self, server: RedisServer, master: RedisServer) -> bool:
         role = server.ask("ROLE")

@@ -95,7 +95,7 @@ class RunningServer:
         self.environment = dict(environment or {})
         #: The hard limit of open files; 0 leaves the machine's.
         self.open_files = open_files
-        self._log_path = directory / f"server-{self.port}.log"
+        self.log_path = directory / f"server-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -106,7 +106,7 @@ class RunningServer:
     @property
     def log(self) -> str:
         """Everything the server has written so far, over all its starts."""
-        return self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     @property
     def pid(self) -> int:
@@ -133,7 +133,7 @@ class RunningServer:
         if self.open_files:
             limited = 'ulimit -n "$0" && exec "$@"'
             command = ["sh", "-c", limited, str(self.open_files), *command]
-        with self._log_path.open("ab") as log:
+        with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self.arguments], stdout=log, stderr=log, env=environment
             )

@@ -57,6 +57,13 @@ class JavaClients:
         await self.do(name, "subscribe", channel=channel, **bound)
         await self.wait(name, channel, SUCCEEDED)
 
+    async def is_subscribed_again(self, name: str, channel: str) -> None:
+        """Wait for the success on the present connection.
+
+        An earlier one may have had two: in the moment of `connected` the library may ask twice.
+        """
+        await self.wait(name, channel, SUCCEEDED, data=await self.socket_id(name))
+
     async def wait(self, name: str, channel: str | None, event: str, **more: Any) -> Happening:
         """Wait for a happening of this client."""
         return await self.driver.wait(who=name, channel=channel, event=event, **more)

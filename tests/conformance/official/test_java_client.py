@@ -20,7 +20,7 @@ from tests.conformance.official.app_server import (
     server_library,
 )
 from tests.conformance.official.driver import Driver, java_driver
-from tests.conformance.official.java_clients import PROGRAM, SUCCEEDED, JavaClients, java_clients
+from tests.conformance.official.java_clients import PROGRAM, JavaClients, java_clients
 from tests.conformance.raw_socket import finish_closing, next_message, raw_connected
 from tests.conformance.target import Credentials, Target
 from tests.support.link_proxy import LinkProxy
@@ -178,7 +178,7 @@ async def test_a_signed_in_client_returns_through_a_lost_link(
         await clients.driver.wait_for_state(user, "reconnecting")
         link.set("pass")
         await clients.driver.wait_for_state(user, "connected")
-        await clients.wait(user, channel, SUCCEEDED)
+        await clients.is_subscribed_again(user, channel)
         await clients.is_signed_in(user)
         await asyncio.to_thread(library.send_to_user, user, "hello", {"n": 1})
         assert await clients.data(user, "#user", "hello") == {"n": 1}

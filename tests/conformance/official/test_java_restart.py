@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.conformance.client import unique
 from tests.conformance.official.app_server import AppServer, running_app_server, server_library
 from tests.conformance.official.driver import Driver, java_driver
-from tests.conformance.official.java_clients import PROGRAM, SUCCEEDED, JavaClients, java_clients
+from tests.conformance.official.java_clients import PROGRAM, JavaClients, java_clients
 from tests.conformance.target import GOLDEN, Target, own_settings
 from tests.support.serving import RunningServer
 from tests.support.waiting import equals
@@ -53,7 +53,7 @@ async def test_everything_is_back_after_kill_9(spare: RunningServer, clients: Ja
     for name in ("alice", "bob"):
         await clients.driver.wait_for_state(name, "connected", RECONNECT_PATIENCE)
         for channel in channels:
-            await clients.wait(name, channel, SUCCEEDED)
+            await clients.is_subscribed_again(name, channel)
     await everything_arrives(clients, channels)
 
 
@@ -76,7 +76,7 @@ async def test_a_graceful_restart(spare: RunningServer, clients: JavaClients) ->
     error = await clients.wait("alice", None, "onError")
     assert error["data"]["code"] == "4200"
     await clients.driver.wait_for_state("alice", "connected", RECONNECT_PATIENCE)
-    await clients.wait("alice", channel, SUCCEEDED)
+    await clients.is_subscribed_again("alice", channel)
     library = server_library(clients.target)
     await asyncio.to_thread(library.trigger, channel, "again", {})
     await clients.wait("alice", channel, "again")
@@ -114,7 +114,7 @@ async def test_the_list_of_members_after_a_reconnect(
     await asyncio.to_thread(spare.start)
     for name, members in (("alice", ["alice", "bob", "carol"]), ("carol", ["alice", "carol"])):
         await clients.driver.wait_for_state(name, "connected", RECONNECT_PATIENCE)
-        await clients.wait(name, channel, SUCCEEDED)
+        await clients.is_subscribed_again(name, channel)
         await equals(partial(member_ids, clients, name, channel), members)
 
 
