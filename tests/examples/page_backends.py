@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.conformance.official.driver import node_executable
+from tests.conformance.official.driver import JAVA_BUILD, node_executable
 from tests.conformance.target import Credentials
 from tests.examples.programs import NODE_MODULES, START_DEADLINE, TOP, clean_environment, stop
 from tests.support.waiting import block_until
@@ -23,6 +23,7 @@ SERVER_PORT, BACKEND_PORT = "6001", "8000"
 ADA = {"Authorization": "Bearer token-of-ada"}
 #: How the page starts each file.
 COMMANDS = {
+    "Backend.java": ["java", "-cp", str(JAVA_BUILD / "libraries" / "*"), "Backend.java"],
     "backend.py": [sys.executable, "backend.py", "runserver", "--noreload", BACKEND_PORT],
     "backend.mjs": [node_executable(), "backend.mjs"],
 }
@@ -30,7 +31,8 @@ COMMANDS = {
 
 def file_of_the_page(name: str) -> str:
     """The block that begins with a file's name."""
-    (text,) = re.findall(rf"^```\w+\n((?:#|//) {re.escape(name)}\n.*?)^```$", PAGE, re.M | re.S)
+    first = rf"(?:<\?php )?(?:#|//) {re.escape(name)}\n"
+    (text,) = re.findall(rf"^```\w+\n({first}.*?)^```$", PAGE, re.M | re.S)
     return str(text)
 
 
