@@ -4,6 +4,8 @@ Every file keeps its path in the repository as its name, so relative links need 
 those of `docs/` and of the top folder, and what they link to: a Markdown file as it is, another text file
 in a code block, a folder as a list of its files, an image as a file.
 
+`llms.txt` stands at the top of the site, with the addresses that its pages have there.
+
 After the build, each resource that a page would load from elsewhere is a warning, which `--strict` makes
 an error; so is a list that the Markdown of MkDocs does not take for one, though GitHub does.
 """
@@ -21,6 +23,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 
 TOP = Path(__file__).resolve().parent.parent
 STYLE = "scripts/docs_site.css"
+LLMS = "llms.txt"
 
 #: Of text files that are shown in a code block; others are shown without colours.
 LANGUAGES = {
@@ -122,8 +125,15 @@ def folder_page(path: str, files: Iterable[str]) -> str:
     return "\n".join([f"---\ntitle: {path}\n---\n\n# {path}\n", *rows, ""])
 
 
+def llms_text() -> str:
+    """`llms.txt` with the addresses of the site's pages instead of paths in the repository."""
+    text = (TOP / LLMS).read_text("utf-8")
+    return re.sub(r"\]\(([^)\s]+)\)", lambda link: f"]({address(link[1])})", text)
+
+
 def site_files(config: MkDocsConfig) -> Iterator[File]:
     """Everything in the site but what the theme brings."""
+    yield File.generated(config, LLMS, content=llms_text(), inclusion=InclusionLevel.INCLUDED)
     files = tracked()
     named = _named_in(config.nav or [])
     theme = {STYLE, str(config.theme["logo"]), str(config.theme["favicon"])}

@@ -3,6 +3,7 @@
 import configparser
 import json
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -229,12 +230,12 @@ def test_the_changelog_begins_with_this_version() -> None:
 
 
 def fences(language: str) -> list[tuple[str, str]]:
-    """The code blocks in one language: page and text."""
+    """The code blocks in one language, also those within a list: page and text."""
     return [
-        (page_name(path), block)
+        (page_name(path), textwrap.dedent(block))
         for path in PAGES
-        for block in re.findall(
-            rf"^```{language}\n(.*?)^```$", path.read_text("utf-8"), re.M | re.S
+        for _, block in re.findall(
+            rf"^( *)```{language}\n(.*?)^\1```$", path.read_text("utf-8"), re.M | re.S
         )
     ]
 
