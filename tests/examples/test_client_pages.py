@@ -1,4 +1,4 @@
-"""The pages of docs/clients: options that the SDKs know, and the web client's file with a real server."""
+"""The pages of docs/clients: options that the SDKs know, and their files with a real server."""
 
 import json
 import re
@@ -103,38 +103,77 @@ def test_plain_scripts_are_scripts(page: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-#: Opens the room of the page, prints a line for each call, and sleeps on request.
-DRIVER = """
+#: Prints a line for each call, and does what it reads.
+REPORT = """
 import { createInterface } from 'node:readline';
+const say = (what, data) => console.log(JSON.stringify([what, data ?? null]));
+const on = {
+  message: (message) => say('message', message),
+  here: (users) => say('here', users),
+  refused: (error) => say('refused', error.status),
+};
+const obey = async (words) => {
+  for await (const line of createInterface({ input: process.stdin })) words[line]();
+};
+const later = (wait) => { const now = Date.now(); Date.now = () => now + wait; };
+"""
+#: The page's own function opens the room; its timer ticks when it has to.
+WEB = """
 const ticks = [];
 const start = setInterval;
 globalThis.setInterval = (call, wait) => wait === 10_000 ? ticks.push(call) : start(call, wait);
-const { connection, echo, openRoom } = await import('./src/echo.js');
-const say = (what, data) => console.log(JSON.stringify([what, data ?? null]));
-connection.bind('state_change', ({ current }) => say('state', current));
-openRoom('room.1', {
-  joined: () => say('joined', echo.socketId()),
-  message: (message) => say('message', message),
-  here: (users) => say('here', users),
-  joining: (user) => say('joining', user),
-  leaving: (user) => say('leaving', user),
-  refused: (error) => say('refused', error.status),
+const { echo, openRoom } = await import('./src/echo.js');
+openRoom('room.1', { ...on, joined: () => say('joined', echo.socketId()), joining() {}, leaving() {} });
+await obey({
+  awake: () => ticks.forEach((tick) => tick()),
+  sleep: () => { later(100_000); ticks.forEach((tick) => tick()); },
+  refused: () => openRoom('room.2', on),
+  end: () => process.exit(),
 });
-for await (const line of createInterface({ input: process.stdin })) {
-  if (line === 'wake') {
-    const now = Date.now();
-    Date.now = () => now + 100_000;
-    ticks.forEach((tick) => tick());
-  }
-  if (line === 'tick') ticks.forEach((tick) => tick());
-  if (line === 'refused') openRoom('room.2', { refused: (error) => say('refused', error.status) });
-  if (line === 'end') process.exit();
-}
 """
+#: Stand-ins for what Node lacks, then the page's file.
+PHONE = """
+globalThis.XMLHttpRequest = class {
+  headers = {};
+  open(method, url) { Object.assign(this, { method, url }); }
+  setRequestHeader(name, value) { this.headers[name] = value; }
+  async send(body) {
+    const answer = await fetch(this.url, { method: this.method, headers: this.headers, body });
+    this.responseText = await answer.text();
+    Object.assign(this, { status: answer.status, readyState: 4 });
+    this.onreadystatechange();
+  }
+};
+const { connect } = await import('./src/echo.js');
+const { AppState } = await import('react-native');
+const echo = connect('token-of-ada');
+echo.private('room.1').subscribed(() => say('joined', echo.socketId())).listen('.message', on.message);
+echo.join('room.1').here(on.here);
+await obey({
+  awake: () => { AppState.enter('background'); later(5_000); AppState.enter('active'); },
+  sleep: () => { AppState.enter('background'); later(100_000); AppState.enter('active'); },
+  refused: () => echo.private('room.2').error(on.refused),
+  end: () => process.exit(),
+});
+"""
+#: Modules of a phone, as far as the page and pusher-js use them.
+PHONE_MODULES = {
+    "react-native": """
+const calls = [];
+exports.AppState = {
+  addEventListener: (event, call) => calls.push(call),
+  enter: (state) => calls.forEach((call) => call(state)),
+};
+""",
+    "@react-native-community/netinfo": """
+const online = { type: 'wifi', isConnected: true };
+module.exports = { fetch: async () => online, addEventListener: () => () => {} };
+""",
+}
 
 
 class Page:
-    """The web client of the page for Svelte, in Node."""
+    """The client of a page, in Node."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -160,25 +199,53 @@ class Page:
         return [data[what] for what in whats]
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[tuple[Page, backends.Backend]]:
-    """The files of the page, this server, and the backend for Node of docs/backends.md."""
+def web_files(directory: Path) -> str:
+    """The files of the page for Svelte, but for the component; returns the driver."""
+    wake = file_of(CLIENTS / "README.md", "src/wake.js")
+    (directory / "src" / "wake.js").write_text(wake, "utf-8")
+    (directory / "src" / "echo.js").write_text(
+        file_of(CLIENTS / "svelte.md", "src/echo.js"), "utf-8"
+    )
+    return REPORT + WEB
+
+
+def phone_files(directory: Path) -> str:
+    """The file of the page for React Native, and modules of a phone; returns the driver."""
+    modules = directory / "node_modules"
+    modules.unlink()
+    modules.mkdir()
+    for package in ("laravel-echo", "pusher-js", "tweetnacl"):
+        (modules / package).symlink_to(NODE_MODULES / package)
+    for name, text in PHONE_MODULES.items():
+        (modules / name).mkdir(parents=True)
+        (modules / name / "index.js").write_text(text, "utf-8")
+    script = file_of(CLIENTS / "react-native.md", "echo.js")
+    # Node imports no folders, as React Native's bundler does.
+    script = script.replace("'pusher-js/react-native'", "'pusher-js/react-native/index.js'")
+    (directory / "src" / "echo.js").write_text(script, "utf-8")
+    return REPORT + PHONE
+
+
+@pytest.fixture(params=[web_files, phone_files], ids=["web", "react-native"])
+def page(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Page, backends.Backend]]:
+    """The files of a page, this server, and the backend for Node of docs/backends.md."""
     port = free_port()
     with (
         RunningServer(tmp_path, backends.settings_of_the_page(tmp_path, port)) as server,
         backends.running("backend.mjs", tmp_path, server.port, port) as backend,
     ):
         (tmp_path / "src").mkdir()
-        script = file_of(CLIENTS / "svelte.md", "src/echo.js").replace("6001", str(server.port))
+        (tmp_path / "package.json").write_text('{"type": "module"}', "utf-8")
+        (tmp_path / "driver.js").write_text(request.param(tmp_path), "utf-8")
+        file = tmp_path / "src" / "echo.js"
+        script = (
+            file.read_text("utf-8").replace("6001", str(server.port)).replace("8000", str(port))
+        )
         # In a browser the address is relative to the page's.
         script = script.replace("'/broadcasting/auth'", f"'{backend.url}/broadcasting/auth'")
-        (tmp_path / "src" / "echo.js").write_text(script, "utf-8")
-        wake = file_of(CLIENTS / "README.md", "src/wake.js")
-        (tmp_path / "src" / "wake.js").write_text(wake, "utf-8")
-        (tmp_path / "package.json").write_text('{"type": "module"}', "utf-8")
-        (tmp_path / "driver.js").write_text(DRIVER, "utf-8")
+        file.write_text(script, "utf-8")
         process = subprocess.Popen(
-            [node_executable(), "driver.js"],
+            [node_executable(), "--preserve-symlinks", "driver.js"],
             cwd=tmp_path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -195,18 +262,18 @@ def page(tmp_path: Path) -> Iterator[tuple[Page, backends.Backend]]:
             process.communicate(timeout=SCRIPT_DEADLINE)
 
 
-def test_the_web_client_of_the_page(page: tuple[Page, backends.Backend]) -> None:
-    """It joins, receives a message, joins anew after a sleep, and reports a refusal."""
+def test_the_client_of_a_page(page: tuple[Page, backends.Backend]) -> None:
+    """It joins, receives a message, joins anew after a sleep only, and reports a refusal."""
     client, backend = page
     first, here = client.wait("joined", "here")
     assert here == [{"name": "Ada"}]
     assert backend.post("/messages", {"text": "hello"}, **backends.ADA).status_code == 204
     assert client.wait("message") == [{"from": "Ada", "text": "hello"}]
-    client.send("tick")  # in time: nothing happens
+    client.send("awake")
     assert backend.post("/messages", {"text": "still"}, **backends.ADA).status_code == 204
     assert client.wait("message") == [{"from": "Ada", "text": "still"}]
     assert [what for what, _ in client.lines].count("joined") == 1
-    client.send("wake")
+    client.send("sleep")
     second, here = client.wait("joined", "here")
     assert second != first
     assert here == [{"name": "Ada"}]
