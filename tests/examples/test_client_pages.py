@@ -60,11 +60,13 @@ def options_of_echo() -> set[str]:
 
 
 def options_on(page: Path) -> list[set[str]]:
-    """The names of the options of each Echo that a page makes."""
+    """The names of the options of each client that a page makes."""
     made = re.findall(
-        r"(?:new Echo|configureEcho)\(\{\n(.*?)^ *\}\)", "\n".join(blocks(page)), re.M | re.S
+        r"^( *).*(?:new Echo\(|configureEcho\(|new Pusher\('[\w-]+', )\{\n(.*?)^\1\}\)",
+        page.read_text("utf-8"),
+        re.M | re.S,
     )
-    return [set(re.findall(r"^ +(\w+)(?::|,$)", body, re.M)) for body in made]
+    return [set(re.findall(rf"^{indent}  (\w+)(?::|,$)", body, re.M)) for indent, body in made]
 
 
 def test_every_client_has_a_page_with_the_same_parts() -> None:
@@ -77,11 +79,13 @@ def test_every_client_has_a_page_with_the_same_parts() -> None:
         assert headings[: len(PARTS)] == PARTS, name
 
 
-@pytest.mark.parametrize("name", ["react", "react-native", "svelte", "vue"])
+@pytest.mark.parametrize(
+    "name", ["clients/react", "clients/react-native", "clients/svelte", "clients/vue", "graphql"]
+)
 def test_the_options_are_those_that_the_client_knows(name: str) -> None:
     """Each name is declared by laravel-echo or pusher-js; a mistyped one would be ignored silently."""
-    (options,) = options_on(CLIENTS / f"{name}.md")
-    assert {"broadcaster", "key", "wsHost", "wsPort", "wssPort", "forceTLS"} <= options
+    (options,) = options_on(CLIENTS.parent / f"{name}.md")
+    assert {"cluster", "wsHost", "wsPort", "wssPort", "forceTLS"} <= options
     assert options - options_of_pusher_js() - options_of_echo() == set()
 
 
