@@ -18,8 +18,8 @@ On 2026-01-02.
 | | ours | C floor | peer 1.0 | other |
 |---|---|---|---|---|
 | a delivery to 1,000, one event in flight | 4.0 | 3.0 | 8.0 | 1,200 |
-| the same, 8 in flight | 0.50 | 5.0 | 6.0 | – |
-| 500 presence members join, until all have seen all (ms) | 100 | – | not all | 900 |
+| the same, 8 in flight | 0.50 | 5.0 | 6.0 | - |
+| 500 presence members join, until all have seen all (ms) | 100 | - | not all | 900 |
 | signed trigger | 75 | 15 | 50 | 80 |
 | connect and subscribe | 177 | 21 | 176 | 102 |
 """
@@ -52,13 +52,14 @@ def test_the_committed_picture_shows_what_the_pages_record() -> None:
 
 def test_the_figures_of_the_sentences_are_those_of_the_tables() -> None:
     texts = [str(text.text) for text in shapes(first_page.draw(TRIAL, COMPARISON), "text")]
-    assert [text for text in texts if "core " in text or "load" in text or "takes" in text] == [
-        "What one core does",
+    assert {
         "One core carries 250,000 deliveries a second",
         "Under load it carries 2,000,000 a second",
+        "500 people enter one room in 100 ms",
+        "A backend's event costs 75 µs of a core",
+        "A new client costs 177 µs of a core",
         "An idle connection takes 3.50 kB",
-    ]
-    assert "A backend's event costs 75 µs of a core" in texts
+    } <= set(texts)
     assert any("2026-01-02" in text for text in texts)
     assert "(a run of 2026-01-01)" in texts
     assert {"peer 1.0", "soketi 1.6.1", "1,200 µs", "7.03 kB"} <= set(texts)
