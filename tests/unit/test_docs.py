@@ -289,7 +289,7 @@ def test_the_readme_stays_short() -> None:
     """A page for the impatient: some two minutes of prose. What is longer has a page of its own."""
     prose = re.sub(r"```.*?```", "", read("README.md").partition("\n## More")[0], flags=re.S)
     words = re.findall(r"\w[\w'.,]*", re.sub(r"\]\([^)]*\)", "]", prose))
-    assert len(words) < 620
+    assert len(words) < 560
 
 
 def test_the_proxy_waits_longer_than_a_quiet_client() -> None:
