@@ -19,7 +19,8 @@ def record(
     )
     db.execute(
         "DELETE FROM attempts WHERE app = :app AND webhook = :webhook AND number <="
-        " (SELECT number FROM attempts WHERE app = :app AND webhook = :webhook ORDER BY number DESC LIMIT 1 OFFSET :most)",
+        " (SELECT number FROM attempts WHERE app = :app AND webhook = :webhook"
+        " ORDER BY number DESC LIMIT 1 OFFSET :most)",
         {"app": app_id, "webhook": attempt.webhook, "most": most},
     )
     _cut(db, app_id, most_bytes)
@@ -50,6 +51,7 @@ def _cut(db: sqlite3.Connection, app_id: str, most: int) -> None:
             return
         db.execute(
             "DELETE FROM attempts WHERE number = (SELECT min(number) FROM attempts"
-            " WHERE app = :app AND webhook = (SELECT webhook FROM log_sizes WHERE app = :app ORDER BY bytes DESC LIMIT 1))",
+            " WHERE app = :app AND webhook ="
+            " (SELECT webhook FROM log_sizes WHERE app = :app ORDER BY bytes DESC LIMIT 1))",
             {"app": app_id},
         )
