@@ -1,6 +1,7 @@
 """`make docs`: the site of the pages as they are, and everything that its strict build refuses."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from scripts import docs_site
 TOP = Path(__file__).parents[2]
 #: What the site is made of.
 PARTS = ("docs", "ops", "examples", "scripts", "pusher_server",
-         "config.example.toml", "compose.yaml", "LICENSE", "mkdocs.yml")  # fmt: skip
+         "config.example.toml", "compose.yaml", "LICENSE", "llms.txt", "mkdocs.yml")  # fmt: skip
 
 
 @pytest.fixture
@@ -53,6 +54,9 @@ def test_every_page_is_there_with_its_links_and_the_search(copy: Path) -> None:
         TOP / "ops/grafana-dashboard.json"
     ).read_bytes()
     assert "shutdown_grace" in (site / "search/search_index.json").read_text()
+    assert (site / "llms.txt").read_text() == docs_site.llms_text()
+    addresses = re.findall(r"\]\(([^)]+)\): ", docs_site.llms_text())
+    assert [name for name in addresses if not (site / name).is_file()] == []
 
 
 def test_what_is_wrong_is_named_and_fails_the_build(copy: Path) -> None:
