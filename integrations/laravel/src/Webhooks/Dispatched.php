@@ -38,10 +38,11 @@ final class Dispatched
         $claimed = [];
         foreach ($names as $name) {
             if (!$this->cache->add($this->cacheKey($name), self::CLAIMED, $this->claimed)) {
-                $state = $this->cache->get($this->cacheKey($name));
-                $this->release($claimed);
+                $repeat = $this->cache->get($this->cacheKey($name)) === self::DONE;
+                // A repeat in a new body: this body is done with as well, whatever ids it is given later.
+                $repeat ? $this->done($claimed) : $this->release($claimed);
 
-                return $state === self::DONE ? self::DONE : self::CLAIMED;
+                return $repeat ? self::DONE : self::CLAIMED;
             }
             $claimed[] = $name;
         }

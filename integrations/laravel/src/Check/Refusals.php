@@ -1,0 +1,79 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PusherServer\Laravel\Check;
+
+/**
+ * Reads the server's error texts, which name the cause; Laravel's exceptions repeat them.
+ *
+ * The texts are those of docs/protocol/http-api.md; a test compares each with a running server.
+ */
+final class Refusals
+{
+    public function __construct(private readonly BroadcastConnection $connection)
+    {
+    }
+
+    /**
+     * The cause, null if the text is none of the server's.
+     */
+    public function read(string $text): ?Finding
+    {
+        $prefix = $this->connection->prefix();
+        $appId = $this->connection->appId();
+        $rows = [
+            'Unknown auth_key' => [
+                "The server has no app with this {$prefix}_APP_KEY, \"{$this->shownKey()}\"",
+                "{$prefix}_APP_KEY=   # the key in the server's configuration",
+            ],
+            'Not authorized for that app' => [
+                "The app with this key has another id than {$prefix}_APP_ID={$appId}",
+                "{$prefix}_APP_ID=   # the id in the server's configuration",
+            ],
+            'Timestamp expired' => ["The clocks of this machine and of the server are too far apart", 'timedatectl set-ntp true'],
+            'The app is disabled' => ["The app {$appId} is disabled", "pusher-server apps enable {$appId}"],
+            'double slash' => ['The path has a double slash', "'path' => '',   // options in config/broadcasting.php"],
+            'Too many requests' => ['The app publishes more events than its limit allows', 'look at limits.backend_events of the app'],
+            'in the database at the moment' => ['The server cannot reach its database of apps', 'look into the log of the server'],
+            'speaks TLS, and plain HTTP came' => ["{$prefix}_SCHEME is http, and port {$this->connection->port()} speaks TLS", "{$prefix}_SCHEME=https"],
+            'speaks plain HTTP, and TLS came' => [
+                "{$prefix}_SCHEME is https, and port {$this->connection->port()} speaks plain HTTP",
+                "{$prefix}_SCHEME=http",
+            ],
+        ];
+        foreach ($rows as $part => $row) {
+            if (str_contains($text, $part)) {
+                return Finding::wrong(...$row);
+            }
+        }
+
+        return str_contains($text, 'Invalid signature') ? $this->signature($text) : null;
+    }
+
+    /**
+     * The server shows the text that it has signed. If its path is not ours, a proxy has changed that.
+     */
+    private function signature(string $text): Finding
+    {
+        $ours = "/apps/{$this->connection->appId()}/";
+        $plain = str_replace('\/', '/', $text);
+        if (preg_match('~HmacSHA256Hex\("POST\\\\n(/[^\\\\]*)~', $plain, $match) === 1 && !str_contains($match[1], $ours)) {
+            return Finding::wrong("A proxy changes the path of requests to {$match[1]}", 'let the proxy pass the path on as it came');
+        }
+        $prefix = $this->connection->prefix();
+
+        return Finding::wrong(
+            "{$prefix}_APP_SECRET is not the secret of the key \"{$this->shownKey()}\"",
+            "{$prefix}_APP_SECRET=   # the secret in the server's configuration",
+        );
+    }
+
+    /**
+     * A key is public, but it may be a secret in the wrong place.
+     */
+    private function shownKey(): string
+    {
+        return mb_substr($this->connection->key(), 0, 4).'…';
+    }
+}
