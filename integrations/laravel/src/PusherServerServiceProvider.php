@@ -8,6 +8,9 @@ use Illuminate\Contracts\Cache\Factory as CacheFactory;
 use Illuminate\Contracts\Foundation\CachesRoutes;
 use Illuminate\Support\Facades\Route;
 use Illuminate\Support\ServiceProvider;
+use PusherServer\Laravel\Check\BroadcastConnection;
+use PusherServer\Laravel\Check\ConnectionStep;
+use PusherServer\Laravel\Check\Finding;
 use PusherServer\Laravel\Console\CheckCommand;
 use PusherServer\Laravel\Console\InstallCommand;
 use PusherServer\Laravel\Webhooks\Credentials;
@@ -21,6 +24,8 @@ class PusherServerServiceProvider extends ServiceProvider
 {
     public const WEBHOOK_ROUTE = 'pusher-server.webhooks';
 
+    private const COMMANDS = ['pusher-server:check', 'pusher-server:install'];
+
     private const CONFIG = __DIR__.'/../config/pusher-server.php';
 
     public function register(): void
@@ -32,6 +37,22 @@ class PusherServerServiceProvider extends ServiceProvider
             (int) $app['config']->get('pusher-server.webhooks.remembered', 86_400),
             (int) $app['config']->get('pusher-server.webhooks.claimed', 60),
         ));
+        $this->app->instance(BroadcastConnection::class, BroadcastConnection::of($this->app['config']));
+        if ($this->app->runningInConsole() && array_intersect(self::COMMANDS, $_SERVER['argv'] ?? []) !== []) {
+            $this->surviveWrongConnection();
+        }
+    }
+
+    /**
+     * `routes/channels.php` makes the default connection. If that cannot be made, every command ends with an exception,
+     * and so would those that name or mend it. For them alone the application starts without broadcasts.
+     */
+    private function surviveWrongConnection(): void
+    {
+        $step = new ConnectionStep($this->app->make(BroadcastConnection::class), '');
+        if ($step->run()->mark === Finding::WRONG) {
+            $this->app['config']->set('broadcasting.default', 'null');
+        }
     }
 
     public function boot(): void

@@ -13,9 +13,13 @@ final class BroadcastConnection
 {
     /**
      * @param  array<string, mixed>|null  $config  null if there is no connection of this name
+     * @param  mixed  $configured  the default connection in the configuration
      */
-    private function __construct(public readonly string $name, public readonly ?array $config)
-    {
+    private function __construct(
+        public readonly string $name,
+        public readonly ?array $config,
+        public readonly mixed $configured,
+    ) {
     }
 
     /**
@@ -23,10 +27,11 @@ final class BroadcastConnection
      */
     public static function of(Repository $config, ?string $name = null): self
     {
-        $name ??= (string) ($config->get('broadcasting.default') ?? 'null');
-        $found = $config->get("broadcasting.connections.{$name}");
+        $default = $config->get('broadcasting.default');
+        $name ??= (string) ($default ?? 'null');
+        $settings = $config->get("broadcasting.connections.{$name}");
 
-        return new self($name, is_array($found) ? $found : null);
+        return new self($name, is_array($settings) ? $settings : null, $default);
     }
 
     public function driver(): string

@@ -97,7 +97,7 @@ final class ConfigurationStep implements Step
         $cached = ['config' => $this->connection->config ?? []];
         $fresh = ['config' => $broadcasting['connections'][$name] ?? []];
         $differences = [];
-        if (($broadcasting['default'] ?? null) !== $this->app['config']['broadcasting.default']) {
+        if (($broadcasting['default'] ?? null) !== $this->app->make(BroadcastConnection::class)->configured) {
             $differences[] = 'broadcasting.default';
         }
         foreach (self::ATTRIBUTES as $attribute) {

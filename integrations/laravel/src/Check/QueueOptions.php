@@ -14,6 +14,7 @@ final class QueueOptions
         public readonly ?string $queue,
         public readonly ?string $broadcaster,
         public readonly float $wait,
+        public readonly bool $maintenance = false,
     ) {
     }
 }

@@ -40,8 +40,8 @@ final class QueueStep implements Step
 
     public function run(): Finding
     {
-        $name = $this->options->connection ?? (string) $this->config->get('queue.default');
-        $queue = $this->config->get("queue.connections.{$name}");
+        $name = $this->options->connection ?? (string) ($this->config->get('queue.default') ?? 'null');
+        $queue = $this->config->get("queue.connections.{$name}") ?? ($name === 'null' ? ['driver' => 'null'] : null);
         $driver = is_array($queue) ? ($queue['driver'] ?? '') : '';
         if ($driver === '') {
             return Finding::wrong("config/queue.php has no connection \"{$name}\"", 'QUEUE_CONNECTION=database');
@@ -101,6 +101,9 @@ final class QueueStep implements Step
         $waiting = $state === null ? $this->size($name) : null;
         $work = "php artisan queue:work {$name}".($queue === null ? '' : " --queue={$queue}").' --sleep=0.1 --tries=5 --backoff=1';
         $seconds = "{$this->options->wait} s";
+        if ($this->options->maintenance) {
+            return Finding::wrong('The application is in maintenance mode, in which workers take no jobs', 'php artisan up');
+        }
         if ($state === 'taken') {
             return Finding::wrong("A worker took the job, but has not finished it within {$seconds}", 'php artisan queue:restart');
         }

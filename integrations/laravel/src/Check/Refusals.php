@@ -34,7 +34,7 @@ final class Refusals
             'Timestamp expired' => ["The clocks of this machine and of the server are too far apart", 'timedatectl set-ntp true'],
             'The app is disabled' => ["The app {$appId} is disabled", "pusher-server apps enable {$appId}"],
             'double slash' => ['The path has a double slash', "'path' => '',   // options in config/broadcasting.php"],
-            'Too many requests' => ['The app publishes more events than its limit allows', 'look at limits.backend_events of the app'],
+            'Too many requests' => ['The app publishes more events than its limit allows', 'look at limits.backend_events_per_second of the app'],
             'in the database at the moment' => ['The server cannot reach its database of apps', 'look into the log of the server'],
             'speaks TLS, and plain HTTP came' => ["{$prefix}_SCHEME is http, and port {$this->connection->port()} speaks TLS", "{$prefix}_SCHEME=https"],
             'speaks plain HTTP, and TLS came' => [

@@ -37,8 +37,7 @@ final class ServerProbe
             return Finding::wrong(
                 "Nothing listens on {$where}: the server is not running, or {$prefix}_PORT is another one"
                     .' (in a container 127.0.0.1 is the container itself)',
-                "curl -i {$connection->scheme()}://{$where}/up",
-                "{$prefix}_PORT=6001",
+                "curl -i {$connection->scheme()}://{$where}/up   # on the machine or in the container of the queue worker",
             );
         }
         $why = stripos($error, 'timed out') !== false ? 'no answer within '.(int) self::TIMEOUT.' s, a firewall perhaps' : $error;

@@ -46,7 +46,10 @@ class CheckCommand extends Command
 
             return self::FAILURE;
         }
-        $connection = BroadcastConnection::of($this->laravel['config'], $this->option('connection'));
+        $name = $this->option('connection');
+        $connection = $name === null
+            ? $this->laravel->make(BroadcastConnection::class) // as it was configured when the application started
+            : BroadcastConnection::of($this->laravel['config'], $name);
         foreach ($this->steps($connection, (float) $wait) as $step) {
             $finding = $step->run();
             $this->show($step, $finding, $connection->secret());
@@ -71,6 +74,7 @@ class CheckCommand extends Command
             $this->option('queue'),
             $this->option('connection'),
             $wait,
+            $app->isDownForMaintenance(),
         );
         $databases = $app->bound('db') ? $app['db'] : null;
         $variable = BroadcastingConfig::of($app->configPath(), $app->version())->variable();

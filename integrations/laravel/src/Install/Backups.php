@@ -7,8 +7,8 @@ namespace PusherServer\Laravel\Install;
 /**
  * The files as they were before each change, so that the changes can be taken back, the latest first.
  *
- * A backup holds the old bytes, secrets too. So its folder and its files are for their owner only, and Laravel's own
- * `storage/app/.gitignore` keeps them out of git.
+ * A backup holds the old bytes, secrets too. So its folder and its files are for their owner only, and a `.gitignore`
+ * of their own keeps them out of git.
  */
 final class Backups
 {
@@ -27,7 +27,9 @@ final class Backups
      */
     public function keep(array $changes): string
     {
-        if (!is_dir($this->folder) && !@mkdir($this->folder, 0700, true)) {
+        $parent = dirname($this->folder);
+        $there = is_dir($this->folder) || ((is_dir($parent) || @mkdir($parent, 0755, true)) && @mkdir($this->folder, 0700));
+        if (!$there || @file_put_contents("{$this->folder}/.gitignore", "*\n") === false) {
             throw new InvalidInput("{$this->folder} cannot be made, and without a backup nothing is changed");
         }
         $files = [];

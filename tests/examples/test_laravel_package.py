@@ -1,0 +1,182 @@
+"""`integrations/laravel` in a real Laravel against a real server: its commands, its webhook route, its PHPUnit tests."""
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.examples.laravel_package import (
+    PackagedApplication,
+    fixes_of,
+    install,
+    install_package,
+    steps_of,
+    worker,
+)
+from tests.examples.programs import APP, program, pusher_environment, stop
+from tests.examples.wrong_packages import WRONG_SETUPS, WrongSetup
+from tests.support.processes import TlsServer, tls_settings
+from tests.support.serving import RunningServer, free_port
+
+DISABLED = {**APP, "id": "71", "key": "disabled-key", "enabled": False}
+STEPS = ["Configuration", "Connection", "Publication", "Queue", "Channels", "Browser", "Webhooks"]
+
+
+@pytest.fixture(scope="session")
+def packaged(laravel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An application with the package, to be copied."""
+    directory = tmp_path_factory.mktemp("package") / "packaged"
+    install_package(laravel, directory)
+    return directory
+
+
+@pytest.fixture
+def application(packaged: Path, tmp_path: Path) -> PackagedApplication:
+    """An application with the package, for one test."""
+    return PackagedApplication(packaged, tmp_path / "application")
+
+
+@pytest.fixture(scope="module")
+def server(directory: Path) -> Iterator[RunningServer]:
+    """The server without TLS."""
+    with RunningServer(directory, {"apps": [APP, DISABLED]}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def names(directory: Path, server: RunningServer) -> Iterator[Mapping[str, str]]:
+    """What set-ups name in braces: ports, and a folder with settings by which PHP trusts the certificate."""
+    issuer = trustme.CA()
+    certificate = issuer.issue_cert("localhost")
+    certificate.cert_chain_pems[0].write_to_path(str(directory / "cert.pem"))
+    certificate.private_key_pem.write_to_path(str(directory / "key.pem"))
+    trusting = directory / "trusting"
+    trusting.mkdir()
+    issuer.cert_pem.write_to_path(str(trusting / "ca.pem"))
+    lines = [f"{name}.cafile={trusting}/ca.pem" for name in ("openssl",)]
+    lines.append(f"curl.cainfo={trusting}/ca.pem")
+    (trusting / "trusting.ini").write_text("\n".join(lines), "utf-8")
+    (directory / "empty").mkdir()
+    other = free_port()
+    command = [program("php", "php-cli"), "-S", f"127.0.0.1:{other}", "-t", "empty"]
+    settings = {"server": {"tls": tls_settings(directory)}, "apps": [APP]}
+    with TlsServer(directory, settings) as tls:
+        web = subprocess.Popen(command, cwd=directory, stderr=subprocess.DEVNULL)
+        try:
+            yield {
+                "plain": str(server.port),
+                "tls": str(tls.port),
+                "other": str(other),
+                "nobody": str(free_port()),
+                "trusting": str(trusting),
+            }
+        finally:
+            stop(web)
+
+
+def filled(text: str, names: Mapping[str, str]) -> str:
+    """The text with the names in braces filled in."""
+    return re.sub(r"\{(plain|tls|other|nobody|trusting)\}", lambda match: names[match[1]], text)
+
+
+@pytest.mark.parametrize("setup", WRONG_SETUPS, ids=lambda setup: setup.name)
+def test_the_first_thing_that_is_wrong_is_named(
+    setup: WrongSetup, application: PackagedApplication, names: Mapping[str, str]
+) -> None:
+    """Exit status 1, one ✗ as the last step, the lines to paste, and never the secret."""
+    changes = {name: filled(value, names) for name, value in setup.environment.items()}
+    values = {**pusher_environment(int(names["plain"])), **changes}
+    application.set_environment(values, setup.more)
+    setup.change(application)
+    variables = {name: filled(value, names) for name, value in setup.variables.items()}
+    result = application.run(
+        "pusher-server:check", "--wait=0.5", *setup.arguments, variables=variables
+    )
+    steps = steps_of(result.stdout)
+    assert list(steps) == STEPS[: STEPS.index(setup.step) + 1], result.stdout + result.stderr
+    assert result.returncode == 1
+    assert [name for name, text in steps.items() if text.startswith("✗")] == [setup.step]
+    assert re.search(filled(setup.text, names), steps[setup.step]), result.stdout
+    fixes = fixes_of(result.stdout)
+    assert any(re.search(filled(setup.fix, names), line) for line in fixes), result.stdout
+    if values["PUSHER_APP_SECRET"]:
+        assert values["PUSHER_APP_SECRET"] not in result.stdout + result.stderr
+
+
+def test_a_right_setup_passes_and_leaves_nothing_behind(
+    application: PackagedApplication, server: RunningServer
+) -> None:
+    """All steps with a worker: exit status 0, and no row in the tables of jobs and failed jobs."""
+    secret = f"PUSHER_APP_SECRET={APP['secret']}\n"
+    application.set_environment({"QUEUE_CONNECTION": "database"}, "PUSHER_SERVER_WEBHOOK_PATH=hooks\n")
+    install(application, server.port, secret)
+    with worker(application):
+        result = application.run("pusher-server:check", "--wait=20")
+    steps = steps_of(result.stdout)
+    assert list(steps) == STEPS, result.stdout
+    assert [text[0] for text in steps.values()] == ["✓"] * len(STEPS)
+    assert re.search(r"A worker of \"database\" has sent an event within \d+\.\d s", steps["Queue"])
+    assert fixes_of(result.stdout) == []
+    assert result.returncode == 0
+    assert application.rows("jobs") == application.rows("failed_jobs") == 0
+
+
+def test_a_worker_with_old_settings_is_named(
+    application: PackagedApplication, server: RunningServer
+) -> None:
+    """`.env` is right now; the worker fails with the secret of before, or has written into the log."""
+    right = pusher_environment(server.port)
+    for old, text in (
+        ({"PUSHER_APP_SECRET": "of-before"}, "PUSHER_APP_SECRET is not the secret of the key"),
+        ({"BROADCAST_CONNECTION": "log"}, "the worker has other settings, or other code"),
+    ):
+        application.set_environment({**right, "BROADCAST_CONNECTION": "pusher", **old})
+        with worker(application):
+            application.set_environment({**right, "BROADCAST_CONNECTION": "pusher"})
+            result = application.run("pusher-server:check", "--wait=5")
+        assert text in steps_of(result.stdout)["Queue"], result.stdout
+        assert "php artisan queue:restart" in fixes_of(result.stdout)
+        assert result.returncode == 1
+        assert application.rows("jobs") == application.rows("failed_jobs") == 0
+
+
+def test_a_trusted_certificate_passes(
+    application: PackagedApplication, names: Mapping[str, str]
+) -> None:
+    """The same host and port that are wrong without the issuer."""
+    values = {**pusher_environment(int(names["tls"])), "QUEUE_CONNECTION": "sync"}
+    application.set_environment({**values, "PUSHER_HOST": "localhost", "PUSHER_SCHEME": "https"})
+    trusting = {"PHP_INI_SCAN_DIR": f":{names['trusting']}"}
+    result = application.run("pusher-server:check", variables=trusting)
+    assert result.returncode == 0, result.stdout
+    assert steps_of(result.stdout)["Publication"].startswith("✓")
+
+
+def test_a_path_without_its_last_slash_is_named(
+    application: PackagedApplication, directory: Path
+) -> None:
+    """The server is below a path. The library drops a path that does not end in a slash."""
+    settings = {"server": {"path_prefix": "/ws"}, "apps": [APP]}
+    with RunningServer(directory, settings) as server:
+        # A prefix of ours is optional; behind a proxy it is not. So this only passes.
+        application.replace("config/broadcasting.php", "// 'path' => '/ws/',", "'path' => '/ws/',")
+        values = {**pusher_environment(server.port), "QUEUE_CONNECTION": "sync"}
+        application.set_environment(values)
+        result = application.run("pusher-server:check")
+    assert result.returncode == 0, result.stdout
+    assert f":{server.port}/ws/" in steps_of(result.stdout)["Connection"]
+
+
+def test_a_variable_of_the_process_is_named(
+    application: PackagedApplication, server: RunningServer
+) -> None:
+    """It wins over `.env`, and other processes may not have it."""
+    application.set_environment({**pusher_environment(1), "QUEUE_CONNECTION": "sync"})
+    variables = {"PUSHER_PORT": str(server.port)}
+    result = application.run("pusher-server:check", variables=variables)
+    assert result.returncode == 0, result.stdout
+    assert steps_of(result.stdout)["Configuration"].startswith("? The environment")
+    assert steps_of(result.stdout)["Configuration"].endswith(": PUSHER_PORT")
