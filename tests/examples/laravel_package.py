@@ -5,6 +5,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.examples.laravel_application import (
     environment,
 )
 from tests.examples.programs import APP, TOP, stop
+from tests.support.waiting import block_until
 
 PACKAGE = TOP / "integrations" / "laravel"
 
@@ -68,6 +70,18 @@ class PackagedApplication:
             (count,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
             return int(count)
 
+    def execute(self, statement: str, *values: object) -> None:
+        """Change its database."""
+        with closing(sqlite3.connect(self.directory / DATABASE)) as database, database:
+            database.execute(statement, values)
+
+    def push_nothing(self) -> None:
+        """Queue a job that any worker fails to do at once."""
+        payload = json.dumps({"uuid": str(uuid.uuid4()), "job": "Nothing", "data": {}})
+        columns = "queue, payload, attempts, available_at, created_at"
+        statement = f"INSERT INTO jobs ({columns}) VALUES ('default', ?, 9, 0, 0)"
+        self.execute(statement, payload)
+
     def run(
         self, *arguments: str, variables: Mapping[str, str] | None = None, **options: Any
     ) -> subprocess.CompletedProcess[str]:
@@ -114,9 +128,13 @@ def worker(application: PackagedApplication) -> Iterator[None]:
             stderr=output,
         )
     try:
-        # The application has started, with its settings, once it asks the cache whether to stop.
-        pushed = application.run("queue:monitor", "database:default")
-        assert pushed.returncode == 0, pushed.stderr
+        application.push_nothing()  # a worker that has taken a job has read its settings
+        block_until(
+            lambda: (application.rows("jobs"), application.rows("failed_jobs")) == (0, 1),
+            COMMAND_DEADLINE,
+            show=lambda: log.read_text("utf-8"),
+        )
+        application.execute("DELETE FROM failed_jobs")
         yield
     finally:
         stop(process)

@@ -12,7 +12,6 @@ from tests.examples.laravel_package import (
     PackagedApplication,
     fixes_of,
     install,
-    install_package,
     steps_of,
     worker,
 )
@@ -23,14 +22,6 @@ from tests.support.serving import RunningServer, free_port
 
 DISABLED = {**APP, "id": "71", "key": "disabled-key", "enabled": False}
 STEPS = ["Configuration", "Connection", "Publication", "Queue", "Channels", "Browser", "Webhooks"]
-
-
-@pytest.fixture(scope="session")
-def packaged(laravel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An application with the package, to be copied."""
-    directory = tmp_path_factory.mktemp("package") / "packaged"
-    install_package(laravel, directory)
-    return directory
 
 
 @pytest.fixture
@@ -111,7 +102,9 @@ def test_a_right_setup_passes_and_leaves_nothing_behind(
 ) -> None:
     """All steps with a worker: exit status 0, and no row in the tables of jobs and failed jobs."""
     secret = f"PUSHER_APP_SECRET={APP['secret']}\n"
-    application.set_environment({"QUEUE_CONNECTION": "database"}, "PUSHER_SERVER_WEBHOOK_PATH=hooks\n")
+    application.set_environment(
+        {"QUEUE_CONNECTION": "database"}, "PUSHER_SERVER_WEBHOOK_PATH=hooks\n"
+    )
     install(application, server.port, secret)
     with worker(application):
         result = application.run("pusher-server:check", "--wait=20")

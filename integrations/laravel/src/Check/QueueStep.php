@@ -20,6 +20,9 @@ final class QueueStep implements Step
 {
     private const POLL_MICROSECONDS = 100_000;
 
+    /** A worker publishes before it deletes the job, and records a failure right after. */
+    private const GRACE_NANOSECONDS = 1_000_000_000;
+
     private const WITHOUT_WORKER = ['sync', 'deferred', 'background'];
 
     public function __construct(
@@ -73,6 +76,7 @@ final class QueueStep implements Step
     {
         $start = hrtime(true);
         $end = $start + (int) ($this->options->wait * 1e9);
+        $state = null;
         do {
             if ($this->cached->isThere($event->channelName()) === true) {
                 $seconds = (hrtime(true) - $start) / 1e9;
@@ -82,10 +86,13 @@ final class QueueStep implements Step
             if (($failure = $job?->failure()) !== null) {
                 return $this->failed($failure);
             }
+            if ($state !== 'gone' && ($state = $job?->state()) === 'gone') {
+                $end = min($end, hrtime(true) + self::GRACE_NANOSECONDS);
+            }
             usleep(self::POLL_MICROSECONDS);
         } while (hrtime(true) < $end);
 
-        return $this->missing($name, $job?->state());
+        return $this->missing($name, $state);
     }
 
     private function failed(string $failure): Finding
