@@ -19,8 +19,8 @@ final class DotenvFile
      * One assignment: what stands before the value, the value, and the rest of its last line. A value between double
      * quotes may have several lines.
      */
-    private const ASSIGNMENT = '~^(?<before>[ \t]*(?:export[ \t]+)?(?<name>["\']?[A-Za-z0-9_.]+["\']?)[ \t]*=[ \t]*)'
-        .'(?<value>"(?:[^"\\\\]|\\\\.)*"|\'[^\'\r\n]*\'|[^\s#"\'][^\s#]*|)~ms';
+    private const ASSIGNMENT = '~(?<before>[ \t]*(?:export[ \t]+)?(?<name>["\']?[A-Za-z0-9_.]+["\']?)[ \t]*=(?:[ \t]*(?=[^\s#]))?)'
+        .'(?<value>"(?:[^"\\\\]|\\\\.)*"|\'[^\'\r\n]*\'|[^\s#"\'][^\s#]*|)~As';
 
     private const BYTE_ORDER_MARK = "\u{FEFF}";
 
@@ -105,7 +105,7 @@ final class DotenvFile
         $offset = str_starts_with($this->text, self::BYTE_ORDER_MARK) ? strlen(self::BYTE_ORDER_MARK) : 0;
         while ($offset < strlen($this->text)) {
             $line = $offset;
-            if (preg_match(self::ASSIGNMENT.'A', $this->text, $match, PREG_OFFSET_CAPTURE, $line) === 1) {
+            if (preg_match(self::ASSIGNMENT, $this->text, $match, PREG_OFFSET_CAPTURE, $line) === 1) {
                 [$value, $at] = $match['value'];
                 $places[trim($match['name'][0], '"\'')] = [$at, $value];
                 $offset = $at + strlen($value);
