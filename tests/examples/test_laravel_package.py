@@ -1,4 +1,4 @@
-"""`integrations/laravel` in a real Laravel against a real server: its commands, its webhook route, its PHPUnit tests."""
+"""`integrations/laravel` in a real Laravel: its check against real servers, and its PHPUnit tests."""
 
 import re
 import subprocess
@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.examples.laravel_application import COMMAND_DEADLINE
 from tests.examples.laravel_package import (
+    PACKAGE,
     PackagedApplication,
     fixes_of,
     install,
     steps_of,
     worker,
 )
-from tests.examples.programs import APP, program, pusher_environment, stop
+from tests.examples.programs import APP, TOP, clean_environment, program, pusher_environment, stop
 from tests.examples.wrong_packages import WRONG_SETUPS, WrongSetup
 from tests.support.processes import TlsServer, tls_settings
 from tests.support.serving import RunningServer, free_port
@@ -148,13 +150,10 @@ def test_a_trusted_certificate_passes(
     assert steps_of(result.stdout)["Publication"].startswith("✓")
 
 
-def test_a_path_without_its_last_slash_is_named(
-    application: PackagedApplication, directory: Path
-) -> None:
-    """The server is below a path. The library drops a path that does not end in a slash."""
+def test_a_server_below_a_path_passes(application: PackagedApplication, directory: Path) -> None:
+    """With the last slash in the option, as the library wants it."""
     settings = {"server": {"path_prefix": "/ws"}, "apps": [APP]}
     with RunningServer(directory, settings) as server:
-        # A prefix of ours is optional; behind a proxy it is not. So this only passes.
         application.replace("config/broadcasting.php", "// 'path' => '/ws/',", "'path' => '/ws/',")
         values = {**pusher_environment(server.port), "QUEUE_CONNECTION": "sync"}
         application.set_environment(values)
@@ -173,3 +172,40 @@ def test_a_variable_of_the_process_is_named(
     assert result.returncode == 0, result.stdout
     assert steps_of(result.stdout)["Configuration"].startswith("? The environment")
     assert steps_of(result.stdout)["Configuration"].endswith(": PUSHER_PORT")
+
+
+def test_an_unmade_connection_does_not_stop_the_install_command(
+    application: PackagedApplication, server: RunningServer
+) -> None:
+    """`routes/channels.php` makes the connection, so that all other commands end with an exception."""
+    application.set_environment({"BROADCAST_CONNECTION": "pushr", "QUEUE_CONNECTION": "sync"})
+    assert application.run("route:list").returncode != 0
+    result = install(application, server.port, f"PUSHER_APP_SECRET={APP['secret']}\n")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert application.run("pusher-server:check").returncode == 0
+
+
+def test_the_servers_texts_are_those_that_the_check_reads() -> None:
+    """Each text that `Refusals` looks for stands in the server's code."""
+    source = (PACKAGE / "src" / "Check" / "Refusals.php").read_text("utf-8")
+    texts = re.findall(r"^            '(.+?)' => \[", source, re.MULTILINE)
+    texts += ["Invalid signature", "HmacSHA256Hex("]
+    assert len(texts) == 11
+    code = "".join(path.read_text("utf-8") for path in (TOP / "pusher_server").rglob("*.py"))
+    assert [text for text in texts if text not in code] == []
+    assert [text for text in texts if text not in source] == []
+
+
+def test_phpunit_passes(packaged: Path) -> None:
+    """The package's own tests, on the application's Laravel."""
+    variables = {"PUSHER_SERVER_AUTOLOAD": str(packaged / "bootstrap" / "autoload.php")}
+    result = subprocess.run(
+        [program("phpunit", "phpunit")],
+        cwd=PACKAGE,
+        env=clean_environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_DEADLINE,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"^OK \(\d\d+ tests", result.stdout, re.MULTILINE), result.stdout

@@ -177,15 +177,18 @@ async def test_all_seven_events_are_dispatched_once(
 
 
 async def test_repeats_are_not_dispatched(application: WebhookApplication, tmp_path: Path) -> None:
-    """The same bytes, the same event in another body, and the same bytes under another id, which nothing signs."""
+    """The same bytes, the same event in another body, and the same bytes under an id that nothing signs."""
     async with WebhookTarget() as target:
         webhooks = [{"url": application.url}, {"url": target.url}]
         events = {"event_types": ["channel_occupied"]}
-        async with announcing(tmp_path, *({**webhook, **events} for webhook in webhooks)) as server:
-            async with connected(Address(port=server.port), APP["key"]) as wire:
-                await wire.join("room")
-                await eventually(lambda: application.events, DELIVERY_DEADLINE)
-                (request,) = await target.heard(1)
+        wanted = [{**webhook, **events} for webhook in webhooks]
+        async with (
+            announcing(tmp_path, *wanted) as server,
+            connected(Address(port=server.port), APP["key"]) as wire,
+        ):
+            await wire.join("room")
+            await eventually(lambda: application.events, DELIVERY_DEADLINE)
+            (request,) = await target.heard(1)
     headers = {
         name: str(request.header(name))
         for name in ("X-Pusher-Key", "X-Pusher-Signature", "X-Pusher-Server-Event-Ids")

@@ -21,18 +21,19 @@ final class CredentialsFile
      */
     public static function read(string $path): array
     {
+        $shown = $path === '-' ? 'Standard input' : $path;
         $text = @file_get_contents($path === '-' ? 'php://stdin' : $path, false, null, 0, self::BYTES);
         if ($text === false) {
-            throw new InvalidInput("The file of credentials, {$path}, cannot be read");
+            throw new InvalidInput("{$shown} cannot be read: it should have the credentials");
         }
         $names = ['PUSHER_APP_ID', 'PUSHER_APP_KEY', 'PUSHER_APP_SECRET'];
         try {
             $values = array_intersect_key((new DotenvFile($text))->values(), array_flip($names));
         } catch (InvalidInput) {
-            throw new InvalidInput("{$path} is no file of credentials: each of its lines is NAME=value");
+            throw new InvalidInput("{$shown} is no file of credentials: each of its lines is NAME=value");
         }
         if ($values === []) {
-            throw new InvalidInput("{$path} has none of the lines ".implode('=, ', $names).'=');
+            throw new InvalidInput("{$shown} has none of the lines ".implode('=, ', $names).'=');
         }
 
         return array_map('strval', $values);
