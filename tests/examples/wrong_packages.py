@@ -176,7 +176,7 @@ PUBLICATIONS = [
     WrongSetup(
         "other-program",
         "Publication",
-        r"Another program than the server answers at 127.0.0.1:{other} \(HTTP/1.. 40",
+        r"127.0.0.1:{other} does not answer as the server does \(HTTP/1.. 40",
         "PUSHER_PORT=6001",
         {"PUSHER_PORT": "{other}"},
     ),

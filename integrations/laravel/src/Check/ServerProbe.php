@@ -109,7 +109,8 @@ final class ServerProbe
         $status = strtok($answer, "\r\n") ?: 'no answer';
 
         return Finding::wrong(
-            "Another program than the server answers at {$connection->host()}:{$connection->port()} (".mb_substr($status, 0, 80).')',
+            "{$connection->host()}:{$connection->port()} does not answer as the server does (".mb_substr($status, 0, 80)
+                .'): another program, or a proxy that has the server below a path',
             "{$connection->prefix()}_PORT=6001",
             "'path' => '/ws/',   // if a proxy has the server below a path: options in config/broadcasting.php",
         );
