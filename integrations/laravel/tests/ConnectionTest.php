@@ -50,7 +50,7 @@ final class ConnectionTest extends TestCase
     /**
      * @return array<string, array{string|null, string, string, bool}> file, Laravel, variable, complete
      */
-    public function configurations(): array
+    public static function configurations(): array
     {
         $new = "'default' => env('BROADCAST_CONNECTION', 'null'), env('PUSHER_HOST'), env('PUSHER_PORT'), env('PUSHER_SCHEME')";
 

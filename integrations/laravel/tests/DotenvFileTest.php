@@ -14,7 +14,7 @@ final class DotenvFileTest extends TestCase
     /**
      * @return array<string, array{string, string}> the file before and after PUSHER_HOST=ws.test is set
      */
-    public function files(): array
+    public static function files(): array
     {
         return [
             'empty' => ['', "PUSHER_HOST=ws.test\n"],
@@ -62,7 +62,7 @@ final class DotenvFileTest extends TestCase
     /**
      * @return array<array{string}>
      */
-    public function values(): array
+    public static function values(): array
     {
         $values = ['plain', 'a b', 'a#b', '$HOME', '${A}', "it's", 'say "hi"', 'back\\slash', "all ' \" \\ $ # ", '\\n', '=', 'é'];
 
