@@ -70,21 +70,34 @@ final class BroadcastConnection
         return $this->text('app_id');
     }
 
+    /**
+     * The host. The library takes a scheme away that somebody has put before it.
+     */
     public function host(): string
     {
-        return $this->option('host');
+        return (string) preg_replace('~https?://~', '', $this->option('host'), 1);
     }
 
     public function scheme(): string
     {
-        return strtolower($this->option('scheme')) ?: ($this->option('useTLS') === '1' ? 'https' : 'http');
+        return strtolower($this->option('scheme')) ?: ($this->isShortForTls() ? 'https' : 'http');
     }
 
     public function port(): int
     {
         $port = $this->option('port');
 
-        return $port === '' ? ($this->scheme() === 'https' ? 443 : 80) : (int) $port;
+        return $port === '' ? ($this->isShortForTls() ? 443 : 80) : (int) $port;
+    }
+
+    /**
+     * pusher-php-server takes https and 443 if neither scheme nor port is there, unless `useTLS` is false.
+     */
+    private function isShortForTls(): bool
+    {
+        $useTls = $this->config['options']['useTLS'] ?? true;
+
+        return $useTls === true && $this->option('scheme') === '' && $this->option('port') === '';
     }
 
     /**

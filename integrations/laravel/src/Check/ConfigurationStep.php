@@ -6,9 +6,11 @@ namespace PusherServer\Laravel\Check;
 
 use Dotenv\Dotenv;
 use Illuminate\Contracts\Foundation\Application;
+use Illuminate\Foundation\Application as FrameworkApplication;
 use Illuminate\Support\Env;
 use PusherServer\Laravel\Install\DotenvFile;
 use PusherServer\Laravel\Install\InvalidInput;
+use ReflectionClass;
 use Throwable;
 
 /**
@@ -120,14 +122,19 @@ final class ConfigurationStep implements Step
     private function fresh(string $name): array
     {
         $file = $this->app->configPath("{$name}.php");
-        $own = dirname((string) (new \ReflectionClass($this->app))->getFileName(), 4)."/config/{$name}.php";
+        $class = (string) (new ReflectionClass(FrameworkApplication::class))->getFileName();
+        $own = dirname($class, 4)."/config/{$name}.php";
         $repository = Env::getRepository();
         $lines = Dotenv::create($repository, $this->app->environmentPath(), $this->app->environmentFile())->safeLoad();
         try {
             $values = is_file($file) ? require $file : [];
-            $framework = is_file($own) ? require $own : []; // Laravel 11 and newer merge their own file
+            if (is_file($own)) { // Laravel 11 and newer complete the application's file by their own one
+                $framework = require $own;
+                $values = array_merge($framework, $values);
+                $values['connections'] += $framework['connections'];
+            }
 
-            return is_array($values) ? array_replace_recursive($framework, $values) : [];
+            return $values;
         } finally {
             array_map($repository->clear(...), array_keys($lines));
         }
