@@ -126,7 +126,10 @@ def test_a_worker_with_old_settings_is_named(
     """`.env` is right now; the worker fails with the secret of before, or has written into the log."""
     right = pusher_environment(server.port)
     for old, text in (
-        ({"PUSHER_APP_SECRET": "of-before"}, "PUSHER_APP_SECRET is not the secret of the key"),
+        (
+            {"PUSHER_APP_SECRET": "of-before"},
+            "PUSHER_APP_SECRET is not the secret of PUSHER_APP_KEY",
+        ),
         ({"BROADCAST_CONNECTION": "log"}, "the worker has other settings, or other code"),
     ):
         application.set_environment({**right, "BROADCAST_CONNECTION": "pusher", **old})

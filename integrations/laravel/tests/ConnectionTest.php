@@ -67,8 +67,12 @@ final class ConnectionTest extends TestCase
     /**
      * @dataProvider configurations
      */
-    public function testTheVariableIsTheOneThatTheFileReads(?string $text, string $laravel, string $variable, bool $complete): void
-    {
+    public function testTheVariableIsTheOneThatTheFileReads(
+        ?string $text,
+        string $laravel,
+        string $variable,
+        bool $complete,
+    ): void {
         $folder = sys_get_temp_dir().'/pusher-server-'.bin2hex(random_bytes(8));
         mkdir($folder);
         $text === null || file_put_contents("{$folder}/broadcasting.php", "<?php return [{$text}];");

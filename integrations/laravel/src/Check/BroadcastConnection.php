@@ -125,7 +125,8 @@ final class BroadcastConnection
      */
     public function hasDetour(): bool
     {
-        $client = array_intersect_key((array) ($this->config['client_options'] ?? []), ['proxy' => 1, 'curl' => 1, 'handler' => 1]);
+        $options = (array) ($this->config['client_options'] ?? []);
+        $client = array_intersect_key($options, ['proxy' => 1, 'curl' => 1, 'handler' => 1]);
         $variable = strtoupper($this->scheme()).'_PROXY';
 
         return $client !== [] || getenv($variable) !== false || getenv(strtolower($variable)) !== false;

@@ -36,10 +36,18 @@ final class BrowserStep implements Step
                 continue;
             }
             if ($values[$line] === $this->connection->secret()) {
-                return Finding::wrong("{$line} is the secret, which every visitor can read", "{$line}=\"\${{$name}}\"", 'npm run build');
+                return Finding::wrong(
+                    "{$line} is the secret, which every visitor can read",
+                    "{$line}=\"\${{$name}}\"",
+                    'npm run build',
+                );
             }
             if ($values[$line] !== $this->connection->key()) {
-                return Finding::wrong("{$line} is another key than PHP's: browsers connect to another app", "{$line}=\"\${{$name}}\"", 'npm run build');
+                return Finding::wrong(
+                    "{$line} is another key than PHP's: browsers connect to another app",
+                    "{$line}=\"\${{$name}}\"",
+                    'npm run build',
+                );
             }
 
             return Finding::right("{$line} is the key that PHP uses; a page that was built before needs npm run build");

@@ -38,13 +38,22 @@ final class ChannelsStep implements Step
         $file = $this->app->basePath('routes/channels.php');
         if ($route === null && ($rules > 0 || is_file($file))) {
             if ($this->app instanceof CachesRoutes && $this->app->routesAreCached()) {
-                return Finding::wrong('The route /broadcasting/auth is missing in the cached routes', 'php artisan route:clear');
+                return Finding::wrong(
+                    'The route /broadcasting/auth is missing in the cached routes',
+                    'php artisan route:clear',
+                );
             }
 
-            return Finding::wrong('The route /broadcasting/auth is missing: no client gets into a private channel', ...$this->registration());
+            return Finding::wrong(
+                'The route /broadcasting/auth is missing: no client gets into a private channel',
+                ...$this->registration(),
+            );
         }
         if ($rules === 0 && is_file($file) && str_contains((string) file_get_contents($file), 'Broadcast::channel')) {
-            return Finding::wrong('The rules of routes/channels.php are not loaded: every client is refused', ...$this->registration());
+            return Finding::wrong(
+                'The rules of routes/channels.php are not loaded: every client is refused',
+                ...$this->registration(),
+            );
         }
         if ($rules === 0) {
             return Finding::unknown('There are no rules for private and presence channels: only public ones work');
@@ -69,7 +78,8 @@ final class ChannelsStep implements Step
     {
         foreach ($this->router->getRoutes()->getRoutes() as $route) {
             $action = ltrim($route->getActionName(), '\\');
-            if ($action === BroadcastController::class.'@authenticate' || str_ends_with($route->uri(), 'broadcasting/auth')) {
+            $ours = $action === BroadcastController::class.'@authenticate';
+            if ($ours || str_ends_with($route->uri(), 'broadcasting/auth')) {
                 return $route;
             }
         }

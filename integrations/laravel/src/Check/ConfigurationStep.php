@@ -22,7 +22,8 @@ final class ConfigurationStep implements Step
         .'|HOST|PORT|SCHEME))\z/';
 
     private const ATTRIBUTES = [
-        'driver', 'key', 'secret', 'app_id', 'options.host', 'options.port', 'options.scheme', 'options.useTLS', 'options.path',
+        'driver', 'key', 'secret', 'app_id',
+        'options.host', 'options.port', 'options.scheme', 'options.useTLS', 'options.path',
     ];
 
     public function __construct(private readonly Application $app, private readonly BroadcastConnection $connection)
@@ -38,7 +39,9 @@ final class ConfigurationStep implements Step
     {
         $path = $this->app->environmentFilePath();
         if (!is_file($path)) {
-            return Finding::unknown("{$path} is missing: every value comes from the process's environment or from config/");
+            return Finding::unknown(
+                "{$path} is missing: every value comes from the process's environment or from config/",
+            );
         }
         if (!$this->app->configurationIsCached()) {
             return $this->overruled($path);
@@ -54,7 +57,11 @@ final class ConfigurationStep implements Step
         if ($differences !== []) {
             $names = implode(', ', $differences);
 
-            return Finding::wrong("The configuration is cached and differs from .env in: {$names}", 'php artisan config:cache', 'php artisan queue:restart');
+            return Finding::wrong(
+                "The configuration is cached and differs from .env in: {$names}",
+                'php artisan config:cache',
+                'php artisan queue:restart',
+            );
         }
 
         return Finding::right('It is cached, and agrees with .env');
@@ -82,7 +89,8 @@ final class ConfigurationStep implements Step
         }
 
         return Finding::unknown(
-            'The environment of this process wins over .env, and a worker or web server may have another one: '.implode(', ', $names),
+            'The environment of this process wins over .env, and a worker or web server may have another one: '
+                .implode(', ', $names),
         );
     }
 

@@ -33,7 +33,9 @@ final class ConnectionStep implements Step
         }
         $path = $connection->path() === '' ? '' : "{$connection->path()}/";
 
-        return Finding::right("\"{$connection->name}\" leads to {$connection->origin()}{$path}, app {$connection->appId()}");
+        return Finding::right(
+            "\"{$connection->name}\" leads to {$connection->origin()}{$path}, app {$connection->appId()}",
+        );
     }
 
     private function choice(): ?Finding
@@ -50,16 +52,24 @@ final class ConnectionStep implements Step
         if (in_array($connection->driver(), ['', 'null', 'log'], true)) {
             $what = $connection->driver() === 'log' ? 'writes events into the log' : 'drops events without an error';
 
-            return Finding::wrong("The default connection \"{$connection->name}\" {$what}", $choose, 'php artisan config:clear');
+            return Finding::wrong(
+                "The default connection \"{$connection->name}\" {$what}",
+                $choose,
+                'php artisan config:clear',
+            );
         }
         if (!$connection->isPusher()) {
             return Finding::wrong(
-                "The connection \"{$connection->name}\" has the driver \"{$connection->driver()}\", which does not lead to this server",
+                "The connection \"{$connection->name}\" has the driver \"{$connection->driver()}\", "
+                    .'which does not lead to this server',
                 $choose,
             );
         }
         if (!class_exists(Pusher::class)) {
-            return Finding::wrong('The library pusher/pusher-php-server is missing', 'composer require pusher/pusher-php-server');
+            return Finding::wrong(
+                'The library pusher/pusher-php-server is missing',
+                'composer require pusher/pusher-php-server',
+            );
         }
 
         return null;
@@ -68,14 +78,21 @@ final class ConnectionStep implements Step
     private function credentials(): ?Finding
     {
         $connection = $this->connection;
-        $values = ['APP_ID' => $connection->appId(), 'APP_KEY' => $connection->key(), 'APP_SECRET' => $connection->secret()];
+        $values = [
+            'APP_ID' => $connection->appId(),
+            'APP_KEY' => $connection->key(),
+            'APP_SECRET' => $connection->secret(),
+        ];
         foreach ($values as $part => $value) {
             $name = "{$connection->prefix()}_{$part}";
             if ($value === '') {
                 return Finding::wrong("{$name} is empty", 'php artisan pusher-server:install');
             }
             if (Connection::credentialProblem($value) !== null) {
-                return Finding::wrong("{$name} has blanks, line ends or quotes that do not belong to it", 'php artisan pusher-server:install');
+                return Finding::wrong(
+                    "{$name} has blanks, line ends or quotes that do not belong to it",
+                    'php artisan pusher-server:install',
+                );
             }
         }
 
@@ -96,13 +113,22 @@ final class ConnectionStep implements Step
             );
         }
         if (($problem = Connection::hostProblem($host)) !== null) {
-            return Finding::wrong("{$prefix}_HOST is \"{$host}\". {$problem}", "{$prefix}_HOST=".$this->bareHost($host));
+            return Finding::wrong(
+                "{$prefix}_HOST is \"{$connection->option('host')}\". {$problem}",
+                "{$prefix}_HOST=".$this->bareHost($host),
+            );
         }
         if (($problem = Connection::portProblem((string) $connection->port())) !== null) {
-            return Finding::wrong("{$prefix}_PORT is \"{$connection->option('port')}\". {$problem}", "{$prefix}_PORT=6001");
+            return Finding::wrong(
+                "{$prefix}_PORT is \"{$connection->option('port')}\". {$problem}",
+                "{$prefix}_PORT=6001",
+            );
         }
         if (($problem = Connection::schemeProblem($connection->scheme())) !== null) {
-            return Finding::wrong("{$prefix}_SCHEME is \"{$connection->scheme()}\". {$problem}", "{$prefix}_SCHEME=http");
+            return Finding::wrong(
+                "{$prefix}_SCHEME is \"{$connection->scheme()}\". {$problem}",
+                "{$prefix}_SCHEME=http",
+            );
         }
 
         return null;

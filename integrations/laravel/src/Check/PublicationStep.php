@@ -54,7 +54,10 @@ final class PublicationStep implements Step
             return $cause;
         }
         if (preg_match('/timed out|error 28/i', $text) === 1) {
-            return Finding::wrong('The server accepts the connection, but does not answer in time', 'look into the log of the server');
+            return Finding::wrong(
+                'The server accepts the connection, but does not answer in time',
+                'look into the log of the server',
+            );
         }
         if (preg_match('/Not found|\b404\b/i', $text) === 1) {
             return Finding::wrong(
@@ -63,6 +66,9 @@ final class PublicationStep implements Step
             );
         }
 
-        return Finding::wrong('The event could not be published: '.mb_substr(trim($text), 0, 300), 'look into the log of the server');
+        return Finding::wrong(
+            'The event could not be published: '.mb_substr(trim($text), 0, 300),
+            'look into the log of the server',
+        );
     }
 }

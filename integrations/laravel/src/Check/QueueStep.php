@@ -53,18 +53,25 @@ final class QueueStep implements Step
             return Finding::right("\"{$name}\" needs no worker: events are sent by the process that broadcasts them");
         }
         if ($driver === 'null') {
-            return Finding::wrong("The queue \"{$name}\" drops every job, so no event is ever sent", 'QUEUE_CONNECTION=database');
+            return Finding::wrong(
+                "The queue \"{$name}\" drops every job, so no event is ever sent",
+                'QUEUE_CONNECTION=database',
+            );
         }
         $event = new CheckEvent($name, $this->options->queue, $this->options->broadcaster);
         if ($this->cached->isThere($event->channelName()) === null) {
-            return Finding::unknown("Whether a worker serves \"{$name}\" cannot be seen: the server does not show the cache of a channel");
+            return Finding::unknown(
+                "Whether a worker serves \"{$name}\" cannot be seen: the server does not show the cache of a channel",
+            );
         }
         try {
             $this->broadcasting->queue($event);
         } catch (Throwable $error) {
             return $this->refusedJob($name, $driver, $error);
         }
-        $job = $this->databases === null ? null : new QueuedJob($this->databases, $this->config, $queue, $event->checkId);
+        $job = $this->databases === null
+            ? null
+            : new QueuedJob($this->databases, $this->config, $queue, $event->checkId);
         try {
             return $this->outcome($name, $event, $job);
         } finally {
@@ -99,20 +106,31 @@ final class QueueStep implements Step
     {
         $cause = $this->refusals->read($failure)?->text ?? mb_substr($failure, 0, 300);
 
-        return Finding::wrong("A worker took the job and failed; it may have old settings. {$cause}", 'php artisan queue:restart', 'php artisan queue:failed');
+        return Finding::wrong(
+            "A worker took the job and failed; it may have old settings. {$cause}",
+            'php artisan queue:restart',
+            'php artisan queue:failed',
+        );
     }
 
     private function missing(string $name, ?string $state): Finding
     {
         $queue = $this->options->queue;
         $waiting = $state === null ? $this->size($name) : null;
-        $work = "php artisan queue:work {$name}".($queue === null ? '' : " --queue={$queue}").' --sleep=0.1 --tries=5 --backoff=1';
+        $work = "php artisan queue:work {$name}".($queue === null ? '' : " --queue={$queue}")
+            .' --sleep=0.1 --tries=5 --backoff=1';
         $seconds = "{$this->options->wait} s";
         if ($this->options->maintenance) {
-            return Finding::wrong('The application is in maintenance mode, in which workers take no jobs', 'php artisan up');
+            return Finding::wrong(
+                'The application is in maintenance mode, in which workers take no jobs',
+                'php artisan up',
+            );
         }
         if ($state === 'taken') {
-            return Finding::wrong("A worker took the job, but has not finished it within {$seconds}", 'php artisan queue:restart');
+            return Finding::wrong(
+                "A worker took the job, but has not finished it within {$seconds}",
+                'php artisan queue:restart',
+            );
         }
         if ($state === 'waiting' || $waiting > 0) {
             $jobs = $waiting > 0 ? " ({$waiting} jobs wait)" : '';

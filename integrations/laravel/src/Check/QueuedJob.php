@@ -63,7 +63,8 @@ final class QueuedJob
     public function remove(): void
     {
         try {
-            foreach ([($this->queue['driver'] ?? null) === 'database' ? $this->jobs() : null, $this->failedJobs()] as $table) {
+            $jobs = ($this->queue['driver'] ?? null) === 'database' ? $this->jobs() : null;
+            foreach ([$jobs, $this->failedJobs()] as $table) {
                 $row = $table === null ? null : $this->row(clone $table);
                 if ($row !== null && ($row->reserved_at ?? null) === null) {
                     $table->where('id', $row->id)->delete();

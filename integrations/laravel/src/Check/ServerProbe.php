@@ -26,7 +26,10 @@ final class ServerProbe
         $prefix = $connection->prefix();
         $host = $connection->host();
         if (!$this->hasAddress($host)) {
-            return Finding::wrong("{$host} has no address: the name is wrong, or this machine's DNS does not know it", "{$prefix}_HOST=127.0.0.1");
+            return Finding::wrong(
+                "{$host} has no address: the name is wrong, or this machine's DNS does not know it",
+                "{$prefix}_HOST=127.0.0.1",
+            );
         }
         $error = '';
         if ($this->open($error) !== null) {
@@ -40,7 +43,9 @@ final class ServerProbe
                 "curl -i {$connection->scheme()}://{$where}/up   # on the machine or in the container of the queue worker",
             );
         }
-        $why = stripos($error, 'timed out') !== false ? 'no answer within '.(int) self::TIMEOUT.' s, a firewall perhaps' : $error;
+        $why = stripos($error, 'timed out') !== false
+            ? 'no answer within '.(int) self::TIMEOUT.' s, a firewall perhaps'
+            : $error;
 
         return Finding::wrong("{$where} cannot be reached: {$why}", "curl -i {$connection->scheme()}://{$where}/up");
     }
@@ -72,17 +77,26 @@ final class ServerProbe
             );
         }
         if ($this->answerOf($this->open()) !== '') {
-            return Finding::wrong("{$prefix}_SCHEME is https, and port {$this->connection->port()} speaks plain HTTP", "{$prefix}_SCHEME=http");
+            return Finding::wrong(
+                "{$prefix}_SCHEME is https, and port {$this->connection->port()} speaks plain HTTP",
+                "{$prefix}_SCHEME=http",
+            );
         }
 
-        return Finding::wrong("Port {$this->connection->port()} of {$this->connection->host()} speaks neither TLS nor HTTP", "{$prefix}_PORT=6001");
+        return Finding::wrong(
+            "Port {$this->connection->port()} of {$this->connection->host()} speaks neither TLS nor HTTP",
+            "{$prefix}_PORT=6001",
+        );
     }
 
     private function wrongPlain(): ?Finding
     {
         $prefix = $this->connection->prefix();
         if (!$this->serves($this->answerOf($this->open())) && $this->encrypted(false) !== null) {
-            return Finding::wrong("{$prefix}_SCHEME is http, and port {$this->connection->port()} speaks TLS", "{$prefix}_SCHEME=https");
+            return Finding::wrong(
+                "{$prefix}_SCHEME is http, and port {$this->connection->port()} speaks TLS",
+                "{$prefix}_SCHEME=https",
+            );
         }
 
         return $this->noServer();

@@ -30,7 +30,10 @@ final class WebhookStep implements Step
             return Finding::unknown('Off: .env has no PUSHER_SERVER_WEBHOOK_PATH');
         }
         if (Credentials::more($this->config) === null) {
-            return Finding::wrong('PUSHER_SERVER_WEBHOOK_KEYS is no JSON object', 'PUSHER_SERVER_WEBHOOK_KEYS=\'{"key": "secret"}\'');
+            return Finding::wrong(
+                'PUSHER_SERVER_WEBHOOK_KEYS is no JSON object',
+                'PUSHER_SERVER_WEBHOOK_KEYS=\'{"key": "secret"}\'',
+            );
         }
         $route = $this->router->getRoutes()->getByName(PusherServerServiceProvider::WEBHOOK_ROUTE);
         if ($route === null || $route->uri() !== $path) {

@@ -41,7 +41,13 @@ final class Answers
         $credential = Connection::credentialProblem(...);
 
         return new Connection(
-            $this->value('host', 'PUSHER_HOST', 'Host of the server, as PHP reaches it', Connection::hostProblem(...), '127.0.0.1'),
+            $this->value(
+                'host',
+                'PUSHER_HOST',
+                'Host of the server, as PHP reaches it',
+                Connection::hostProblem(...),
+                '127.0.0.1',
+            ),
             $this->value('port', 'PUSHER_PORT', 'Port', Connection::portProblem(...), '6001'),
             $this->value('scheme', 'PUSHER_SCHEME', 'Scheme, http or https', Connection::schemeProblem(...), 'http'),
             $this->value('app-id', 'PUSHER_APP_ID', 'App id', $credential),
@@ -79,8 +85,13 @@ final class Answers
     /**
      * @param  callable(string): ?string  $problem
      */
-    private function value(string $option, string $name, string $question, callable $problem, string $default = ''): string
-    {
+    private function value(
+        string $option,
+        string $name,
+        string $question,
+        callable $problem,
+        string $default = '',
+    ): string {
         $current = $this->current[$name] ?? '';
         $default = $current !== '' && $problem($current) === null ? $current : $default;
         $given = $this->command->option($option) ?? $this->credentials[$name] ?? null;

@@ -104,7 +104,9 @@ class InstallCommand extends Command
         $values = $file->values();
         foreach ($lines as $name => $value) {
             if (($values[$name] ?? null) !== $value) {
-                throw new InvalidInput("{$name} cannot be set: its line in .env is written in a way that is not known here");
+                throw new InvalidInput(
+                    "{$name} cannot be set: its line in .env is written in a way that is not known here",
+                );
             }
         }
     }

@@ -28,7 +28,8 @@ final class Backups
     public function keep(array $changes): string
     {
         $parent = dirname($this->folder);
-        $there = is_dir($this->folder) || ((is_dir($parent) || @mkdir($parent, 0755, true)) && @mkdir($this->folder, 0700));
+        $hasParent = is_dir($parent) || @mkdir($parent, 0755, true);
+        $there = is_dir($this->folder) || ($hasParent && @mkdir($this->folder, 0700));
         if (!$there || @file_put_contents("{$this->folder}/.gitignore", "*\n") === false) {
             throw new InvalidInput("{$this->folder} cannot be made, and without a backup nothing is changed");
         }

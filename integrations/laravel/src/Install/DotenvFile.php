@@ -19,7 +19,8 @@ final class DotenvFile
      * One assignment: what stands before the value, the value, and the rest of its last line. A value between double
      * quotes may have several lines.
      */
-    private const ASSIGNMENT = '~(?<before>[ \t]*(?:export[ \t]+)?(?<name>["\']?[A-Za-z0-9_.]+["\']?)[ \t]*=(?:[ \t]*(?=[^\s#]))?)'
+    private const ASSIGNMENT = '~(?<before>[ \t]*(?:export[ \t]+)?(?<name>["\']?[A-Za-z0-9_.]+["\']?)[ \t]*='
+        .'(?:[ \t]*(?=[^\s#]))?)'
         .'(?<value>"(?:[^"\\\\]|\\\\.)*"|\'[^\'\r\n]*\'|[^\s#"\'][^\s#]*|)~As';
 
     private const BYTE_ORDER_MARK = "\u{FEFF}";
@@ -49,7 +50,9 @@ final class DotenvFile
         try {
             return Dotenv::parse($text);
         } catch (InvalidFileException) { // its message quotes the line, and the line may be a secret
-            throw new InvalidInput('.env cannot be read: a value with blanks or "#" needs quotes, and quotes need an end');
+            throw new InvalidInput(
+                '.env cannot be read: a value with blanks or "#" needs quotes, and quotes need an end',
+            );
         }
     }
 

@@ -26,7 +26,9 @@ final class FileReplacement
         }
         // A file that is mounted into a container can be written, but not replaced; so can one in a closed folder.
         if (@file_put_contents($target, $bytes, LOCK_EX) !== strlen($bytes)) {
-            throw new InvalidInput("{$path} cannot be written: look at its folder's owner and at the space on the disk");
+            throw new InvalidInput(
+                "{$path} cannot be written: look at its folder's owner and at the space on the disk",
+            );
         }
         if ($status === false) {
             @chmod($target, $mode);

@@ -60,14 +60,20 @@ final class Credentials
     public function verify(string $key, string $signature, string $body): void
     {
         if ($key === '' || $signature === '') {
-            throw new Refused(401, 'X-Pusher-Key or X-Pusher-Signature is missing: this route takes only a server\'s webhooks');
+            throw new Refused(
+                401,
+                'X-Pusher-Key or X-Pusher-Signature is missing: this route takes only a server\'s webhooks',
+            );
         }
         $secret = $this->secrets[$key] ?? null;
         if ($secret === null) {
             throw new Refused(401, 'Unknown X-Pusher-Key: PUSHER_APP_KEY in the receiver\'s .env is another one');
         }
         if (!hash_equals(hash_hmac('sha256', $body, $secret), $signature)) {
-            throw new Refused(401, 'Wrong X-Pusher-Signature: PUSHER_APP_SECRET in the receiver\'s .env is another one');
+            throw new Refused(
+                401,
+                'Wrong X-Pusher-Signature: PUSHER_APP_SECRET in the receiver\'s .env is another one',
+            );
         }
     }
 }

@@ -90,7 +90,10 @@ class WebhookController
         $tolerance = (int) $this->config->get('pusher-server.webhooks.tolerance', 300);
         $late = time() - intdiv($milliseconds, 1000);
         if (abs($late) > $tolerance) {
-            throw new Refused(401, "The body is {$late} s old, {$tolerance} are allowed: compare both machines' clocks");
+            throw new Refused(
+                401,
+                "The body is {$late} s old, {$tolerance} are allowed: compare both machines' clocks",
+            );
         }
     }
 
