@@ -135,7 +135,7 @@ def test_a_worker_with_old_settings_is_named(
         application.set_environment({**right, "BROADCAST_CONNECTION": "pusher", **old})
         with worker(application):
             application.set_environment({**right, "BROADCAST_CONNECTION": "pusher"})
-            result = application.run("pusher-server:check", "--wait=5")
+            result = application.run("pusher-server:check", "--wait=30")
         assert text in steps_of(result.stdout)["Queue"], result.stdout
         assert "php artisan queue:restart" in fixes_of(result.stdout)
         assert result.returncode == 1

@@ -41,6 +41,21 @@ def without_table(application: PackagedApplication) -> None:
     application.replace("config/queue.php", "'table' => 'jobs'", "'table' => 'work'")
 
 
+def with_old_route_cache(application: PackagedApplication) -> None:
+    """The routes were cached while the example's provider was not registered."""
+    application.replace("config/app.php", PROVIDER, "")
+    assert application.run("route:cache").returncode == 0
+    place = "        App\\Providers\\RouteServiceProvider::class,\n"
+    application.replace("config/app.php", place, place + PROVIDER)
+
+
+def with_route_cache_then_path(application: PackagedApplication) -> None:
+    """The routes were cached before webhooks had a path."""
+    assert application.run("route:cache").returncode == 0
+    with application.dotenv_path.open("a", encoding="utf-8") as file:
+        file.write("PUSHER_SERVER_WEBHOOK_PATH=hooks\n")
+
+
 def in_maintenance(application: PackagedApplication) -> None:
     """`php artisan down`."""
     (application.directory / "storage" / "framework").mkdir(exist_ok=True)
@@ -172,6 +187,13 @@ PUBLICATIONS = [
         r"Nothing listens on 127.0.0.1:{nobody}",
         "curl -i http://127.0.0.1:{nobody}/up",
         {"PUSHER_PORT": "{nobody}"},
+    ),
+    WrongSetup(
+        "proxy-of-the-process",
+        "Publication",
+        r"did not get through a proxy \(HTTP_PROXY",
+        "NO_PROXY=127.0.0.1",
+        variables={"HTTP_PROXY": "http://127.0.0.1:{nobody}"},
     ),
     WrongSetup(
         "other-program",
@@ -345,6 +367,22 @@ LATER = [
         "MIX_PUSHER_APP_KEY=",
         {"QUEUE_CONNECTION": "sync"},
         more="MIX_PUSHER_APP_KEY=comments-secret\n",
+    ),
+    WrongSetup(
+        "no-route-in-cache",
+        "Channels",
+        "The route /broadcasting/auth is missing in the cached routes",
+        "php artisan route:clear",
+        {"QUEUE_CONNECTION": "sync"},
+        change=with_old_route_cache,
+    ),
+    WrongSetup(
+        "no-webhook-route-in-cache",
+        "Webhooks",
+        "The route /hooks is missing in the cached routes",
+        "php artisan route:cache",
+        {"QUEUE_CONNECTION": "sync"},
+        change=with_route_cache_then_path,
     ),
     WrongSetup(
         "webhook-keys",

@@ -53,6 +53,12 @@ final class PublicationStep implements Step
         if ($cause !== null) {
             return $cause;
         }
+        if ($this->connection->hasDetour()) {
+            return Finding::wrong(
+                'The event did not get through a proxy (HTTP_PROXY, HTTPS_PROXY or client_options): '.$this->shortened($text),
+                "export NO_PROXY={$this->connection->host()}",
+            );
+        }
         if (preg_match('/timed out|error 28/i', $text) === 1) {
             return Finding::wrong(
                 'The server accepts the connection, but does not answer in time',
@@ -67,8 +73,13 @@ final class PublicationStep implements Step
         }
 
         return Finding::wrong(
-            'The event could not be published: '.mb_substr(trim($text), 0, 300),
+            'The event could not be published: '.$this->shortened($text),
             'look into the log of the server',
         );
+    }
+
+    private function shortened(string $text): string
+    {
+        return mb_substr(trim($text), 0, 300);
     }
 }

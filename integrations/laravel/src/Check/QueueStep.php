@@ -21,7 +21,7 @@ final class QueueStep implements Step
     private const POLL_MICROSECONDS = 100_000;
 
     /** A worker publishes before it deletes the job, and records a failure right after. */
-    private const GRACE_NANOSECONDS = 1_000_000_000;
+    private const GRACE_NANOSECONDS = 2_000_000_000;
 
     private const WITHOUT_WORKER = ['sync', 'deferred', 'background'];
 
