@@ -169,9 +169,13 @@ async def test_all_seven_events_are_dispatched_once(
     ]
     rows = {event["class"]: event for event in events}
     assert rows["MemberAdded"]["userId"] == rows["MemberRemoved"]["userId"] == "10"
-    said = rows["ClientEvent"]
-    assert (said["event"], said["socketId"], said["userId"]) == ("client-hello", socket_id, "10")
-    assert json.loads(said["data"]) == {"text": "héllo"}
+    whisper = rows["ClientEvent"]
+    assert (whisper["event"], whisper["socketId"], whisper["userId"]) == (
+        "client-hello",
+        socket_id,
+        "10",
+    )
+    assert json.loads(whisper["data"]) == {"text": "héllo"}
     assert rows["CacheMiss"]["channel"] == "cache-news"
     assert rows["SubscriptionCount"]["count"] in (0, 1)
 
