@@ -110,7 +110,7 @@ def test_a_right_setup_passes_and_leaves_nothing_behind(
     )
     install(application, server.port, secret)
     with worker(application):
-        result = application.run("pusher-server:check", "--wait=20")
+        result = application.run("pusher-server:check", "--wait=40")
     steps = steps_of(result.stdout)
     assert list(steps) == STEPS, result.stdout
     assert [text[0] for text in steps.values()] == ["✓"] * len(STEPS)
@@ -135,7 +135,7 @@ def test_a_worker_with_old_settings_is_named(
         application.set_environment({**right, "BROADCAST_CONNECTION": "pusher", **old})
         with worker(application):
             application.set_environment({**right, "BROADCAST_CONNECTION": "pusher"})
-            result = application.run("pusher-server:check", "--wait=30")
+            result = application.run("pusher-server:check", "--wait=40")
         assert text in steps_of(result.stdout)["Queue"], result.stdout
         assert "php artisan queue:restart" in fixes_of(result.stdout)
         assert result.returncode == 1
