@@ -62,6 +62,26 @@ final class BackupsTest extends TestCase
         self::assertSame("one\n", file_get_contents($path));
     }
 
+    public function testAChangeThatFailsHalfWayIsTakenBack(): void
+    {
+        $path = $this->file("one\n");
+        $backups = new Backups("{$this->folder}/kept");
+        $this->change($backups, [$path => "two\n"]);
+        $changes = [$path => "three\n", "{$this->folder}/missing/file" => 'x'];
+        $backup = $backups->keep($changes);
+        FileReplacement::write($path, "three\n");
+        try {
+            FileReplacement::write("{$this->folder}/missing/file", 'x');
+            self::fail('the folder is missing');
+        } catch (InvalidInput $error) {
+            self::assertStringContainsString('cannot be written', $error->getMessage());
+        }
+        $backups->cancel($backup);
+        self::assertSame("two\n", file_get_contents($path));
+        self::assertSame([$path], $backups->restore(false), 'the backup before it is the latest again');
+        self::assertSame("one\n", file_get_contents($path));
+    }
+
     public function testABackupIsForItsOwnerOnlyAndOutOfGit(): void
     {
         $backup = (new Backups("{$this->folder}/kept"))->keep([$this->file('SECRET=x') => '']);

@@ -141,9 +141,14 @@ class InstallCommand extends Command
 
             return;
         }
-        $this->backups()->keep($changes);
-        foreach ($changes as $path => $bytes) {
-            FileReplacement::write($path, $bytes);
+        $backup = $this->backups()->keep($changes);
+        try {
+            array_walk($changes, fn (string $bytes, string $path) => FileReplacement::write($path, $bytes));
+        } catch (InvalidInput $error) {
+            $this->backups()->cancel($backup);
+            throw $error;
+        }
+        foreach (array_keys($changes) as $path) {
             $this->line("Written: {$path}");
         }
         $this->line('The way back: php artisan pusher-server:install --restore');

@@ -79,6 +79,32 @@ final class Backups
                 );
             }
         }
+        $this->putBack($files);
+        @unlink($latest);
+
+        return array_column($files, 'path');
+    }
+
+    /**
+     * Take back what was written of a change that failed half-way, and forget its backup.
+     *
+     * @param  string  $backup  what `keep` has returned
+     */
+    public function cancel(string $backup): void
+    {
+        $files = (array) json_decode((string) file_get_contents($backup), true);
+        $this->putBack(array_filter(
+            $files,
+            fn (array $file): bool => is_file($file['path']) && hash_file('sha256', $file['path']) === $file['after'],
+        ));
+        @unlink($backup);
+    }
+
+    /**
+     * @param  array<array{path: string, before: string|null, after: string}>  $files
+     */
+    private function putBack(array $files): void
+    {
         foreach ($files as ['path' => $path, 'before' => $before]) {
             if ($before === null) {
                 @unlink($path);
@@ -86,9 +112,6 @@ final class Backups
                 FileReplacement::write($path, (string) base64_decode($before, true));
             }
         }
-        @unlink($latest);
-
-        return array_column($files, 'path');
     }
 
     /**
