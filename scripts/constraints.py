@@ -26,7 +26,7 @@ HEADER = """\
 # They are what the tests ran with. `make constraints` writes this file.
 #
 #     pip install --require-hashes -r constraints.txt
-#     pip install --no-deps pusher-server
+#     pip install --no-deps pusher_server-*.whl    # or the checkout: .
 #
 # made for: {digest}
 """

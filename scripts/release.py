@@ -10,6 +10,7 @@ agree. It publishes nothing: what is left to do is printed.
 
 import argparse
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -134,7 +135,9 @@ def tests_problems(passed: set[str]) -> Iterator[str]:
         )
     for version, python in interpreters.others():
         if python is None and version in interpreters.SUPPORTED:
-            yield f"Python {version} is supported, and its tests cannot run here: install it"
+            is_here = interpreters.find(version, os.environ) is not None
+            cure = "`make test-full` makes its environment" if is_here else "install it"
+            yield f"Python {version} is supported, and its tests have not run here: {cure}"
 
 
 def classifier_problems(project: dict[str, object]) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""The comparison as an SVG bar chart, drawn by hand: readable on light and dark pages. Pure functions."""
+"""SVG bar charts, drawn by hand: readable on light and dark pages. Pure functions.
+
+`bar_chart` has multiples of ours, `row_chart` the figures themselves with a sentence for each row.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,6 +29,27 @@ text { font: 12px system-ui, sans-serif; fill: var(--text) }
 .second { fill: var(--second) } .third { fill: var(--third) }
 """
 
+#: In `row_chart`: names end here, bars begin a little behind, and the longest leaves room for its figure.
+ROW_NAMES, ROW_PLOT, ROW_TOP, ROW_BAR, ROW_GAP = 455, 370, 72, 11, 20
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One server in a row: its number as people read it. Without a value there is only the text."""
+
+    name: str
+    figure: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A sentence, how its figure was taken, and the bars, each as long as its value."""
+
+    sentence: str
+    detail: str
+    bars: Sequence[Bar]
+
 
 @dataclass(frozen=True)
 class Group:
@@ -45,8 +69,44 @@ def bar_chart(groups: Sequence[Group], names: Sequence[str], *, title: str, subt
         lines, height = _group(group, names, y, low, high)
         body += lines
         y += height + GROUP_GAP
-    height = round(y + 34)
     colours = {name: COLOURS[min(i, len(COLOURS) - 1)] for i, name in enumerate(names)}
+    lines = [*_legend(names, colours), *_axis(low, high, y), *body]
+    return _picture(round(y + 34), title, subtitle, lines)
+
+
+def row_chart(rows: Sequence[Row], ours: str, *, title: str, subtitle: str, foot: str) -> str:
+    """SVG text: rows of bars from zero, each row to a scale of its own. The bar called `ours` stands out."""
+    lines: list[str] = []
+    y = float(ROW_TOP)
+    for row in rows:
+        text_end = y + 14
+        lines.append(_text(20, y + 10, row.sentence, "bold"))
+        for part in row.detail.split("\n"):
+            text_end += 15
+            lines.append(_text(20, text_end - 2, part, "quiet"))
+        most = max(bar.value or 0 for bar in row.bars)
+        for bar in row.bars:
+            lines += _bar_of_row(bar, y, most, is_ours=bar.name == ours)
+            y += ROW_BAR + GAP + 2
+        y = max(y, text_end) + ROW_GAP
+    lines.append(_text(20, y + 6, foot, "quiet"))
+    return _picture(round(y + 22), title, subtitle, lines)
+
+
+def _bar_of_row(bar: Bar, y: float, most: float, *, is_ours: bool) -> list[str]:
+    style = "bold" if is_ours else "quiet"
+    length = 0.0 if bar.value is None else max(2.0, ROW_PLOT * bar.value / most)
+    lines = [_text(ROW_NAMES, y + ROW_BAR - 1, bar.name, style, "end")]
+    if bar.value is not None:
+        lines.append(
+            f'<rect class="{"ours" if is_ours else "second"}" x="{ROW_NAMES + 8}" y="{y:.1f}"'
+            f' width="{length:.1f}" height="{ROW_BAR}" rx="1.5"/>'
+        )
+    return [*lines, _text(ROW_NAMES + 13 + length, y + ROW_BAR - 1, bar.figure, style)]
+
+
+def _picture(height: int, title: str, subtitle: str, lines: Sequence[str]) -> str:
+    """The whole SVG: page, title, subtitle, and what is drawn on it."""
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
@@ -56,9 +116,7 @@ def bar_chart(groups: Sequence[Group], names: Sequence[str], *, title: str, subt
             f'<rect class="page" width="{WIDTH}" height="{height}" rx="6"/>',
             _text(20, 30, title, "title"),
             _text(20, 50, subtitle, "quiet"),
-            *_legend(names, colours),
-            *_axis(low, high, y),
-            *body,
+            *lines,
             "</svg>\n",
         ]
     )

@@ -21,6 +21,7 @@ from benchmarks.load import (
     blocks,
     chart,
     contestants,
+    first_page,
     kernel,
     machine,
     programs,
@@ -201,6 +202,7 @@ def write(out: Path) -> None:
         sizing.fill(sizing.PAGE, out)
         goals = tables.goals_block(measured, found, names, conditions)
         OVERVIEW.write_text(blocks.replace(OVERVIEW.read_text(), "goals", goals))
+        first_page.write()
     print(tables.goals_table(measured, found, names))
 
 

@@ -36,15 +36,9 @@ def core_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
     for title, (scenario, metric) in kinds.items():
         cost = metrics.get(scenario, {}).get(metric)
         if cost:
-            share = _rounded(PLANNED_SHARE * 1e6 / cost)
-            rows.append([title, f"{cost:,.2f}", _rounded(1e6 / cost), share])
+            share = tables.two_digits(PLANNED_SHARE * 1e6 / cost)
+            rows.append([title, f"{cost:,.2f}", tables.two_digits(1e6 / cost), share])
     return tables.table(["Work", "CPU, µs each", "a whole core", "to plan with"], rows)
-
-
-def _rounded(value: float) -> str:
-    """Two digits: more is not known of another machine."""
-    digits = max(0, len(str(int(value))) - 2)
-    return f"{round(value, -digits):,.0f}"
 
 
 def memory_table(metrics: Mapping[str, float]) -> str:

@@ -19,6 +19,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([row(head), rule, *(row(cells) for cells in rows)])
 
 
+def two_digits(value: float) -> str:
+    """A count with two digits that count: more is not known of another machine."""
+    digits = max(0, len(str(int(value))) - 2)
+    return f"{round(value, -digits):,.0f}"
+
+
 def goals_table(scenarios: Sequence[Scenario], found: Standings, names: Sequence[str]) -> str:
     """Every scenario with its headline figures, goals, and verdicts."""
     lines = []

@@ -113,8 +113,9 @@ def refuse_hidden(paths: Iterable[str]) -> None:
                     raise ConfigError(
                         place,
                         f"the service cannot see {hidden} (ProtectHome and PrivateTmp in its unit); install the"
-                        " server for all users: /usr/bin/python3 -m venv /opt/pusher-server/.venv &&"
-                        " /opt/pusher-server/.venv/bin/pip install pusher-server",
+                        " server for all users, in a checkout:"
+                        " /usr/bin/python3 -m venv /opt/pusher-server/.venv &&"
+                        " /opt/pusher-server/.venv/bin/pip install .",
                     )
 
 

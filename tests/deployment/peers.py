@@ -126,11 +126,11 @@ process.stdout.write(JSON.stringify(options));
 
 def soketi_default(folder: Path) -> str:
     """The JSON of soketi's default options, out of its package. `folder` is for the package."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    assert npm is not None, "npm is missing: make test-full puts Node's first in PATH"
-    assert node is not None
+    node = shutil.which("node")
+    assert node is not None, "Node is missing: make test-full puts that of PyPI first in PATH"
+    npm = Path(node).parents[1] / "lib/node_modules/npm/bin/npm-cli.js"  # its bin/npm does not work
     subprocess.run(
-        [npm, "pack", SOKETI, "--silent"],
+        [node, npm, "pack", SOKETI, "--silent"],
         cwd=folder,
         check=True,
         capture_output=True,

@@ -212,19 +212,9 @@ async def test_events_pass_and_the_server_believes_the_proxy(running: Running) -
 
 async def test_a_client_cannot_claim_an_address(running: Running) -> None:
     """What a client puts into X-Forwarded-For stays in front of what the proxy saw."""
-    reader, writer = await asyncio.open_connection(
-        running.address.host,
-        running.address.port,
-        ssl=running.address.tls,
-        server_hostname="localhost",
-        local_addr=("127.0.0.2", 0),
-    )
-    try:
-        client = wire.Wire(reader, writer)
+    async with wire.opened(running.address, source="127.0.0.2") as client:
         forged = {"X_Forwarded_For": "203.0.113.9", "X_Forwarded_Proto": "http"}
         assert (await client.ask("/health", **forged)).status == 200
-    finally:
-        writer.close()
     lines: list[str] = []
 
     def is_logged() -> bool:

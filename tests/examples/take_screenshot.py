@@ -17,7 +17,7 @@ LARGEST = 300_000
 
 CONVERSATION = """
 const context = await browser.newContext({
-  viewport: { width: 944, height: 836 }, deviceScaleFactor: 2, locale: 'en-GB',
+  viewport: { width: 944, height: 650 }, deviceScaleFactor: 2, locale: 'en-GB',
   reducedMotion: 'reduce',
 });
 const page = await context.newPage();
@@ -38,9 +38,9 @@ async function choose(phone, action) {
   await phone.locator('.comment.mine .more').last().click();
   await phone.locator(`#sheet button[value=${action}]`).click();
 }
-await say(bruno, amina, 'Trying it rihgt now 📱');
+await say(bruno, amina, 'Trying it rihgt now');
 await choose(bruno, 'edit');
-await say(bruno, amina, 'Trying it right now 📱');
+await say(bruno, amina, 'Trying it right now');
 await say(amina, bruno, 'oops, wrong chat');
 await choose(amina, 'delete');
 await bruno.getByText('was deleted').waitFor();

@@ -246,12 +246,12 @@ class Wire:
 
 @asynccontextmanager
 async def opened(
-    address: Address, *, limit: int = 8_388_608, receive_buffer: int = 0
+    address: Address, *, limit: int = 8_388_608, receive_buffer: int = 0, source: str = ""
 ) -> AsyncIterator[Wire]:
     """A TCP (TLS, Unix) connection of which nothing was sent yet; cut at the end.
 
     What is not taken by the test is kept up to `limit` bytes, and in the kernel up to
-    `receive_buffer`; then the server has to wait.
+    `receive_buffer`; then the server has to wait. `source` is the address of this end.
     """
     if receive_buffer:
         raw = socket.socket()
@@ -267,6 +267,7 @@ async def opened(
             address.port,
             ssl=address.tls,
             server_hostname="localhost" if address.tls else None,
+            local_addr=(source, 0) if source else None,
             limit=limit,
         )
     wire = Wire(reader, writer)

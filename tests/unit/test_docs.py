@@ -271,11 +271,25 @@ def test_the_readme_has_the_lines_that_the_server_prints() -> None:
 
 
 def test_the_readme_begins_with_what_is_needed() -> None:
-    """Its first line names the Debian packages; its second heading the two commands."""
-    text = read("README.md")
-    assert "apt-get install make python3-venv" in text.splitlines()[0]
-    assert "make run" in text
-    assert "make test" in text
+    """The Debian packages stand before the first command, which is `make run`; `make test` is named, too."""
+    before, _, behind = read("README.md").partition("```sh\n")
+    assert "apt-get install make python3-venv" in before
+    assert behind.startswith("make run")
+    assert "make test" in behind
+
+
+def test_the_readme_links_every_page_of_a_peer_and_every_way_to_install() -> None:
+    """A page that nobody finds from the first one is not there."""
+    links = set(re.findall(r"\]\((docs/[\w/-]+\.md)", read("README.md")))
+    peers = {page_name(path) for path in (DOCS / "migration").glob("*.md")}
+    assert links >= peers | {"docs/package.md", "docs/containers.md", "docs/deployment.md"}
+
+
+def test_the_readme_stays_short() -> None:
+    """A page for the impatient: some two minutes of prose. What is longer has a page of its own."""
+    prose = re.sub(r"```.*?```", "", read("README.md").partition("\n## More")[0], flags=re.S)
+    words = re.findall(r"\w[\w'.,]*", re.sub(r"\]\([^)]*\)", "]", prose))
+    assert len(words) < 560
 
 
 def test_the_proxy_waits_longer_than_a_quiet_client() -> None:

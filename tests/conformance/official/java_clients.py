@@ -12,7 +12,7 @@ from tests.support.waiting import equals
 
 PROGRAM = "PusherJavaClient"
 SUCCEEDED = "onSubscriptionSucceeded"
-#: README's lines for Android: never give up, and try at least every ten seconds.
+#: The lines for Android in docs/clients: never give up, and try at least every ten seconds.
 RECONNECTING = {"maxReconnectionAttempts": 2**31 - 1, "maxReconnectGapInSeconds": 10}
 
 

@@ -370,7 +370,7 @@ async def test_silent_clients_stay(clients: JavaClients, target: Target) -> None
     assert clients.driver.of(event="onError") == []
 
 
-async def test_what_the_readme_says_of_the_defaults(jvm: Driver) -> None:
+async def test_what_the_pages_say_of_the_defaults(jvm: Driver) -> None:
     """An app that sets no options gives up 85 s after it lost the server."""
     defaults = await jvm.do("defaults")
     attempts, gap = defaults["maxReconnectionAttempts"], defaults["maxReconnectGapInSeconds"]

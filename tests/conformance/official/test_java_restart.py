@@ -85,7 +85,7 @@ async def test_a_graceful_restart(spare: RunningServer, clients: JavaClients) ->
 async def test_only_a_client_that_may_try_for_ever_comes_back(
     spare: RunningServer, clients: JavaClients
 ) -> None:
-    """`setMaxReconnectionAttempts` ends a client until its app connects anew; README's value does not."""
+    """`setMaxReconnectionAttempts` ends a client until its app connects anew; that of docs/clients does not."""
     await clients.connect("patient")
     await clients.connect("impatient", maxReconnectionAttempts=1)
     await asyncio.to_thread(spare.kill)

@@ -18,9 +18,10 @@ def record(
         (app_id, attempt.webhook, encode_attempt(attempt)),
     )
     db.execute(
-        "DELETE FROM attempts WHERE app = ?1 AND webhook = ?2 AND number <= (SELECT number FROM attempts"
-        " WHERE app = ?1 AND webhook = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
-        (app_id, attempt.webhook, most),
+        "DELETE FROM attempts WHERE app = :app AND webhook = :webhook AND number <="
+        " (SELECT number FROM attempts WHERE app = :app AND webhook = :webhook"
+        " ORDER BY number DESC LIMIT 1 OFFSET :most)",
+        {"app": app_id, "webhook": attempt.webhook, "most": most},
     )
     _cut(db, app_id, most_bytes)
 
@@ -49,7 +50,8 @@ def _cut(db: sqlite3.Connection, app_id: str, most: int) -> None:
         if (total or 0) <= most:
             return
         db.execute(
-            "DELETE FROM attempts WHERE number = (SELECT min(number) FROM attempts WHERE app = ?1 AND webhook ="
-            " (SELECT webhook FROM log_sizes WHERE app = ?1 ORDER BY bytes DESC LIMIT 1))",
-            (app_id,),
+            "DELETE FROM attempts WHERE number = (SELECT min(number) FROM attempts"
+            " WHERE app = :app AND webhook ="
+            " (SELECT webhook FROM log_sizes WHERE app = :app ORDER BY bytes DESC LIMIT 1))",
+            {"app": app_id},
         )

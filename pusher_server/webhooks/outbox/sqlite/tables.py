@@ -253,9 +253,9 @@ class Tables:
         (known,) = db.execute("SELECT count(*) FROM known WHERE app = ?", (app_id,)).fetchone()
         if known > bound:
             db.execute(
-                "DELETE FROM known WHERE app = ?1 AND (id, webhook) IN"
-                " (SELECT id, webhook FROM known WHERE app = ?1 ORDER BY at LIMIT ?2)",
-                (app_id, known - bound),
+                "DELETE FROM known WHERE app = :app AND (id, webhook) IN"
+                " (SELECT id, webhook FROM known WHERE app = :app ORDER BY at LIMIT :excess)",
+                {"app": app_id, "excess": known - bound},
             )
 
     def _make_room(self, db: sqlite3.Connection, app_id: str, appended: int) -> int:
@@ -301,9 +301,9 @@ class Tables:
         )
         self._remove(db, app_id, positions)
         db.execute(
-            "DELETE FROM dead WHERE app = ?1 AND number <="
-            " (SELECT number FROM dead WHERE app = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
-            (app_id, self._bounds.dead),
+            "DELETE FROM dead WHERE app = :app AND number <="
+            " (SELECT number FROM dead WHERE app = :app ORDER BY number DESC LIMIT 1 OFFSET :most)",
+            {"app": app_id, "most": self._bounds.dead},
         )
         excess = _totals(db, app_id).dead_bytes - self._bounds.bytes
         if excess > 0:
