@@ -67,10 +67,12 @@ def import_peer(
     from pusher_server.migration.sources import read_source
 
     if not dry_run:
-        _refuse_existing(out, force)
+        _refuse_place(out, force)
     prepared = _prepared(given)
     unused = set(prepared)
     draft, files = read_source(source, more, os.environ, _answers(prepared, unused))
+    if not dry_run:
+        _refuse_source(out, files)
     if unused:
         raise ConfigError(
             f"--answer {min(unused)}", "nothing asks for it; the table says what is open"
@@ -126,15 +128,32 @@ def _is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
-def _refuse_existing(out: Path, force: bool) -> None:
+def _refuse_place(out: Path, force: bool) -> None:
+    """Raise ConfigError when the file cannot be written there, before anything is read or asked for."""
+    folder = out.absolute().parent
     try:
         exists, is_directory = out.exists() or out.is_symlink(), out.is_dir()
+        has_folder, is_writable = folder.is_dir(), os.access(folder, os.W_OK)
     except OSError as error:
         raise ConfigError(str(out)[:80], f"cannot be written: {error.strerror}") from None
     if is_directory:
         raise ConfigError(str(out), "is a directory; name a file")
     if exists and not force:
         raise ConfigError(str(out), "exists; --force replaces it, and --out FILE names another one")
+    if not has_folder:
+        raise ConfigError(
+            str(out), f"there is no folder {folder}; make it, or name another --out FILE"
+        )
+    if not is_writable:
+        raise ConfigError(str(out), f"you may not write into {folder}; name another --out FILE")
+
+
+def _refuse_source(out: Path, files: Sequence[Path]) -> None:
+    """Raise ConfigError when the file to write is one of those that were read: it is the way back."""
+    for file in files:
+        with contextlib.suppress(OSError):
+            if file.samefile(out):
+                raise ConfigError(str(out), "is what is imported; name another --out FILE")
 
 
 def _text(draft: "Draft", *, reveal: bool) -> str:
@@ -223,7 +242,8 @@ def _write(out: Path, text: str, force: bool) -> None:
     except FileExistsError:
         raise ConfigError(str(out), "exists; --force replaces it") from None
     except OSError as error:
-        raise ConfigError(str(out), f"cannot be written: {error.strerror}") from None
+        problem = f"cannot be written: {error.strerror}; name another --out FILE"
+        raise ConfigError(str(out), problem) from None
 
 
 def _create(out: Path, text: str) -> None:

@@ -1,9 +1,10 @@
 """A configuration of ours in the making: the settings, and a finding for each setting of the other server."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+from pusher_server.errors import ConfigError
 from pusher_server.migration.findings import Finding, Question, Verdict, shown
 from pusher_server.migration.options import MISSING, Options
 from pusher_server.migration.php import env_value
@@ -25,6 +26,15 @@ _SECRET_WORDS = ("secret", "password", "pass", "token", "passphrase", "url")
 def no_answers(_question: Question) -> str | None:
     """Leaves every question open."""
     return None
+
+
+def _is_unicode(value: object) -> bool:
+    """Whether a value can be written: a variable of the process may have bytes that are no text."""
+    if isinstance(value, Mapping):
+        return all(map(_is_unicode, (*value, *value.values())))
+    if isinstance(value, list | tuple):
+        return all(map(_is_unicode, value))
+    return not (isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value))
 
 
 class Settings:
@@ -112,6 +122,8 @@ class Settings:
     def _write(self, verdict: Verdict, source: str, setting: str, value: object, note: str) -> None:
         if self.is_left_out(source):
             return
+        if not _is_unicode(value):
+            raise ConfigError(self._name(source), "is not UTF-8 text; write it as UTF-8")
         table = self.table
         *above, name = setting.split(".")
         for step in above:

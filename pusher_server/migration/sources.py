@@ -78,7 +78,7 @@ def read_source(
             raise ConfigError(
                 "SOURCE", "name the server and one database: `import soketi mysql://user@host/name`"
             )
-        return tables_of_apps.read(peer, paths[0], answers), []
+        return tables_of_apps.read(peer, paths[0], answers), tables_of_apps.files(paths[0])
     material = _Material()
     for path in paths or ["."]:
         try:

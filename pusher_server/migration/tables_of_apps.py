@@ -46,6 +46,14 @@ def is_sqlite(path: Path) -> bool:
         return False
 
 
+def files(where: str) -> list[Path]:
+    """The file of a database of SQLite, named by its path or URL; none for another database."""
+    scheme, separator, path = where.partition(":///")
+    if separator:
+        return [Path(path)] if scheme.startswith("sqlite") else []
+    return [] if "://" in where else [Path(where)]
+
+
 def read(peer: str, where: str, answers: Answers) -> Draft:
     """The configuration for the table of `peer` at `where`: a URL, or a file of SQLite. Raises ConfigError."""
     url = where if "://" in where else f"sqlite:///{Path(where).absolute()}"

@@ -111,15 +111,6 @@ def test_nothing_is_overwritten() -> None:
     assert [path.name for path in Path().iterdir() if path.name.startswith(".import")] == []
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence() -> None:
-    """A directory, and a folder that is not there."""
-    Path("folder").mkdir()
-    for out in ("folder", "nowhere/x.toml", "x" * 5_000):
-        result = call("soketi", "soketi.json", "--out", out, "--force")
-        assert result.exit_code == 2
-        assert result.output.splitlines()[-1].startswith(f"pusher-server: {out[:80]}: ")
-
-
 def test_a_computed_value_is_left_out_by_name_or_answered() -> None:
     """Where nobody can be asked."""
     assert "--answer servers.reverb.port=VALUE" in " ".join(
@@ -261,6 +252,56 @@ def test_files_that_others_can_read_were_unsafe() -> None:
     """With the command that closes them."""
     Path("soketi.json").chmod(0o644)
     assert "chmod o= soketi.json" in " ".join(call("soketi.json", "--dry-run").output.split())
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("no/such/x.toml", "there is no folder"),
+        ("soketi.json/x.toml", "there is no folder"),
+        (".", "is a directory; name a file"),
+        ("/proc/x.toml", "cannot be written"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_one_sentence(out: str, words: str) -> None:
+    """With the file's name, and the way on."""
+    result = call("soketi.json", "--out", out)
+    assert result.exit_code == 2
+    assert f"{out}: " in result.stderr
+    assert words in result.stderr
+    assert "name a" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("peer", "source", "out"),
+    [
+        ("soketi", "soketi.json", "soketi.json"),
+        ("soketi", "soketi.json", "link.json"),
+        ("pusher", ".env", ".env"),
+        ("laravel-websockets", "apps.sqlite", "apps.sqlite"),
+        ("laravel-websockets", "sqlite:///apps.sqlite", "apps.sqlite"),
+    ],
+)
+def test_the_file_that_is_imported_is_not_replaced(peer: str, source: str, out: str) -> None:
+    """Not with --force either: it is the way back."""
+    make_table("id TEXT, key TEXT, secret TEXT, capacity INTEGER")
+    Path("link.json").symlink_to("soketi.json")
+    before = Path(out).read_bytes()
+    result = call(peer, source, "--out", out, "--force")
+    assert result.exit_code == 2
+    assert result.output == f"pusher-server: {out}: is what is imported; name another --out FILE\n"
+    assert Path(out).read_bytes() == before
+
+
+def test_a_variable_that_is_no_text_is_one_sentence() -> None:
+    """The process may have any bytes in its variables."""
+    os.environ["SOKETI_DEFAULT_APP_SECRET"] = os.fsdecode(b"hidden-\xff")
+    result = call("soketi.json")
+    assert result.output == (
+        "pusher-server: SOKETI_DEFAULT_APP_SECRET: is not UTF-8 text; write it as UTF-8\n"
+    )
+    os.environ["SOKETI_DEFAULT_APP_WEBHOOKS"] = os.fsdecode(b'[{"url": "https://a.example/\xff"}]')
+    assert call("soketi.json").output.count("\n") == 1
 
 
 VARIABLES = {
