@@ -1,5 +1,6 @@
 """Another server's variables as ours: what `serve --env-style` reads, and the notice without it."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -47,6 +48,19 @@ def translate(style: str, environ: Mapping[str, str]) -> tuple[dict[str, str], D
     if draft.apps and not environ.get(_DATABASE):
         variables[_APPS] = json.dumps(draft.apps)
     return {name: value for name, value in variables.items() if name not in environ}, draft
+
+
+def as_started(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The variables with which a server here may have been started: with an --env-style, then as they are.
+
+    A command beside the server does not see its options, so each style whose variables can be used counts.
+    """
+    for style in STYLES:
+        if any(_FOREIGN.get(f"{name.partition('_')[0]}_") == style for name in environ):
+            with contextlib.suppress(ConfigError):
+                variables, _ = translate(style, environ)
+                yield {**environ, **variables}
+    yield dict(environ)
 
 
 def _refuse_plain_text(style: str, environ: Mapping[str, str], draft: Draft) -> None:
