@@ -68,11 +68,18 @@ class Settings:
         if not self.is_left_out(source):
             self._add(Verdict.IMPOSSIBLE, source, "", advice)
 
-    def refuse_unread(self, options: Options, advice: str) -> None:
-        """Note each setting that nothing has read."""
-        for path, _ in options.unread():
-            is_computed = path.rpartition(".")[2].startswith(COMPUTED_NAME)
-            self.refuse(path, NAME_IS_COMPUTED if is_computed else advice)
+    def refuse_unread(
+        self, options: Options, advice: str, table: str = "", of_it: str = ""
+    ) -> None:
+        """Note each setting that nothing has read; below `table` with the advice `of_it`, if it says anything."""
+        for path, value in options.unread():
+            is_of_it = bool(table) and f"{path}.".startswith(f"{table}.")
+            if path.rpartition(".")[2].startswith(COMPUTED_NAME):
+                self.refuse(path, NAME_IS_COMPUTED)
+            elif not is_of_it:
+                self.refuse(path, advice)
+            elif value not in (None, "", [], {}):
+                self.refuse(path, of_it)
 
     def warn(self, source: str, danger: str) -> None:
         """Note a danger that was there before."""

@@ -28,7 +28,7 @@ from pusher_server.migration.numbers import php_truthy, whole
 from pusher_server.migration.options import MISSING, Options
 from pusher_server.migration.php_operators import COMPUTED_NAME
 from pusher_server.migration.places import database_url
-from pusher_server.migration.tls import write_tls
+from pusher_server.migration.tls import ONLY_FILES, write_tls
 
 NAME = "laravel-websockets"
 
@@ -105,14 +105,22 @@ def read(
             raise ConfigError(name, "has no app in `apps`")
     options.pass_over("apps", "allowed_origins")
     draft.differ("times of API requests", "are checked here: clocks may differ by 600 s at most")
+    _name_the_rest(draft, options)
+    return draft
+
+
+def _name_the_rest(draft: Draft, options: Options) -> None:
+    """Name what nothing has read, a table by its own name."""
     named = set()
-    for path, _ in options.unread():
-        top = path.split(".")[0]
-        if top not in named:
+    for path, value in options.unread():
+        top = path.partition(".")[0]
+        if top == "ssl":
+            if value not in (None, "", [], {}):
+                draft.refuse(path, ONLY_FILES)
+        elif top not in named:
             named.add(top)
             advice = _ELSEWHERE.get(top, "has no counterpart here: remove it")
             draft.refuse(top, NAME_IS_COMPUTED if top.startswith(COMPUTED_NAME) else advice)
-    return draft
 
 
 def _write_request_size(draft: Draft, options: Options) -> None:
@@ -130,7 +138,6 @@ def _write_tls(draft: Draft, options: Options) -> None:
     ]
     files = [(name, None if value is MISSING else value) for name, value in named]
     write_tls(draft, files[0], files[1], files[2])
-    options.pass_over("ssl")
 
 
 def _write_replication(draft: Draft, options: Options, variables: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from pusher_server.migration.laravel import (
 )
 from pusher_server.migration.numbers import php_truthy, whole
 from pusher_server.migration.options import MISSING, Options, as_text
-from pusher_server.migration.tls import write_tls
+from pusher_server.migration.tls import ONLY_FILES, write_tls
 
 NAME = "reverb"
 _PATHS = {"id": "app_id", "key": "key", "secret": "secret"}
@@ -129,7 +129,8 @@ def _write_server(draft: Draft, options: Options) -> None:
     _write_tls(ours, server)
     _write_scaling(ours, server)
     server.pass_over("hostname")
-    ours.refuse_unread(server, "has no counterpart here; metrics are at operations.port")
+    advice = "has no counterpart here; metrics are at operations.port"
+    ours.refuse_unread(server, advice, "options", ONLY_FILES)
 
 
 def _write_tls(ours: Settings, server: Options) -> None:
@@ -142,7 +143,6 @@ def _write_tls(ours: Settings, server: Options) -> None:
     ]
     if not write_tls(ours, files[0], files[1], files[2]):
         ours.differ(tls, "no certificate named: let a proxy serve TLS, or set [server.tls]")
-    server.pass_over("options")
 
 
 def _write_scaling(ours: Settings, server: Options) -> None:

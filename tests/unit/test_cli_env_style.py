@@ -52,7 +52,11 @@ class TestEnvStyle:
 
     @pytest.mark.parametrize(
         "command",
-        [("apps", "list"), ("token", "1", "--socket-id", "1.2"), ("webhooks", "dead", "1")],
+        [
+            ("apps", "list"),
+            ("token", "1", "--socket-id", "1.2", "--channel", "private-a"),
+            ("webhooks", "dead", "1"),
+        ],
     )
     def test_a_refusal_of_a_command_without_it_has_that_line_too(
         self, command: tuple[str, ...]

@@ -221,3 +221,12 @@ def test_without_credentials_it_is_one_sentence() -> None:
         read({"PUSHER_APP_KEY": ""})
     with pytest.raises(ConfigError, match="has no app"):
         read(apps=[])
+
+
+def test_other_options_of_tls_are_named() -> None:
+    """Each that says something."""
+    ssl = {"local_cert": None, "verify_peer": False, "peer_name": None, "ciphers": "HIGH"}
+    draft = read(ssl=ssl)
+    named = {finding.source for finding in findings(draft, Verdict.IMPOSSIBLE)}
+    assert {"ssl.verify_peer", "ssl.ciphers"} <= named
+    assert not {"ssl", "ssl.peer_name", "ssl.local_cert"} & named

@@ -270,3 +270,16 @@ def test_an_app_provider_of_ones_own_is_named() -> None:
     tree: Any = reverb.published(CREDENTIALS)
     tree["apps"]["provider"] = "App\\Apps"
     assert is_noted(reverb.read(tree, "reverb.php"), Verdict.IMPOSSIBLE, "apps.provider")
+
+
+def test_other_options_of_tls_are_named() -> None:
+    """Each that says something."""
+    tree: Any = reverb.published(CREDENTIALS)
+    tree["servers"]["reverb"]["options"] = {
+        "tls": {"verify_peer": True, "local_pk": None, "peer_name": ""}
+    }
+    draft = reverb.read(tree, "reverb.php")
+    named = {finding.source for finding in findings(draft, Verdict.IMPOSSIBLE)}
+    assert {name for name in named if ".options" in name} == {
+        "servers.reverb.options.tls.verify_peer"
+    }

@@ -275,3 +275,17 @@ def test_no_secret_is_in_the_table() -> None:
         SSL_CERT="/nowhere",
     )
     assert "hidden" not in table(draft.findings)
+
+
+@pytest.mark.parametrize("text", ["0123", "1e5", "1.0", "true", "12345678901234567890123", "[1]"])
+def test_credentials_are_the_text_of_their_variable(text: str) -> None:
+    """Whatever they are as JSON: clients and backends have this text."""
+    draft = read(
+        DEFAULT_APP_ID=text,
+        DEFAULT_APP_KEY=text,
+        DEFAULT_APP_SECRET=text,
+        ADAPTER_DRIVER="redis",
+        DB_REDIS_PASSWORD=text,
+    )
+    assert [app(draft)[name] for name in ("id", "key", "secret")] == [text] * 3
+    assert setting(draft, "cluster.redis.password") == text
