@@ -71,7 +71,7 @@ class Settings:
     def refuse_unread(
         self, options: Options, advice: str, table: str = "", of_it: str = ""
     ) -> None:
-        """Note each setting that nothing has read; below `table` with the advice `of_it`, if it says anything."""
+        """Note each setting that nothing has read; below `table` with the advice `of_it`, if it has a value."""
         for path, value in options.unread():
             is_of_it = bool(table) and f"{path}.".startswith(f"{table}.")
             if path.rpartition(".")[2].startswith(COMPUTED_NAME):
