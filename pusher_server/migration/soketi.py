@@ -127,7 +127,7 @@ def _write_server(draft: Draft, options: SoketiOptions) -> None:
 
 
 def _write_metrics(draft: Draft, options: SoketiOptions) -> None:
-    port = whole(options.get("metrics.port"))
+    port, clients = whole(options.get("metrics.port")), whole(options.get("port"))
     if truthy(options.get("metrics.enabled")):
         host = options.text("metrics.host", "0.0.0.0")
         draft.take(_source(options, "metrics.enabled"), "operations.enabled", True)
@@ -138,6 +138,14 @@ def _write_metrics(draft: Draft, options: SoketiOptions) -> None:
             draft.refuse(
                 "metrics.prometheus.prefix", "the metrics are called pusher_server_…: relabel them"
             )
+    elif port == clients:
+        draft.change(
+            _source(options, "metrics.port"),
+            "operations.enabled",
+            False,
+            "is the clients' port, and metrics are off there: with another operations.port, it may be true",
+        )
+        return
     else:
         draft.change(
             "metrics.host", "operations.host", "127.0.0.1", "only this machine reads metrics"

@@ -289,3 +289,12 @@ def test_credentials_are_the_text_of_their_variable(text: str) -> None:
     )
     assert [app(draft)[name] for name in ("id", "key", "secret")] == [text] * 3
     assert setting(draft, "cluster.redis.password") == text
+
+
+def test_metrics_that_are_off_have_no_port() -> None:
+    """soketi looks at it only when they are on, so it may be that of clients."""
+    draft = read({"appManager.array.apps": [APP], "metrics.port": 6_001})
+    assert setting(draft, "operations") == {"enabled": False}
+    assert is_noted(draft, Verdict.CHANGED, "metrics.port")
+    draft = read({"appManager.array.apps": [APP], "metrics.port": 6_002})
+    assert setting(draft, "operations") == {"host": "127.0.0.1", "port": 6_002}
