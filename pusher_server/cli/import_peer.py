@@ -204,15 +204,19 @@ def _load(draft: "Draft") -> "Config":
 def _look_into_table(draft: "Draft", config: "Config") -> None:
     """Count the apps of the table; one that is away now may be there when the server starts."""
     from pusher_server.cli.apps_in_database import AppsInDatabase
-    from pusher_server.migration.tables_of_apps import write_differing_limits
+    from pusher_server.migration.tables_of_apps import write_differing_limits, write_shared_keys
 
     apps = AppsInDatabase(config)
     try:
         count = len(apps.all())
-        write_differing_limits(draft, apps.rows())
+        rows = apps.rows()
     except click.ClickException as error:
+        if config.database.url.startswith("sqlite"):  # a file does not come back by itself
+            raise ConfigError("(table)", f"{error.message}; name its file, whole") from None
         draft.refuse("(table)", f"{error.message}: `pusher-server apps list` shows its apps")
         return
+    write_differing_limits(draft, rows)
+    write_shared_keys(draft, rows)
     apps_now = "1 app" if count == 1 else f"{count} apps"
     draft.differ("(table)", f"{apps_now} can be used now; the log has a line for any other row")
 
@@ -220,8 +224,11 @@ def _look_into_table(draft: "Draft", config: "Config") -> None:
 def _add_risks(draft: "Draft", config: "Config", files: Sequence[Path]) -> None:
     """Findings about secrets in the clear: files that others can read, and risks of the new file."""
     from pusher_server.config.risks import risks
+    from pusher_server.migration.tables_of_apps import is_sqlite
 
     for file in files:
+        if is_sqlite(file):
+            continue  # the risks of the new file have it
         with contextlib.suppress(OSError):
             if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & stat.S_IROTH:
                 draft.warn(

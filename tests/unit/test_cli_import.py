@@ -248,6 +248,30 @@ def test_a_table_without_a_column_is_one_sentence() -> None:
     assert "secret" in result.output
 
 
+def test_a_database_that_is_none_is_one_sentence() -> None:
+    """Half a file, and a few bytes of one: there is nothing to wait for."""
+    make_table("id TEXT, key TEXT, secret TEXT")
+    whole = Path("apps.sqlite").read_bytes()
+    for content in (whole[:3_000], whole[:16]):
+        Path("apps.sqlite").write_bytes(content)
+        result = call("laravel-websockets", "apps.sqlite")
+        assert result.exit_code == 2, result.output
+        assert result.output.count("\n") == 1
+        assert not Path("pusher-server.toml").exists()
+
+
+def test_apps_of_a_table_with_one_key_are_named() -> None:
+    """Only one of them can be reached."""
+    with sqlite3.connect("x.db") as connection:
+        connection.execute("CREATE TABLE apps (id, key, secret)")
+        rows = [("1", "k", "s1"), ("2", "k", "s2"), ("3", "other", "s3")]
+        connection.executemany("INSERT INTO apps VALUES (?, ?, ?)", rows)
+    connection.close()
+    printed = " ".join(call("laravel-websockets", "x.db", "--dry-run").output.split())
+    assert "app 2: key 'k' is the key of app 1, too: give it its own" in printed
+    assert "app 3: key" not in printed
+
+
 def test_files_that_others_can_read_were_unsafe() -> None:
     """With the command that closes them."""
     Path("soketi.json").chmod(0o644)
