@@ -40,6 +40,8 @@ _MOST_NAMED = 20
 def is_sqlite(path: Path) -> bool:
     """Whether a file is a database of SQLite."""
     try:
+        if not path.is_file():  # to open a pipe would wait for its writer
+            return False
         with path.open("rb") as file:
             return file.read(len(_SQLITE)) == _SQLITE
     except OSError:

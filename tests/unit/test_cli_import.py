@@ -169,6 +169,16 @@ def test_a_file_that_is_none_is_one_sentence(content: bytes) -> None:
     assert len(result.output) < 200
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_file_and_nothing_waits_for_its_writer() -> None:
+    """The test ends, so the command did."""
+    os.mkfifo("pipe.json")
+    for arguments in (("soketi", "pipe.json"), ("pipe.json",)):
+        result = call(*arguments)
+        assert (result.exit_code, result.output.count("\n")) == (2, 1)
+        assert "pipe.json: is no file" in result.output
+
+
 def make_table(columns: str) -> None:
     """A table of laravel-websockets' in SQLite."""
     with sqlite3.connect("apps.sqlite") as connection:
