@@ -135,7 +135,8 @@ def _refuse_place(out: Path, force: bool) -> None:
         exists, is_directory = out.exists() or out.is_symlink(), out.is_dir()
         has_folder, is_writable = folder.is_dir(), os.access(folder, os.W_OK)
     except OSError as error:
-        raise ConfigError(str(out)[:80], f"cannot be written: {error.strerror}") from None
+        problem = f"cannot be written: {error.strerror}; name another --out FILE"
+        raise ConfigError(str(out)[:80], problem) from None
     if is_directory:
         raise ConfigError(str(out), "is a directory; name a file")
     if exists and not force:

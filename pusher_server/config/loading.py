@@ -40,6 +40,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
         config = _checked(tree, path, environ, given, origins)
     except ConfigError as error:
         raise type(error)(error.setting, _with_origin(error, origins)) from None
+    config = structs.replace(config, notices=(*config.notices, *environment.near_misses(environ)))
     if config.apps_from == "variable" and has_apps:
         notice = f"the apps of {path} are ignored: the apps come from {environment.APPS}"
         config = structs.replace(config, notices=(*config.notices, notice))
