@@ -22,8 +22,8 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 def places(environ: Mapping[str, str], config: Path) -> list[tuple[str, int]]:
     """Hosts and ports at which the operations listener may be, the likeliest first.
 
-    A variable of ours decides. Without one it is not known here whether the server was started with
-    `--env-style soketi`, so both soketi's port and that of the config file or the default are named.
+    A variable of ours decides. Without one the server may have been started with `--env-style soketi`,
+    so soketi's port comes first. The port of the config file, or the default, comes second.
     """
     settings = _settings(config)
     host = environ.get("PUSHER_SERVER__OPERATIONS__HOST") or settings.get("host")

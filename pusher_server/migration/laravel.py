@@ -14,7 +14,7 @@ from pusher_server.migration.options import MISSING, Options
 from pusher_server.migration.php import env_value
 from pusher_server.migration.places import place, write_redis
 
-#: What holds while `allowed_origins` is not known.
+#: The rule while `allowed_origins` is not known.
 ANY_ORIGIN = "every origin is let in"
 #: The origin that stands for "nobody": no site can have it (RFC 2606 section 2).
 NOBODY = "nobody.invalid"

@@ -169,8 +169,8 @@ _VARIABLES = {
 }
 
 
-#: Options that are texts, whatever they look like. soketi takes 1e5 for a number, and so compares keys and
-#: ids as numbers: what clients and backends have is the text.
+#: Options that are texts, whatever they look like. soketi takes 1e5 for a number and compares it as one.
+#: Clients and backends have the text.
 _TEXTS = ("id", "key", "secret", "user", "username", "password", "sentinelPassword", "passphrase")
 
 
