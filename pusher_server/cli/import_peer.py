@@ -199,7 +199,12 @@ def _load(draft: "Draft") -> "Config":
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / _USUAL
         file.write_text(_text(draft, reveal=True), "utf-8")
-        return load(file, {}, {})
+        try:
+            return load(file, {}, {})
+        except ConfigError as error:  # the file will have another name
+            raise ConfigError(
+                error.setting, error.problem.replace(str(file), "the result")
+            ) from None
 
 
 def _look_into_table(draft: "Draft", config: "Config") -> None:

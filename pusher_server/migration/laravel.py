@@ -38,12 +38,11 @@ def write_credentials(
     for setting, path in paths.items():
         name, value = ours.value(app, path)
         if value in (MISSING, None, ""):
-            variable = variables[setting]
-            raise ConfigError(
-                app.name,
-                f"{ours.sources}{name} has no value: set {variable} in the .env file beside it, or give"
-                f" --answer {ours.sources}{name}=VALUE",
-            )
+            full = f"{ours.sources}{name}"
+            way = f"has no value: set {variables[setting]} in the .env file beside it, or give"
+            if ours.is_left_out(name):
+                way = "is computed, and no app goes without it: give"
+            raise ConfigError(app.name, f"{full} {way} --answer {full}=VALUE")
         ours.take(path, setting, str(value))
 
 

@@ -221,6 +221,10 @@ def test_without_credentials_it_is_one_sentence() -> None:
         read({"PUSHER_APP_KEY": ""})
     with pytest.raises(ConfigError, match="has no app"):
         read(apps=[])
+    with pytest.raises(ConfigError, match=r"apps\[0\]\.secret is computed, and .* --answer apps"):
+        read_app(secret=Unknown("decrypt('x')", 7))
+    with pytest.raises(ConfigError, match=r"`apps\.0` is computed in line 7: write its settings"):
+        read(apps=[Unknown("App::one()", 7)])
 
 
 def test_other_options_of_tls_are_named() -> None:

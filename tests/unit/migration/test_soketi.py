@@ -298,3 +298,19 @@ def test_metrics_that_are_off_have_no_port() -> None:
     assert is_noted(draft, Verdict.CHANGED, "metrics.port")
     draft = read({"appManager.array.apps": [APP], "metrics.port": 6_002})
     assert setting(draft, "operations") == {"host": "127.0.0.1", "port": 6_002}
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"port": None}, r"^soketi\.json: `port`: is no port"),
+        ({"appManager.driver": "dynamodb"}, r"^soketi\.json: `appManager\.driver`: apps come from"),
+        ({"appManager.array.apps": []}, r"^soketi\.json: has no app in `appManager\.array\.apps`"),
+    ],
+)
+def test_an_error_names_its_file(tree: dict[str, Any], message: str) -> None:
+    """One from a variable names the variable."""
+    with pytest.raises(ConfigError, match=message):
+        read(tree)
+    with pytest.raises(ConfigError, match=r"^SOKETI_PORT: is no port"):
+        read(PORT="abc")
