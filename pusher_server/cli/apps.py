@@ -1,6 +1,5 @@
 """`pusher-server apps`: shows and changes apps, in a database or in the config file."""
 
-import os
 import secrets
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pusher_server.cli import apps_shown as shown
-from pusher_server.cli import config_file
+from pusher_server.cli import config_file, env_style
 from pusher_server.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -216,10 +215,8 @@ def remove(app_id: str, key: str | None, yes: bool, named: Path | None) -> None:
 
 def open_apps(named: Path | None) -> "AppsInFile | AppsInDatabase":
     """Open the apps of the configuration: those in its database, or in its file."""
-    from pusher_server.config import load
-
     path = config_file.choose(named, Path.cwd())
-    config = load(path, os.environ, {})
+    config = env_style.read_config(named)
     if config.database.url:
         from pusher_server.cli.apps_in_database import AppsInDatabase
 

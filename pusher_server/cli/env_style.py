@@ -5,11 +5,16 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pusher_server import standard_streams
+from pusher_server.cli import config_file
 from pusher_server.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pusher_server.config import Config
 
 option = click.option(
     "--env-style",
@@ -39,6 +44,18 @@ def apply(style: str | None, path: Path | None) -> list[str]:
         f"--env-style {style}: `pusher-server import {style} --dry-run` shows what became of each setting",
         *(f"--env-style {style}: {finding.source} {finding.note}" for finding in left_out),
     ]
+
+
+def read_config(named: Path | None) -> "Config":
+    """The configuration of a command without the option; a refusal has the line about foreign variables.
+
+    `named`: the file of the command line, None for the usual one. Raises ConfigError.
+    """
+    from pusher_server.config import load
+
+    path = config_file.choose(named, Path.cwd())
+    with shown_on_refusal(apply(None, path)):
+        return load(path, os.environ, {})
 
 
 @contextmanager

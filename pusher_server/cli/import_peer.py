@@ -67,10 +67,12 @@ def import_peer(
     from pusher_server.migration.sources import read_source
 
     if not dry_run:
-        _refuse_existing(out, force)
+        _refuse_place(out, force)
     prepared = _prepared(given)
     unused = set(prepared)
     draft, files = read_source(source, more, os.environ, _answers(prepared, unused))
+    if not dry_run:
+        _refuse_source(out, files)
     if unused:
         raise ConfigError(
             f"--answer {min(unused)}", "nothing asks for it; the table says what is open"
@@ -126,15 +128,33 @@ def _is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
-def _refuse_existing(out: Path, force: bool) -> None:
+def _refuse_place(out: Path, force: bool) -> None:
+    """Raise ConfigError when the file cannot be written there, before anything is read or asked for."""
+    folder = out.absolute().parent
     try:
         exists, is_directory = out.exists() or out.is_symlink(), out.is_dir()
+        has_folder, is_writable = folder.is_dir(), os.access(folder, os.W_OK)
     except OSError as error:
-        raise ConfigError(str(out)[:80], f"cannot be written: {error.strerror}") from None
+        problem = f"cannot be written: {error.strerror}; name another --out FILE"
+        raise ConfigError(str(out)[:80], problem) from None
     if is_directory:
         raise ConfigError(str(out), "is a directory; name a file")
     if exists and not force:
         raise ConfigError(str(out), "exists; --force replaces it, and --out FILE names another one")
+    if not has_folder:
+        raise ConfigError(
+            str(out), f"there is no folder {folder}; make it, or name another --out FILE"
+        )
+    if not is_writable:
+        raise ConfigError(str(out), f"you may not write into {folder}; name another --out FILE")
+
+
+def _refuse_source(out: Path, files: Sequence[Path]) -> None:
+    """Raise ConfigError when the file to write is one of those that were read: it is the way back."""
+    for file in files:
+        with contextlib.suppress(OSError):
+            if file.samefile(out):
+                raise ConfigError(str(out), "is what is imported; name another --out FILE")
 
 
 def _text(draft: "Draft", *, reveal: bool) -> str:
@@ -179,21 +199,30 @@ def _load(draft: "Draft") -> "Config":
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / _USUAL
         file.write_text(_text(draft, reveal=True), "utf-8")
-        return load(file, {}, {})
+        try:
+            return load(file, {}, {})
+        except ConfigError as error:  # the file will have another name
+            raise ConfigError(
+                error.setting, error.problem.replace(str(file), "the result")
+            ) from None
 
 
 def _look_into_table(draft: "Draft", config: "Config") -> None:
     """Count the apps of the table; one that is away now may be there when the server starts."""
     from pusher_server.cli.apps_in_database import AppsInDatabase
-    from pusher_server.migration.tables_of_apps import write_differing_limits
+    from pusher_server.migration.tables_of_apps import write_differing_limits, write_shared_keys
 
     apps = AppsInDatabase(config)
     try:
         count = len(apps.all())
-        write_differing_limits(draft, apps.rows())
+        rows = apps.rows()
     except click.ClickException as error:
+        if config.database.url.startswith("sqlite"):  # a file does not come back by itself
+            raise ConfigError("(table)", f"{error.message}; name its file, whole") from None
         draft.refuse("(table)", f"{error.message}: `pusher-server apps list` shows its apps")
         return
+    write_differing_limits(draft, rows)
+    write_shared_keys(draft, rows)
     apps_now = "1 app" if count == 1 else f"{count} apps"
     draft.differ("(table)", f"{apps_now} can be used now; the log has a line for any other row")
 
@@ -201,8 +230,11 @@ def _look_into_table(draft: "Draft", config: "Config") -> None:
 def _add_risks(draft: "Draft", config: "Config", files: Sequence[Path]) -> None:
     """Findings about secrets in the clear: files that others can read, and risks of the new file."""
     from pusher_server.config.risks import risks
+    from pusher_server.migration.tables_of_apps import is_sqlite
 
     for file in files:
+        if is_sqlite(file):
+            continue  # the risks of the new file have it
         with contextlib.suppress(OSError):
             if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & stat.S_IROTH:
                 draft.warn(
@@ -223,7 +255,8 @@ def _write(out: Path, text: str, force: bool) -> None:
     except FileExistsError:
         raise ConfigError(str(out), "exists; --force replaces it") from None
     except OSError as error:
-        raise ConfigError(str(out), f"cannot be written: {error.strerror}") from None
+        problem = f"cannot be written: {error.strerror}; name another --out FILE"
+        raise ConfigError(str(out), problem) from None
 
 
 def _create(out: Path, text: str) -> None:

@@ -1,12 +1,11 @@
 """`pusher-server token`: signs a subscription or a sign-in, as the auth route of a backend does."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pusher_server.cli import config_file
+from pusher_server.cli import env_style
 from pusher_server.cli.apps import open_apps
 from pusher_server.cli.apps_shown import print_json
 
@@ -65,9 +64,7 @@ def token(
 
 def _app(app_id: str, named: Path | None) -> "App | None":
     """Return the app, from the database, the file, the environment or the embedded defaults."""
-    from pusher_server.config import load
-
-    config = load(config_file.choose(named, Path.cwd()), os.environ, {})
+    config = env_style.read_config(named)
     if config.database.url:
         return open_apps(named).one(app_id)
     return next((app for app in config.apps if app.id == app_id), None)

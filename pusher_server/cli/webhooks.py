@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pusher_server.cli import config_file
+from pusher_server.cli import env_style
 from pusher_server.cli.apps import open_apps
 from pusher_server.cli.apps_shown import print_json
 
@@ -121,7 +121,7 @@ def test(app_id: str, url: str, named: Path | None, as_json: bool) -> None:
         raise click.ClickException(f"there is no app {app_id!r}")
     import asyncio
 
-    tried = asyncio.run(_try(app, url, _load(named)))
+    tried = asyncio.run(_try(app, url, env_style.read_config(named)))
     if not tried:
         raise click.ClickException(
             f"app {app_id!r} has no webhook" + (" with this URL" if url else "")
@@ -148,12 +148,6 @@ async def _try(app: "App", url: str, config: "Config") -> "list[SentTest]":
         await sender.close()
 
 
-def _load(named: Path | None) -> "Config":
-    from pusher_server.config import load
-
-    return load(config_file.choose(named, Path.cwd()), os.environ, {})
-
-
 def _in_outbox(named: Path | None, query: "Callable[[Outbox], Awaitable[T]]") -> T:
     """Run `query` on the outbox that the configuration names; it makes no new file."""
     import asyncio
@@ -162,7 +156,7 @@ def _in_outbox(named: Path | None, query: "Callable[[Outbox], Awaitable[T]]") ->
     from pusher_server.webhooks.outbox.opening import look_into
     from pusher_server.webhooks.outbox.path import outbox_path
 
-    config = _load(named)
+    config = env_style.read_config(named)
     path = outbox_path(config.webhooks, config.server, os.environ)
     try:
         outbox = look_into(path, config.cluster.redis, config.webhooks)

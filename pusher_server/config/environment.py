@@ -4,6 +4,7 @@ A variable has two underscores wherever the path has a dot. Lists are written wi
 JSON, and so is a table with free names.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple, get_origin
@@ -16,6 +17,9 @@ from pusher_server.config.settings import SECTIONS
 from pusher_server.errors import ConfigError
 
 PREFIX = "PUSHER_SERVER__"
+_PREFIX_WITH_ONE = PREFIX[:-1]
+#: In the names of Kubernetes' variables (kubernetes.io, "Service", "Environment variables").
+_OF_A_SERVICE = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_")
 #: Has all apps, with their keys and webhooks.
 APPS = f"{PREFIX}APPS"
 
@@ -44,6 +48,23 @@ def variables(environ: Mapping[str, str], every_setting: Collection[str]) -> Ite
         if kind is None or subtable_of(kind) is not None:
             raise ConfigError(name, _why_unknown(steps, every_setting))
         yield Variable(name, steps, _value(name, environ[name], kind))
+
+
+def near_misses(environ: Mapping[str, str]) -> Iterator[str]:
+    """A line for each variable that lacks the second underscore, and so sets nothing.
+
+    Kubernetes makes variables like PUSHER_SERVER_PORT for each Service: only our sections count, and no such.
+    """
+    for name in sorted(environ):
+        rest = name.removeprefix(_PREFIX_WITH_ONE)
+        if rest == name or rest.startswith("_"):
+            continue
+        if _OF_A_SERVICE.search(rest) or "://" in environ[name][:10]:
+            continue
+        section = rest.partition("_")[0].lower()
+        if rest == "APPS" or (section in SECTIONS and len(rest) > len(section)):
+            meant = f"{PREFIX}{rest}" if rest == "APPS" else f"{PREFIX}{section.upper()}__…"
+            yield f"{name} sets nothing: write {meant}, with two underscores at each step"
 
 
 def check_utf8(environ: Mapping[str, str]) -> None:

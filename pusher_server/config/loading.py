@@ -40,6 +40,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
         config = _checked(tree, path, environ, given, origins)
     except ConfigError as error:
         raise type(error)(error.setting, _with_origin(error, origins)) from None
+    config = structs.replace(config, notices=(*config.notices, *environment.near_misses(environ)))
     if config.apps_from == "variable" and has_apps:
         notice = f"the apps of {path} are ignored: the apps come from {environment.APPS}"
         config = structs.replace(config, notices=(*config.notices, notice))
@@ -80,9 +81,25 @@ def _checked(
         overrides=given,
         notices=tuple(notices),
     )
+    _refuse_one_address(config)
     if not config.server.is_local:
         app_tables.refuse_published(apps, published_secrets(), where=config.server.host)
     return config
+
+
+def _refuse_one_address(config: Config) -> None:
+    """Raise ConfigError when clients and operations are to listen at the same address."""
+    server, operations = config.server, config.operations
+    if not operations.enabled or server.unix_socket or not server.port == operations.port != 0:
+        return
+    hosts = {
+        "127.0.0.1" if host == "localhost" else host for host in (server.host, operations.host)
+    }
+    if len(hosts) == 1 or hosts & {"0.0.0.0", "::"}:
+        raise ConfigError(
+            "operations.port",
+            f"{operations.port} is server.port, too: choose another one, or switch operations.enabled off",
+        )
 
 
 def _with_origin(error: ConfigError, origins: Mapping[str, str]) -> str:

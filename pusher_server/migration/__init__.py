@@ -35,6 +35,7 @@ Forms of files, and values:
 - `numbers`              numbers and switches as JavaScript, PHP and Rust read them
 - `places`               addresses of Redis and of databases
 - `tls`                  certificates, when they are there
+- `webhooks`             webhooks, checked as ours are
 
 May import: `app`, `config`, `errors`.
 """

@@ -1,28 +1,37 @@
 """Reads a `.env` file: `NAME=value` lines with quotes, comments and `${NAME}`.
 
 The rules are those of vlucas/phpdotenv 5 (`src/Parser`), which Laravel uses. soketi uses npm's dotenv,
-where `${NAME}` is plain text.
+where `${NAME}` is plain text. In both, a `#` ends a value without quotes, also right behind a letter.
 """
 
 import re
+from collections import ChainMap
 from collections.abc import Mapping
 
 from pusher_server.errors import ConfigError
 
 _NAME = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.]*)[ \t]*(=[ \t]*)?")
 _REFERENCE = re.compile(r"\$\{([A-Za-z0-9_.]+)\}")
+_NEW_LINE = re.compile(r"\r\n|\n|\r")
+_BLANKS = " \t\v\f"
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", '"': '"', "\\": "\\", "$": "$"}
 #: An expanded value may not grow beyond this: references can double it with each line.
 _LONGEST = 65_536
 
 
-def parse(text: str, name: str, *, expand: bool) -> dict[str, str]:
-    """Name -> value. A later line wins. `expand`: replace `${NAME}`. Raises ConfigError."""
+def parse(
+    text: str, name: str, *, expand: bool, environ: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Name -> value. A later line wins. Raises ConfigError.
+
+    `expand`: replace `${NAME}` by the variable of the process, `environ`, or by that of an earlier line.
+    """
     values: dict[str, str] = {}
-    lines = text.splitlines()
+    known = ChainMap(dict(environ or {}), values)
+    lines = _NEW_LINE.split(text)
     index = 0
     while index < len(lines):
-        line = lines[index].strip()
+        line = lines[index].strip(_BLANKS)
         number = index + 1
         index += 1
         if not line or line.startswith("#"):
@@ -39,8 +48,8 @@ def parse(text: str, name: str, *, expand: bool) -> dict[str, str]:
             values[match[1]] = _single_quoted(rest, f"{name}, line {number}")
             continue
         else:
-            value = re.split(r"(?:^|[ \t])#", rest, maxsplit=1)[0].strip()
-        values[match[1]] = _expanded(value, values, name) if expand else value.replace("\0", "$")
+            value = rest.partition("#")[0].strip(_BLANKS)
+        values[match[1]] = _expanded(value, known, name) if expand else value.replace("\0", "$")
     return values
 
 

@@ -1,15 +1,22 @@
 """A configuration of ours in the making: the settings, and a finding for each setting of the other server."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
+from pusher_server.errors import ConfigError
 from pusher_server.migration.findings import Finding, Question, Verdict, shown
 from pusher_server.migration.options import MISSING, Options
 from pusher_server.migration.php import env_value
-from pusher_server.migration.php_operators import Unknown
+from pusher_server.migration.php_operators import COMPUTED_NAME, Unknown
 
 #: Answers a question; None when there is no answer.
 Answers = Callable[[Question], str | None]
+
+#: The advice for a setting whose name is computed in PHP.
+NAME_IS_COMPUTED: Final = (
+    "the name of a setting is computed here, so it was left out: write it by hand"
+)
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 #: Names of settings whose source text is not shown, because it may hold a secret.
@@ -21,6 +28,15 @@ def no_answers(_question: Question) -> str | None:
     return None
 
 
+def _is_unicode(value: object) -> bool:
+    """Whether a value can be written: a variable of the process may have bytes that are no text."""
+    if isinstance(value, Mapping):
+        return all(map(_is_unicode, (*value, *value.values())))
+    if isinstance(value, list | tuple):
+        return all(map(_is_unicode, value))
+    return not (isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value))
+
+
 class Settings:
     """A table of our configuration, filled with findings. `sources` stands before names of the other server."""
 
@@ -29,6 +45,10 @@ class Settings:
         self.table = table
         self.sources = sources
         self._label = label
+
+    def is_left_out(self, source: str) -> bool:
+        """Whether a value is computed, and nobody has said what it is: nothing is known of the setting."""
+        return self._name(source) in self.draft.left_out
 
     def take(self, source: str, setting: str, value: object, note: str = "") -> None:
         """Write a value that means the same here."""
@@ -40,20 +60,37 @@ class Settings:
 
     def differ(self, source: str, why: str) -> None:
         """Note a difference that needs no setting."""
-        self._add(Verdict.CHANGED, source, "", why)
+        if not self._is_partly_left_out(source):
+            self._add(Verdict.CHANGED, source, "", why)
 
     def refuse(self, source: str, advice: str) -> None:
         """Note a setting that has no counterpart, with what to do."""
-        self._add(Verdict.IMPOSSIBLE, source, "", advice)
+        if not self.is_left_out(source):
+            self._add(Verdict.IMPOSSIBLE, source, "", advice)
+
+    def refuse_unread(
+        self, options: Options, advice: str, table: str = "", of_it: str = ""
+    ) -> None:
+        """Note each setting that nothing has read; below `table` with the advice `of_it`, if it has a value."""
+        for path, value in options.unread():
+            is_of_it = bool(table) and f"{path}.".startswith(f"{table}.")
+            if path.rpartition(".")[2].startswith(COMPUTED_NAME):
+                self.refuse(path, NAME_IS_COMPUTED)
+            elif not is_of_it:
+                self.refuse(path, advice)
+            elif value not in (None, "", [], {}):
+                self.refuse(path, of_it)
 
     def warn(self, source: str, danger: str) -> None:
         """Note a danger that was there before."""
-        self._add(Verdict.UNSAFE, source, "", danger)
+        if not self._is_partly_left_out(source):
+            self._add(Verdict.UNSAFE, source, "", danger)
 
-    def value(self, options: Options, *paths: str) -> tuple[str, object]:
-        """A setting's name and value. An unknown one is asked for, and else MISSING.
+    def value(self, options: Options, *paths: str, until_then: str = "") -> tuple[str, object]:
+        """A setting's name and value. An unknown one is asked for, and else MISSING and left out.
 
-        The name is the first path that exists, as `sources` completes it.
+        The name is the first path that exists, as `sources` completes it. `until_then`: what holds until
+        the operator writes the setting.
         """
         path, value = options.first(*paths)
         if isinstance(value, list):  # with one unknown element it is not known as a whole
@@ -71,15 +108,29 @@ class Settings:
         )
         answer = self.draft.answers(question)
         if not answer:
+            until = f". Until then {until_then}" if until_then else ""
             self.refuse(
                 path,
                 f"is computed in {options.name}, line {value.line}{text}, and was left out:"
-                f" write the setting by hand, or give --answer {name}=VALUE",
+                f" write the setting by hand, or give --answer {name}=VALUE{until}",
             )
+            self.draft.left_out.add(name)
             return path, MISSING
         return path, env_value(answer)
 
+    def _name(self, source: str) -> str:
+        # A variable has its full name already.
+        return source if _VARIABLE.fullmatch(source) else f"{self.sources}{source}"
+
+    def _is_partly_left_out(self, source: str) -> bool:
+        name = self._name(source)
+        return any(f"{left}.".startswith(f"{name}.") for left in self.draft.left_out)
+
     def _write(self, verdict: Verdict, source: str, setting: str, value: object, note: str) -> None:
+        if self.is_left_out(source):
+            return
+        if not _is_unicode(value):
+            raise ConfigError(self._name(source), "is not UTF-8 text; write it as UTF-8")
         table = self.table
         *above, name = setting.split(".")
         for step in above:
@@ -90,9 +141,7 @@ class Settings:
         self._add(verdict, source, f"{self._label}{setting} = {shown(setting, value)}", note)
 
     def _add(self, verdict: Verdict, source: str, result: str, note: str) -> None:
-        # A variable has its full name already.
-        name = source if _VARIABLE.fullmatch(source) else f"{self.sources}{source}"
-        finding = Finding(verdict, name, result, note)
+        finding = Finding(verdict, self._name(source), result, note)
         if finding not in self.draft.findings:
             self.draft.findings.append(finding)
 
@@ -106,6 +155,8 @@ class Draft(Settings):
         self.answers = answers
         self.apps: list[dict[str, object]] = []
         self.findings: list[Finding] = []
+        #: Full names of settings that are computed, and were not answered.
+        self.left_out: set[str] = set()
 
     def app(self, sources: str) -> Settings:
         """A new app, whose settings are called `sources…` at the other server."""

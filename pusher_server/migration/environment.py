@@ -1,5 +1,6 @@
 """Another server's variables as ours: what `serve --env-style` reads, and the notice without it."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -14,6 +15,7 @@ _OURS = ("PUSHER_SERVER__", "PUSHER_APP_")
 #: The image sets it, whatever the operator does (Containerfile).
 _OF_THE_IMAGE = "PUSHER_SERVER__SERVER__HOST"
 _APPS = "PUSHER_SERVER__APPS"
+_OUR_APP = ("PUSHER_APP_ID", "PUSHER_APP_KEY", "PUSHER_APP_SECRET")
 _DATABASE = "PUSHER_SERVER__DATABASE__URL"
 #: Beginning -> server.
 _FOREIGN = {
@@ -30,23 +32,43 @@ def translate(style: str, environ: Mapping[str, str]) -> tuple[dict[str, str], D
     Raises ConfigError for a value that cannot be used, and for credentials that are missing or published.
     """
     name = f"--env-style {style}"
+    ours_have_apps = bool(environ.get(_APPS)) or all(environ.get(one) for one in _OUR_APP)
+    is_elsewhere = ours_have_apps or bool(environ.get(_DATABASE))
     if style == reverb.NAME:
         for variable in reverb.CREDENTIALS:
-            if not environ.get(variable):
+            if not environ.get(variable) and not is_elsewhere:
                 raise ConfigError(variable, f"is not set, and {name} needs it")
-        draft = reverb.read(reverb.published(environ), name)
+        # An app that ours stand in for needs no credentials, but the reader wants some.
+        credentials = dict.fromkeys(reverb.CREDENTIALS, "unused")
+        draft = reverb.read(reverb.published({**credentials, **environ}), name)
     else:
         draft = soketi.read({}, environ, name)
-        if any(app.get("secret") == soketi.PUBLISHED_SECRET for app in draft.apps):
+        is_published = any(app.get("secret") == soketi.PUBLISHED_SECRET for app in draft.apps)
+        if is_published and not is_elsewhere:
             raise ConfigError(
                 "SOKETI_DEFAULT_APP_SECRET",
                 "is not set, and soketi's default is known to everybody: set _ID, _KEY and _SECRET",
             )
     _refuse_plain_text(style, environ, draft)
+    if ours_have_apps:
+        draft.table.pop("database", None)
     variables = dict(_variables(draft.table, "PUSHER_SERVER"))
-    if draft.apps and not environ.get(_DATABASE):
+    if draft.apps and not is_elsewhere:
         variables[_APPS] = json.dumps(draft.apps)
     return {name: value for name, value in variables.items() if name not in environ}, draft
+
+
+def as_started(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The variables with which a server here may have been started: with an --env-style, then as they are.
+
+    A command beside the server does not see its options, so each style whose variables can be used counts.
+    """
+    for style in STYLES:
+        if any(_FOREIGN.get(f"{name.partition('_')[0]}_") == style for name in environ):
+            with contextlib.suppress(ConfigError):
+                variables, _ = translate(style, environ)
+                yield {**environ, **variables}
+    yield dict(environ)
 
 
 def _refuse_plain_text(style: str, environ: Mapping[str, str], draft: Draft) -> None:

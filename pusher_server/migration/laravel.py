@@ -14,6 +14,8 @@ from pusher_server.migration.options import MISSING, Options
 from pusher_server.migration.php import env_value
 from pusher_server.migration.places import place, write_redis
 
+#: The rule while `allowed_origins` is not known.
+ANY_ORIGIN = "every origin is let in"
 #: The origin that stands for "nobody": no site can have it (RFC 2606 section 2).
 NOBODY = "nobody.invalid"
 _HOST = re.compile(r"[A-Za-z0-9*?._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
@@ -36,12 +38,11 @@ def write_credentials(
     for setting, path in paths.items():
         name, value = ours.value(app, path)
         if value in (MISSING, None, ""):
-            variable = variables[setting]
-            raise ConfigError(
-                app.name,
-                f"{ours.sources}{name} has no value: set {variable} in the .env file beside it, or give"
-                f" --answer {ours.sources}{name}=VALUE",
-            )
+            full = f"{ours.sources}{name}"
+            way = f"has no value: set {variables[setting]} in the .env file beside it, or give"
+            if ours.is_left_out(name):
+                way = "is computed, and no app goes without it: give"
+            raise ConfigError(app.name, f"{full} {way} --answer {full}=VALUE")
         ours.take(path, setting, str(value))
 
 
@@ -79,9 +80,15 @@ def write_origins(
     has_patterns: bool,
 ) -> None:
     """Write `allowed_origins`. `has_patterns`: `*` is a pattern there, and not a character."""
-    listed = names(value)
+    # In PHP the keys of a list count for nothing.
+    listed = names(list(value.values()) if isinstance(value, Mapping) else value)
     if listed is None:
-        ours.refuse(source, "is no list of hosts: write allowed_origins by hand")
+        ours.change(
+            source,
+            "allowed_origins",
+            [NOBODY],
+            f"is no list of hosts, so {server} lets no browser in; list your sites",
+        )
         return
     if (not listed and empty_means_all) or (has_patterns and "*" in listed):
         shown = ["*"] if listed else []

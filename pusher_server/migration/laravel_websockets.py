@@ -8,8 +8,15 @@ the published `config/websockets.php`.
 from collections.abc import Mapping
 
 from pusher_server.errors import ConfigError
-from pusher_server.migration.draft import Answers, Draft, Settings, no_answers
+from pusher_server.migration.draft import (
+    NAME_IS_COMPUTED,
+    Answers,
+    Draft,
+    Settings,
+    no_answers,
+)
 from pusher_server.migration.laravel import (
+    ANY_ORIGIN,
     environment,
     redis_variables,
     write_capacity,
@@ -19,8 +26,9 @@ from pusher_server.migration.laravel import (
 )
 from pusher_server.migration.numbers import php_truthy, whole
 from pusher_server.migration.options import MISSING, Options
+from pusher_server.migration.php_operators import COMPUTED_NAME
 from pusher_server.migration.places import database_url
-from pusher_server.migration.tls import write_tls
+from pusher_server.migration.tls import ONLY_FILES, write_tls
 
 NAME = "laravel-websockets"
 
@@ -97,13 +105,22 @@ def read(
             raise ConfigError(name, "has no app in `apps`")
     options.pass_over("apps", "allowed_origins")
     draft.differ("times of API requests", "are checked here: clocks may differ by 600 s at most")
-    named = set()
-    for path, _ in options.unread():
-        top = path.split(".")[0]
-        if top not in named:
-            named.add(top)
-            draft.refuse(top, _ELSEWHERE.get(top, "has no counterpart here: remove it"))
+    _name_the_rest(draft, options)
     return draft
+
+
+def _name_the_rest(draft: Draft, options: Options) -> None:
+    """Name what nothing has read, a table by its own name."""
+    named = set()
+    for path, value in options.unread():
+        top = path.partition(".")[0]
+        if top == "ssl":
+            if value not in (None, "", [], {}):
+                draft.refuse(path, ONLY_FILES)
+        elif top not in named:
+            named.add(top)
+            advice = _ELSEWHERE.get(top, "has no counterpart here: remove it")
+            draft.refuse(top, NAME_IS_COMPUTED if top.startswith(COMPUTED_NAME) else advice)
 
 
 def _write_request_size(draft: Draft, options: Options) -> None:
@@ -121,7 +138,6 @@ def _write_tls(draft: Draft, options: Options) -> None:
     ]
     files = [(name, None if value is MISSING else value) for name, value in named]
     write_tls(draft, files[0], files[1], files[2])
-    options.pass_over("ssl")
 
 
 def _write_replication(draft: Draft, options: Options, variables: Mapping[str, str]) -> None:
@@ -194,8 +210,9 @@ def _write_app(ours: Settings, app: Options, options: Options) -> None:
     ours.take("(channel names)", "lenient_channel_names", True, "every name is allowed there")
     _write_origins(ours, app, options)
     app.pass_over("host", "path", "port", "encrypted", "enable_statistics", "options")
-    for path, _ in app.unread():
-        ours.refuse(path, "laravel-websockets has no such setting, and neither has this server")
+    ours.refuse_unread(
+        app, "laravel-websockets has no such setting, and neither has this server: remove it"
+    )
 
 
 def _write_client_events(ours: Settings, app: Options) -> None:
@@ -217,9 +234,11 @@ def _write_client_events(ours: Settings, app: Options) -> None:
 
 
 def _write_origins(ours: Settings, app: Options, options: Options) -> None:
-    source, origins = ours.value(app, "allowed_origins")
+    source, origins = ours.value(app, "allowed_origins", until_then=ANY_ORIGIN)
     if origins is MISSING:  # version 1 has one list for all apps
-        _, origins = ours.draft.value(options, "allowed_origins")
+        _, origins = ours.draft.value(options, "allowed_origins", until_then=ANY_ORIGIN)
+        if ours.draft.is_left_out("allowed_origins"):
+            return
     write_origins(
         ours,
         source,

@@ -50,11 +50,12 @@ def php_truthy(value: object) -> bool:
 
 
 def names(value: object) -> list[str] | None:
-    """A list of texts, from a list or a text with commas; None when it is neither."""
+    """A list of texts, from a list or a text with commas; None when it is neither. A null in it is nothing."""
     if value is None or value == "":
         return []
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
-        return [str(item).strip() for item in value if str(item).strip()]
+    if isinstance(value, list) and all(isinstance(item, str | int | None) for item in value):
+        texts = [str(item).strip() for item in value if item is not None]
+        return [text for text in texts if text]
     return None

@@ -78,7 +78,11 @@ class Options:
         tables = []
         for step, item in items:
             if not isinstance(item, Mapping):
-                shown = "computed in PHP" if isinstance(item, Unknown) else "no table of settings"
+                shown = (
+                    f"computed in line {item.line}: write its settings there as they are"
+                    if isinstance(item, Unknown)
+                    else "no table of settings"
+                )
                 raise ConfigError(self.name, f"`{path}.{step}` is {shown}")
             tables.append(Options(item, self.name, f"{self.prefix}{path}.{step}."))
         return tables

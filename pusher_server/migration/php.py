@@ -17,27 +17,41 @@ from pusher_server.migration.php_tokens import Lines, Token, tokens
 Lookup = Callable[[str], str | None]
 
 #: Operators by how tightly they bind (php.net, "Operator Precedence").
-_BINDING = {
-    "or": 1,
-    "and": 1,
-    "??": 3,
-    "||": 4,
-    "&&": 5,
-    "==": 6,
-    "!=": 6,
-    "===": 6,
-    "!==": 6,
-    "<": 7,
-    ">": 7,
-    "<=": 7,
-    ">=": 7,
-    ".": 8,
-    "+": 9,
-    "-": 9,
-    "*": 10,
-    "/": 10,
-    "%": 10,
-}
+_LEVELS = (
+    ("??",),
+    ("||",),
+    ("&&",),
+    ("|",),
+    ("^",),
+    ("&",),
+    ("==", "!=", "<>", "===", "!==", "<=>"),
+    ("<", ">", "<=", ">="),
+    (".",),
+    ("<<", ">>"),
+    ("+", "-"),
+    ("*", "/", "%"),
+    ("instanceof",),
+    ("**",),
+)
+_BINDING = {operator: level for level, operators in enumerate(_LEVELS) for operator in operators}
+#: These bind less than anything else, also than `? :`.
+_WORDS = ("or", "xor", "and")
+#: Words behind which comes something that only PHP knows.
+_CODE = (
+    "clone",
+    "fn",
+    "function",
+    "include",
+    "include_once",
+    "match",
+    "new",
+    "print",
+    "require",
+    "require_once",
+    "static",
+    "throw",
+    "yield",
+)
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _CLOSED = tuple(_CLOSING.values())
 #: The source of an unknown value is shown up to here.
@@ -146,6 +160,22 @@ class _Reader:
         return Unknown(shown, self._lines.of(start))
 
     def _expression(self) -> object:
+        start = self._token.start
+        value = self._conditional()
+        first = self._token.text.lower()
+        while self._token.kind == "name" and self._token.text.lower() in _WORDS:
+            word = self._token.text.lower()
+            self._at += 1
+            right = self._conditional()
+            try:
+                if word != first:  # `or` and `and` in one have a precedence of their own
+                    raise NotPure
+                value = combine(word, value, right)
+            except NotPure:
+                value = self._unknown(start)
+        return value
+
+    def _conditional(self) -> object:
         self._depth += 1
         if self._depth > DEEPEST:
             raise ConfigError(self._name, f"is nested more than {DEEPEST} levels deep")
@@ -156,7 +186,7 @@ class _Reader:
             short = self._is_symbol(":")
             chosen = value if short else self._expression()
             self._expect(":")
-            other = self._expression()
+            other = self._conditional()
             if isinstance(value, Unknown):
                 value = self._unknown(start)
             else:
@@ -173,8 +203,11 @@ class _Reader:
             if binding < least or binding < 0:
                 return left
             self._at += 1
-            right = self._binary(binding if operator == "??" else binding + 1)
+            # All of them are read from the left: of `??` it makes no difference, a chain of `**` is unknown.
+            right = self._binary(binding + 1)
             try:
+                if operator == "**" and self._is_symbol("**"):
+                    raise NotPure
                 left = combine(operator, left, right)
             except NotPure:
                 left = self._unknown(start)
@@ -241,21 +274,14 @@ class _Reader:
         if word in ("true", "false", "null"):
             return {"true": True, "false": False, "null": None}[word]
         if self._is_symbol("::"):
-            self._at += 2
+            self._at += 1
+            if self._token.kind == "end":
+                raise self._broken()
+            self._at += 1
             if self._tokens[self._at - 1].text == "class":
                 return token.text.lstrip("\\")
             return self._unknown(token.start)
-        if word in (
-            "fn",
-            "function",
-            "static",
-            "new",
-            "match",
-            "clone",
-            "throw",
-            "include",
-            "require",
-        ):
+        if word in _CODE:
             self._pass_over()
             return self._unknown(token.start)
         if self._is_symbol("("):
@@ -316,7 +342,7 @@ class _Reader:
             key: str | None = None
             if self._is_symbol("=>"):
                 self._at += 1
-                key = "" if value is None or isinstance(value, Unknown) else key_of(value)
+                key = key_of(value)
                 value = self._expression()
             if is_spread:
                 value = self._unknown(start)

@@ -54,10 +54,27 @@ def _map(arguments: list[object], _root: str | None) -> object:
     return [function([value], None) for value in _list(arguments, 1)]
 
 
-def _trim(arguments: list[object], _root: str | None) -> object:
-    if len(arguments) != 1:
+def _strip(side: Callable[[str, str], str]) -> Function:
+    """`trim` and its like; a range in the characters, as "a..z", is not read."""
+
+    def strip(arguments: list[object], _root: str | None) -> object:
+        blanks = _string(arguments, 1) if len(arguments) > 1 else " \t\n\r\0\x0b"
+        if len(arguments) > 2 or ".." in blanks:
+            raise NotPure
+        return side(_string(arguments, 0), blanks)
+
+    return strip
+
+
+def _unique(arguments: list[object], _root: str | None) -> object:
+    values = _list(arguments, 0)
+    if len(arguments) != 1 or not all(isinstance(value, str) for value in values):
         raise NotPure
-    return _string(arguments, 0).strip(" \t\n\r\0\x0b")
+    return list(dict.fromkeys(values))
+
+
+def _merge(arguments: list[object], _root: str | None) -> object:
+    return [value for index in range(len(arguments)) for value in _list(arguments, index)]
 
 
 def _lower(arguments: list[object], _root: str | None) -> object:
@@ -106,7 +123,11 @@ FUNCTIONS: Mapping[str, Function] = {
     "array_filter": _filter,
     "array_values": _values,
     "array_map": _map,
-    "trim": _trim,
+    "array_unique": _unique,
+    "array_merge": _merge,
+    "trim": _strip(str.strip),
+    "ltrim": _strip(str.lstrip),
+    "rtrim": _strip(str.rstrip),
     "strtolower": _lower,
     "intval": _integer,
     "parse_url": _parse_url,

@@ -15,13 +15,23 @@ Kind = Literal["string", "template", "number", "name", "variable", "cast", "symb
 _BLANK = re.compile(r"(?:\s+|//[^\n]*|\#(?!\[)[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _SINGLE = re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+#: A heredoc or nowdoc: its name, quoted or not, its lines, and the name again behind a blank of its own
+#: (php.net, "Strings").
+_HEREDOC = re.compile(
+    r"<<<[ \t]*(?P<quote>['\"]?)(?P<name>[A-Za-z_]\w*)(?P=quote)\r?\n"
+    r"(?P<lines>(?:.*\n)*?)(?P<indent>[ \t]*)(?P=name)(?!\w)"
+)
+_SHELL = re.compile(r"`(?:[^`\\]|\\.)*`", re.DOTALL)
 _CAST = re.compile(r"\(\s*(int|integer|bool|boolean|string|float|double|array)\s*\)", re.IGNORECASE)
 _NUMBER = re.compile(r"0[xX][0-9A-Fa-f_]+|0[bB][01_]+|\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?")
 _NAME = re.compile(r"\\?[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*(?:\\\w+)*")
 _VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
 _SYMBOL = re.compile(
-    r"<=>|===|!==|\?->|\?\?=|\.\.\.|=>|->|::|==|!=|<=|>=|&&|\|\||\?\?|\.=|[\[\](){},;.?:=!<>+\-*/%&|@^~#]"
+    r"<=>|===|!==|\?->|\?\?=|\.\.\.|\*\*|<<|>>|<>|=>|->|::|==|!=|<=|>=|&&|\|\||\?\?|\.="
+    r"|[\[\](){},;.?:=!<>+\-*/%&|@^~#]"
 )
+#: A variable inside a text.
+_INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*(\$[A-Za-z_{]|\{\$)")
 _ESCAPE = re.compile(r"\\(u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "v": "\v", "e": "\x1b", "f": "\f"}
 #: Longer numbers are no setting, and to parse very long ones takes time.
@@ -70,7 +80,7 @@ def _scan(source: str, position: int, name: str) -> Iterator[Token]:
         token = _one(source, position)
         if token is None or (len(token.text) > _LONGEST_NUMBER and token.kind == "number"):
             line = Lines(source).of(position)
-            if source[position] in "'\"":
+            if source[position] in "'\"`" or source.startswith("<<<", position):
                 raise ConfigError(name, f"ends inside the text that begins in line {line}")
             if source.startswith("/*", position):
                 raise ConfigError(name, f"ends inside the comment that begins in line {line}")
@@ -89,10 +99,15 @@ def _one(source: str, start: int) -> Token | None:
         match = _DOUBLE.match(source, start)
         if match is None:
             return None
-        if re.search(r"(?<!\\)(?:\\\\)*(\$[A-Za-z_{]|\{\$)", match[1]):
+        if _INTERPOLATION.search(match[1]):
             return Token("template", match[0], start, match.end())
         return Token("string", _ESCAPE.sub(_unescape, match[1]), start, match.end())
-    if source.startswith("/*", start) or source.startswith("<<<", start):
+    if source.startswith("<<<", start):
+        return _heredoc(source, start)
+    if first == "`":
+        match = _SHELL.match(source, start)
+        return match and Token("template", match[0], start, match.end())
+    if source.startswith("/*", start):
         return None
     kinds: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ("cast", _CAST),
@@ -107,6 +122,26 @@ def _one(source: str, start: int) -> Token | None:
             text = match[1].lower() if kind == "cast" else match[0]
             return Token(kind, text, start, match.end())
     return None
+
+
+def _heredoc(source: str, start: int) -> Token | None:
+    """The text without the indentation of its last line; one with variables is a template."""
+    match = _HEREDOC.match(source, start)
+    if match is None:
+        return None
+    lines = match["lines"].replace("\r\n", "\n").removesuffix("\n").split("\n")
+    text = "\n".join(line.removeprefix(match["indent"]) for line in lines)
+    if match["quote"] == "'":
+        return Token("string", text, start, match.end())
+    if _INTERPOLATION.search(text):
+        return Token("template", match[0], start, match.end())
+    # Unlike in a text with quotes, a quote needs no backslash and loses none.
+    return Token(
+        "string",
+        _ESCAPE.sub(lambda code: code[0] if code[1] == '"' else _unescape(code), text),
+        start,
+        match.end(),
+    )
 
 
 def _unescape(match: re.Match[str]) -> str:

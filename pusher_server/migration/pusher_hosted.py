@@ -6,12 +6,12 @@ Facts of pusher.com/docs/channels ("Client events", "Authorized connections", "W
 
 from collections.abc import Mapping
 
-from pusher_server.config.apps import check_webhook
 from pusher_server.errors import ConfigError
 from pusher_server.migration.draft import Answers, Draft, Settings, no_answers
 from pusher_server.migration.findings import Question
 from pusher_server.migration.laravel import write_origins
 from pusher_server.migration.numbers import names, whole
+from pusher_server.migration.webhooks import problem_of
 
 NAME = "pusher"
 
@@ -124,12 +124,9 @@ def _write_webhooks(ours: Settings) -> None:
     kept: list[dict[str, object]] = []
     for url in names(answer) or []:
         table: dict[str, object] = {"url": url}
-        try:
-            check_webhook(table, "webhook")
-        except ConfigError as error:
-            raise ConfigError(
-                "--answer webhooks", f"{error.setting.removeprefix('webhook.')} {error.problem}"
-            ) from None
+        problem = problem_of(table)
+        if problem is not None:
+            raise ConfigError("--answer webhooks", problem)
         kept.append(table)
     if kept:
         ours.take("webhooks", "webhooks", kept, "all events; event_types selects")

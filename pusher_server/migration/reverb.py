@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pusher_server.errors import ConfigError
 from pusher_server.migration.draft import Answers, Draft, Settings, no_answers
 from pusher_server.migration.laravel import (
+    ANY_ORIGIN,
+    NOBODY,
     environment,
     write_capacity,
     write_credentials,
@@ -18,7 +20,7 @@ from pusher_server.migration.laravel import (
 )
 from pusher_server.migration.numbers import php_truthy, whole
 from pusher_server.migration.options import MISSING, Options, as_text
-from pusher_server.migration.tls import write_tls
+from pusher_server.migration.tls import ONLY_FILES, write_tls
 
 NAME = "reverb"
 _PATHS = {"id": "app_id", "key": "key", "secret": "secret"}
@@ -88,8 +90,7 @@ def read(tree: Mapping[str, object], name: str, answers: Answers = no_answers) -
         raise ConfigError(name, "has no app in `apps.apps`")
     draft.differ("times of API requests", "are checked here: clocks may differ by 600 s at most")
     options.pass_over("default")
-    for path, _ in options.unread():
-        draft.refuse(path, "has no counterpart here; metrics are at operations.port")
+    draft.refuse_unread(options, "has no counterpart here; metrics are at operations.port")
     return draft
 
 
@@ -109,7 +110,12 @@ def _write_server(draft: Draft, options: Options) -> None:
         raise ConfigError(
             options.name, "`servers.reverb.port` is no port: write a number up to 65535"
         )
-    ours.take("port", "server.port", port)
+    if ours.is_left_out("port"):
+        ours.change(
+            "(port)", "server.port", port, "Reverb's default, until you write the computed one"
+        )
+    else:
+        ours.take("port", "server.port", port)
     _, path = ours.value(server, "path")
     prefix = as_text(path, "", f"{options.name}: servers.reverb.path").strip("/")
     if prefix:
@@ -123,8 +129,8 @@ def _write_server(draft: Draft, options: Options) -> None:
     _write_tls(ours, server)
     _write_scaling(ours, server)
     server.pass_over("hostname")
-    for left, _ in server.unread():
-        ours.refuse(left, "has no counterpart here; metrics are at operations.port")
+    advice = "has no counterpart here; metrics are at operations.port"
+    ours.refuse_unread(server, advice, "options", ONLY_FILES)
 
 
 def _write_tls(ours: Settings, server: Options) -> None:
@@ -137,7 +143,6 @@ def _write_tls(ours: Settings, server: Options) -> None:
     ]
     if not write_tls(ours, files[0], files[1], files[2]):
         ours.differ(tls, "no certificate named: let a proxy serve TLS, or set [server.tls]")
-    server.pass_over("options")
 
 
 def _write_scaling(ours: Settings, server: Options) -> None:
@@ -164,9 +169,14 @@ def _write_app(ours: Settings, app: Options) -> None:
         True,
         "by presence members, as there",
     )
-    name, origins = ours.value(app, "allowed_origins")
+    name, origins = ours.value(app, "allowed_origins", until_then=ANY_ORIGIN)
     if origins is MISSING:
-        ours.refuse(name, "is missing, so Reverb takes no connection: write allowed_origins")
+        ours.change(
+            name,
+            "allowed_origins",
+            [NOBODY],
+            "is missing, so Reverb takes no connection; list your sites",
+        )
     else:
         write_origins(ours, name, origins, "Reverb", empty_means_all=False, has_patterns=True)
     write_capacity(ours, app, "max_connections", "Reverb")
@@ -175,8 +185,7 @@ def _write_app(ours: Settings, app: Options) -> None:
     _write_client_events(ours, app)
     _write_rate(ours, app)
     app.pass_over("options")
-    for path, _ in app.unread():
-        ours.refuse(path, "Reverb has no such setting, and neither has this server: remove it")
+    ours.refuse_unread(app, "Reverb has no such setting, and neither has this server: remove it")
 
 
 def _write_sizes(ours: Settings, app: Options) -> None:

@@ -23,7 +23,7 @@ from pusher_server.migration.sockudo_apps import (
     write_app,
     write_table_of_apps,
 )
-from pusher_server.migration.sockudo_environment import apply_environment
+from pusher_server.migration.sockudo_environment import apply_environment, unread
 from pusher_server.migration.tls import write_tls
 
 NAME = "sockudo"
@@ -67,6 +67,11 @@ _ELSEWHERE = {
     "presence": "limits of an app count: limits.presence_members",
     "queue": "webhooks wait in webhooks.outbox, or in Redis when nodes share one",
     "websocket": "slow readers have websocket.write_buffer_bytes and websocket.stall_timeout",
+}
+_OTHER_VARIABLES = {
+    "REDIS_URL": "is not read here, and sockudo lets it win: set cluster.redis.url",
+    "CACHE_DRIVER": _ELSEWHERE["cache"],
+    "QUEUE_DRIVER": _ELSEWHERE["queue"],
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -127,6 +132,10 @@ def read(
         )
     draft.differ("times of API requests", "may differ by 600 s at most: keep clocks right")
     _name_the_rest(draft, options)
+    for variable in unread(environ):
+        draft.refuse(
+            variable, _OTHER_VARIABLES.get(variable, "is not read here: write its setting")
+        )
     return draft
 
 

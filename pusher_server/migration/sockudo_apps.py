@@ -6,12 +6,12 @@ Facts of sockudo/sockudo, version 5.0.1: `crates/sockudo-core/src/app.rs` (names
 
 from collections.abc import Mapping
 
-from pusher_server.config.apps import check_webhook
 from pusher_server.errors import ConfigError
 from pusher_server.migration.draft import Draft, Settings
 from pusher_server.migration.laravel import write_origins
 from pusher_server.migration.numbers import names, whole
 from pusher_server.migration.options import MISSING, Options
+from pusher_server.migration.webhooks import problem_of
 
 #: Milliseconds and events of a batch, by default.
 WEBHOOK_BATCHES = (50, 100)
@@ -210,10 +210,9 @@ def _webhook(ours: Settings, source: str, webhook: object, batch: bool) -> dict[
             return None
         if ours_filter:
             table["filter"] = ours_filter
-    try:
-        check_webhook(table, "webhook")
-    except ConfigError as error:
-        ours.refuse(source, f"{error.setting.removeprefix('webhook.')} {error.problem}")
+    problem = problem_of(table)
+    if problem is not None:
+        ours.refuse(source, problem)
         return None
     return table
 

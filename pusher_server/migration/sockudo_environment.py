@@ -4,10 +4,11 @@ Facts of sockudo/sockudo, version 5.0.1: `crates/sockudo-core/src/options/env/`.
 """
 
 import copy
+import re
 from collections.abc import Mapping
 
 from pusher_server.errors import ConfigError
-from pusher_server.migration.numbers import whole
+from pusher_server.migration.numbers import names, whole
 
 _SWITCHES = {
     "true": True,
@@ -49,6 +50,8 @@ _NUMBERS = {
     "WEBSOCKET_MAX_PAYLOAD_KB": "websocket_max_payload_kb",
     "SOCKUDO_MAX_CONNECTIONS": "max_connections",
     "METRICS_PORT": "metrics.port",
+    "WEBHOOK_BATCHING_DURATION": "webhooks.batching.duration",
+    "WEBHOOK_BATCHING_SIZE": "webhooks.batching.size",
     "DATABASE_REDIS_PORT": "database.redis.port",
     "DATABASE_REDIS_DB": "database.redis.db",
     "DATABASE_MYSQL_PORT": "database.mysql.port",
@@ -60,7 +63,19 @@ _BOOLEANS = {
     "UNIX_SOCKET_ENABLED": "unix_socket.enabled",
     "METRICS_ENABLED": "metrics.enabled",
     "RATE_LIMITER_ENABLED": "rate_limiter.enabled",
+    "WEBHOOK_BATCHING_ENABLED": "webhooks.batching.enabled",
+    "DATABASE_REDIS_MASTER_TLS_ENABLED": "database.redis.master_tls.enabled",
 }
+#: Lists with commas; the later one wins.
+_LISTS = {
+    "REDIS_CLUSTER_NODES": "adapter.cluster.nodes",
+    "DATABASE_REDIS_CLUSTER_NODES": "adapter.cluster.nodes",
+}
+#: The beginnings of sockudo's other variables, those of its own protocol left aside.
+_OTHERS = re.compile(
+    r"(SOCKUDO|DATABASE|REDIS|ADAPTER|CACHE|QUEUE|CORS|CLEANUP|CLUSTER_HEALTH|RATE_LIMITER|NATS|PULSAR|RABBITMQ"
+    r"|KAFKA|WEBHOOK|WEBSOCKET|METRICS|SSL|UNIX_SOCKET|HTTP_API|HEALTH_CHECK|LOG_COLORS|LOG_INCLUDE)_"
+)
 _APP = "SOCKUDO_DEFAULT_APP_"
 #: Limits of the app that the variables describe; 100 when a variable is missing.
 _APP_LIMITS = (
@@ -77,6 +92,7 @@ _APP_LIMITS = (
     "max_event_batch_size",
 )
 _APP_LIMIT = 100
+_FEATURES = ("enable_client_messages", "enable_user_authentication", "enable_watchlist_events")
 
 
 def apply_environment(
@@ -95,8 +111,19 @@ def apply_environment(
         switch = _SWITCHES.get(environ.get(variable, "").lower())
         if switch is not None:
             _put(options, path, switch, name)
+    for variable, path in _LISTS.items():
+        if environ.get(variable):
+            _put(options, path, names(environ[variable]), name)
     _apply_app(options, environ, name)
     return options
+
+
+def unread(environ: Mapping[str, str]) -> list[str]:
+    """sockudo's variables that are set and that `apply_environment` does not read."""
+    of_the_app = ("id", "key", "secret", "enabled", "allowed_origins", *_APP_LIMITS, *_FEATURES)
+    read = {f"{_APP}{part.upper()}" for part in of_the_app} | {"SOCKUDO_ENABLE_CLIENT_MESSAGES"}
+    read.update(_TEXTS, _NUMBERS, _BOOLEANS, _LISTS)
+    return [name for name in environ if _OTHERS.match(name) and environ[name] and name not in read]
 
 
 def _apply_app(options: dict[str, object], environ: Mapping[str, str], name: str) -> None:
@@ -115,11 +142,7 @@ def _apply_app(options: dict[str, object], environ: Mapping[str, str], name: str
         limits[limit] = _APP_LIMIT if number is None or number < 0 else number
     features = {
         feature: _SWITCHES.get(environ.get(f"{_APP}{feature.upper()}", "").lower(), False)
-        for feature in (
-            "enable_client_messages",
-            "enable_user_authentication",
-            "enable_watchlist_events",
-        )
+        for feature in _FEATURES
     }
     if f"{_APP}ENABLE_CLIENT_MESSAGES" not in environ:
         shared = environ.get("SOCKUDO_ENABLE_CLIENT_MESSAGES", "").lower()

@@ -12,7 +12,7 @@ from pusher_server.migration.numbers import javascript_float, javascript_int, tr
 from pusher_server.migration.options import MISSING
 from pusher_server.migration.places import database_url, place, places, write_login, write_redis
 from pusher_server.migration.soketi_apps import write_apps, write_defaults
-from pusher_server.migration.soketi_options import ALL_OPTIONS, SoketiOptions
+from pusher_server.migration.soketi_options import ALL_OPTIONS, PREFIX, SoketiOptions
 from pusher_server.migration.tls import write_tls
 
 NAME = "soketi"
@@ -79,16 +79,24 @@ def read(
     driver = options.get("appManager.driver")
     if driver in ("array", MISSING):
         write_apps(draft, options)
+        if not draft.apps:
+            raise ConfigError(name, "has no app in `appManager.array.apps`")
     elif driver in ("mysql", "postgres"):
         _write_database(draft, options, str(driver))
     else:
         raise ConfigError(
-            options.source("appManager.driver") or name,
+            _place(options, "appManager.driver"),
             f"apps come from {shown('driver', driver)}, which is not read here:"
             " list them in appManager.array.apps",
         )
     _name_the_rest(draft, options)
     return draft
+
+
+def _place(options: SoketiOptions, path: str) -> str:
+    """The setting of an error: a variable, or the option with its file."""
+    source = options.source(path)
+    return source if source and source.startswith(PREFIX) else f"{options.name}: `{path}`"
 
 
 def _source(options: SoketiOptions, path: str) -> str:
@@ -99,7 +107,7 @@ def _write_server(draft: Draft, options: SoketiOptions) -> None:
     draft.take(_source(options, "host"), "server.host", options.text("host", "0.0.0.0"))
     port = whole(options.get("port"))
     if port is None or not 0 < port < 65_536:
-        raise ConfigError(_source(options, "port"), "is no port: write a number up to 65535")
+        raise ConfigError(_place(options, "port"), "is no port: write a number up to 65535")
     draft.take(_source(options, "port"), "server.port", port)
     prefix = options.text("pathPrefix", "").rstrip("/")
     if prefix:
@@ -127,7 +135,7 @@ def _write_server(draft: Draft, options: SoketiOptions) -> None:
 
 
 def _write_metrics(draft: Draft, options: SoketiOptions) -> None:
-    port = whole(options.get("metrics.port"))
+    port, clients = whole(options.get("metrics.port")), whole(options.get("port"))
     if truthy(options.get("metrics.enabled")):
         host = options.text("metrics.host", "0.0.0.0")
         draft.take(_source(options, "metrics.enabled"), "operations.enabled", True)
@@ -138,6 +146,14 @@ def _write_metrics(draft: Draft, options: SoketiOptions) -> None:
             draft.refuse(
                 "metrics.prometheus.prefix", "the metrics are called pusher_server_…: relabel them"
             )
+    elif port == clients:
+        draft.change(
+            _source(options, "metrics.port"),
+            "operations.enabled",
+            False,
+            "is the clients' port, and metrics are off there: with another operations.port, it may be true",
+        )
+        return
     else:
         draft.change(
             "metrics.host", "operations.host", "127.0.0.1", "only this machine reads metrics"

@@ -8,13 +8,13 @@ Facts of soketi/soketi, version 1.6.1: `src/app.ts` (names and defaults), `src/w
 import math
 from collections.abc import Mapping
 
-from pusher_server.config.apps import check_webhook
 from pusher_server.errors import ConfigError
 from pusher_server.migration.draft import Draft, Settings
 from pusher_server.migration.files import parse_json
 from pusher_server.migration.numbers import javascript_float, javascript_int, truthy
 from pusher_server.migration.options import MISSING, Options
 from pusher_server.migration.soketi_options import SoketiOptions
+from pusher_server.migration.webhooks import problem_of
 
 _KILOBYTE = 1_024
 
@@ -256,9 +256,8 @@ def _webhook(ours: Settings, source: str, webhook: object, batch: bool) -> dict[
     }
     if batch:
         table["batch"] = True
-    try:
-        check_webhook(table, "webhook")
-    except ConfigError as error:
-        ours.refuse(source, f"{error.setting.removeprefix('webhook.')} {error.problem}")
+    problem = problem_of(table)
+    if problem is not None:
+        ours.refuse(source, problem)
         return None
     return table

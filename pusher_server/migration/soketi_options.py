@@ -169,6 +169,11 @@ _VARIABLES = {
 }
 
 
+#: Options that are texts, whatever they look like. soketi takes 1e5 for a number and compares it as one.
+#: Clients and backends have the text.
+_TEXTS = ("id", "key", "secret", "user", "username", "password", "sentinelPassword", "passphrase")
+
+
 class SoketiOptions(Options):
     """The options of one server: its defaults, under the file's, under the environment's."""
 
@@ -188,7 +193,8 @@ class SoketiOptions(Options):
             if option is None:
                 self.other_variables.append(variable)
                 continue
-            _put(tree, option, _from_variable(text), variable)
+            is_text = option.rpartition(".")[2] in _TEXTS
+            _put(tree, option, text if is_text else _from_variable(text), variable)
             self.given[option] = variable
         super().__init__(tree, name)
 

@@ -78,14 +78,14 @@ def read_source(
             raise ConfigError(
                 "SOURCE", "name the server and one database: `import soketi mysql://user@host/name`"
             )
-        return tables_of_apps.read(peer, paths[0], answers), []
+        return tables_of_apps.read(peer, paths[0], answers), tables_of_apps.files(paths[0])
     material = _Material()
     for path in paths or ["."]:
         try:
-            _collect(material, Path(path), peer)
+            _collect(material, Path(path), peer, environ)
         except OSError as error:  # a name that is too long, a directory of somebody else's
             raise ConfigError(path[:80], f"cannot be read: {error.strerror}") from None
-    _add_dotenv(material)
+    _add_dotenv(material, environ)
     tree, peer = _recognise(material, peer, environ)
     variables = material.variables | {
         name: value for name, value in environ.items() if name.startswith(_OWN_VARIABLES[peer])
@@ -95,7 +95,7 @@ def read_source(
     return draft, material.read
 
 
-def _collect(material: _Material, path: Path, peer: str | None) -> None:
+def _collect(material: _Material, path: Path, peer: str | None, environ: Mapping[str, str]) -> None:
     if path.is_dir():
         peers = (peer,) if peer is not None else tuple(_PLACES)
         places = dict.fromkeys(place for name in peers for place in _PLACES[name])
@@ -104,21 +104,21 @@ def _collect(material: _Material, path: Path, peer: str | None) -> None:
             both = " and ".join(str(file) for file in there[:2])
             raise ConfigError(str(path), f"has {both}: name the server, or one of the files")
         for file in there[:1]:
-            _add(material, file)
+            _add(material, file, environ)
         if (path / ".env").is_file():
-            _add(material, path / ".env")
+            _add(material, path / ".env", environ)
         return
     if not path.exists() and peer is None and path.suffix == "" and len(path.parts) == 1:
         raise ConfigError(str(path), f"is none of {', '.join(PEERS)}, and no file or directory")
-    _add(material, path)
+    _add(material, path, environ)
 
 
-def _add(material: _Material, path: Path) -> None:
+def _add(material: _Material, path: Path, environ: Mapping[str, str]) -> None:
     text = read_text(path)
     material.read.append(path)
     if path.name.startswith(".env") or path.suffix == ".env":
         # Laravel and soketi differ in `${NAME}`; nobody writes it and means it literally.
-        material.variables |= parse(text, str(path), expand=True)
+        material.variables |= parse(text, str(path), expand=True, environ=environ)
     elif material.file is not None:
         raise ConfigError(
             str(path), f"is a second file of settings beside {material.file}: name one"
@@ -127,14 +127,14 @@ def _add(material: _Material, path: Path) -> None:
         material.file, material.text = path, text
 
 
-def _add_dotenv(material: _Material) -> None:
+def _add_dotenv(material: _Material, environ: Mapping[str, str]) -> None:
     """A configuration of Laravel's has its `.env` above its folder."""
     file = material.file
     if file is None or file.suffix != ".php" or material.variables:
         return
     beside = file.absolute().parent.parent / ".env"
     if file.absolute().parent.name == "config" and beside.is_file():
-        _add(material, beside)
+        _add(material, beside, environ)
 
 
 def _recognise(

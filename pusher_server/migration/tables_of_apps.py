@@ -40,10 +40,20 @@ _MOST_NAMED = 20
 def is_sqlite(path: Path) -> bool:
     """Whether a file is a database of SQLite."""
     try:
+        if not path.is_file():  # to open a pipe would wait for its writer
+            return False
         with path.open("rb") as file:
             return file.read(len(_SQLITE)) == _SQLITE
     except OSError:
         return False
+
+
+def files(where: str) -> list[Path]:
+    """The file of a database of SQLite, named by its path or URL; none for another database."""
+    scheme, separator, path = where.partition(":///")
+    if separator:
+        return [Path(path)] if scheme.startswith("sqlite") else []
+    return [] if "://" in where else [Path(where)]
 
 
 def read(peer: str, where: str, answers: Answers) -> Draft:
@@ -82,10 +92,29 @@ def write_differing_limits(draft: Draft, rows: Mapping[str, Mapping[str, object]
         draft.differ("other apps", f"{len(named) - _MOST_NAMED} more such limits in the table")
 
 
+def write_shared_keys(draft: Draft, rows: Mapping[str, Mapping[str, object]]) -> None:
+    """Note each row whose key an earlier row has: only one of their apps can be reached by it."""
+    owners: dict[object, str] = {}
+    shared = [
+        (app_id, owner, row["key"])
+        for app_id, row in rows.items()
+        if row.get("key") and (owner := owners.setdefault(row["key"], app_id)) != app_id
+    ]
+    for app_id, owner, key in shared[:_MOST_NAMED]:
+        draft.refuse(
+            f"app {app_id}: key",
+            f"{str(key)[:60]!r} is the key of app {owner}, too: give it its own",
+        )
+    if len(shared) > _MOST_NAMED:
+        draft.refuse("other apps", f"{len(shared) - _MOST_NAMED} more keys that two apps share")
+
+
 def _differing(
     peer: str, rows: Mapping[str, Mapping[str, object]]
 ) -> Iterator[tuple[str, str, float, str]]:
     for app_id, row in rows.items():
+        if not app_id:
+            continue  # no app can have it
         for column in _ZERO[peer]:
             value = row.get(column)
             number = javascript_float(str(value)) if value is not None else None

@@ -1,8 +1,14 @@
 """`[server.tls]`, when the files that another server names are there."""
 
 from pathlib import Path
+from typing import Final
 
 from pusher_server.migration.draft import Settings
+
+#: The advice for any other option of a stream with TLS (php.net, "SSL context options").
+ONLY_FILES: Final = (
+    "only certificate, key and passphrase have settings here; let a proxy in front do the rest"
+)
 
 Named = tuple[str, object]
 

@@ -178,14 +178,17 @@ class FrameReader:
         for event in parser.events_received():
             assert isinstance(event, Frame)  # the handshake is long over
             yield self._assemble(event)
-        if parser.parser_exc is not None and parser.close_rcvd is not None:
-            # A sound close frame within a fragmented message. Control frames may come there (RFC 6455 §5.4),
-            # but the library takes it for an error. Nobody misses the message that it breaks off.
-            code = parser.close_rcvd.code
-            yield CloseFrame(None if code == CloseCode.NO_STATUS_RCVD else code)
-        elif parser.parser_exc is not None:
+        error = parser.parser_exc
+        if error is None:
+            return
+        _forget_frames(error)
+        if parser.close_rcvd is None:
             failure = parser.close_sent or Close(1002, "")
             raise FramingViolation(failure.code, failure.reason)
+        # A sound close frame within a fragmented message. Control frames may come there (RFC 6455 §5.4),
+        # but the library takes it for an error. Nobody misses the message that it breaks off.
+        code = parser.close_rcvd.code
+        yield CloseFrame(None if code == CloseCode.NO_STATUS_RCVD else code)
 
     def _assemble(self, frame: Frame) -> Incoming:
         if frame.opcode is Opcode.PING:
@@ -210,6 +213,17 @@ class FrameReader:
         if self._fragments_left <= 0:
             raise FramingViolation(1008, f"More than {MAX_FRAGMENTS} frames in one message")
         return _FRAGMENT
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error that the library keeps.
+
+    Since Python 3.12 they lead to the frames of our callers, so that the connection would wait for a garbage
+    collection.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _frame_size(start: bytearray) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.laravel_application import prepare_application
+from tests.examples.laravel_package import install_package
 from tests.examples.phone import Phone
 from tests.examples.programs import APP, Browser, RunningBackend, pusher_environment
 from tests.support.serving import RunningServer
@@ -36,6 +37,14 @@ def laravel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Laravel application with its database, to be copied."""
     directory = tmp_path_factory.mktemp("laravel") / "prepared"
     prepare_application(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def packaged(laravel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An application with the package, to be copied."""
+    directory = tmp_path_factory.mktemp("package") / "packaged"
+    install_package(laravel, directory)
     return directory
 
 

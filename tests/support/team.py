@@ -70,18 +70,23 @@ class Team(RunningServer):
 
 def processes_of(parent: int) -> dict[str, int]:
     """The processes that a supervisor has started and that have not ended."""
-    found = {}
-    for tasks in Path(f"/proc/{parent}/task").glob("*/children"):
-        for number in tasks.read_text().split():
-            try:
-                words = Path(f"/proc/{number}/cmdline").read_text().split("\0")
-            except FileNotFoundError:  # ended since
-                continue
+    processes = {}
+    for children in Path(f"/proc/{parent}/task").glob("*/children"):
+        for number in _read(children).split():
+            words = _read(Path(f"/proc/{number}/cmdline")).split("\0")
             if "pusher_server.processes.bus" in words:
-                found["bus"] = int(number)
+                processes["bus"] = int(number)
             elif "pusher_server.processes.worker" in words:
-                found[f"worker {words[-3]}"] = int(number)
-    return found
+                processes[f"worker {words[-3]}"] = int(number)
+    return processes
+
+
+def _read(path: Path) -> str:
+    """A file of /proc; nothing when its process has ended, be it in the middle of reading."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def is_running(pid: int) -> bool:

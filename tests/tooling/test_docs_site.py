@@ -14,7 +14,7 @@ from scripts import docs_site
 
 TOP = Path(__file__).parents[2]
 #: What the site is made of.
-PARTS = ("docs", "ops", "examples", "scripts", "pusher_server",
+PARTS = ("docs", "ops", "examples", "integrations", "scripts", "pusher_server",
          "config.example.toml", "compose.yaml", "LICENSE", "llms.txt", "mkdocs.yml")  # fmt: skip
 
 

@@ -111,15 +111,6 @@ def test_nothing_is_overwritten() -> None:
     assert [path.name for path in Path().iterdir() if path.name.startswith(".import")] == []
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence() -> None:
-    """A directory, and a folder that is not there."""
-    Path("folder").mkdir()
-    for out in ("folder", "nowhere/x.toml", "x" * 5_000):
-        result = call("soketi", "soketi.json", "--out", out, "--force")
-        assert result.exit_code == 2
-        assert result.output.splitlines()[-1].startswith(f"pusher-server: {out[:80]}: ")
-
-
 def test_a_computed_value_is_left_out_by_name_or_answered() -> None:
     """Where nobody can be asked."""
     assert "--answer servers.reverb.port=VALUE" in " ".join(
@@ -176,6 +167,16 @@ def test_a_file_that_is_none_is_one_sentence(content: bytes) -> None:
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
     assert result.output.startswith("pusher-server: x.json: ")
     assert len(result.output) < 200
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_file_and_nothing_waits_for_its_writer() -> None:
+    """The test ends, so the command did."""
+    os.mkfifo("pipe.json")
+    for arguments in (("soketi", "pipe.json"), ("pipe.json",)):
+        result = call(*arguments)
+        assert (result.exit_code, result.output.count("\n")) == (2, 1)
+        assert "pipe.json: is no file" in result.output
 
 
 def make_table(columns: str) -> None:
@@ -257,43 +258,82 @@ def test_a_table_without_a_column_is_one_sentence() -> None:
     assert "secret" in result.output
 
 
+def test_a_database_that_is_none_is_one_sentence() -> None:
+    """Half a file, and a few bytes of one: there is nothing to wait for."""
+    make_table("id TEXT, key TEXT, secret TEXT")
+    whole = Path("apps.sqlite").read_bytes()
+    for content in (whole[:3_000], whole[:16]):
+        Path("apps.sqlite").write_bytes(content)
+        result = call("laravel-websockets", "apps.sqlite")
+        assert result.exit_code == 2, result.output
+        assert result.output.count("\n") == 1
+        assert not Path("pusher-server.toml").exists()
+
+
+def test_apps_of_a_table_with_one_key_are_named() -> None:
+    """Only one of them can be reached."""
+    with sqlite3.connect("x.db") as connection:
+        connection.execute("CREATE TABLE apps (id, key, secret)")
+        rows = [("1", "k", "s1"), ("2", "k", "s2"), ("3", "other", "s3")]
+        connection.executemany("INSERT INTO apps VALUES (?, ?, ?)", rows)
+    connection.close()
+    printed = " ".join(call("laravel-websockets", "x.db", "--dry-run").output.split())
+    assert "app 2: key 'k' is the key of app 1, too: give it its own" in printed
+    assert "app 3: key" not in printed
+
+
 def test_files_that_others_can_read_were_unsafe() -> None:
     """With the command that closes them."""
     Path("soketi.json").chmod(0o644)
     assert "chmod o= soketi.json" in " ".join(call("soketi.json", "--dry-run").output.split())
 
 
-VARIABLES = {
-    "SOKETI_DEFAULT_APP_ID": "1",
-    "SOKETI_DEFAULT_APP_KEY": "k",
-    "SOKETI_DEFAULT_APP_SECRET": "s" * 20,
-    "SOKETI_CLUSTER_PORT": "1",
-}
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("no/such/x.toml", "there is no folder"),
+        ("soketi.json/x.toml", "there is no folder"),
+        (".", "is a directory; name a file"),
+        ("/proc/x.toml", "cannot be written"),
+        ("x" * 5_000, "File name too long"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_one_sentence(out: str, words: str) -> None:
+    """With the file's name, and the way on."""
+    result = call("soketi.json", "--out", out)
+    assert result.exit_code == 2
+    assert f"{out[:80]}: " in result.stderr
+    assert words in result.stderr
+    assert "name a" in result.stderr
 
 
-class TestEnvStyle:
-    """`--env-style` of `check-config`; `serve` has the same option."""
+@pytest.mark.parametrize(
+    ("peer", "source", "out"),
+    [
+        ("soketi", "soketi.json", "soketi.json"),
+        ("soketi", "soketi.json", "link.json"),
+        ("pusher", ".env", ".env"),
+        ("laravel-websockets", "apps.sqlite", "apps.sqlite"),
+        ("laravel-websockets", "sqlite:///apps.sqlite", "apps.sqlite"),
+    ],
+)
+def test_the_file_that_is_imported_is_not_replaced(peer: str, source: str, out: str) -> None:
+    """Not with --force either: it is the way back."""
+    make_table("id TEXT, key TEXT, secret TEXT, capacity INTEGER")
+    Path("link.json").symlink_to("soketi.json")
+    before = Path(out).read_bytes()
+    result = call(peer, source, "--out", out, "--force")
+    assert result.exit_code == 2
+    assert result.output == f"pusher-server: {out}: is what is imported; name another --out FILE\n"
+    assert Path(out).read_bytes() == before
 
-    def test_the_variables_are_understood(self) -> None:
-        os.environ.update(VARIABLES)
-        result = CliRunner().invoke(
-            main, ["check-config", "--env-style", "soketi"], catch_exceptions=False
-        )
-        assert result.exit_code == 0, result.output
-        assert "app 1: key k" in result.output
-        assert "SOKETI_CLUSTER_PORT has no counterpart here" in result.output
 
-    def test_without_it_they_have_one_line(self) -> None:
-        os.environ.update(VARIABLES)
-        result = CliRunner().invoke(main, ["check-config"], catch_exceptions=False)
-        assert "and 3 more: variables of soketi have no effect here" in result.output
-
-    @pytest.mark.parametrize("command", ["check-config", "serve"])
-    def test_a_refused_start_has_that_line_too(self, command: str) -> None:
-        """As in the image: it listens on every interface, where the embedded app does not start."""
-        os.environ.update({**VARIABLES, "PUSHER_SERVER__SERVER__HOST": "0.0.0.0"})
-        result = CliRunner().invoke(main, [command])
-        assert result.exit_code == 2
-        notice, refusal = result.stderr.splitlines()
-        assert "and 3 more: variables of soketi have no effect here" in notice
-        assert "PUSHER_APP_" in refusal
+def test_a_variable_that_is_no_text_is_one_sentence() -> None:
+    """The process may have any bytes in its variables."""
+    os.environ["SOKETI_DEFAULT_APP_SECRET"] = os.fsdecode(b"hidden-\xff")
+    result = call("soketi.json")
+    assert result.output == (
+        "pusher-server: SOKETI_DEFAULT_APP_SECRET: is not UTF-8 text; write it as UTF-8\n"
+    )
+    os.environ["SOKETI_DEFAULT_APP_WEBHOOKS"] = os.fsdecode(b'[{"url": "https://a.example/\xff"}]')
+    assert call("soketi.json").output.count("\n") == 1

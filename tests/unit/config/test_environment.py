@@ -9,6 +9,7 @@ import pytest
 
 from pusher_server.app import App
 from pusher_server.config import Config, load
+from pusher_server.config.environment import near_misses
 from pusher_server.config.loading import example_text
 from pusher_server.config.problems import fields_of, subtable_of
 from pusher_server.config.settings import SECTIONS
@@ -255,3 +256,26 @@ def test_every_setting_can_be_set() -> None:
             problem = error.problem
         assert "sets nothing" not in problem, name
         assert ", got " not in problem, name
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("PUSHER_SERVER_APPS", "PUSHER_SERVER__APPS,"),
+        ("PUSHER_SERVER_SERVER_PORT", "PUSHER_SERVER__SERVER__…"),
+        ("PUSHER_SERVER_LOG__LEVEL", "PUSHER_SERVER__LOG__…"),
+        ("PUSHER_SERVER_SERVICE_HOST", ""),
+        ("PUSHER_SERVER_PORT", ""),
+        ("PUSHER_SERVER_OPERATIONS_SERVICE_HOST", ""),
+        ("PUSHER_SERVER_OPERATIONS_PORT_9601_TCP", ""),
+        ("PUSHER_SERVER_PORT_6001_TCP_ADDR", ""),
+        ("PUSHER_SERVER__LOG__LEVEL", ""),
+    ],
+)
+def test_a_variable_that_lacks_an_underscore_has_a_line(variable: str, meant: str) -> None:
+    """Those that Kubernetes makes for a Service have none."""
+    lines = [*near_misses({variable: "hidden"})]
+    assert len(lines) == bool(meant)
+    if lines:
+        assert lines[0].startswith(f"{variable} sets nothing: write {meant}")
+        assert "hidden" not in lines[0]

@@ -17,7 +17,9 @@ from pusher_server.migration.dotenv import parse
         ("A=", ""),
         ("A=b c", "b c"),
         ("A=b # comment", "b"),
-        ("A=b#c", "b#c"),
+        ("A=b#c", "b"),
+        ('A="b#c"#d', "b#c"),
+        ("A=b\u2028c", "b\u2028c"),
         ("A=#c", ""),
         ("A='b # c'", "b # c"),
         ("A='b\\n${B}'", "b\\n${B}"),
@@ -36,6 +38,12 @@ from pusher_server.migration.dotenv import parse
 def test_values(text: str, expected: str) -> None:
     """With quotes, comments and references."""
     assert parse(text.removeprefix("\ufeff"), ".env", expand=True)["A"] == expected
+
+
+def test_a_reference_takes_the_variable_of_the_process() -> None:
+    """Before that of an earlier line, which Laravel does not let replace it."""
+    parsed = parse("B=x\nA=${B}${C}", ".env", expand=True, environ={"B": "b", "C": "c"})
+    assert parsed == {"B": "x", "A": "bc"}
 
 
 def test_without_expansion_references_are_text() -> None:

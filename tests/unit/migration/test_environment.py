@@ -66,6 +66,25 @@ def test_ours_win() -> None:
     assert loaded("soketi", {**SOKETI, "PUSHER_SERVER__DATABASE__URL": "sqlite:////a"}).apps == ()
 
 
+@pytest.mark.parametrize("style", ["soketi", "reverb"])
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"PUSHER_APP_ID": "7", "PUSHER_APP_KEY": "k7", "PUSHER_APP_SECRET": "s" * 20},
+        {"PUSHER_SERVER__APPS": '[{"id": "7", "key": "k7", "secret": "ssssssssssssssssssss"}]'},
+    ],
+    ids=["app", "apps"],
+)
+def test_an_app_of_ours_stands_in_for_theirs(style: str, ours: dict[str, str]) -> None:
+    """Which then needs no credentials, and no database."""
+    theirs = {"SOKETI_PORT": "7001", "REVERB_SERVER_PORT": "7001"}
+    for more in ({}, {**SOKETI, **REVERB}, {"SOKETI_APP_MANAGER_DRIVER": "mysql"}):
+        config = loaded(style, {**theirs, **more, **ours})
+        assert config.server.port == 7_001
+        assert [app.id for app in config.apps] == ["7"]
+        assert not config.database.url
+
+
 def test_credentials_that_everybody_knows_do_not_start() -> None:
     """soketi's own image would; a container that is open to all is no replacement."""
     with pytest.raises(ConfigError, match="SOKETI_DEFAULT_APP_SECRET: is not set"):

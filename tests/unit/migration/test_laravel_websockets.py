@@ -7,9 +7,10 @@ import pytest
 
 from pusher_server.errors import ConfigError
 from pusher_server.migration import laravel_websockets
-from pusher_server.migration.draft import Draft
+from pusher_server.migration.draft import NAME_IS_COMPUTED, Draft
 from pusher_server.migration.findings import Verdict, table
 from pusher_server.migration.php import read_php
+from pusher_server.migration.php_operators import COMPUTED_NAME, Unknown
 from tests.unit.migration.imported import app, findings, is_noted, setting
 
 VARIABLES = {
@@ -100,13 +101,58 @@ def test_capacity(value: object, connections: int | None, enabled: bool | None) 
         (["a.example"], ["a.example"]),
         (["*"], ["nobody.invalid"]),
         (["*.a.example", "b.example"], ["b.example"]),
+        ({"0": "a.example", "3": None}, ["a.example"]),
+        ([True, {}], ["nobody.invalid"]),
+        (5, ["nobody.invalid"]),
     ],
 )
-def test_origins(origins: list[str], expected: list[str]) -> None:
-    """An empty list is every origin; a star is a character there, so it matches none."""
+def test_origins(origins: object, expected: list[str]) -> None:
+    """An empty list is every origin; a star is a character there, so it matches none.
+
+    Something else than a list lets nobody in: PHP compares with nothing but an array.
+    """
     draft = read_app(allowed_origins=origins)
     assert app(draft)["allowed_origins"] == expected
     assert is_noted(draft, Verdict.UNSAFE, "allowed_origins") == (origins == [])
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("allowed_origins", "allowed_origins"),
+        ("capacity", "limits"),
+        ("enable_client_messages", "client_events"),
+        ("name", "name"),
+    ],
+)
+def test_nothing_is_said_of_a_setting_that_is_computed(name: str, ours: str) -> None:
+    """But that it was left out: it is not as if it were missing."""
+    draft = read_app(**{name: Unknown("config('x')", 7)})
+    (finding,) = [finding for finding in draft.findings if finding.source == f"apps[0].{name}"]
+    assert finding.verdict is Verdict.IMPOSSIBLE
+    assert "is computed in websockets.php, line 7 (`config('x')`)" in finding.note
+    assert ("Until then every origin is let in" in finding.note) == (name == "allowed_origins")
+    assert ours not in app(draft)
+
+
+def test_computed_origins_of_version_1_belong_to_every_app() -> None:
+    """They stand at the top."""
+    tree: Any = laravel_websockets.published(VARIABLES)
+    del tree["apps"][0]["allowed_origins"]
+    tree["allowed_origins"] = Unknown("Sites::all()", 9)
+    draft = laravel_websockets.read(tree, VARIABLES, "websockets.php")
+    named = [finding for finding in draft.findings if finding.source.endswith("allowed_origins")]
+    assert [finding.verdict for finding in named] == [Verdict.IMPOSSIBLE]
+    assert "allowed_origins" not in app(draft)
+
+
+def test_a_setting_whose_name_is_computed_is_named_by_its_line() -> None:
+    """At the top, and of an app."""
+    tree: Any = laravel_websockets.published(VARIABLES)
+    tree[f"{COMPUTED_NAME}3)"] = tree["apps"][0][f"{COMPUTED_NAME}8)"] = 1
+    draft = laravel_websockets.read(tree, VARIABLES, "websockets.php")
+    named = {finding.source: finding.note for finding in draft.findings}
+    assert named["(name in line 3)"] == named["apps[0].(name in line 8)"] == NAME_IS_COMPUTED
 
 
 def test_client_messages_were_open_to_every_connection() -> None:
@@ -175,3 +221,16 @@ def test_without_credentials_it_is_one_sentence() -> None:
         read({"PUSHER_APP_KEY": ""})
     with pytest.raises(ConfigError, match="has no app"):
         read(apps=[])
+    with pytest.raises(ConfigError, match=r"apps\[0\]\.secret is computed, and .* --answer apps"):
+        read_app(secret=Unknown("decrypt('x')", 7))
+    with pytest.raises(ConfigError, match=r"`apps\.0` is computed in line 7: write its settings"):
+        read(apps=[Unknown("App::one()", 7)])
+
+
+def test_other_options_of_tls_are_named() -> None:
+    """Each that says something."""
+    ssl = {"local_cert": None, "verify_peer": False, "peer_name": None, "ciphers": "HIGH"}
+    draft = read(ssl=ssl)
+    named = {finding.source for finding in findings(draft, Verdict.IMPOSSIBLE)}
+    assert {"ssl.verify_peer", "ssl.ciphers"} <= named
+    assert not {"ssl", "ssl.peer_name", "ssl.local_cert"} & named

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pusher_server.errors import ConfigError
 from pusher_server.migration.files import DEEPEST
 from pusher_server.migration.php import Unknown, env_value, read_php
+from pusher_server.migration.php_operators import COMPUTED_NAME
 
 ENVIRONMENT = {
     "PORT": "8080",
@@ -56,8 +57,26 @@ def value(expression: str, root: str | None = None) -> object:
         ("env('NOTHING') ?? 'coalesced'", "coalesced"),
         ("!env('ON')", False),
         ("5 * 60", 300),
+        ("1 << 10", 1_024),
+        ("2 ** 8", 256),
+        ("10 / 2", 5),
+        ("7 % 3", 1),
+        ("4 | 1", 5),
+        ("3 <=> 2", 1),
+        ("env('PORT') == 8080", True),
+        ("env('ON') == true", True),
+        ("env('PORT') <> '443'", True),
+        ("false or true ? 'a' : 'b'", True),
+        ("env('MISSING').'/x'", "/x"),
+        ("'v'.1.0", "v1"),
+        ("<<<'END'\n    a 'b' $c\n      d\n    END", "a 'b' $c\n  d"),
+        ('<<<"END"\na\\tb\nENDING\nEND', "a\tb\nENDING"),
+        ("<<<END\r\nEND", ""),
         ("'a'.'b' . 1", "ab1"),
         ("explode(',', env('ORIGINS'))", ["a.example", " b.example"]),
+        ("array_unique(['a', 'b', 'a'])", ["a", "b"]),
+        ("array_merge(['a'], [], ['b'])", ["a", "b"]),
+        ("rtrim('https://a.example/', '/')", "https://a.example"),
         ("array_map('trim', explode(',', env('ORIGINS', '')))", ["a.example", "b.example"]),
         ("array_filter(explode(',', env('EMPTY', '')))", []),
         ("parse_url('https://shop.example/x', PHP_URL_HOST)", "shop.example"),
@@ -90,6 +109,14 @@ def test_a_literal_and_a_pure_function_have_a_value(expression: str, expected: o
         "env(config('name'))",
         "explode(',', config('x'))",
         "1 / 0",
+        "1 << 900_000_000",
+        "9 ** 99 ** 99",
+        "10_000_000_000 * 10_000_000_000",
+        "STREAM_CRYPTO_METHOD_TLSv1_2_SERVER | STREAM_CRYPTO_METHOD_TLSv1_3_SERVER",
+        "config('a') instanceof Closure",
+        "`hostname`",
+        "require_once __DIR__.'/x.php'",
+        "true and false or true",
         "[1, 2][0]",
         "(bool) config('x')",
         "config('x') ?? 5",
@@ -104,6 +131,29 @@ def test_anything_else_is_unknown_and_keeps_its_source(expression: str) -> None:
     assert unknown.line == 3
     assert unknown.source.startswith(expression[:10])
     assert tree["y"] == 5
+
+
+def test_a_long_chain_has_no_depth() -> None:
+    """However many operators stand in it."""
+    assert value("null ?? " * 5_000 + "1") == 1
+    assert value("1 ? 2 : (" * 3 + "4" + ")" * 3) == 2
+
+
+def test_a_heredoc_with_a_variable_is_unknown() -> None:
+    """What stands behind it is still read."""
+    tree = read_php(
+        "<?php return ['x' => <<<END\na $host\nEND, 'y' => 5];", "x.php", ENVIRONMENT.get
+    )
+    assert isinstance(tree["x"], Unknown)
+    assert tree["y"] == 5
+
+
+def test_a_name_that_is_computed_is_no_setting() -> None:
+    """It is named by its line, and its neighbours are read."""
+    tree = read_php(
+        "<?php return ['x' => 1,\nApp\\Config::KEY => 2, KEY => 3];", "x.php", ENVIRONMENT.get
+    )
+    assert tree == {"x": 1, f"{COMPUTED_NAME}2)": 3}
 
 
 def test_paths_are_those_of_the_project() -> None:
@@ -146,7 +196,9 @@ def test_statements_before_the_array_are_passed_over() -> None:
         ("<?php return ['a' => (1, 2)];", "line 1 cannot be read"),
         ("<?php return ['a' => ];", "line 1 cannot be read"),
         ("<?php return ['a' => f([)];", "line 1 cannot be read"),
-        ("<?php\n\nreturn ['a' => <<<EOT\nx\nEOT];", "line 3 has something"),
+        ("<?php\n\nreturn ['a' => <<<EOT\nx\n", "ends inside the text that begins in line 3"),
+        ("<?php return ['a' => `ls", "ends inside the text that begins in line 1"),
+        ("<?php return ['a' => Foo::", "ends too early"),
         ("<?php return ['a' => $x->", "ends too early"),
         (f"<?php return ['a' => {'9' * 50}];", "line 1 has something"),
     ],

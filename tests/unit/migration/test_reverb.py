@@ -9,6 +9,7 @@ from pusher_server.migration import reverb
 from pusher_server.migration.draft import Draft
 from pusher_server.migration.findings import Question, Verdict, table
 from pusher_server.migration.php import read_php
+from pusher_server.migration.php_operators import Unknown
 from tests.unit.migration.imported import app, findings, is_noted, setting
 
 CREDENTIALS = {
@@ -107,11 +108,12 @@ def test_origins(origins: object, expected: list[str]) -> None:
     assert app(read_app(allowed_origins=origins))["allowed_origins"] == expected
 
 
-def test_a_list_of_origins_that_is_none_is_left_out() -> None:
-    """By name."""
-    draft = read_app(allowed_origins=[["a"]])
-    assert is_noted(draft, Verdict.IMPOSSIBLE, "allowed_origins")
-    assert is_noted(read_app(allowed_origins=...), Verdict.IMPOSSIBLE, "allowed_origins")
+@pytest.mark.parametrize("origins", [[["a"]], 5, ...])
+def test_a_list_of_origins_that_is_none_lets_nobody_in(origins: object) -> None:
+    """Neither does Reverb; a missing one (`...`), too."""
+    draft = read_app(allowed_origins=origins)
+    assert app(draft)["allowed_origins"] == ["nobody.invalid"]
+    assert is_noted(draft, Verdict.CHANGED, "allowed_origins")
 
 
 @pytest.mark.parametrize(
@@ -191,8 +193,28 @@ def test_a_computed_value_is_asked_for() -> None:
     assert app(draft)["secret"] == "the-secret"
     assert app(draft)["allowed_origins"] == ["a.example", "b.example"]
     assert setting(draft, "server.port") == 8_080
+    assert is_noted(draft, Verdict.CHANGED, "servers.reverb.(port)")
     (left_out,) = findings(draft, Verdict.IMPOSSIBLE, "port")
     assert "--answer servers.reverb.port=VALUE" in left_out.note
+
+
+def test_nothing_is_said_of_what_is_computed() -> None:
+    """A rate that is not known is not off, and an unknown limit is not "no limit"."""
+    unknown = Unknown("config('x')", 3)
+    draft = read_app(
+        max_connections=unknown,
+        activity_timeout=unknown,
+        max_message_size=unknown,
+        accept_client_events_from=unknown,
+        rate_limiting={"enabled": unknown},
+    )
+    names = ("max_connections", "activity_timeout", "max_message_size", "from", "limiting.enabled")
+    for name in names:
+        (finding,) = [line for line in draft.findings if line.source.endswith(name)]
+        assert finding.verdict is Verdict.IMPOSSIBLE
+    assert not [finding for finding in draft.findings if finding.source == "apps[0].rate_limiting"]
+    assert "limits" not in app(draft)
+    assert "client_events" not in app(draft)
 
 
 def test_nothing_computed_is_lost() -> None:
@@ -248,3 +270,16 @@ def test_an_app_provider_of_ones_own_is_named() -> None:
     tree: Any = reverb.published(CREDENTIALS)
     tree["apps"]["provider"] = "App\\Apps"
     assert is_noted(reverb.read(tree, "reverb.php"), Verdict.IMPOSSIBLE, "apps.provider")
+
+
+def test_other_options_of_tls_are_named() -> None:
+    """Each that says something."""
+    tree: Any = reverb.published(CREDENTIALS)
+    tree["servers"]["reverb"]["options"] = {
+        "tls": {"verify_peer": True, "local_pk": None, "peer_name": ""}
+    }
+    draft = reverb.read(tree, "reverb.php")
+    named = {finding.source for finding in findings(draft, Verdict.IMPOSSIBLE)}
+    assert {name for name in named if ".options" in name} == {
+        "servers.reverb.options.tls.verify_peer"
+    }

@@ -259,3 +259,32 @@ def test_a_file_that_sockudo_cannot_read_is_one_sentence(tree: dict[str, Any]) -
     """And no other error."""
     with pytest.raises(ConfigError):
         read(tree)
+
+
+def test_variables_that_are_not_read_are_named() -> None:
+    """Those of sockudo: a `.env` may be an application's, too."""
+    draft = read(
+        REDIS_URL="redis://:hidden@h:1",
+        CLEANUP_BATCH_SIZE="25",
+        SOCKUDO_NEW="1",
+        CORS_ORIGINS="",
+        APP_NAME="Shop",
+        PORT="7001",
+        SOCKUDO_MAX_CONNECTIONS="5",
+    )
+    named = {finding.source for finding in findings(draft, Verdict.IMPOSSIBLE)}
+    assert {"REDIS_URL", "CLEANUP_BATCH_SIZE", "SOCKUDO_NEW"} <= named
+    assert not {"CORS_ORIGINS", "APP_NAME", "PORT", "SOCKUDO_MAX_CONNECTIONS"} & named
+    assert "hidden" not in table(draft.findings)
+
+
+def test_lists_and_switches_of_variables() -> None:
+    """A cluster with TLS, and webhooks one by one."""
+    draft = read(
+        ADAPTER_DRIVER="redis-cluster",
+        REDIS_CLUSTER_NODES="a:7000, b:7001",
+        DATABASE_REDIS_MASTER_TLS_ENABLED="yes",
+        WEBHOOK_BATCHING_ENABLED="off",
+    )
+    assert setting(draft, "cluster.redis") == {"url": "rediss://a:7000,b:7001", "cluster": True}
+    assert setting(draft, "webhooks.batch_window") is None

@@ -275,3 +275,42 @@ def test_no_secret_is_in_the_table() -> None:
         SSL_CERT="/nowhere",
     )
     assert "hidden" not in table(draft.findings)
+
+
+@pytest.mark.parametrize("text", ["0123", "1e5", "1.0", "true", "12345678901234567890123", "[1]"])
+def test_credentials_are_the_text_of_their_variable(text: str) -> None:
+    """Whatever they are as JSON: clients and backends have this text."""
+    draft = read(
+        DEFAULT_APP_ID=text,
+        DEFAULT_APP_KEY=text,
+        DEFAULT_APP_SECRET=text,
+        ADAPTER_DRIVER="redis",
+        DB_REDIS_PASSWORD=text,
+    )
+    assert [app(draft)[name] for name in ("id", "key", "secret")] == [text] * 3
+    assert setting(draft, "cluster.redis.password") == text
+
+
+def test_metrics_that_are_off_have_no_port() -> None:
+    """soketi looks at it only when they are on, so it may be that of clients."""
+    draft = read({"appManager.array.apps": [APP], "metrics.port": 6_001})
+    assert setting(draft, "operations") == {"enabled": False}
+    assert is_noted(draft, Verdict.CHANGED, "metrics.port")
+    draft = read({"appManager.array.apps": [APP], "metrics.port": 6_002})
+    assert setting(draft, "operations") == {"host": "127.0.0.1", "port": 6_002}
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"port": None}, r"^soketi\.json: `port`: is no port"),
+        ({"appManager.driver": "dynamodb"}, r"^soketi\.json: `appManager\.driver`: apps come from"),
+        ({"appManager.array.apps": []}, r"^soketi\.json: has no app in `appManager\.array\.apps`"),
+    ],
+)
+def test_an_error_names_its_file(tree: dict[str, Any], message: str) -> None:
+    """One from a variable names the variable."""
+    with pytest.raises(ConfigError, match=message):
+        read(tree)
+    with pytest.raises(ConfigError, match=r"^SOKETI_PORT: is no port"):
+        read(PORT="abc")

@@ -17,7 +17,7 @@ class Pusher
     private readonly ClientInterface $client;
 
     /**
-     * @param  array<string, mixed>  $options  "host", "port", "scheme" and "timeout" of config/broadcasting.php
+     * @param  array<string, mixed>  $options  "host", "port", "scheme", "path" and "timeout" of config/broadcasting.php
      */
     public function __construct(
         private readonly string $key,
@@ -44,7 +44,7 @@ class Pusher
         $path = "/apps/{$this->appId}/events";
 
         try {
-            $response = $this->client->request('POST', $this->origin().$path, [
+            $response = $this->client->request('POST', $this->url($path), [
                 'query' => $this->signedQuery('POST', $path, $body),
                 'body' => $body,
                 'headers' => [
@@ -109,8 +109,14 @@ class Pusher
         return hash_hmac('sha256', $text, $this->secret);
     }
 
-    private function origin(): string
+    /**
+     * Below the option "path" if that ends in a slash: without it the library's base URL loses the path (RFC 3986 §5.2.3).
+     */
+    private function url(string $path): string
     {
-        return "{$this->options['scheme']}://{$this->options['host']}:{$this->options['port']}";
+        $below = $this->options['path'] ?? '';
+        $origin = "{$this->options['scheme']}://{$this->options['host']}:{$this->options['port']}";
+
+        return $origin.(str_ends_with($below, '/') ? rtrim($below, '/') : '').$path;
     }
 }
