@@ -25,11 +25,11 @@ example:  ## The comments example: server, stand-in backend, two phones at http:
 example-check:  ## The user's validation script, against a running `make example`
 	@exec scripts/example check
 
-test:  ## Set up and run everything: lint, types, import contracts, all tests
+test:  ## Set up and run everything: lint, types, import contracts, all tests, the package
 	@scripts/setup-tests
 	@$(PYTHON_IN_VENV) scripts/run_checks.py all
 
-test-full:  ## As test, with more examples, repetitions, coverage, other Pythons, the package: make test-full [ONLY=edge] [RESUME=1]
+test-full:  ## As test, with more examples, repetitions, coverage, other Pythons, containers: make test-full [ONLY=edge] [RESUME=1]
 	@scripts/setup-tests full
 	@scripts/debian-packages deployment
 	@scripts/go-tools

@@ -231,8 +231,8 @@ def steps(what: str, *, full: bool) -> Iterator[Step]:
         yield from tier(name, full=True)
     if what == "all":
         yield Step("instructions", (sys.executable, "-m", "benchmarks.instructions"), minutes=2)
-    if what == "all" and full:
         yield from package()
+    if what == "all" and full:
         yield from other_pythons()
     if full:
         yield from child_processes()

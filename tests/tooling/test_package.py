@@ -1,6 +1,6 @@
 """The package: an sdist and a wheel with every file of the package, built without the network.
 
-`scripts.package` installs and tries them as well; `make test-full` runs it.
+`scripts.package` installs and tries them as well, in a step of its own.
 """
 
 import json
