@@ -27,7 +27,7 @@ BACKEND = (
         "api_path",
         "The API is not behind this address",
         "The API's path {path} is answered with {status}: the proxy does not pass it on.",
-        "Pass /apps on to the server as /app is; compare `path` of the backend's options with server.path_prefix.",
+        "Pass /apps on to the server as /app is; compare `path` of the backend's options with path_prefix.",
         _BACKENDS,
     ),
     Cause(
@@ -154,7 +154,7 @@ BACKEND = (
         "operations_silent",
         "The operations listener does not answer",
         "The operations listener does not answer: {reason}.",
-        "Run doctor on the server's machine, with operations.enabled; the address is [operations] host and port.",
+        "Run doctor on the server's machine, with operations.enabled; [operations] has host and port.",
         "docs/metrics.md",
     ),
     Cause(

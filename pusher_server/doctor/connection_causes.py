@@ -153,8 +153,8 @@ CONNECTION = (
     Cause(
         "other_site",
         "Another site answers",
-        "The upgrade is answered with {status}: another program answers, or the proxy has no rule for this path.",
-        "Add a `location` for /app and /apps that passes on to the server; compare host and port with the server's.",
+        "The upgrade is answered with {status}: by another program, or a proxy without a rule for it.",
+        "Add a `location` for /app and /apps that passes on to the server; compare host and port.",
         _NGINX,
     ),
     Cause(
@@ -190,7 +190,7 @@ CONNECTION = (
         "key_unknown",
         "No app has the key",
         "The server knows no app with this key.",
-        "Compare PUSHER_APP_KEY with `pusher-server apps list`; a changed VITE_ variable needs `npm run build`.",
+        "Compare PUSHER_APP_KEY with `pusher-server apps list`; after a change of VITE_…: `npm run build`.",
         _CLIENTS,
     ),
     Cause(

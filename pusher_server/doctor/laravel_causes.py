@@ -71,7 +71,7 @@ LARAVEL = (
         "host_missing",
         "Laravel publishes to hosted Pusher",
         "The broadcast connection has no host of yours, so Laravel publishes to hosted Pusher.",
-        "Set PUSHER_HOST in .env, and in config/broadcasting.php `'host' => env('PUSHER_HOST')` among the options.",
+        "Set PUSHER_HOST in .env, and `'host' => env('PUSHER_HOST')` as an option in config/broadcasting.php.",
         _SILENCE,
     ),
     Cause(
@@ -84,7 +84,7 @@ LARAVEL = (
     Cause(
         "scheme_differs",
         "The backend's scheme is not the server's",
-        "{variable} and the server's URL differ: one uses TLS and the other does not, on the same host and port.",
+        "{variable} and --url differ: one uses TLS and the other does not, on the same host and port.",
         "Set {variable}={scheme} in .env, " + _CLEAR + ".",
         _SILENCE,
     ),
@@ -134,7 +134,7 @@ LARAVEL = (
         "echo_without_host",
         "Echo connects to hosted Pusher",
         "{file} makes an Echo without wsHost, so the page connects to hosted Pusher.",
-        "Add `wsHost: import.meta.env.VITE_PUSHER_HOST, wsPort: …, wssPort: …, enabledTransports: ['ws', 'wss']`.",
+        "Add `wsHost: import.meta.env.VITE_PUSHER_HOST, wsPort: …, wssPort: …`.",
         _CHECKS,
     ),
     Cause(
@@ -148,7 +148,7 @@ LARAVEL = (
     Cause(
         "channel_prefixed",
         "A rule of a channel has its prefix written out",
-        "Line {line} of routes/channels.php has a rule whose name begins with {prefix}, which Laravel takes off.",
+        "Line {line} of routes/channels.php has a rule that begins with {prefix}, which Laravel takes off.",
         "Write the name without {prefix}: the rule is compared with the name behind it.",
         _NAMES,
     ),
@@ -178,7 +178,7 @@ LARAVEL = (
         "config_cached",
         "Laravel uses an older configuration",
         "bootstrap/cache/config.php is older than .env, so Laravel does not read the present .env.",
-        "`php artisan config:clear` (or `config:cache` again), and restart the worker: `php artisan queue:restart`.",
+        "`php artisan config:clear` (or `config:cache` again), and `php artisan queue:restart`.",
         _SILENCE,
     ),
     Cause(

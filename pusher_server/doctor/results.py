@@ -52,15 +52,19 @@ def left_out(check: str, reason: str, fix: str) -> Result:
 class Mask:
     """Replaces values that nobody may read by the names of their variables.
 
-    A program's argument is visible anyway, so a value that is part of `arguments` is not replaced. Values of fewer
-    than `SHORTEST` characters are words and ports; no sentence is made of them.
+    A program's argument is visible anyway, so a value that is part of `arguments` is not replaced. Words and
+    values of fewer than `SHORTEST` characters are not either: no sentence is made of them.
     """
 
     SHORTEST = 6
 
     def __init__(self, values: Mapping[str, str], arguments: Iterable[str] = ()) -> None:
         public = "\n".join(arguments)
-        hidden = {value: name for name, value in values.items() if len(value) >= self.SHORTEST}
+        hidden = {
+            value: name
+            for name, value in values.items()
+            if len(value) >= self.SHORTEST and not (value.isalpha() and value.islower())
+        }
         self._hidden = sorted(
             ((value, name) for value, name in hidden.items() if value not in public),
             key=lambda pair: -len(pair[0]),
