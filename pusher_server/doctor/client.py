@@ -94,7 +94,7 @@ class Socket:
             if not self._has_ended:
                 self._protocol.send_close(1000)
                 await self.flush()
-        except Exception:  # noqa: BLE001, S110 - the connection is not needed any more
+        except Exception:  # whatever state it is in, the connection is not needed any more
             pass
         await self._stream.aclose()
 

@@ -1,5 +1,6 @@
 """Connects and requests with a time limit for each step; each fault of the network is one `Trouble`."""
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -44,12 +45,13 @@ class Answer(Struct, frozen=True):
 class Network:
     """Opens streams and sends requests. `limit` is for each step, in seconds."""
 
-    def __init__(self, resolver: Resolver, *, limit: float = 5.0) -> None:
+    def __init__(
+        self, resolver: Resolver, *, limit: float = 5.0, trusted: ssl.SSLContext | None = None
+    ) -> None:
         self.resolver = resolver
         self.limit = limit
         self._backend = JudgingBackend(resolver, DeniedNetworks(()))
-        self._trusting = httpx.create_ssl_context(trust_env=False)
-        self._trusting.load_default_certs()  # the machine's own, and SSL_CERT_FILE, besides certifi's
+        self._trusting = trusted or trusted_authorities()
         self._unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._unverified.check_hostname = False
         self._unverified.verify_mode = ssl.CERT_NONE
@@ -59,7 +61,8 @@ class Network:
     ) -> httpcore.AsyncNetworkStream:
         """Return a stream to the target, after the handshake if `tls`. Raises Trouble."""
         try:
-            stream = await self._backend.connect_tcp(target.host, target.port, self.limit)
+            async with asyncio.timeout(self.limit):
+                stream = await self._backend.connect_tcp(target.host, target.port)
             if not tls:
                 return stream
             return await stream.start_tls(self._context(verify=verify), target.host, self.limit)
@@ -77,7 +80,7 @@ class Network:
     ) -> Answer:
         """Return the answer; no redirect is followed. Raises Trouble."""
         transport = Transport(self._context(verify=verify), self._backend)
-        timeout = {name: self.limit for name in ("connect", "read", "write", "pool")}
+        timeout = dict.fromkeys(("connect", "read", "write", "pool"), self.limit)
         async with httpx.AsyncClient(
             transport=transport,
             trust_env=False,
@@ -93,11 +96,12 @@ class Network:
                     content=body or None,
                     extensions={"timeout": timeout},
                 )
-                response = await client.send(request, stream=True)
-                try:
-                    text = await _beginning(response)
-                finally:
-                    await response.aclose()
+                async with asyncio.timeout(2 * self.limit):
+                    response = await client.send(request, stream=True)
+                    try:
+                        text = await _beginning(response)
+                    finally:
+                        await response.aclose()
             except (*FAULTS, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
                 raise trouble_of(error, self.limit) from None
         lowered = {name.lower(): value for name, value in response.headers.items()}
@@ -105,6 +109,13 @@ class Network:
 
     def _context(self, *, verify: bool) -> ssl.SSLContext:
         return self._trusting if verify else self._unverified
+
+
+def trusted_authorities() -> ssl.SSLContext:
+    """Return the authorities of this machine and of SSL_CERT_FILE, besides certifi's."""
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    return context
 
 
 async def _beginning(response: httpx.Response) -> str:

@@ -33,7 +33,7 @@ _WANTS_TLS = ("sent to https port", "ssl-enabled server port", "http request to 
 
 
 class Port(Struct, frozen=True):
-    """What the checks of a port say. `is_open`: go on; `is_trusted`: its certificate holds, or there is none."""
+    """The results of a port. `is_open`: go on; `is_trusted`: its certificate holds, or there is none."""
 
     results: list[Result]
     is_open: bool = False
