@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from pusher_server.auth.requests import parse_query, string_to_sign
 from pusher_server.auth.signatures import sign
 from pusher_server.doctor.client import Socket
 from pusher_server.doctor.credentials import Credentials
@@ -44,17 +45,19 @@ class Api(Struct, frozen=True):
         body = json.dumps({"name": _EVENT, "channels": [channel], "data": "{}"}).encode()
         return await self._signed("POST", "/events", body)
 
-    async def _signed(self, method: str, path: str, body: bytes) -> Answer:
+    async def _signed(self, method: str, rest: str, body: bytes) -> Answer:
         pair = self.credentials
-        below = f"/apps/{quote(pair.app_id, safe='')}{path}"
-        query = f"auth_key={pair.key}&auth_timestamp={int(self.now())}&auth_version=1.0"
+        below = f"/apps/{quote(pair.app_id, safe='')}{rest}"
+        query = (
+            f"auth_key={quote(pair.key, safe='')}&auth_timestamp={int(self.now())}&auth_version=1.0"
+        )
         if body:
             query += f"&body_md5={hashlib.md5(body, usedforsecurity=False).hexdigest()}"
-        # The path is signed as it is sent, the query decoded (docs/protocol/signatures.md#api).
-        text = f"{method}\n{self.target.prefix}{below}\n{query}"
-        signature = sign(pair.secret, text.encode())
-        sent = query.replace(pair.key, quote(pair.key, safe=""), 1)
-        url = f"{self.target.url(below)}?{sent}&auth_signature={signature}"
+        path = f"{self.target.prefix}{below}".encode()
+        signature = sign(
+            pair.secret, string_to_sign(method, path, parse_query(query.encode()).pairs)
+        )
+        url = f"{self.target.url(below)}?{query}&auth_signature={signature}"
         headers = {"content-type": "application/json"} if body else {}
         return await self.network.request(
             method, url, headers=headers, body=body, verify=self.verify

@@ -17,8 +17,8 @@ from pusher_server.webhooks.delivery.denied_networks import DeniedNetworks
 
 Kind = Literal["name", "refused", "silent", "unreachable", "certificate", "tls", "closed"]
 
-#: Bytes of an answer that are read.
-_READ = 262_144
+#: Bytes of an answer that are read, unless the caller says else.
+_READ = 65_536
 
 
 class Trouble(Exception):
@@ -77,8 +77,9 @@ class Network:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         verify: bool = True,
+        most: int = _READ,
     ) -> Answer:
-        """Return the answer; no redirect is followed. Raises Trouble."""
+        """Return the answer with `most` bytes of its body; no redirect is followed. Raises Trouble."""
         transport = Transport(self._context(verify=verify), self._backend)
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self.limit)
         async with httpx.AsyncClient(
@@ -99,7 +100,7 @@ class Network:
                 async with asyncio.timeout(2 * self.limit):
                     response = await client.send(request, stream=True)
                     try:
-                        text = await _beginning(response)
+                        text = await _beginning(response, most)
                     finally:
                         await response.aclose()
             except (*FAULTS, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
@@ -118,14 +119,14 @@ def trusted_authorities() -> ssl.SSLContext:
     return context
 
 
-async def _beginning(response: httpx.Response) -> str:
+async def _beginning(response: httpx.Response, most: int) -> str:
     """Return the beginning of the body, and read no more."""
     beginning = b""
     async for chunk in response.aiter_raw():
         beginning += chunk
-        if len(beginning) >= _READ:
+        if len(beginning) >= most:
             break
-    return beginning[:_READ].decode("utf-8", "replace")
+    return beginning[:most].decode("utf-8", "replace")
 
 
 def trouble_of(error: BaseException, limit: float) -> Trouble:

@@ -10,8 +10,11 @@ from pusher_server.diagnosis.explanation import Explanation
 from pusher_server.diagnosis.printable import counted
 from pusher_server.doctor.network import Answer, Network, Trouble
 from pusher_server.doctor.results import Result, fault, good, left_out
+from pusher_server.nesting import is_too_deep
 
 _CHECK = "operations"
+#: Bytes of the metrics' text: some 10,000 apps.
+_METRICS = 8_388_608
 #: A limit of files at or below it is the default of shells and services, and was never raised.
 _FEW = 1_024
 #: The part of its files beyond which a process runs out.
@@ -23,8 +26,8 @@ async def check_operations(network: Network, url: str, token: str) -> list[Resul
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
         metrics, why = await asyncio.gather(
-            network.request("GET", f"{url}/metrics", headers=headers),
-            network.request("GET", f"{url}/why", headers=headers),
+            network.request("GET", f"{url}/metrics", headers=headers, most=_METRICS),
+            network.request("GET", f"{url}/why", headers=headers, most=_METRICS),
         )
     except Trouble as trouble:
         return [fault(_CHECK, "operations_silent", reason=trouble.reason)]
@@ -83,8 +86,11 @@ def _version(version: str) -> Result:
 
 def _known_faults(answer: Answer) -> list[Result]:
     """Return whether the running server knows of a fault; nothing when it does not say."""
+    body = answer.text.encode()
+    if is_too_deep(body):
+        return []
     try:
-        explained = msgspec.json.decode(answer.text.encode(), type=Explanation)
+        explained = msgspec.json.decode(body, type=Explanation)
     except (msgspec.DecodeError, RecursionError):
         return []
     faults = sum(finding.is_fault for finding in explained.findings)
