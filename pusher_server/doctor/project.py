@@ -1,4 +1,4 @@
-"""Reads a Laravel project as text: `.env`, its configuration, its rules of channels, its pages. Executes nothing.
+"""Reads a Laravel project as text: `.env`, configuration, rules of channels, pages. Executes nothing.
 
 The rules of `.env` and of PHP's arrays are those of `pusher-server import`.
 """
