@@ -171,8 +171,7 @@ def _channels(project: Project) -> Iterator[Result]:
     names_of = project.bootstrap
     if names_of is not None and not any(
         name in _REGISTERING
-        or name.endswith("BroadcastServiceProvider")
-        and "Illuminate" not in name
+        or (name.endswith("BroadcastServiceProvider") and "Illuminate" not in name)
         for name in names_of
     ):
         yield fault("auth route of Laravel", "channels_unregistered")

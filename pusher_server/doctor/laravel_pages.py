@@ -20,13 +20,12 @@ def page_variables(project: Project, family: str) -> str:
 
     The scripts that make an Echo decide; without them the variables of `.env`, those of `family` first.
     """
-    names = [name for page in project.pages for name in page.variables]
-    names += sorted(project.env or {})
+    in_scripts = [name for page in project.pages for name in page.variables]
     families = sorted(_FAMILIES, key=lambda name: name != family)
-    for pool in (names[: -len(project.env or {}) or None], names):
+    for names in (in_scripts, [*(project.env or {})]):
         for kind in _KINDS:
             for own in families:
-                if any(name.startswith(f"{kind}{own}_") for name in pool):
+                if any(name.startswith(f"{kind}{own}_") for name in names):
                     return f"{kind}{own}"
     return ""
 

@@ -141,6 +141,23 @@ def _read_bootstrap(project: Project) -> None:
         except ConfigError:
             continue  # the application's own code may have more than settings have
         project.bootstrap = (project.bootstrap or set()) | names
+    if project.bootstrap is not None and _calls_routes(project):
+        project.bootstrap.add("withBroadcasting")
+
+
+def _calls_routes(project: Project) -> bool:
+    """Whether the project's own code calls `Broadcast::routes()`.
+
+    The provider that Laravel 10 and older come with does not count: config/app.php has it commented out at first.
+    """
+    for folder in ("app/Providers", "routes"):
+        for path in sorted((project.root / folder).glob("*.php")):
+            if path.name == "BroadcastServiceProvider.php":
+                continue
+            text = _text(project, path.relative_to(project.root).as_posix()) or ""
+            if re.search(r"\bBroadcast::routes\s*\(", _without_comments(text)):
+                return True
+    return False
 
 
 def _packages(project: Project, name: str, tables: tuple[str, ...]) -> set[str] | None:
