@@ -110,12 +110,12 @@ def _published(project: Project) -> dict[str, object]:
 
 def credentials_of(connection: Connection) -> Credentials:
     """Return the credentials that are known."""
-    return Credentials(
-        *(
-            str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-            for value in (connection.app_id, connection.key, connection.secret)
-        )
-    )
+    return Credentials(_text(connection.app_id), _text(connection.key), _text(connection.secret))
+
+
+def _text(value: object) -> str:
+    is_text = isinstance(value, str | int) and not isinstance(value, bool)
+    return str(value) if is_text else ""
 
 
 def backend_target(connection: Connection) -> Target | None:

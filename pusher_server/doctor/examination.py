@@ -31,7 +31,7 @@ _CREDENTIALS = (
 class Plan(Struct, frozen=True, kw_only=True):
     """The checks to make. `clients` is where clients connect, `backend` where the backend publishes.
 
-    `is_backend_here`: the backend's address has to work from this machine. `channel` is a name that nobody uses.
+    `is_backend_here`: the backend's address has to work from this machine. `channel` is a name of nobody else.
     """
 
     clients: Target

@@ -148,7 +148,7 @@ def _read_bootstrap(project: Project) -> None:
 def _calls_routes(project: Project) -> bool:
     """Whether the project's own code calls `Broadcast::routes()`.
 
-    The provider that Laravel 10 and older come with does not count: config/app.php has it commented out at first.
+    The provider of Laravel 10 and older does not count: config/app.php has it commented out at first.
     """
     for folder in ("app/Providers", "routes"):
         for path in sorted((project.root / folder).glob("*.php")):
