@@ -11,7 +11,7 @@ import click
 from pusher_server.cli.apps_shown import print_json
 
 if TYPE_CHECKING:
-    from pusher_server.doctor.plans import Options, Prepared
+    from pusher_server.doctor.plans import Prepared
     from pusher_server.doctor.results import Result
 
 _STATES = {"✓": "ok", "✗": "fault", "?": "unknown"}

@@ -1,7 +1,7 @@
 """Looks at a set-up from outside, as clients and a backend see it: the checks of `pusher-server doctor`.
 
-A check is a function that returns a `Result`: ✓, ✗ or `?` with one sentence and the fix. The network, clocks and
-names come in as arguments. Read:
+A check is a function that returns a `Result`: ✓, ✗ or `?` with one sentence and the fix. The network and the
+clocks come in as arguments. Read:
 
 - `causes`              all causes by name: sentence, fix, page
 - `connection_causes`   those between a client and the server

@@ -5,7 +5,7 @@ pings unseen.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import httpcore
@@ -14,6 +14,7 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
+from websockets.protocol import Event
 from websockets.typing import Origin
 from websockets.uri import parse_uri
 
@@ -109,16 +110,16 @@ class Socket:
         else:
             self._protocol.receive_eof()
             self._has_ended = True
-        self.take()
+        self.take(self._protocol.events_received())
         if not self._has_ended:
             try:
                 await self.flush()
             except Trouble:
                 self._has_ended = True
 
-    def take(self) -> None:
+    def take(self, events: Sequence[Event]) -> None:
         """Queue the messages that have come."""
-        for event in self._protocol.events_received():
+        for event in events:
             if isinstance(event, Frame):
                 self._take_frame(event)
         if self._has_ended and not any(message.kind == "end" for message in self._waiting):
@@ -158,10 +159,10 @@ async def upgrade(
     try:
         await socket.flush()
         async with asyncio.timeout(network.limit):
-            response = await _response(stream, protocol)
+            response, frames = await _response(stream, protocol)
         if protocol.handshake_exc is None:
             is_open = True
-            socket.take()
+            socket.take(frames)
             return Upgrade(101, _headers(response), socket=socket)
         if not isinstance(protocol.handshake_exc, InvalidStatus):
             raise Trouble("closed", "status 101 comes without the headers of an upgrade")
@@ -200,8 +201,10 @@ def _headers(response: Response) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.raw_items()}
 
 
-async def _response(stream: httpcore.AsyncNetworkStream, protocol: ClientProtocol) -> Response:
-    """Read until the head of the answer is there, with its body if it is no 101."""
+async def _response(
+    stream: httpcore.AsyncNetworkStream, protocol: ClientProtocol
+) -> tuple[Response, list[Frame]]:
+    """Return the answer, with its body if it is no 101, and the frames that came along with it."""
     while protocol.handshake_exc is None:
         data = await stream.read(_MOST_READ)
         if data:
@@ -212,14 +215,11 @@ async def _response(stream: httpcore.AsyncNetworkStream, protocol: ClientProtoco
             break
         if not data and protocol.handshake_exc is None:
             break
-    for event in protocol.events_received():
+    events = protocol.events_received()
+    frames = [event for event in events if isinstance(event, Frame)]
+    for event in events:
         if isinstance(event, Response):
-            return event
-        if isinstance(event, Frame):  # cannot come before the answer
-            break
-    response = getattr(protocol.handshake_exc, "response", None)
-    if isinstance(response, Response):
-        return response
+            return event, frames
     raise Trouble("closed", "the connection is closed, or speaks no HTTP/1.1")
 
 

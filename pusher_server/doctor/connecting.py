@@ -159,7 +159,7 @@ async def _http_refusal(
         return [fault("upgrade", "proxy_without_server", status=status)]
     if status == 404:
         result = await _other_path(network, target, path, 404, verify, clock)
-        if result.cause == "path_missing" or target.prefix:
+        if result.cause == "path_extra" or target.prefix:
             return [result]
     return [fault("upgrade", "other_site", status=status)]
 
@@ -189,8 +189,5 @@ async def _other_path(
         await answer.socket.close()
         is_known = first.event.startswith("pusher:") and first.data.get("code") != 4005
         if is_known:
-            prefix = "an empty text (no prefix)"
-            return fault(
-                "path", "path_missing", path=f"{shown}/app/…", other="/app/…", prefix=prefix
-            )
+            return fault("path", "path_extra", path=f"{shown}/app/…", other="/app/…")
     return fault("path", "path_unknown", path=f"{shown}/app/…", status=status)

@@ -172,10 +172,10 @@ CONNECTION = (
         _CHECKS,
     ),
     Cause(
-        "path_missing",
-        "The path lacks a prefix, or has one too many",
+        "path_extra",
+        "The path has a prefix too many",
         "The server does not know the path {path}; {other} works.",
-        "Set `wsPath` of the client and `path` of the backend's options to {prefix}.",
+        "Take the prefix out of `wsPath` of the client, `path` of the backend's options, and --url.",
         _CLIENTS,
     ),
     Cause(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from pusher_server.doctor.api import Api, check_clock, check_credentials, check_publication
@@ -218,6 +219,9 @@ class Examination:
         if not plan.credentials.is_complete:
             reason = "no app id, key and secret were given"
             return [left_out("credentials and publication", reason, _CREDENTIALS)]
+        if any(result.cause == "path_extra" for result in entry.results):
+            bare = msgspec.structs.replace(api.target, prefix="")
+            api = msgspec.structs.replace(api, target=bare)
         checking = check_credentials(api, plan.channel)
         results = [await self._in_time(checking, _timed_out("credentials"))]
         if results[0].mark != "✓":
