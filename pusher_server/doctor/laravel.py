@@ -28,7 +28,7 @@ _REGISTERING = ("withBroadcasting", "channels")
 def check_project(project: Project, connection: Connection, url: Target | None) -> list[Result]:
     """Return the results of a project's files. `url` is the address of clients, None when it is not given."""
     results = list(project.problems)
-    if project.env is None and not any(".env " in result.sentence for result in results):
+    if not (project.root / ".env").is_file():
         results.append(fault("project", "env_missing"))
     results += _driver(project, connection)
     if connection.driver in DRIVERS:

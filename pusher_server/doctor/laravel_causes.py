@@ -9,7 +9,7 @@ _CLEAR = "then `php artisan config:clear`, and restart the worker"
 
 LARAVEL = (
     Cause(
-        "env_unreadable",
+        "file_unreadable",
         "A file of the project cannot be read",
         "{file} {problem}.",
         "Repair the file; doctor reads it as text and executes nothing.",

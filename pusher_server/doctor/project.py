@@ -91,7 +91,7 @@ def read_project(root: Path) -> Project:
 
 def _unreadable(project: Project, error: ConfigError) -> None:
     """Keep the file and the line that cannot be read; the text of such an error has no value."""
-    result = fault("project", "env_unreadable", file=error.setting, problem=error.problem)
+    result = fault("project", "file_unreadable", file=error.setting, problem=error.problem)
     project.problems.append(result)
 
 
