@@ -185,6 +185,10 @@ class Examination:
         results += clock
         if any(result.check == "API" for result in clock):
             return results, None
+        if any(result.cause == "clock_off" for result in clock):
+            reason = "a signature by a wrong clock is refused"
+            results.append(left_out("credentials", reason, "Mend the clock first."))
+            return results, None
         if not verify:
             fix = "Mend the certificate first."
             results.append(

@@ -1,0 +1,458 @@
+"""Wrong set-ups between a client and the server, each with the sentence that `doctor` has for it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import websockets
+
+from pusher_server.doctor.credentials import Credentials
+from pusher_server.doctor.results import Result
+from tests.edge.doctor_setups import (
+    NAME,
+    HeadProxy,
+    IdleProxy,
+    at,
+    authorities,
+    examined,
+    http,
+    issued,
+    replacing,
+    self_signed,
+    server_side,
+    site,
+    without_upgrade,
+)
+from tests.support import wire
+from tests.support.inprocess import APP_ID, KEY, SECRET, app, serving
+from tests.support.link_proxy import LinkProxy
+from tests.support.serving import free_port
+
+AUTHORITY = trustme.CA()
+OTHER_KEY = "1234567890abcdef"
+
+
+def wrong(results: Sequence[Result]) -> dict[str, str]:
+    """Cause -> sentence of each ✗."""
+    return {result.cause: result.sentence for result in results if result.mark == "✗"}
+
+
+def unsure(results: Sequence[Result]) -> dict[str, str]:
+    """Cause -> sentence of each `?` with a cause of its own."""
+    return {
+        result.cause: result.sentence
+        for result in results
+        if result.mark == "?" and result.cause != "left_out"
+    }
+
+
+def holding(results: Sequence[Result]) -> dict[str, str]:
+    """Check -> sentence of each ✓."""
+    return {result.check: result.sentence for result in results if result.mark == "✓"}
+
+
+async def test_a_name_without_an_address() -> None:
+    results = await examined(at(443, tls=True, host="nowhere.example"))
+    assert wrong(results)["name_unknown"].startswith("nowhere.example has no address")
+    assert len(wrong(results)) == 1
+
+
+async def test_a_closed_port() -> None:
+    port = free_port()
+    sentence = f"127.0.0.1 refuses connections on port {port}: nothing listens there."
+    assert wrong(await examined(at(port))) == {"port_refused": sentence}
+    assert wrong(await examined(at(port, tls=True))) == {"port_refused": sentence}
+
+
+async def test_plain_http_where_tls_is_expected(tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        port = inside.address.port
+        results = await examined(at(port, tls=True))
+    assert wrong(results) == {
+        "plain_on_tls_port": f"Port {port} of 127.0.0.1 speaks plain HTTP, and the URL wants TLS."
+    }
+
+
+async def test_tls_where_plain_http_is_expected(tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        tls = server_side(AUTHORITY.issue_cert("localhost"))
+        async with HeadProxy(inside.address.port, tls=tls) as proxy:
+            results = await examined(at(proxy.port))
+    assert wrong(results) == {
+        "tls_on_plain_port": f"Port {proxy.port} of 127.0.0.1 speaks TLS, and the URL wants none."
+    }
+
+
+async def test_nginx_says_that_its_port_wants_tls() -> None:
+    page = "<html>400 The plain HTTP request was sent to HTTPS port</html>"
+    async with site({"/": http("400 Bad Request", page)}) as port:
+        assert list(wrong(await examined(at(port)))) == ["tls_on_plain_port"]
+
+
+async def test_another_program() -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.6\x1b[31m\r\n")
+        await writer.drain()
+        writer.close()
+
+    listener = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    for tls in (False, True):
+        assert list(wrong(await examined(at(port, tls=tls)))) == ["no_http"]
+    listener.close()
+
+
+CERTIFICATES = {
+    "certificate_expired": (-30, -1, ("localhost",), "The certificate of localhost has expired."),
+    "certificate_early": (2, 30, ("localhost",), "The certificate of localhost is not valid yet"),
+    "certificate_name": (-1, 90, ("other.example",), "that localhost shows is for another name"),
+}
+
+
+@pytest.mark.parametrize("cause", CERTIFICATES)
+async def test_a_wrong_certificate(cause: str, tmp_path: Path) -> None:
+    """The rest is looked at all the same, and nothing is signed."""
+    begins, ends, names, sentence = CERTIFICATES[cause]
+    tls = server_side(issued(AUTHORITY, begins, ends, *names))
+    async with serving(tmp_path) as inside, HeadProxy(inside.address.port, tls=tls) as proxy:
+        target = at(proxy.port, tls=True, host="localhost")
+        results = await examined(target, trusted=authorities(AUTHORITY))
+    assert list(wrong(results)) == [cause]
+    assert sentence in wrong(results)[cause]
+    assert "upgrade" in holding(results)
+    assert not {"credentials", "publication"} & set(holding(results))
+
+
+async def test_an_authority_that_nobody_knows(tmp_path: Path) -> None:
+    unknown = server_side(trustme.CA().issue_cert("localhost"))
+    async with serving(tmp_path) as inside, HeadProxy(inside.address.port, tls=unknown) as proxy:
+        results = await examined(at(proxy.port, tls=True, host="localhost"))
+    assert list(wrong(results)) == ["certificate_chain"]
+
+
+async def test_a_self_signed_certificate(tmp_path: Path) -> None:
+    own = self_signed(tmp_path)
+    async with serving(tmp_path) as inside, HeadProxy(inside.address.port, tls=own) as proxy:
+        results = await examined(at(proxy.port, tls=True, host="localhost"))
+    assert list(wrong(results)) == ["certificate_self_signed"]
+
+
+async def test_a_certificate_that_ends_soon(tmp_path: Path) -> None:
+    tls = server_side(issued(AUTHORITY, -80, 5))
+    async with serving(tmp_path) as inside, HeadProxy(inside.address.port, tls=tls) as proxy:
+        target = at(proxy.port, tls=True, host="localhost")
+        results = await examined(target, trusted=authorities(AUTHORITY))
+    assert wrong(results) == {}
+    assert unsure(results) == {"certificate_soon": "The certificate of localhost ends in 4 days."}
+
+
+async def test_a_proxy_that_drops_upgrade(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path) as inside,
+        HeadProxy(inside.address.port, without_upgrade) as proxy,
+    ):
+        results = await examined(at(proxy.port))
+    assert wrong(results) == {
+        "upgrade_dropped": "The request came to the server without its Upgrade headers: a proxy on the way"
+        " drops them (426)."
+    }
+
+
+ANSWERS = {
+    "upgrade_redirected": "301 Moved Permanently",
+    "upgrade_forbidden": "403 Forbidden",
+    "proxy_without_server": "502 Bad Gateway",
+    "other_site": "200 OK",
+}
+
+
+@pytest.mark.parametrize("cause", ANSWERS)
+async def test_an_answer_that_is_no_upgrade(cause: str, tmp_path: Path) -> None:
+    page = http(ANSWERS[cause], "<html>\x1b[2J</html>", Location="https://elsewhere.example/")
+    async with (
+        serving(tmp_path) as inside,
+        site({"/app/": page}, upstream=inside.address.port) as port,
+    ):
+        results = await examined(at(port))
+    assert list(wrong(results)) == [cause]
+    assert ANSWERS[cause][:3] in wrong(results)[cause]
+    assert "\x1b" not in str(results)
+
+
+async def test_a_404_of_a_proxy_without_a_rule(tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        missing = {"/app/": http("404 Not Found", "<html>nginx</html>")}
+        async with site(missing, upstream=inside.address.port) as port:
+            assert list(wrong(await examined(at(port)))) == ["other_site"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+        b"",
+    ],
+    ids=["bare", "without accept", "cut"],
+)
+async def test_an_upgrade_without_an_answer(answer: bytes, tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path) as inside,
+        site({"/app/": answer}, upstream=inside.address.port) as port,
+    ):
+        assert list(wrong(await examined(at(port)))) == ["no_answer"]
+
+
+async def test_a_websocket_server_of_another_protocol() -> None:
+    async def greet(connection: websockets.ServerConnection) -> None:
+        await connection.send('{"event": 1, "data": ["x"]}')
+        await connection.wait_closed()
+
+    async with websockets.serve(greet, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        assert "no_pusher" in wrong(await examined(at(port)))
+
+
+async def test_a_prefix_too_many(tmp_path: Path) -> None:
+    """The signed checks go on with the path that works."""
+    async with serving(tmp_path) as inside:
+        results = await examined(at(inside.address.port, prefix="/ws"))
+    assert wrong(results) == {
+        "path_extra": "The server does not know the path /ws/app/…; /app/… works."
+    }
+    assert "credentials" in holding(results)
+
+
+async def test_a_path_that_a_proxy_changes(tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        async with HeadProxy(inside.address.port, replacing(b" /app/", b" /sockets/app/")) as proxy:
+            results = await examined(at(proxy.port))
+    assert wrong(results) == {"path_unknown": "The server does not know the path /app/… (4005)."}
+
+
+async def test_a_wrong_key(tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        results = await examined(
+            at(inside.address.port), credentials=Credentials(APP_ID, OTHER_KEY, SECRET)
+        )
+    assert set(wrong(results)) == {"key_unknown", "api_key_unknown"}
+
+
+SWITCHES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "app_disabled": ({"enabled": False}, {}, "The app is disabled."),
+    "tls_required": ({"tls_only": True}, {}, "The app takes TLS only, and the connection came"),
+    "origin_refused": (
+        {"allowed_origins": ["shop.example"]},
+        {"origin": "https://evil.example"},
+        "The app does not allow the origin https://evil.example.",
+    ),
+    "api_refused": (
+        {"limits": {"channel_name_length": 5}},
+        {},
+        "The API answers 400: Channel name is longer than 5 characters",
+    ),
+}
+
+
+@pytest.mark.parametrize("cause", SWITCHES)
+async def test_a_switch_of_the_app(cause: str, tmp_path: Path) -> None:
+    switches, plan, sentence = SWITCHES[cause]
+    async with serving(tmp_path, {"apps": [app(**switches)]}) as inside:
+        results = await examined(at(inside.address.port), **plan)
+    assert sentence in wrong(results)[cause]
+
+
+async def test_a_proxy_that_does_not_say_that_clients_used_tls(tmp_path: Path) -> None:
+    tls = server_side(issued(AUTHORITY, -1, 90))
+    async with serving(tmp_path, {"apps": [app(tls_only=True)]}) as inside:
+        async with HeadProxy(inside.address.port, tls=tls) as proxy:
+            target = at(proxy.port, tls=True, host="localhost")
+            results = await examined(target, trusted=authorities(AUTHORITY))
+    assert list(wrong(results)) == ["tls_not_forwarded"]
+
+
+async def test_an_app_that_is_full(tmp_path: Path) -> None:
+    async with serving(tmp_path, {"apps": [app(limits={"connections": 1})]}) as inside:
+        async with wire.connected(inside.address, KEY):
+            results = await examined(at(inside.address.port))
+    assert wrong(results) == {}
+    assert "answers 4100" in unsure(results)["server_full"]
+
+
+async def test_an_app_with_origins_and_no_origin(tmp_path: Path) -> None:
+    async with serving(tmp_path, {"apps": [app(allowed_origins=["shop.example"])]}) as inside:
+        results = await examined(at(inside.address.port))
+    assert wrong(results) == {}
+    assert list(unsure(results)) == ["origin_missing"]
+
+
+async def test_a_page_on_https_with_a_plain_connection(tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        target = at(inside.address.port, host=NAME)
+        results = await examined(target, origin="https://shop.example")
+    assert wrong(results) == {"mixed_content": "Browsers do not let a page on https:// open ws://."}
+
+
+async def test_a_proxy_that_cuts_idle_connections(tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside, IdleProxy(inside.address.port, 0.4) as proxy:
+        results = await examined(at(proxy.port), is_quick=False, longest=8.0)
+    assert list(wrong(results)) == ["idle_short"]
+    assert "before clients ping at 120 s" in wrong(results)["idle_short"]
+    assert "is cut after 0." in wrong(results)["idle_short"]
+
+
+async def test_an_idle_connection_that_the_server_ends(tmp_path: Path) -> None:
+    async with serving(tmp_path, {"apps": [app(authorization_timeout=1)]}) as inside:
+        results = await examined(at(inside.address.port), is_quick=False, longest=8.0)
+    assert wrong(results) == {}
+    assert "with 4009" in unsure(results)["idle_closed"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cause", "words"),
+    [
+        (3_600, "clock_off", "60 min ahead of the server's"),
+        (-3_600, "clock_off", "60 min behind the server's"),
+        (90, "clock_drifts", "90 s ahead of the server's"),
+    ],
+)
+async def test_clocks_that_differ(seconds: int, cause: str, words: str, tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        results = await examined(at(inside.address.port), now=lambda: time.time() + seconds)
+    sentence = {**wrong(results), **unsure(results)}[cause]
+    assert words in sentence.replace("89 s", "90 s")
+    assert set(wrong(results)) <= {"clock_off"}
+
+
+CREDENTIALS = {
+    "secret_wrong": (Credentials(APP_ID, KEY, "another"), "The signature does not match"),
+    "app_id_wrong": (Credentials("77", KEY, SECRET), "the app id is not that of its app"),
+}
+
+
+@pytest.mark.parametrize("cause", CREDENTIALS)
+async def test_wrong_credentials(cause: str, tmp_path: Path) -> None:
+    credentials, sentence = CREDENTIALS[cause]
+    async with serving(tmp_path) as inside:
+        results = await examined(at(inside.address.port), credentials=credentials)
+    assert list(wrong(results)) == [cause]
+    assert sentence in wrong(results)[cause]
+    assert "another" not in str(results)
+
+
+API = {
+    "api_path": ({"/apps/": http("404 Not Found", "<html>nginx</html>")}, "is answered with 404"),
+    "api_redirected": ({"/apps/": http("308 Permanent Redirect")}, "with a redirect (308)"),
+    "api_silent": ({"/up": b""}, "The API does not answer"),
+    "api_refused": ({"/apps/": http("418 Teapot", "no\x1b[2J tea")}, "418: no\\x1b[2J tea."),
+}
+
+
+@pytest.mark.parametrize("cause", API)
+async def test_an_api_that_is_not_there(cause: str, tmp_path: Path) -> None:
+    answers, sentence = API[cause]
+    async with serving(tmp_path) as inside, site(answers, upstream=inside.address.port) as port:
+        results = await examined(at(port))
+    assert list(wrong(results)) == [cause]
+    assert sentence in wrong(results)[cause]
+
+
+async def test_an_api_that_is_busy(tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        busy = {"/apps/": http("503 Service Unavailable", "later")}
+        async with site(busy, upstream=inside.address.port) as port:
+            results = await examined(at(port))
+    assert (wrong(results), list(unsure(results))) == ({}, ["api_busy"])
+
+
+async def test_a_backend_that_publishes_to_another_server(tmp_path: Path) -> None:
+    """Both have the app: the publication is accepted, and its event goes nowhere."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    async with serving(tmp_path / "a") as inside, serving(tmp_path / "b") as other:
+        target, backend = at(inside.address.port), at(other.address.port)
+        results = await examined(target, backend=backend)
+    assert list(wrong(results)) == ["event_lost"]
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+async def test_a_backend_address_that_is_closed(is_here: bool, tmp_path: Path) -> None:
+    """On the backend's machine it is a fault; elsewhere an address of its own network may be right."""
+    async with serving(tmp_path) as inside:
+        target, backend = at(inside.address.port), at(free_port())
+        results = await examined(target, backend=backend, is_backend_here=is_here)
+    assert list(wrong(results)) == (["port_refused"] if is_here else [])
+    assert list(unsure(results)) == ([] if is_here else ["api_elsewhere"])
+    assert "publication" in holding(results)
+
+
+async def test_right_set_ups(tmp_path: Path) -> None:
+    """None has a ✗, and an event comes back in each."""
+    tls = server_side(issued(AUTHORITY, -1, 90))
+    forwarded = replacing(b"\r\n", b"\r\nX-Forwarded-Proto: https\r\n")
+    settings = {
+        "server": {"path_prefix": "/ws", "trusted_proxies": ["127.0.0.1"]},
+        "apps": [app(allowed_origins=["*.shop.example"])],
+    }
+    async with AsyncExitStack() as stack:
+        inside = await stack.enter_async_context(serving(tmp_path, settings))
+        port = inside.address.port
+        link = await stack.enter_async_context(LinkProxy(("127.0.0.1", port)))
+        secure = await stack.enter_async_context(HeadProxy(port, forwarded, tls))
+        idle = await stack.enter_async_context(IdleProxy(port, 20.0))
+        origin = {"origin": "https://app.shop.example"}
+        plain = {"origin": "http://app.shop.example"}
+        right: dict[str, tuple[Any, dict[str, Any]]] = {
+            "plain": (at(port), origin),
+            "with the prefix": (at(port, prefix="/ws"), origin),
+            "by name": (at(port, host=NAME), plain),
+            "behind a proxy": (at(link.port), origin),
+            "behind a proxy with the prefix": (at(link.port, prefix="/ws"), origin),
+            "TLS": (at(secure.port, tls=True, host="localhost"), origin),
+            "TLS with the prefix": (at(secure.port, tls=True, prefix="/ws"), origin),
+            "a patient proxy": (at(idle.port), {**origin, "is_quick": False}),
+            "two addresses": (at(port), {**origin, "backend": at(link.port)}),
+            "two prefixes": (at(port), {**origin, "backend": at(port, prefix="/ws")}),
+        }
+        for name, (target, plan) in right.items():
+            results = await examined(target, trusted=authorities(AUTHORITY), **plan)
+            assert wrong(results) == {}, name
+            assert "came back in" in holding(results)["publication"], name
+            if not plan.get("is_quick", True):
+                assert holding(results)["idle limit"].startswith("≥ 0.3 s")
+
+
+async def test_a_connection_that_our_ping_keeps_alive(tmp_path: Path) -> None:
+    """The proxy would cut after three seconds; the server pings each second."""
+    apps = [app(activity_timeout=1)]
+    async with (
+        serving(tmp_path, {"apps": apps}) as inside,
+        IdleProxy(inside.address.port, 3.0) as proxy,
+    ):
+        results = await examined(at(proxy.port), is_quick=False, longest=8.0)
+    assert wrong(results) == {}
+    assert holding(results)["idle limit"].endswith(", kept alive by our ping")
+
+
+async def test_without_credentials(tmp_path: Path) -> None:
+    """The upgrade and the clock are seen; the rest is `?`."""
+    async with serving(tmp_path) as inside:
+        results = await examined(at(inside.address.port), credentials=Credentials())
+    assert wrong(results) == {}
+    assert {"upgrade", "path", "clock"} <= set(holding(results))
+    assert {"key", "credentials and publication"} <= {
+        result.check for result in results if result.mark == "?"
+    }
+
+
+async def test_no_publication(tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        results = await examined(at(inside.address.port), publishes=False)
+        assert inside.node.evidence.missed is not None
+    assert wrong(results) == {}
+    assert "publication" not in holding(results)
