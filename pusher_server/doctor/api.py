@@ -18,8 +18,6 @@ from pusher_server.doctor.targets import Target
 
 #: Seconds between two clocks: `Date` has whole seconds, and the answer takes a moment.
 _CLOCK_NOISE, _CLOCK_LIMIT = 30.0, 600.0
-#: Seconds in which an event has to arrive.
-_ARRIVAL = 5.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 _EVENT = "doctor.check"
 #: Characters of the server's own text in a sentence.
@@ -103,11 +101,11 @@ async def check_credentials(api: Api, channel: str) -> Result:
 
 async def check_publication(api: Api, socket: Socket, channel: str) -> Result:
     """Subscribe, publish, and return how long the event took to come back."""
-    check = "publication"
+    check, patience = "publication", api.network.limit
     subscribe = {"event": "pusher:subscribe", "data": {"channel": channel}}
     try:
         await socket.send(json.dumps(subscribe).encode())
-        reason = await _confirmed(socket, channel)
+        reason = await _confirmed(socket, channel, patience)
         if reason:
             return fault(check, "subscription_lost", channel=channel, reason=reason)
         began = api.clock()
@@ -115,24 +113,24 @@ async def check_publication(api: Api, socket: Socket, channel: str) -> Result:
         if answer.status != 200:
             return _api_refusal(check, answer)
         while True:
-            message = await socket.next(_ARRIVAL)
+            message = await socket.next(patience)
             if message.event == _EVENT and message.channel == channel:
                 break
             if message.kind == "end":
-                return fault(check, "event_lost", seconds=_ARRIVAL)
+                return fault(check, "event_lost", seconds=f"{patience:g}")
     except TimeoutError:
-        return fault(check, "event_lost", seconds=f"{_ARRIVAL:g}")
+        return fault(check, "event_lost", seconds=f"{patience:g}")
     except Trouble as trouble:
         return fault(check, "api_silent", reason=trouble.reason)
     took = (api.clock() - began) * 1_000
     return good(check, f"an event went to {channel} and came back in {took:.0f} ms")
 
 
-async def _confirmed(socket: Socket, channel: str) -> str:
+async def _confirmed(socket: Socket, channel: str, patience: float) -> str:
     """Return "" once the subscription is confirmed, else the reason why it is not."""
     try:
         while True:
-            message = await socket.next(_ARRIVAL)
+            message = await socket.next(patience)
             if message.kind == "end":
                 return "the connection ended"
             if message.channel != channel:
@@ -142,7 +140,7 @@ async def _confirmed(socket: Socket, channel: str) -> str:
             if message.event == "pusher:subscription_error":
                 return str(message.data.get("error", ""))[:_SHOWN] or "the server refuses it"
     except TimeoutError:
-        return f"no answer within {_ARRIVAL:g} s"
+        return f"no answer within {patience:g} s"
 
 
 def _api_refusal(check: str, answer: Answer) -> Result:

@@ -19,6 +19,10 @@ _SOON = 14
 _DAY = 86_400.0
 #: Addresses that a sentence names.
 _SHOWN = 3
+#: Paths of the look at a port. The second one is for a proxy that cuts what it has no rule for.
+_PROBED = ("/up", "/app/doctor-without-a-key")
+#: Bytes of the answer that are read.
+_PROBE = 2_000
 #: OpenSSL's X509_V_ERR_… (openssl/x509_vfy.h) and the cause.
 _VERIFY_CODES = {
     9: "certificate_early",
@@ -142,31 +146,38 @@ async def _tls_trouble(network: Network, target: Target, trouble: Trouble) -> Re
 
 async def _protocol_of(network: Network, target: Target) -> str:
     """Return `plain`, `tls` or `` for neither. Raises Trouble when the port cannot be reached."""
-    stream = await network.connect(target, tls=False)
-    try:
-        request = f"GET /up HTTP/1.1\r\nHost: {target.host}\r\nConnection: close\r\n\r\n"
-        answer = b""
-        try:
-            async with asyncio.timeout(network.limit / 2):
-                await stream.write(request.encode(), network.limit)
-                while len(answer) < 2_000 and (data := await stream.read(2_000)):
-                    answer += data
-        except (
-            *FAULTS,
-            OSError,
-        ):  # TimeoutError among them: a port with TLS cuts, or waits for more
-            pass
-    finally:
-        await stream.aclose()
-    text = answer.decode("latin-1").lower()
-    if answer.startswith(b"HTTP/"):
-        return "tls" if any(words in text for words in _WANTS_TLS) else "plain"
+    for path in _PROBED:
+        answer = await _first_bytes(network, target, path)
+        if answer.startswith(b"HTTP/"):
+            text = answer.decode("latin-1").lower()
+            return "tls" if any(words in text for words in _WANTS_TLS) else "plain"
+        if answer:
+            break
     try:
         secure = await network.connect(target, tls=True, verify=False)
     except Trouble:
         return ""
     await secure.aclose()
     return "tls"
+
+
+async def _first_bytes(network: Network, target: Target, path: str) -> bytes:
+    """Return the beginning of the answer to a plain request, b"" for none. Raises Trouble."""
+    stream = await network.connect(target, tls=False)
+    request = (
+        f"GET {target.prefix}{path} HTTP/1.1\r\nHost: {target.host}\r\nConnection: close\r\n\r\n"
+    )
+    answer = b""
+    try:
+        async with asyncio.timeout(network.limit / 2):
+            await stream.write(request.encode(), network.limit)
+            while len(answer) < _PROBE and (data := await stream.read(_PROBE)):
+                answer += data
+    except (*FAULTS, OSError):  # TimeoutError among them: a port with TLS cuts, or waits for more
+        pass
+    finally:
+        await stream.aclose()
+    return answer
 
 
 def port_trouble(check: str, target: Target, trouble: Trouble) -> Result:

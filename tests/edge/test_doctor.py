@@ -28,7 +28,7 @@ from tests.edge.doctor_setups import (
     site,
     without_upgrade,
 )
-from tests.support import wire
+from tests.support import signed, wire
 from tests.support.inprocess import APP_ID, KEY, SECRET, app, serving
 from tests.support.link_proxy import LinkProxy
 from tests.support.serving import free_port
@@ -229,9 +229,9 @@ async def test_a_prefix_too_many(tmp_path: Path) -> None:
 
 
 async def test_a_path_that_a_proxy_changes(tmp_path: Path) -> None:
-    async with serving(tmp_path) as inside:
-        async with HeadProxy(inside.address.port, replacing(b" /app/", b" /sockets/app/")) as proxy:
-            results = await examined(at(proxy.port))
+    change = replacing(b" /app/", b" /sockets/app/")
+    async with serving(tmp_path) as inside, HeadProxy(inside.address.port, change) as proxy:
+        results = await examined(at(proxy.port))
     assert wrong(results) == {"path_unknown": "The server does not know the path /app/… (4005)."}
 
 
@@ -269,17 +269,20 @@ async def test_a_switch_of_the_app(cause: str, tmp_path: Path) -> None:
 
 async def test_a_proxy_that_does_not_say_that_clients_used_tls(tmp_path: Path) -> None:
     tls = server_side(issued(AUTHORITY, -1, 90))
-    async with serving(tmp_path, {"apps": [app(tls_only=True)]}) as inside:
-        async with HeadProxy(inside.address.port, tls=tls) as proxy:
-            target = at(proxy.port, tls=True, host="localhost")
-            results = await examined(target, trusted=authorities(AUTHORITY))
+    settings = {"apps": [app(tls_only=True)]}
+    async with (
+        serving(tmp_path, settings) as inside,
+        HeadProxy(inside.address.port, tls=tls) as proxy,
+    ):
+        target = at(proxy.port, tls=True, host="localhost")
+        results = await examined(target, trusted=authorities(AUTHORITY))
     assert list(wrong(results)) == ["tls_not_forwarded"]
 
 
 async def test_an_app_that_is_full(tmp_path: Path) -> None:
-    async with serving(tmp_path, {"apps": [app(limits={"connections": 1})]}) as inside:
-        async with wire.connected(inside.address, KEY):
-            results = await examined(at(inside.address.port))
+    settings = {"apps": [app(limits={"connections": 1})]}
+    async with serving(tmp_path, settings) as inside, wire.connected(inside.address, KEY):
+        results = await examined(at(inside.address.port))
     assert wrong(results) == {}
     assert "answers 4100" in unsure(results)["server_full"]
 
@@ -391,6 +394,44 @@ async def test_a_backend_address_that_is_closed(is_here: bool, tmp_path: Path) -
     assert "publication" in holding(results)
 
 
+class StandIn:
+    """A server that lets everybody in and answers a subscription with a frame of the test's."""
+
+    def __init__(self, frame: str) -> None:
+        self._frame = frame
+
+    async def serve(self, connection: websockets.ServerConnection) -> None:
+        """One client."""
+        await connection.send('{"event":"pusher:connection_established","data":"{}"}')
+        async for _ in connection:
+            await connection.send(self._frame)
+
+    def answer(
+        self, connection: websockets.ServerConnection, request: websockets.Request
+    ) -> websockets.Response | None:
+        """200 to all of HTTP."""
+        return None if request.path.startswith("/app/") else connection.respond(200, "{}")
+
+
+SUBSCRIPTIONS = {
+    '{"event":"pusher:subscription_error","channel":"doctor-0123abcd","data":{"error":"\\u001b[2J"}}': "\\x1b[2J",
+    '{"event":"pusher_internal:subscription_succeeded","channel":"another"}': "no answer within 1 s",
+    "[" * 100_000: "no answer within 1 s",
+    "\x00 no JSON": "no answer within 1 s",
+}
+
+
+@pytest.mark.parametrize("frame", SUBSCRIPTIONS, ids=["refused", "another", "deep", "garbage"])
+async def test_a_subscription_that_is_not_confirmed(frame: str) -> None:
+    stand_in = StandIn(frame)
+    serving_it = websockets.serve(stand_in.serve, "127.0.0.1", 0, process_request=stand_in.answer)
+    async with serving_it as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        results = await examined(at(port))
+    assert list(wrong(results)) == ["subscription_lost"]
+    assert SUBSCRIPTIONS[frame] in wrong(results)["subscription_lost"]
+
+
 async def test_right_set_ups(tmp_path: Path) -> None:
     """None has a ✗, and an event comes back in each."""
     tls = server_side(issued(AUTHORITY, -1, 90))
@@ -451,8 +492,13 @@ async def test_without_credentials(tmp_path: Path) -> None:
 
 
 async def test_no_publication(tmp_path: Path) -> None:
-    async with serving(tmp_path) as inside:
+    """A subscriber of the channel gets the next event of somebody else, and none of ours."""
+    async with serving(tmp_path) as inside, wire.connected(inside.address, KEY) as client:
+        await client.join("doctor-0123abcd")
         results = await examined(at(inside.address.port), publishes=False)
-        assert inside.node.evidence.missed is not None
+        async with wire.opened(inside.address) as backend:
+            await backend.send(signed.event("doctor-0123abcd", '"next"'))
+            assert (await backend.answer()).status == 200
+        assert (await client.expect("my-event"))["data"] == '"next"'
     assert wrong(results) == {}
     assert "publication" not in holding(results)
