@@ -413,8 +413,9 @@ class StandIn:
         return None if request.path.startswith("/app/") else connection.respond(200, "{}")
 
 
+REFUSED = r"""{"event":"pusher:subscription_error","channel":"doctor-0123abcd","data":{"error":"\u001b[2J"}}"""
 SUBSCRIPTIONS = {
-    '{"event":"pusher:subscription_error","channel":"doctor-0123abcd","data":{"error":"\\u001b[2J"}}': "\\x1b[2J",
+    REFUSED: r"\x1b[2J",
     '{"event":"pusher_internal:subscription_succeeded","channel":"another"}': "no answer within 1 s",
     "[" * 100_000: "no answer within 1 s",
     "\x00 no JSON": "no answer within 1 s",

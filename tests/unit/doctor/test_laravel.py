@@ -8,7 +8,7 @@ import pytest
 
 from pusher_server.doctor.plans import Options, Prepared, prepare
 from pusher_server.errors import ConfigError
-from tests.unit.doctor.laravel_folder import (
+from tests.support.laravel_folder import (
     BOOTSTRAP,
     BROADCASTING,
     CHANNELS,
