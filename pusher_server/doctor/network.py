@@ -137,17 +137,16 @@ def trouble_of(error: BaseException, limit: float) -> Trouble:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Trouble("certificate", cause.verify_message, cause.verify_code)
         if isinstance(cause, ssl.SSLError):
-            return Trouble(
-                "tls", (cause.reason or "the handshake failed").lower().replace("_", " ")
-            )
+            reason = getattr(cause, "reason", None) or "the handshake failed"
+            return Trouble("tls", reason.lower().replace("_", " "))
         if isinstance(cause, ConnectionRefusedError):
             return Trouble("refused", "the connection is refused")
         if isinstance(cause, TimeoutError | httpcore.TimeoutException):
             return Trouble("silent", f"no answer within {limit:g} s")
         if isinstance(cause, ConnectionError):
             return Trouble("closed", "the connection is closed without an answer")
-        if isinstance(cause, OSError) and cause.strerror:
-            return Trouble("unreachable", cause.strerror.lower())
+        if isinstance(cause, OSError):
+            return Trouble("unreachable", (cause.strerror or "no connection comes about").lower())
     if isinstance(error, httpcore.RemoteProtocolError | httpcore.ReadError | httpcore.WriteError):
         return Trouble("closed", "the connection is closed, or speaks no HTTP/1.1")
     if isinstance(error, httpcore.ConnectError):

@@ -30,8 +30,9 @@ TROUBLES: dict[str, tuple[Exception, str]] = {
             httpcore.ConnectError(),
             OSError("All connection attempts failed"),
         ),
-        "no_http",
+        "port_unreachable",
     ),
+    "cut in TLS": (httpcore.ConnectError(), "no_http"),
     "reset": (caused(httpcore.ReadError(), ConnectionResetError()), "no_http"),
     "tls": (caused(httpcore.ConnectError(), ssl.SSLError(1, "bad")), "tls_broken"),
 }
