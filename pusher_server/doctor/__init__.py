@@ -7,6 +7,7 @@ clocks come in as arguments. Read:
 - `connection_causes`   those between a client and the server
 - `backend_causes`      those between a backend and the server
 - `laravel_causes`      those in a Laravel project
+- `steps`               in which order to look when nothing arrives, for docs/deployment.md
 - `results`             a check's result; the mask over values that nobody may read
 - `targets`             the addresses that are checked, and their names in sentences
 - `credentials`         an app's id, key and secret, which no output has
