@@ -6,6 +6,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from textwrap import fill
 
 from pusher_server.diagnosis.causes import CAUSES as WHY
 from pusher_server.diagnosis.causes import Cause
@@ -19,6 +20,9 @@ TOP = Path(__file__).resolve().parents[1]
 DEPLOYMENT = TOP / "docs" / "deployment.md"
 DOCTOR_PAGE = TOP / "docs" / "doctor.md"
 WHY_PAGE = TOP / "docs" / "troubleshooting.md"
+#: Causes of a step that its line names, and the pages that have all.
+_SHOWN = 12
+_MORE = {"doctor": "doctor.md#the-checks", "why": "troubleshooting.md#all-causes"}
 #: The name of a table's marks, and its rows.
 _TABLES: Mapping[str, Iterable[Cause]] = {
     "connection": CONNECTION,
@@ -65,7 +69,7 @@ def deployment_page(text: str) -> str:
     steps, end_mark, end = rest.partition("<!-- end of steps -->\n")
     if not list_mark or not end_mark:
         raise SystemExit(f"{DEPLOYMENT.name} has no marks of the steps")
-    prose = re.sub(r"^   - `(?:doctor|why)`: .*\n", "", steps, flags=re.M)
+    prose = re.sub(r"^   - `(?:doctor|why)`: .*\n(?:     .*\n)*", "", steps, flags=re.M)
     items = re.split(r"^(?=\d+\. )", prose, flags=re.M)[1:]
     if [_title(item) for item in items] != [step.title for step in STEPS]:
         raise SystemExit(f"the steps of {DEPLOYMENT.name} have other titles than doctor/steps.py")
@@ -89,14 +93,17 @@ def _known(step: Step) -> str:
             lowered = [
                 title[0].lower() + title[1:] if _is_word(title) else title for title in titles
             ]
-            lines += f"   - `{command}`: {'; '.join(lowered)}.\n"
+            more = len(lowered) - _SHOWN
+            rest = f"; and {more} [more]({_MORE[command]})" if more > 0 else ""
+            text = f"- `{command}`: {'; '.join(lowered[:_SHOWN])}{rest}."
+            lines += fill(text, 118, initial_indent="   ", subsequent_indent="     ") + "\n"
     return lines
 
 
 def _is_word(title: str) -> bool:
     """Whether a title begins with an ordinary word, and not with a name such as Laravel or TLS."""
     first = title.split()[0]
-    return first not in ("Laravel", "Echo") and not first.isupper()
+    return first == "A" or (first not in ("Laravel", "Echo") and not first.isupper())
 
 
 def _between(text: str, name: str, lines: list[str]) -> str:
