@@ -96,7 +96,17 @@ def _known(step: Step) -> str:
             more = len(lowered) - _SHOWN
             rest = f"; and {more} [more]({_MORE[command]})" if more > 0 else ""
             text = f"- `{command}`: {'; '.join(lowered[:_SHOWN])}{rest}."
-            lines += fill(text, 118, initial_indent="   ", subsequent_indent="     ") + "\n"
+            lines += (
+                fill(
+                    text,
+                    118,
+                    initial_indent="   ",
+                    subsequent_indent="     ",
+                    break_on_hyphens=False,
+                    break_long_words=False,
+                )
+                + "\n"
+            )
     return lines
 
 

@@ -52,8 +52,8 @@ def doctor(
 ) -> None:
     """Look at a set-up from outside, from any machine.
 
-    It connects as a client and publishes as a backend does. Each check is one sentence: ✓ it holds,
-    ✗ it is wrong, with the fix, ? it could not be seen or is worth a look. Status 1 when there is a ✗.
+    It connects as a client and publishes as a backend does. Each check is one sentence. A ✓ holds. A ✗ is
+    wrong, and has the fix. A ? could not be seen from here, or is worth a look. Status 1 when there is a ✗.
 
     Credentials come from a file or from PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET, never from
     the arguments, and no output has them.

@@ -254,7 +254,7 @@ CONNECTION = (
     Cause(
         "idle_short",
         "A proxy cuts idle connections",
-        "An idle connection is cut after {age}, before clients ping at {activity}: something on the way cuts.",
+        "Something on the way cuts an idle connection after {age}, and clients ping only after {activity}.",
         "nginx: `proxy_read_timeout 180s;`. Or set the app's activity_timeout below {age}.",
         _NGINX,
     ),

@@ -305,8 +305,8 @@ async def test_a_proxy_that_cuts_idle_connections(tmp_path: Path) -> None:
     async with serving(tmp_path) as inside, IdleProxy(inside.address.port, 0.4) as proxy:
         results = await examined(at(proxy.port), is_quick=False, longest=8.0)
     assert list(wrong(results)) == ["idle_short"]
-    assert "before clients ping at 120 s" in wrong(results)["idle_short"]
-    assert "is cut after 0." in wrong(results)["idle_short"]
+    assert "clients ping only after 120 s" in wrong(results)["idle_short"]
+    assert "connection after 0." in wrong(results)["idle_short"]
 
 
 async def test_an_idle_connection_that_the_server_ends(tmp_path: Path) -> None:
