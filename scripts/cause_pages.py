@@ -22,7 +22,7 @@ DOCTOR_PAGE = TOP / "docs" / "doctor.md"
 WHY_PAGE = TOP / "docs" / "troubleshooting.md"
 #: Causes of a step that its line names, and the pages that have all.
 _SHOWN = 12
-_MORE = {"doctor": "doctor.md#the-checks", "why": "troubleshooting.md#all-causes"}
+_MORE = {"doctor": f"{DOCTOR_PAGE.name}#the-checks", "why": f"{WHY_PAGE.name}#all-causes"}
 #: The name of a table's marks, and its rows.
 _TABLES: Mapping[str, Iterable[Cause]] = {
     "connection": CONNECTION,
