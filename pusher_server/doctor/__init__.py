@@ -35,5 +35,6 @@ A run:
 - `plans`               what to check, from options, files and variables
 - `examination`         runs the checks in order and side by side
 
-May import: `app`, `auth`, `config`, `diagnosis`, `errors`, `migration`, `nesting`, `resolving`, `webhooks`.
+May import: `app`, `auth`, `config`, `diagnosis`, `errors`, `migration`, `nesting`, `protocol`, `resolving`,
+`webhooks`.
 """

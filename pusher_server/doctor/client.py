@@ -175,6 +175,8 @@ async def upgrade(
     finally:
         if not is_open:
             await stream.aclose()
+    if trouble.kind != "closed":
+        raise trouble
     return await _ordinary_answer(network, target, path, trouble, verify=verify)
 
 

@@ -27,24 +27,27 @@ async def check_idle(
     if socket is None:
         fix = "Mend what the checks above say, then run this one again."
         return left_out("idle limit", "no connection stands", fix)
+    until = clock() + longest
     try:
         while True:
             since = socket.active_at
             try:
-                message = await socket.next(max(longest - (clock() - since), 0.001))
+                message = await socket.next(max(until - clock(), 0.001))
             except TimeoutError:
+                if socket.active_at > until - 0.9 * longest:
+                    fix = "Give the credentials of an app whose server is silent by itself."
+                    return left_out("idle limit", "the server keeps sending", fix)
                 return good("idle limit", f"≥ {_seconds(longest)}: nothing on the way cuts earlier")
             if message.kind == "ping" or message.event == "pusher:ping":
                 age = _seconds(socket.active_at - since)
                 return good("idle limit", f"≥ {age}, kept alive by our ping")
             if message.kind == "end":
                 break
-        lived = clock() - socket.active_at
+        lived = clock() - since
         if message.code is not None and message.code >= 4000:
             return fault("idle limit", "idle_closed", age=_seconds(lived), code=message.code)
-        return fault(
-            "idle limit", "idle_short", age=_seconds(lived), activity=_seconds(entry.activity)
-        )
+        seen = {"age": _seconds(lived), "activity": _seconds(entry.activity)}
+        return fault("idle limit", "idle_short", **seen)
     finally:
         await socket.close()
 

@@ -63,11 +63,16 @@ class Network:
         try:
             async with asyncio.timeout(self.limit):
                 stream = await self._backend.connect_tcp(target.host, target.port)
-            if not tls:
-                return stream
-            return await stream.start_tls(self._context(verify=verify), target.host, self.limit)
         except (*FAULTS, OSError, ValueError) as error:
             raise trouble_of(error, self.limit) from None
+        if not tls:
+            return stream
+        try:
+            return await stream.start_tls(self._context(verify=verify), target.host, self.limit)
+        except (*FAULTS, OSError, ValueError) as error:
+            trouble = trouble_of(error, self.limit)
+            kind = trouble.kind if trouble.kind in ("certificate", "closed") else "tls"
+            raise Trouble(kind, trouble.reason, trouble.code) from None
 
     async def request(
         self,
@@ -132,6 +137,8 @@ async def _beginning(response: httpx.Response, most: int) -> str:
 def trouble_of(error: BaseException, limit: float) -> Trouble:
     """Return the trouble that an error of the network stands for."""
     for cause in _causes(error):
+        if isinstance(cause, ssl.SSLWantReadError | ssl.SSLWantWriteError):
+            continue  # the state of a handshake whose time was over, and no fault of it
         if isinstance(cause, NameNotResolved):
             return Trouble("name", "the name has no address, or no name server answers")
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from pusher_server.app import App
 from pusher_server.config import Config, load
+from pusher_server.config.apps import CREDENTIALS
 from pusher_server.doctor.broadcasting import (
     Connection,
     backend_target,
@@ -23,6 +24,7 @@ from pusher_server.doctor.targets import Target, parse_origin, parse_url
 from pusher_server.errors import ConfigError
 from pusher_server.migration.dotenv import parse
 from pusher_server.migration.files import read_text
+from pusher_server.protocol.surrogates import has_surrogate
 
 _TOKEN = "PUSHER_SERVER__OPERATIONS__TOKEN"
 #: Variables of a `.env` whose values could come back in an answer from the network.
@@ -59,6 +61,9 @@ class _Source(Struct):
     token: str = ""
     results: list[Result] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"_Source({self.credentials!r})"
 
 
 def prepare(options: Options, environ: Mapping[str, str], channel: str) -> Prepared:
@@ -111,7 +116,10 @@ def _source(options: Options, url: Target | None, environ: Mapping[str, str]) ->
 
 
 def _from_laravel(root: Path, url: Target | None) -> _Source:
-    project: Project = read_project(root)
+    try:
+        project: Project = read_project(root)
+    except OSError as error:  # a name that is too long, a directory of somebody else's
+        raise ConfigError("--laravel", f"cannot be read: {error.strerror}") from None
     connection: Connection = connection_of(project)
     results = check_project(project, connection, url)
     results += check_pages(project, connection, url)
@@ -130,11 +138,11 @@ def _from_laravel(root: Path, url: Target | None) -> _Source:
 def _from_config(path: Path, environ: Mapping[str, str]) -> _Source:
     """Return the app and the address of a config file of ours."""
     config: Config = load(path, environ, {})
-    return _Source(
-        of_app(_chosen(config, environ, str(path))),
-        _listener(config),
-        token=config.operations.token,
-    )
+    token = config.operations.token
+    given = _pair(environ)
+    if not config.apps and given.is_complete:  # the apps are in a database
+        return _Source(given, _listener(config), token=token)
+    return _Source(of_app(_chosen(config, environ, str(path))), _listener(config), token=token)
 
 
 def _chosen(config: Config, environ: Mapping[str, str], name: str) -> App:
@@ -160,11 +168,7 @@ def _listener(config: Config) -> Target | None:
 
 def _from_variables(variables: Mapping[str, str], *, is_file: bool) -> _Source:
     """Return what `PUSHER_APP_*` and `PUSHER_HOST` say, of a file or of the environment."""
-    pair = Credentials(
-        variables.get("PUSHER_APP_ID", ""),
-        variables.get("PUSHER_APP_KEY", ""),
-        variables.get("PUSHER_APP_SECRET", ""),
-    )
+    pair = _pair(variables)
     host, port = variables.get("PUSHER_HOST", ""), variables.get("PUSHER_PORT", "")
     target = None
     if host:
@@ -175,6 +179,14 @@ def _from_variables(variables: Mapping[str, str], *, is_file: bool) -> _Source:
         target = Target(parsed.host, parsed.port, parsed.is_tls, **named)
     hidden = {name: value for name, value in variables.items() if name.startswith(_HIDDEN)}
     return _Source(pair, target, variables=hidden if is_file else {})
+
+
+def _pair(variables: Mapping[str, str]) -> Credentials:
+    values = {name: variables.get(name, "") for name in CREDENTIALS.values()}
+    for name, value in values.items():
+        if has_surrogate(value):
+            raise ConfigError(name, "is not UTF-8 text")
+    return Credentials(*values.values())
 
 
 def _check_http(url: str, setting: str) -> None:

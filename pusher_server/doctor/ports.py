@@ -32,6 +32,8 @@ _VERIFY_CODES = {
     63: "certificate_name",
     64: "certificate_name",
 }
+#: Reasons that releases of OpenSSL have for an answer that is no TLS.
+_NO_TLS = ("wrong version number", "record layer failure", "packet length too long")
 #: Answers of nginx, Apache and Go to plain HTTP on a port with TLS.
 _WANTS_TLS = ("sent to https port", "ssl-enabled server port", "http request to an https server")
 
@@ -131,28 +133,30 @@ async def _without_trust(network: Network, target: Target, trouble: Trouble) -> 
 
 async def _tls_trouble(network: Network, target: Target, trouble: Trouble) -> Result:
     """A handshake that fails may be plain HTTP, which tells what to change."""
-    if trouble.kind not in ("tls", "closed", "silent"):
+    if trouble.kind not in ("tls", "closed"):
         return port_trouble("port", target, trouble)
     try:
         protocol = await _protocol_of(network, target)
-    except Trouble as second:
-        if second.kind in ("silent", "closed") and trouble.kind == "tls":
-            return _fault(target, "tls_broken", reason=trouble.reason)
-        return port_trouble("port", target, second)
+    except Trouble:
+        protocol = ""
     if protocol == "plain":
         return _fault(target, "plain_on_tls_port")
-    return _fault(target, "tls_broken" if protocol == "tls" else "no_http", reason=trouble.reason)
+    if protocol == "tls" or trouble.reason not in _NO_TLS:
+        return _fault(target, "tls_broken", reason=trouble.reason)
+    return _fault(target, "no_http")
 
 
 async def _protocol_of(network: Network, target: Target) -> str:
     """Return `plain`, `tls` or `` for neither. Raises Trouble when the port cannot be reached."""
     for path in _PROBED:
-        answer = await _first_bytes(network, target, path)
+        answer, is_silent = await _first_bytes(network, target, path)
         if answer.startswith(b"HTTP/"):
             text = answer.decode("latin-1").lower()
             return "tls" if any(words in text for words in _WANTS_TLS) else "plain"
-        if answer:
+        if answer or is_silent:
             break
+    if target.is_tls:  # the handshake was tried before
+        return ""
     try:
         secure = await network.connect(target, tls=True, verify=False)
     except Trouble:
@@ -161,23 +165,23 @@ async def _protocol_of(network: Network, target: Target) -> str:
     return "tls"
 
 
-async def _first_bytes(network: Network, target: Target, path: str) -> bytes:
-    """Return the beginning of the answer to a plain request, b"" for none. Raises Trouble."""
+async def _first_bytes(network: Network, target: Target, path: str) -> tuple[bytes, bool]:
+    """Return the beginning of the answer to a plain request, and whether its time was over. Raises Trouble."""
     stream = await network.connect(target, tls=False)
-    request = (
-        f"GET {target.prefix}{path} HTTP/1.1\r\nHost: {target.host}\r\nConnection: close\r\n\r\n"
-    )
-    answer = b""
+    request = f"GET {target.prefix}{path} HTTP/1.1\r\nHost: {target.host_header}\r\nConnection: close\r\n\r\n"
+    answer, is_silent = b"", False
     try:
         async with asyncio.timeout(network.limit / 2):
             await stream.write(request.encode(), network.limit)
             while len(answer) < _PROBE and (data := await stream.read(_PROBE)):
                 answer += data
-    except (*FAULTS, OSError):  # TimeoutError among them: a port with TLS cuts, or waits for more
+    except TimeoutError:
+        is_silent = True
+    except (*FAULTS, OSError):  # a port with TLS cuts
         pass
     finally:
         await stream.aclose()
-    return answer
+    return answer, is_silent
 
 
 def port_trouble(check: str, target: Target, trouble: Trouble) -> Result:

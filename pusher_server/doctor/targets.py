@@ -40,6 +40,12 @@ class Target(Struct, frozen=True):
         """Whether the URL of it needs no port."""
         return self.port == (443 if self.is_tls else 80)
 
+    @property
+    def host_header(self) -> str:
+        """The value of the header `Host`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.is_usual_port else f"{host}:{self.port}"
+
     def same_place(self, other: "Target") -> bool:
         """Whether both lead to the same port of the same host."""
         return (self.host.lower(), self.port) == (other.host.lower(), other.port)
@@ -63,6 +69,7 @@ def parse_url(text: str, setting: str) -> Target:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise ConfigError(setting, "is malformed; write it as wss://ws.example.com") from None
+    host = _ascii(host)
     if parts.scheme not in _TLS_OF or not _is_host(host) or port == 0:
         raise ConfigError(setting, "needs a scheme and a host; write it as wss://ws.example.com")
     if "@" in parts.netloc:
@@ -88,6 +95,7 @@ def parse_origin(text: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise ConfigError("--origin", "is malformed; write it as https://app.example.com") from None
+    host = _ascii(host)
     if parts.scheme not in ("http", "https") or not _is_host(host):
         raise ConfigError(
             "--origin", "is the page's scheme and host; write https://app.example.com"
@@ -107,4 +115,12 @@ def is_local(host: str) -> bool:
 
 
 def _is_host(host: str) -> bool:
-    return bool(host) and len(host) <= 255 and re.fullmatch(r"[\w.:%-]+", host) is not None
+    return 0 < len(host) <= 255 and re.fullmatch(r"[\w.:%-]+", host, re.ASCII) is not None
+
+
+def _ascii(host: str) -> str:
+    """Return a host as it is looked up and sent: an international name as `xn--…`, "" for no name."""
+    try:
+        return host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return ""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +100,65 @@ async def test_another_program() -> None:
         await writer.drain()
         writer.close()
 
-    listener = await asyncio.start_server(greet, "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    for tls in (False, True):
-        assert list(wrong(await examined(at(port, tls=tls)))) == ["no_http"]
-    listener.close()
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        for tls in (False, True):
+            assert list(wrong(await examined(at(port, tls=tls)))) == ["no_http"]
+
+
+@pytest.mark.parametrize(
+    ("tls", "cause", "words"),
+    [
+        (False, "no_http", "speaks neither HTTP nor TLS"),
+        (True, "tls_broken", "fails: no answer within 1 s"),
+    ],
+)
+async def test_a_port_that_is_silent(tls: bool, cause: str, words: str) -> None:
+    """Each step gives up, and the checks beside it are there all the same."""
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        results = await examined(at(port, tls=tls), operations=url, auth_url=f"{url}/auth")
+    assert set(wrong(results)) == {cause, "operations_silent", "auth_silent"}
+    assert words in wrong(results)[cause]
+    assert "within 1 s" in wrong(results)["auth_silent"]
+
+
+async def test_a_server_that_is_silent_behind_the_upgrade(tmp_path: Path) -> None:
+    async def wait(connection: websockets.ServerConnection) -> None:
+        await connection.wait_closed()
+
+    stand_in = StandIn("")
+    serving_it = websockets.serve(wait, "127.0.0.1", 0, process_request=stand_in.answer)
+    async with serving_it as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        results = await examined(at(port))
+    assert "the WebSocket opens, and no message comes" in wrong(results)["no_answer"]
+
+
+async def test_a_server_that_never_stops_to_send() -> None:
+    """Then nothing is known about the idle limit; the check ends all the same."""
+
+    async def talk(connection: websockets.ServerConnection) -> None:
+        await connection.send('{"event":"pusher:connection_established","data":"{}"}')
+        with suppress(websockets.ConnectionClosed):
+            while True:
+                await connection.send('{"event":"x"}')
+                await asyncio.sleep(0.01)
+
+    stand_in = StandIn("")
+    serving_it = websockets.serve(talk, "127.0.0.1", 0, process_request=stand_in.answer)
+    async with serving_it as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        results = await examined(at(port), is_quick=False, credentials=Credentials(key="k"))
+    (idle,) = [result for result in results if result.check == "idle limit"]
+    assert idle.sentence == "Not checked: the server keeps sending."
 
 
 CERTIFICATES = {

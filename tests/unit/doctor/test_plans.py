@@ -64,6 +64,17 @@ def test_what_is_no_origin(text: str) -> None:
         parse_origin(text)
 
 
+def test_international_names() -> None:
+    """As they are looked up, and as browsers send them."""
+    assert parse_url("wss://ws.bücher.example", "--url").host == "ws.xn--bcher-kva.example"
+    assert parse_origin("https://bücher.example") == "https://xn--bcher-kva.example"
+
+
+def test_the_host_header() -> None:
+    assert Target("::1", 6_001, False).host_header == "[::1]:6001"
+    assert Target("a.example", 443, True).host_header == "a.example"
+
+
 def test_local_hosts() -> None:
     assert all(map(is_local, ("localhost", "app.localhost", "127.0.0.1", "127.9.9.9", "::1")))
     assert not any(map(is_local, ("ws.example.com", "10.0.0.5", "localhost.example", "128.0.0.1")))
@@ -122,6 +133,20 @@ def test_a_config_file(tmp_path: Path) -> None:
     assert (plan.credentials.app_id, plan.operations_token) == ("8", "token-of-operations")
     with pytest.raises(ConfigError, match="has 2 apps: name one of them with PUSHER_APP_ID"):
         prepare(options, {}, "doctor-1")
+
+
+def test_apps_in_a_database(tmp_path: Path) -> None:
+    """The file has the address then, and the environment the credentials."""
+    text = '[database]\nurl = "sqlite:///apps.sqlite"\n'
+    prepared = prepare(Options(app=config(tmp_path, text)), PAIR, "doctor-1")
+    assert (prepared.plan.credentials.app_id, prepared.plan.clients.port) == ("7", 6_001)
+    with pytest.raises(ConfigError, match="apps of a database need PUSHER_APP_ID"):
+        prepare(Options(app=config(tmp_path, text)), {}, "doctor-1")
+
+
+def test_a_variable_that_is_no_text() -> None:
+    with pytest.raises(ConfigError, match="PUSHER_APP_SECRET: is not UTF-8 text"):
+        prepare(Options(url="wss://a"), {**PAIR, "PUSHER_APP_SECRET": "a\udcff"}, "doctor-1")
 
 
 WRONG_USE: dict[str, tuple[list[str], Mapping[str, str]]] = {
