@@ -7,8 +7,8 @@ from pusher_server.doctor.results import Result, fault, good
 from pusher_server.doctor.targets import parse_origin
 
 _CHECK = "auth route"
-#: Headers that Echo's axios and pusher-js send with the request, and that need the backend's consent.
-_HEADERS = ("content-type", "x-csrf-token", "x-socket-id")
+#: Headers that clients send with the request, by their login, and that need the backend's consent.
+_HEADERS = ("content-type", "authorization", "x-csrf-token")
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 

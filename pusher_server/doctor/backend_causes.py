@@ -137,9 +137,10 @@ BACKEND = (
     Cause(
         "auth_headers",
         "The auth route does not allow the client's headers",
-        "The auth route does not allow the header {header} in a request from {origin}.",
+        "The auth route does not allow the header {header} from {origin}, which some logins send.",
         "config/cors.php: `'allowed_headers' => ['*']`.",
         _SILENCE,
+        is_fault=False,
     ),
     Cause(
         "auth_failing",
@@ -178,6 +179,7 @@ BACKEND = (
         "A process of the server may open {most} files, and each connection is one.",
         "systemd: `LimitNOFILE=1048576`; Docker: `--ulimit nofile=1048576:1048576`; shell: `ulimit -n`.",
         _FILES,
+        is_fault=False,
     ),
     Cause(
         "files_used_up",
@@ -192,6 +194,7 @@ BACKEND = (
         "The running server has found {findings}.",
         "Read them: `pusher-server why`.",
         "docs/troubleshooting.md#ask-the-server",
+        is_fault=False,
     ),
     # A check that could not be made.
     Cause(

@@ -81,6 +81,7 @@ class Examination:
         self._longest = longest
         self._until = clock() + _LONGEST
         self._running: list[asyncio.Task[list[Result]]] = []
+        self._idle: asyncio.Task[list[Result]] | None = None
 
     async def results(self) -> AsyncIterator[Result]:
         """The results, each as soon as those before it are there."""
@@ -223,7 +224,10 @@ class Examination:
         if not plan.credentials.is_complete:
             reason = "no app id, key and secret were given"
             return [left_out("credentials and publication", reason, _CREDENTIALS)]
-        if any(result.cause == "path_extra" for result in entry.results):
+        causes = {result.cause for result in entry.results}
+        if "key_unknown" in causes and plan.backend.same_place(plan.clients):
+            return [left_out("credentials", "the key is unknown", "Mend the key first.")]
+        if "path_extra" in causes:
             bare = msgspec.structs.replace(api.target, prefix="")
             api = msgspec.structs.replace(api, target=bare)
         checking = check_credentials(api, plan.channel)
@@ -255,8 +259,6 @@ class Examination:
             return [result]
 
         self._idle = self._begin(idle())
-
-    _idle: "asyncio.Task[list[Result]] | None" = None
 
     async def _idle_results(self) -> list[Result]:
         if self._idle is not None:

@@ -169,10 +169,14 @@ def _channels(project: Project) -> Iterator[Result]:
         rules_of = "one rule" if number == 1 else f"{number} rules"
         yield good(check, f"routes/channels.php has {rules_of}, without prefixes")
     names_of = project.bootstrap
-    if names_of is not None and not any(
-        name in _REGISTERING
-        or (name.endswith("BroadcastServiceProvider") and "Illuminate" not in name)
-        for name in names_of
+    if (
+        number
+        and names_of is not None
+        and not any(
+            name in _REGISTERING
+            or (name.endswith("BroadcastServiceProvider") and "Illuminate" not in name)
+            for name in names_of
+        )
     ):
         yield fault("auth route of Laravel", "channels_unregistered")
 

@@ -180,6 +180,7 @@ LARAVEL = (
         "bootstrap/cache/config.php is older than .env, so Laravel does not read the present .env.",
         "`php artisan config:clear` (or `config:cache` again), and `php artisan queue:restart`.",
         _SILENCE,
+        is_fault=False,
     ),
     Cause(
         "build_old",

@@ -76,7 +76,7 @@ def _secret(env: dict[str, str], connection: Connection) -> Iterator[Result]:
 
 def _hosts_in_scripts(project: Project) -> Iterator[Result]:
     for page in project.pages:
-        if not page.has_host:
+        if page.lacks_host:
             yield fault(_CHECK, "echo_without_host", file=page.name)
 
 
@@ -85,7 +85,8 @@ def _missing(project: Project) -> Iterator[Result]:
     for page in project.pages:
         for name in page.variables:
             kind = next(kind for kind in _KINDS if name.startswith(kind))
-            if name.endswith(("_APP_KEY", "_HOST")) and not (project.env or {}).get(name):
+            is_needed = name.endswith(("_APP_KEY", "_HOST")) and name not in page.defaulted
+            if is_needed and not (project.env or {}).get(name):
                 source = name.removeprefix(kind)
                 yield fault(
                     _CHECK, "client_variable_missing", variable=name, file=page.name, source=source

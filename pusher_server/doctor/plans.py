@@ -182,11 +182,11 @@ def _from_variables(variables: Mapping[str, str], *, is_file: bool) -> _Source:
 
 
 def _pair(variables: Mapping[str, str]) -> Credentials:
-    values = {name: variables.get(name, "") for name in CREDENTIALS.values()}
-    for name, value in values.items():
+    values = {part: variables.get(name, "") for part, name in CREDENTIALS.items()}
+    for part, value in values.items():
         if has_surrogate(value):
-            raise ConfigError(name, "is not UTF-8 text")
-    return Credentials(*values.values())
+            raise ConfigError(CREDENTIALS[part], "is not UTF-8 text")
+    return Credentials(values["id"], values["key"], values["secret"])
 
 
 def _check_http(url: str, setting: str) -> None:

@@ -20,15 +20,24 @@ from pusher_server.migration.php_tokens import Token, tokens
 _MOST_PAGES = 200
 _PAGE_SUFFIXES = (".js", ".ts", ".jsx", ".tsx", ".vue", ".mjs")
 _ENV_OF_PAGE = re.compile(r"(?:import\.meta\.env|process\.env)\.((?:VITE|MIX)_\w+)")
+#: A variable with another value for when it is missing. The one of Laravel's own files is hosted Pusher.
+_DEFAULTED = re.compile(_ENV_OF_PAGE.pattern + r"\s*(?:\?\?|\|\||\?)")
+#: Options that stand where they are used, none of them taken from elsewhere by `...`.
+_WRITTEN_OUT = re.compile(r"\bnew\s+(?:Echo\s*\(|Pusher\s*\([^,{}]+,)\s*\{(?![^}]*\.\.\.)")
 _ECHO = re.compile(r"\bnew\s+(?:Echo|Pusher)\s*\(|\bconfigureEcho\s*\(")
 
 
 class Page(Struct, frozen=True):
-    """A script of the page that makes an Echo. `variables` are those of `.env` that it reads."""
+    """A script of the page that makes an Echo. `variables` are those of `.env` that it reads.
+
+    `defaulted` are those of them that have a default of the page's own. `lacks_host`: its options stand there,
+    and none of them is the host.
+    """
 
     name: str
     variables: tuple[str, ...]
-    has_host: bool
+    defaulted: frozenset[str]
+    lacks_host: bool
 
 
 class Project(Struct):
@@ -189,8 +198,11 @@ def _read_pages(project: Project) -> None:
         if _ECHO.search(text):
             name = path.relative_to(project.root).as_posix()
             variables = tuple(dict.fromkeys(_ENV_OF_PAGE.findall(text)))
-            has_host = re.search(r"\bwsHost\b", text) is not None or "configureEcho" in text
-            project.pages.append(Page(name, variables, has_host))
+            defaulted = (
+                frozenset() if ".pusher.com" in text else frozenset(_DEFAULTED.findall(text))
+            )
+            lacks_host = _WRITTEN_OUT.search(text) is not None and "wsHost" not in text
+            project.pages.append(Page(name, variables, defaulted, lacks_host))
 
 
 def _without_comments(text: str) -> str:

@@ -211,3 +211,22 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     writer.close()
+
+
+def wrong(results: Sequence[Result]) -> dict[str, str]:
+    """Cause -> sentence of each ✗."""
+    return {result.cause: result.sentence for result in results if result.mark == "✗"}
+
+
+def unsure(results: Sequence[Result]) -> dict[str, str]:
+    """Cause -> sentence of each `?` with a cause of its own."""
+    return {
+        result.cause: result.sentence
+        for result in results
+        if result.mark == "?" and result.cause != "left_out"
+    }
+
+
+def holding(results: Sequence[Result]) -> dict[str, str]:
+    """Check -> sentence of each ✓."""
+    return {result.check: result.sentence for result in results if result.mark == "✓"}

@@ -1,8 +1,6 @@
 """Wrong set-ups between a client and the server, each with the sentence that `doctor` has for it."""
 
 import asyncio
-import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ import trustme
 import websockets
 
 from pusher_server.doctor.credentials import Credentials
-from pusher_server.doctor.results import Result
 from tests.edge.doctor_setups import (
     NAME,
     HeadProxy,
@@ -20,189 +17,22 @@ from tests.edge.doctor_setups import (
     at,
     authorities,
     examined,
+    holding,
     http,
     issued,
     replacing,
-    self_signed,
     server_side,
     site,
+    unsure,
     without_upgrade,
+    wrong,
 )
 from tests.support import signed, wire
 from tests.support.inprocess import APP_ID, KEY, SECRET, app, serving
 from tests.support.link_proxy import LinkProxy
-from tests.support.serving import free_port
 
 AUTHORITY = trustme.CA()
 OTHER_KEY = "1234567890abcdef"
-
-
-def wrong(results: Sequence[Result]) -> dict[str, str]:
-    """Cause -> sentence of each ✗."""
-    return {result.cause: result.sentence for result in results if result.mark == "✗"}
-
-
-def unsure(results: Sequence[Result]) -> dict[str, str]:
-    """Cause -> sentence of each `?` with a cause of its own."""
-    return {
-        result.cause: result.sentence
-        for result in results
-        if result.mark == "?" and result.cause != "left_out"
-    }
-
-
-def holding(results: Sequence[Result]) -> dict[str, str]:
-    """Check -> sentence of each ✓."""
-    return {result.check: result.sentence for result in results if result.mark == "✓"}
-
-
-async def test_a_name_without_an_address() -> None:
-    results = await examined(at(443, tls=True, host="nowhere.example"))
-    assert wrong(results)["name_unknown"].startswith("nowhere.example has no address")
-    assert len(wrong(results)) == 1
-
-
-async def test_a_closed_port() -> None:
-    port = free_port()
-    sentence = f"127.0.0.1 refuses connections on port {port}: nothing listens there."
-    assert wrong(await examined(at(port))) == {"port_refused": sentence}
-    assert wrong(await examined(at(port, tls=True))) == {"port_refused": sentence}
-
-
-async def test_plain_http_where_tls_is_expected(tmp_path: Path) -> None:
-    async with serving(tmp_path) as inside:
-        port = inside.address.port
-        results = await examined(at(port, tls=True))
-    assert wrong(results) == {
-        "plain_on_tls_port": f"Port {port} of 127.0.0.1 speaks plain HTTP, and the URL wants TLS."
-    }
-
-
-async def test_tls_where_plain_http_is_expected(tmp_path: Path) -> None:
-    async with serving(tmp_path) as inside:
-        tls = server_side(AUTHORITY.issue_cert("localhost"))
-        async with HeadProxy(inside.address.port, tls=tls) as proxy:
-            results = await examined(at(proxy.port))
-    assert wrong(results) == {
-        "tls_on_plain_port": f"Port {proxy.port} of 127.0.0.1 speaks TLS, and the URL wants none."
-    }
-
-
-async def test_nginx_says_that_its_port_wants_tls() -> None:
-    page = "<html>400 The plain HTTP request was sent to HTTPS port</html>"
-    async with site({"/": http("400 Bad Request", page)}) as port:
-        assert list(wrong(await examined(at(port)))) == ["tls_on_plain_port"]
-
-
-async def test_another_program() -> None:
-    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"SSH-2.0-OpenSSH_9.6\x1b[31m\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(greet, "127.0.0.1", 0) as listener:
-        port = listener.sockets[0].getsockname()[1]
-        for tls in (False, True):
-            assert list(wrong(await examined(at(port, tls=tls)))) == ["no_http"]
-
-
-@pytest.mark.parametrize(
-    ("tls", "cause", "words"),
-    [
-        (False, "no_http", "speaks neither HTTP nor TLS"),
-        (True, "tls_broken", "fails: no answer within 1 s"),
-    ],
-)
-async def test_a_port_that_is_silent(tls: bool, cause: str, words: str) -> None:
-    """Each step gives up, and the checks beside it are there all the same."""
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(accept, "127.0.0.1", 0) as listener:
-        port = listener.sockets[0].getsockname()[1]
-        url = f"http://127.0.0.1:{port}"
-        results = await examined(at(port, tls=tls), operations=url, auth_url=f"{url}/auth")
-    assert set(wrong(results)) == {cause, "operations_silent", "auth_silent"}
-    assert words in wrong(results)[cause]
-    assert "within 1 s" in wrong(results)["auth_silent"]
-
-
-async def test_a_server_that_is_silent_behind_the_upgrade(tmp_path: Path) -> None:
-    async def wait(connection: websockets.ServerConnection) -> None:
-        await connection.wait_closed()
-
-    stand_in = StandIn("")
-    serving_it = websockets.serve(wait, "127.0.0.1", 0, process_request=stand_in.answer)
-    async with serving_it as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        results = await examined(at(port))
-    assert "the WebSocket opens, and no message comes" in wrong(results)["no_answer"]
-
-
-async def test_a_server_that_never_stops_to_send() -> None:
-    """Then nothing is known about the idle limit; the check ends all the same."""
-
-    async def talk(connection: websockets.ServerConnection) -> None:
-        await connection.send('{"event":"pusher:connection_established","data":"{}"}')
-        with suppress(websockets.ConnectionClosed):
-            while True:
-                await connection.send('{"event":"x"}')
-                await asyncio.sleep(0.01)
-
-    stand_in = StandIn("")
-    serving_it = websockets.serve(talk, "127.0.0.1", 0, process_request=stand_in.answer)
-    async with serving_it as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        results = await examined(at(port), is_quick=False, credentials=Credentials(key="k"))
-    (idle,) = [result for result in results if result.check == "idle limit"]
-    assert idle.sentence == "Not checked: the server keeps sending."
-
-
-CERTIFICATES = {
-    "certificate_expired": (-30, -1, ("localhost",), "The certificate of localhost has expired."),
-    "certificate_early": (2, 30, ("localhost",), "The certificate of localhost is not valid yet"),
-    "certificate_name": (-1, 90, ("other.example",), "that localhost shows is for another name"),
-}
-
-
-@pytest.mark.parametrize("cause", CERTIFICATES)
-async def test_a_wrong_certificate(cause: str, tmp_path: Path) -> None:
-    """The rest is looked at all the same, and nothing is signed."""
-    begins, ends, names, sentence = CERTIFICATES[cause]
-    tls = server_side(issued(AUTHORITY, begins, ends, *names))
-    async with serving(tmp_path) as inside, HeadProxy(inside.address.port, tls=tls) as proxy:
-        target = at(proxy.port, tls=True, host="localhost")
-        results = await examined(target, trusted=authorities(AUTHORITY))
-    assert list(wrong(results)) == [cause]
-    assert sentence in wrong(results)[cause]
-    assert "upgrade" in holding(results)
-    assert not {"credentials", "publication"} & set(holding(results))
-
-
-async def test_an_authority_that_nobody_knows(tmp_path: Path) -> None:
-    unknown = server_side(trustme.CA().issue_cert("localhost"))
-    async with serving(tmp_path) as inside, HeadProxy(inside.address.port, tls=unknown) as proxy:
-        results = await examined(at(proxy.port, tls=True, host="localhost"))
-    assert list(wrong(results)) == ["certificate_chain"]
-
-
-async def test_a_self_signed_certificate(tmp_path: Path) -> None:
-    own = self_signed(tmp_path)
-    async with serving(tmp_path) as inside, HeadProxy(inside.address.port, tls=own) as proxy:
-        results = await examined(at(proxy.port, tls=True, host="localhost"))
-    assert list(wrong(results)) == ["certificate_self_signed"]
-
-
-async def test_a_certificate_that_ends_soon(tmp_path: Path) -> None:
-    tls = server_side(issued(AUTHORITY, -80, 5))
-    async with serving(tmp_path) as inside, HeadProxy(inside.address.port, tls=tls) as proxy:
-        target = at(proxy.port, tls=True, host="localhost")
-        results = await examined(target, trusted=authorities(AUTHORITY))
-    assert wrong(results) == {}
-    assert unsure(results) == {"certificate_soon": "The certificate of localhost ends in 4 days."}
 
 
 async def test_a_proxy_that_drops_upgrade(tmp_path: Path) -> None:
@@ -294,7 +124,16 @@ async def test_a_wrong_key(tmp_path: Path) -> None:
         results = await examined(
             at(inside.address.port), credentials=Credentials(APP_ID, OTHER_KEY, SECRET)
         )
-    assert set(wrong(results)) == {"key_unknown", "api_key_unknown"}
+    assert wrong(results) == {"key_unknown": "The server knows no app with this key."}
+
+
+async def test_a_backend_whose_server_does_not_have_the_app(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    others = {"apps": [{**app(), "key": OTHER_KEY}]}
+    async with serving(tmp_path / "a") as inside, serving(tmp_path / "b", others) as other:
+        results = await examined(at(inside.address.port), backend=at(other.address.port))
+    assert wrong(results) == {"api_key_unknown": "The API knows no app with this key."}
 
 
 SWITCHES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
@@ -368,84 +207,6 @@ async def test_an_idle_connection_that_the_server_ends(tmp_path: Path) -> None:
         results = await examined(at(inside.address.port), is_quick=False, longest=8.0)
     assert wrong(results) == {}
     assert "with 4009" in unsure(results)["idle_closed"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "cause", "words"),
-    [
-        (3_600, "clock_off", "60 min ahead of the server's"),
-        (-3_600, "clock_off", "60 min behind the server's"),
-        (90, "clock_drifts", "90 s ahead of the server's"),
-    ],
-)
-async def test_clocks_that_differ(seconds: int, cause: str, words: str, tmp_path: Path) -> None:
-    async with serving(tmp_path) as inside:
-        results = await examined(at(inside.address.port), now=lambda: time.time() + seconds)
-    sentence = {**wrong(results), **unsure(results)}[cause]
-    assert words in sentence.replace("89 s", "90 s")
-    assert set(wrong(results)) <= {"clock_off"}
-
-
-CREDENTIALS = {
-    "secret_wrong": (Credentials(APP_ID, KEY, "another"), "The signature does not match"),
-    "app_id_wrong": (Credentials("77", KEY, SECRET), "the app id is not that of its app"),
-}
-
-
-@pytest.mark.parametrize("cause", CREDENTIALS)
-async def test_wrong_credentials(cause: str, tmp_path: Path) -> None:
-    credentials, sentence = CREDENTIALS[cause]
-    async with serving(tmp_path) as inside:
-        results = await examined(at(inside.address.port), credentials=credentials)
-    assert list(wrong(results)) == [cause]
-    assert sentence in wrong(results)[cause]
-    assert "another" not in str(results)
-
-
-API = {
-    "api_path": ({"/apps/": http("404 Not Found", "<html>nginx</html>")}, "is answered with 404"),
-    "api_redirected": ({"/apps/": http("308 Permanent Redirect")}, "with a redirect (308)"),
-    "api_silent": ({"/up": b""}, "The API does not answer"),
-    "api_refused": ({"/apps/": http("418 Teapot", "no\x1b[2J tea")}, "418: no\\x1b[2J tea."),
-}
-
-
-@pytest.mark.parametrize("cause", API)
-async def test_an_api_that_is_not_there(cause: str, tmp_path: Path) -> None:
-    answers, sentence = API[cause]
-    async with serving(tmp_path) as inside, site(answers, upstream=inside.address.port) as port:
-        results = await examined(at(port))
-    assert list(wrong(results)) == [cause]
-    assert sentence in wrong(results)[cause]
-
-
-async def test_an_api_that_is_busy(tmp_path: Path) -> None:
-    async with serving(tmp_path) as inside:
-        busy = {"/apps/": http("503 Service Unavailable", "later")}
-        async with site(busy, upstream=inside.address.port) as port:
-            results = await examined(at(port))
-    assert (wrong(results), list(unsure(results))) == ({}, ["api_busy"])
-
-
-async def test_a_backend_that_publishes_to_another_server(tmp_path: Path) -> None:
-    """Both have the app: the publication is accepted, and its event goes nowhere."""
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    async with serving(tmp_path / "a") as inside, serving(tmp_path / "b") as other:
-        target, backend = at(inside.address.port), at(other.address.port)
-        results = await examined(target, backend=backend)
-    assert list(wrong(results)) == ["event_lost"]
-
-
-@pytest.mark.parametrize("is_here", [True, False])
-async def test_a_backend_address_that_is_closed(is_here: bool, tmp_path: Path) -> None:
-    """On the backend's machine it is a fault; elsewhere an address of its own network may be right."""
-    async with serving(tmp_path) as inside:
-        target, backend = at(inside.address.port), at(free_port())
-        results = await examined(target, backend=backend, is_backend_here=is_here)
-    assert list(wrong(results)) == (["port_refused"] if is_here else [])
-    assert list(unsure(results)) == ([] if is_here else ["api_elsewhere"])
-    assert "publication" in holding(results)
 
 
 class StandIn:
@@ -557,3 +318,34 @@ async def test_no_publication(tmp_path: Path) -> None:
         assert (await client.expect("my-event"))["data"] == '"next"'
     assert wrong(results) == {}
     assert "publication" not in holding(results)
+
+
+async def test_a_server_that_is_silent_behind_the_upgrade(tmp_path: Path) -> None:
+    async def wait(connection: websockets.ServerConnection) -> None:
+        await connection.wait_closed()
+
+    stand_in = StandIn("")
+    serving_it = websockets.serve(wait, "127.0.0.1", 0, process_request=stand_in.answer)
+    async with serving_it as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        results = await examined(at(port))
+    assert "the WebSocket opens, and no message comes" in wrong(results)["no_answer"]
+
+
+async def test_a_server_that_never_stops_to_send() -> None:
+    """Then nothing is known about the idle limit; the check ends all the same."""
+
+    async def talk(connection: websockets.ServerConnection) -> None:
+        await connection.send('{"event":"pusher:connection_established","data":"{}"}')
+        with suppress(websockets.ConnectionClosed):
+            while True:
+                await connection.send('{"event":"x"}')
+                await asyncio.sleep(0.01)
+
+    stand_in = StandIn("")
+    serving_it = websockets.serve(talk, "127.0.0.1", 0, process_request=stand_in.answer)
+    async with serving_it as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        results = await examined(at(port), is_quick=False, credentials=Credentials(key="k"))
+    (idle,) = [result for result in results if result.check == "idle limit"]
+    assert idle.sentence == "Not checked: the server keeps sending."

@@ -1,6 +1,7 @@
-"""The auth route of a backend and the operations listener, as `doctor` sees them; the command itself."""
+"""The backend's side as `doctor` sees it: clock, credentials, API, auth route, operations; the command itself."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,96 @@ from click.testing import CliRunner, Result
 
 from pusher_server import __version__
 from pusher_server.cli.main import main
-from tests.edge.doctor_setups import at, examined, http, site
-from tests.support.inprocess import APP_ID, KEY, SECRET, app
+from pusher_server.doctor.credentials import Credentials
+from tests.edge.doctor_setups import at, examined, holding, http, site, unsure, wrong
+from tests.support.inprocess import APP_ID, KEY, SECRET, app, serving
 from tests.support.laravel_folder import write_project
 from tests.support.serving import RunningServer, free_port
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cause", "words"),
+    [
+        (3_600, "clock_off", "60 min ahead of the server's"),
+        (-3_600, "clock_off", "60 min behind the server's"),
+        (90, "clock_drifts", "90 s ahead of the server's"),
+    ],
+)
+async def test_clocks_that_differ(seconds: int, cause: str, words: str, tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        results = await examined(at(inside.address.port), now=lambda: time.time() + seconds)
+    sentence = {**wrong(results), **unsure(results)}[cause]
+    assert words in sentence.replace("89 s", "90 s")
+    assert set(wrong(results)) <= {"clock_off"}
+
+
+PAIRS = {
+    "secret_wrong": (Credentials(APP_ID, KEY, "another"), "The signature does not match"),
+    "app_id_wrong": (Credentials("77", KEY, SECRET), "the app id is not that of its app"),
+}
+
+
+@pytest.mark.parametrize("cause", PAIRS)
+async def test_wrong_credentials(cause: str, tmp_path: Path) -> None:
+    credentials, sentence = PAIRS[cause]
+    async with serving(tmp_path) as inside:
+        results = await examined(at(inside.address.port), credentials=credentials)
+    assert list(wrong(results)) == [cause]
+    assert sentence in wrong(results)[cause]
+    assert "another" not in str(results)
+
+
+API = {
+    "api_path": ({"/apps/": http("404 Not Found", "<html>nginx</html>")}, "is answered with 404"),
+    "api_redirected": ({"/apps/": http("308 Permanent Redirect")}, "with a redirect (308)"),
+    "api_silent": ({"/up": b""}, "The API does not answer"),
+    "api_refused": ({"/apps/": http("418 Teapot", "no\x1b[2J tea")}, "418: no\\x1b[2J tea."),
+}
+
+
+@pytest.mark.parametrize("cause", API)
+async def test_an_api_that_is_not_there(cause: str, tmp_path: Path) -> None:
+    answers, sentence = API[cause]
+    async with serving(tmp_path) as inside, site(answers, upstream=inside.address.port) as port:
+        results = await examined(at(port))
+    assert list(wrong(results)) == [cause]
+    assert sentence in wrong(results)[cause]
+
+
+async def test_an_api_that_is_busy(tmp_path: Path) -> None:
+    async with serving(tmp_path) as inside:
+        busy = {"/apps/": http("503 Service Unavailable", "later")}
+        async with site(busy, upstream=inside.address.port) as port:
+            results = await examined(at(port))
+    assert (wrong(results), list(unsure(results))) == ({}, ["api_busy"])
+
+
+async def test_a_backend_that_publishes_to_another_server(tmp_path: Path) -> None:
+    """Both have the app: the publication is accepted, and its event goes nowhere."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    async with serving(tmp_path / "a") as inside, serving(tmp_path / "b") as other:
+        target, backend = at(inside.address.port), at(other.address.port)
+        results = await examined(target, backend=backend)
+    assert list(wrong(results)) == ["event_lost"]
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+async def test_a_backend_address_that_is_closed(is_here: bool, tmp_path: Path) -> None:
+    """On the backend's machine it is a fault; elsewhere an address of its own network may be right."""
+    async with serving(tmp_path) as inside:
+        target, backend = at(inside.address.port), at(free_port())
+        results = await examined(target, backend=backend, is_backend_here=is_here)
+    assert list(wrong(results)) == (["port_refused"] if is_here else [])
+    assert list(unsure(results)) == ([] if is_here else ["api_elsewhere"])
+    assert "publication" in holding(results)
+
 
 ORIGIN = "https://shop.example"
 ALLOWED = {"Access_Control_Allow_Origin": ORIGIN, "Access_Control_Allow_Headers": "*"}
 LISTED = {
     "Access_Control_Allow_Origin": "*",
-    "Access_Control_Allow_Headers": "Content-Type, X-CSRF-TOKEN, X-Socket-ID",
+    "Access_Control_Allow_Headers": "Content-Type, X-CSRF-TOKEN, Authorization",
 }
 
 #: The answer to the preflight, the cause ("" for ✓), and a part of the sentence.
@@ -38,13 +119,16 @@ PREFLIGHTS: dict[str, tuple[bytes, str, str]] = {
             "200 OK", Access_Control_Allow_Origin="*", Access_Control_Allow_Headers="content-type"
         ),
         "auth_headers",
-        "does not allow the header x-csrf-token",
+        "does not allow the header authorization",
     ),
     "missing": (http("404 Not Found"), "auth_missing", "is answered with 404"),
     "redirected": (http("302 Found", Location="/login"), "auth_redirected", "a redirect (302)"),
     "failing": (http("500 Internal Server Error"), "auth_failing", "is answered with 500"),
     "cut": (b"", "auth_silent", "The auth route does not answer"),
 }
+
+
+FAULTS = {"auth_without_cors", "auth_missing", "auth_redirected", "auth_silent"}
 
 
 async def auth_route(answer: bytes, *, origin: str) -> tuple[str, str]:
@@ -54,7 +138,7 @@ async def auth_route(answer: bytes, *, origin: str) -> tuple[str, str]:
         own = f"http://127.0.0.1:{port}" if origin == "own" else origin
         results = await examined(at(free_port()), auth_url=url, origin=own)
     (result,) = [result for result in results if result.check == "auth route"]
-    assert result.mark == ("✓" if not result.cause else "?" if "failing" in result.cause else "✗")
+    assert result.mark == ("✗" if result.cause in FAULTS else "?" if result.cause else "✓")
     return result.cause, result.sentence
 
 

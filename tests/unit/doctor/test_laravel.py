@@ -181,6 +181,14 @@ def test_variables_of_another_family(tmp_path: Path) -> None:
     assert sentences(tmp_path) == {}
 
 
+def test_a_host_whose_default_is_hosted_pusher(tmp_path: Path) -> None:
+    """As Laravel's own file had it: without the variable the page goes to hosted Pusher."""
+    hosted = "VITE_PUSHER_HOST ?? `ws-${import.meta.env.VITE_PUSHER_APP_CLUSTER}.pusher.com`"
+    page = ECHO.replace("VITE_PUSHER_HOST", hosted)
+    write_project(tmp_path, env={"VITE_PUSHER_HOST": None}, files={"resources/js/echo.js": page})
+    assert list(sentences(tmp_path)) == ["client_variable_missing"]
+
+
 def test_a_missing_env_is_no_fault(tmp_path: Path) -> None:
     write_project(tmp_path)
     (tmp_path / ".env").unlink()
@@ -213,6 +221,28 @@ RIGHT: dict[str, tuple[Change, Change]] = {
                                "VITE_PUSHER_PORT": "443", "VITE_PUSHER_SCHEME": "https"}, {}),
     "no page": ({name: None for name in ENV if name.startswith("VITE_")},
                 {"resources/js/echo.js": None, "package.json": None}),
+    "options from elsewhere": (
+        {},
+        {
+            "resources/js/a.js": "import options from './options';\nwindow.Echo = new Echo(options);\n",
+            "resources/js/b.js": "window.Echo = new Echo({ ...options, broadcaster: 'pusher' });\n",
+        },
+    ),
+    "a default of the page's own": (
+        {"VITE_PUSHER_HOST": None},
+        {
+            "resources/js/echo.js": ECHO.replace(
+                "VITE_PUSHER_HOST", "VITE_PUSHER_HOST ?? window.location.hostname"
+            )
+        },
+    ),
+    "public channels alone": (
+        {},
+        {
+            "routes/channels.php": "<?php\n",
+            "bootstrap/app.php": BOOTSTRAP.replace("        channels:", "        // channels:"),
+        },
+    ),
     "comments": ({}, {"resources/js/bootstrap.js": "// window.Echo = new Echo({\n//   key: 1});\n"}),
 }  # fmt: skip
 
