@@ -19,6 +19,7 @@ from pusher_server.doctor.targets import Target
 from pusher_server.resolving import Resolver
 from tests.support.inprocess import APP_ID, KEY, SECRET
 from tests.support.link_proxy import LinkProxy
+from tests.support.waiting import PATIENCE
 
 #: A name that is this machine for the injected resolver alone, and no local name for the rules.
 NAME = "ws.shop.example"
@@ -43,10 +44,11 @@ async def examined(
     trusted: ssl.SSLContext | None = None,
     now: Callable[[], float] = time.time,
     longest: float = 0.3,
+    limit: float = PATIENCE,
     **plan: Any,
 ) -> list[Result]:
-    """The results of a run whose steps have a second, and its idle check `longest`."""
-    network = Network(Resolver(look_up), limit=1.0, trusted=trusted or authorities())
+    """The results of a run whose steps have `limit` seconds each, and its idle check `longest`."""
+    network = Network(Resolver(look_up), limit=limit, trusted=trusted or authorities())
     made = Plan(
         clients=clients,
         **{
@@ -147,7 +149,7 @@ class HeadProxy(LinkProxy):
 
 
 class IdleProxy(LinkProxy):
-    """Cuts a connection when the server has sent nothing for so many seconds, as nginx does."""
+    """Cuts a connection when the server has sent nothing for so many seconds after its first bytes."""
 
     def __init__(self, upstream: int, limit: float) -> None:
         super().__init__(("127.0.0.1", upstream))
@@ -155,9 +157,11 @@ class IdleProxy(LinkProxy):
 
     async def _copy_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            while data := await asyncio.wait_for(reader.read(65_536), self._limit):
+            data = await reader.read(65_536)
+            while data:
                 writer.write(data)
                 await writer.drain()
+                data = await asyncio.wait_for(reader.read(65_536), self._limit)
         writer.transport.abort()
 
 

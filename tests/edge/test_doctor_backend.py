@@ -1,4 +1,4 @@
-"""The backend's side as `doctor` sees it: clock, credentials, API, auth route, operations; the command itself."""
+"""The backend's side as `doctor` sees it: clock, credentials, auth route, operations; the command itself."""
 
 import json
 import time
@@ -23,14 +23,14 @@ from tests.support.serving import RunningServer, free_port
     [
         (3_600, "clock_off", "60 min ahead of the server's"),
         (-3_600, "clock_off", "60 min behind the server's"),
-        (90, "clock_drifts", "90 s ahead of the server's"),
+        (300, "clock_drifts", "5 min ahead of the server's"),
     ],
 )
 async def test_clocks_that_differ(seconds: int, cause: str, words: str, tmp_path: Path) -> None:
     async with serving(tmp_path) as inside:
         results = await examined(at(inside.address.port), now=lambda: time.time() + seconds)
     sentence = {**wrong(results), **unsure(results)}[cause]
-    assert words in sentence.replace("89 s", "90 s")
+    assert words in sentence
     assert set(wrong(results)) <= {"clock_off"}
 
 
@@ -81,7 +81,7 @@ async def test_a_backend_that_publishes_to_another_server(tmp_path: Path) -> Non
     (tmp_path / "b").mkdir()
     async with serving(tmp_path / "a") as inside, serving(tmp_path / "b") as other:
         target, backend = at(inside.address.port), at(other.address.port)
-        results = await examined(target, backend=backend)
+        results = await examined(target, backend=backend, limit=2.0)
     assert list(wrong(results)) == ["event_lost"]
 
 
