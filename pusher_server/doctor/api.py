@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from pusher_server.auth.requests import parse_query, string_to_sign
 from pusher_server.auth.signatures import sign
+from pusher_server.config import json_text
 from pusher_server.doctor.client import Socket
 from pusher_server.doctor.credentials import Credentials
 from pusher_server.doctor.network import Answer, Network, Trouble
@@ -92,7 +93,7 @@ async def check_credentials(api: Api, channel: str) -> Result:
         answer = await api.get(f"/channels/{channel}")
     except Trouble as trouble:
         return fault("credentials", "api_silent", reason=trouble.reason)
-    if answer.status == 200:
+    if _is_accepted(answer):
         return good(
             "credentials", "app id, key and secret are one app's: a signed request is accepted"
         )
@@ -110,7 +111,7 @@ async def check_publication(api: Api, socket: Socket, channel: str) -> Result:
             return fault(check, "subscription_lost", channel=channel, reason=reason)
         began = api.clock()
         answer = await api.publish(channel)
-        if answer.status != 200:
+        if not _is_accepted(answer):
             return _api_refusal(check, answer)
         while True:
             message = await socket.next(patience)
@@ -143,6 +144,14 @@ async def _confirmed(socket: Socket, channel: str, patience: float) -> str:
         return f"no answer within {patience:g} s"
 
 
+def _is_accepted(answer: Answer) -> bool:
+    """Whether it is the API's answer: a site may answer 200 to every path."""
+    try:
+        return answer.status == 200 and isinstance(json_text.parse_json(answer.text), dict)
+    except ValueError:
+        return False
+
+
 def _api_refusal(check: str, answer: Answer) -> Result:
     """Return the cause of an answer that is no 200; the texts are those of `auth/requests.py`."""
     status, text = answer.status, " ".join(answer.text.split())
@@ -157,7 +166,7 @@ def _api_refusal(check: str, answer: Answer) -> Result:
         return fault(check, "clock_off", skew="more than the server allows", direction="from")
     if "Invalid signature" in text:
         return fault(check, "secret_wrong")
-    if status == 404 or "<html" in text.lower():
+    if status in (200, 404) or "<html" in text.lower():
         return fault(check, "api_path", path="/apps/…", status=status)
     if status == 403:
         return fault(check, "app_disabled")
