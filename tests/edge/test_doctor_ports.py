@@ -1,6 +1,7 @@
 """The host and its ports: wrong names, ports and certificates, each with doctor's sentence."""
 
 import asyncio
+import ssl
 from contextlib import suppress
 from pathlib import Path
 
@@ -129,6 +130,22 @@ async def test_an_authority_that_nobody_knows(tmp_path: Path) -> None:
     async with serving(tmp_path) as inside, HeadProxy(inside.address.port, tls=unknown) as proxy:
         results = await examined(at(proxy.port, tls=True, host="localhost"))
     assert list(wrong(results)) == ["certificate_chain"]
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+async def test_a_chain_with_an_intermediate_certificate(is_complete: bool, tmp_path: Path) -> None:
+    """Browsers with the intermediate in their cache are content, phones are not."""
+    leaf = AUTHORITY.create_child_ca().issue_cert("localhost")
+    leaf.private_key_pem.write_to_path(str(tmp_path / "chain.pem"))
+    shown = leaf.cert_chain_pems if is_complete else leaf.cert_chain_pems[:1]
+    for pem in shown:
+        pem.write_to_path(str(tmp_path / "chain.pem"), append=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "chain.pem")
+    async with serving(tmp_path) as inside, HeadProxy(inside.address.port, tls=tls) as proxy:
+        target = at(proxy.port, tls=True, host="localhost")
+        results = await examined(target, trusted=authorities(AUTHORITY))
+    assert list(wrong(results)) == ([] if is_complete else ["certificate_chain"])
 
 
 async def test_a_self_signed_certificate(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pusher_server.doctor.auth_route import check_auth_route
 from pusher_server.doctor.credentials import Credentials
 from pusher_server.doctor.examination import Examination, Plan
 from pusher_server.doctor.network import Answer, Network, Trouble
-from pusher_server.doctor.ports import check_name
+from pusher_server.doctor.ports import check_name, check_other_port
 from pusher_server.doctor.results import Result
 from pusher_server.doctor.targets import Target
 from pusher_server.resolving import Resolver
@@ -184,3 +184,49 @@ async def test_a_run_whose_time_is_over() -> None:
     assert [result.mark for result in results] == ["?"] * len(results)
     late = [result.check for result in results if "it took too long" in result.sentence]
     assert late == ["name", "auth route", "operations"]
+
+
+class Opening:
+    """Stands in for a network: `is_open` or not, whatever the port; it keeps where it connected."""
+
+    def __init__(self, *, is_open: bool) -> None:
+        self._is_open = is_open
+        self.targets: list[Target] = []
+
+    async def connect(self, target: Target, *, tls: bool) -> "Opening":
+        """As `Network.connect`."""
+        self.targets.append(target)
+        if not self._is_open:
+            raise Trouble("refused", "the connection is refused")
+        return self
+
+    async def aclose(self) -> None:
+        """As a stream."""
+
+
+@pytest.mark.parametrize(
+    ("tls", "is_open", "mark", "words"),
+    [
+        (True, True, "✓", "port 80 of ws.shop.example is open as well"),
+        (True, False, "✓", "port 80 is closed, and clients with TLS need only 443"),
+        (False, True, "✓", "port 443 of ws.shop.example is open as well"),
+        (False, False, "?", "Port 443 of ws.shop.example, which clients with TLS use, is closed."),
+    ],
+)
+async def test_the_port_of_the_other_scheme(
+    tls: bool, is_open: bool, mark: str, words: str
+) -> None:
+    network = Opening(is_open=is_open)
+    target = Target("ws.shop.example", 443 if tls else 80, tls)
+    (result,) = await check_other_port(cast(Network, network), target)
+    assert (result.mark, result.sentence) == (mark, words)
+    assert [(other.port, other.is_tls) for other in network.targets] == [
+        (80 if tls else 443, not tls)
+    ]
+
+
+@pytest.mark.parametrize(
+    "target", [Target("a.example", 6_001, False), Target("localhost", 80, False)]
+)
+async def test_where_no_other_port_is_expected(target: Target) -> None:
+    assert await check_other_port(cast(Network, Opening(is_open=False)), target) == []
