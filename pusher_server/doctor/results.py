@@ -34,6 +34,8 @@ def fault(check: str, cause: str, **seen: object) -> Result:
     """Return a check with a cause of the table, whose templates `seen` fills in."""
     row = CAUSES[cause]
     values = {name: printable(str(value), _SHOWN) for name, value in seen.items()}
+    if "reason" in values:  # some of OpenSSL's end with a dot, and so does the sentence
+        values["reason"] = values["reason"].rstrip(".")
     return Result(
         check,
         "✗" if row.is_fault else "?",

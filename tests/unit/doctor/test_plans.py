@@ -209,3 +209,4 @@ def test_a_fault_escapes_what_a_terminal_would_obey() -> None:
     result: Result = fault("origin", "origin_refused", origin="https://a\x1b[2J\u202e{0}")
     assert result.sentence == "The app does not allow the origin https://a\\x1b[2J\\u202e{0}."
     assert result.mark == "✗"
+    assert fault("API", "api_silent", reason="no.").sentence == "The API does not answer: no."
