@@ -130,8 +130,8 @@ BACKEND = (
         "auth_without_cors",
         "The auth route does not allow the page's origin",
         "The auth route does not allow the origin {origin}: the browser never sends the request.",
-        "config/cors.php: `'paths' => ['api/*', 'broadcasting/auth'], 'supports_credentials' => true`, and the"
-        " origin in 'allowed_origins'.",
+        "config/cors.php: `'paths' => ['api/*', 'broadcasting/auth'], 'allowed_origins' => ['{origin}'],"
+        " 'supports_credentials' => true`.",
         _SILENCE,
     ),
     Cause(

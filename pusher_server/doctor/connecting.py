@@ -1,6 +1,7 @@
 """Checks of the way in: the upgrade through proxies, the path, the key, the origin."""
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -122,7 +123,8 @@ def _refusal(target: Target, code: int, message: str, key: str, origin: str) -> 
     if code == 4009:
         if not origin:
             return [known, fault("origin", "origin_missing")]
-        return [known, fault("origin", "origin_refused", origin=origin)]
+        name = urlsplit(origin).hostname
+        return [known, fault("origin", "origin_refused", origin=origin, name=name)]
     if code in (4004, 4100) or 4200 <= code < 4300:
         return [fault("connection", "server_full", code=code)]
     return [fault("connection", "connection_refused_otherwise", code=code, message=message)]

@@ -34,7 +34,7 @@ CONNECTION = (
         "port_unreachable",
         "The host cannot be reached",
         "Port {port} of {host} cannot be reached: {reason}.",
-        "Check the network and the address from this machine: `curl -v telnet://HOST:PORT`.",
+        "Check the network and the address from this machine: `curl -v telnet://{host}:{port}`.",
         _CHECKS,
     ),
     Cause(
@@ -63,7 +63,7 @@ CONNECTION = (
         "tls_broken",
         "The TLS handshake fails",
         "The TLS handshake with port {port} of {host} fails: {reason}.",
-        "Look at the proxy's TLS settings: `openssl s_client -connect HOST:PORT -servername HOST`.",
+        "Look at the proxy's TLS settings: `openssl s_client -connect {host}:{port} -servername {host}`.",
         _TLS,
     ),
     Cause(
@@ -93,7 +93,7 @@ CONNECTION = (
         "certificate_name",
         "The certificate is for another name",
         "The certificate that {host} shows is for another name.",
-        "Order a certificate that has this name (`certbot --nginx -d NAME`), or use the name that it has.",
+        "Order a certificate that has this name (`certbot --nginx -d {host}`), or use the name that it has.",
         _TLS,
     ),
     Cause(
@@ -233,7 +233,7 @@ CONNECTION = (
         "origin_refused",
         "The origin is not allowed",
         "The app does not allow the origin {origin}.",
-        "Add its host to the app's allowed_origins.",
+        'Add its host to the app\'s own: `allowed_origins = ["{name}"]`.',
         _CLIENTS,
     ),
     Cause(

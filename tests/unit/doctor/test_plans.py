@@ -206,7 +206,8 @@ def test_no_value_of_a_mask_is_shown() -> None:
 
 
 def test_a_fault_escapes_what_a_terminal_would_obey() -> None:
-    result: Result = fault("origin", "origin_refused", origin="https://a\x1b[2J\u202e{0}")
+    result: Result = fault("origin", "origin_refused", origin="https://a\x1b[2J\u202e{0}", name="a")
     assert result.sentence == "The app does not allow the origin https://a\\x1b[2J\\u202e{0}."
     assert result.mark == "✗"
+    assert result.fix == 'Add its host to the app\'s own: `allowed_origins = ["a"]`.'
     assert fault("API", "api_silent", reason="no.").sentence == "The API does not answer: no."
