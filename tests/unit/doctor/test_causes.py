@@ -1,8 +1,11 @@
 """The pages have what the rules' data say; each cause is reported somewhere, and stands in one step."""
 
+import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
@@ -57,3 +60,32 @@ def test_each_cause_is_in_one_step() -> None:
 
 def test_causes_have_names_and_titles_of_their_own() -> None:
     assert len({cause.title for cause in CAUSES.values()}) == len(CAUSES)
+
+
+def calls() -> Iterator[tuple[str, set[str]]]:
+    """Cause and arguments of each call that reports one; calls that pass a whole table on are left out."""
+    for path in (TOP / "pusher_server" / "doctor").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            names = {keyword.arg for keyword in node.keywords}
+            if node.func.id not in ("fault", "_fault") or None in names or len(node.args) < 2:
+                continue
+            given = {name for name in names if name} | (
+                {"host", "port"} if node.func.id == "_fault" else set()
+            )
+            for literal in ast.walk(node.args[1]):
+                if isinstance(literal, ast.Constant) and literal.value in CAUSES:
+                    yield str(literal.value), given
+
+
+def test_a_check_fills_in_the_whole_template() -> None:
+    """A field that no check gives would end the run with a traceback."""
+    reports = list(calls())
+    assert len(reports) > 60
+    for name, given in reports:
+        cause = CAUSES[name]
+        fields = {
+            field for _, field, _, _ in Formatter().parse(cause.sentence + cause.fix) if field
+        }
+        assert fields <= given, name
