@@ -63,6 +63,7 @@ The process:
 
 - `server`            builds everything and runs it
 - `processes`         several server processes on one machine, under a supervisor
+- `doctor`            looks at a set-up from outside, as clients and a backend see it
 - `cli`               the command `pusher-server`
 - `__main__`          the same command as `python -m pusher_server`
 """

@@ -20,6 +20,7 @@ Commands import their modules when they run, so that `--help` and `version` answ
 - `apps_in_database`  their verbs on a table
 - `apps_in_file`      their verbs on a file, which is read and never edited
 - `apps_shown`        prints apps; secrets only on request
+- `doctor`            the command `doctor`, which looks at a set-up from outside
 - `why`               the command `why`, which asks a running server
 - `tail`              the command `tail`, which follows a running server
 - `token`             the command `token`, which signs as an auth route does

@@ -8,6 +8,7 @@ from pusher_server import __version__, standard_streams
 from pusher_server.cli.apps import apps
 from pusher_server.cli.check_config import check_config
 from pusher_server.cli.default_config import default_config
+from pusher_server.cli.doctor import doctor
 from pusher_server.cli.import_peer import import_peer
 from pusher_server.cli.inventory import channels, connections, kick, publish
 from pusher_server.cli.serve import serve
@@ -67,6 +68,7 @@ for command in (
     import_peer,
     apps,
     webhooks,
+    doctor,
     why,
     tail,
     channels,

@@ -12,5 +12,5 @@ Read:
 - `bus_socket`       the socket of the bus, also after its file was removed
 - `cores`            how many cores there are
 
-May import: every other package but `cli`.
+May import: every other package but `cli` and but `doctor`.
 """

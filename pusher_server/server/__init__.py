@@ -35,7 +35,7 @@ Then how bytes reach it. The protocol classes build on each other, `paced_protoc
 - `evidence_watch`    lets a node look at its evidence once a second
 - `coalesced`         turns many SIGHUPs into one reload
 
-May import: every other package but `cli` and but `processes`.
+May import: every other package but `cli`, but `doctor` and but `processes`.
 """
 
 from pusher_server.server.composition import Server, StartReport

@@ -7,7 +7,8 @@ Processes: `serving` (a server), `team` (with workers), `processes` (on TLS or a
 one of them).
 On the wire: `frames` (of WebSocket), `wire` (a client byte by byte), `signing`, `signed` (requests to the API),
 `webhook_target`, `link_proxy` (cuts or swallows).
-Files that other programs read: `containers` (Containerfile, compose.yaml, manifests of Kubernetes).
+Files that other programs read: `containers` (Containerfile, compose.yaml, manifests of Kubernetes),
+`laravel_folder` (a Laravel project).
 
 No test is in here, and nothing here imports from a tier.
 """

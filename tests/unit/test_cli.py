@@ -117,6 +117,7 @@ class TestSmallCommands:
             "import",
             "apps",
             "webhooks",
+            "doctor",
             "why",
             "tail",
             "channels",

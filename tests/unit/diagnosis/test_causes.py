@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pusher_server.diagnosis.causes import CAUSES, Cause
+from scripts.cause_pages import row_of_why
 from tests.unit.test_decisions import anchor_of
 
 TOP = Path(__file__).resolve().parents[3]
@@ -13,22 +14,12 @@ PAGE = (TOP / "docs" / "troubleshooting.md").read_text("utf-8")
 SOURCE = "\n".join(path.read_text("utf-8") for path in (TOP / "pusher_server").rglob("*.py"))
 
 
-def row(cause: Cause) -> str:
-    """The row of a cause; `…` stands for what was seen."""
-
-    def shown(template: str) -> str:
-        return re.sub(r"\{\w+\}", "…", template).replace("|", "\\|")
-
-    sentence = shown(cause.sentence)
-    return f"| {cause.title} | `{cause.name}` | {sentence} | {shown(cause.fix)} |"
-
-
 def test_the_page_lists_the_causes_in_their_order() -> None:
     """The table between the marks is made of the rules' data, and by nobody's hand."""
     table = re.search(r"<!-- causes: -->\n(.*?)<!-- end of causes -->", PAGE, re.S)
     assert table is not None
     rows = [line for line in table[1].splitlines() if line.startswith("| ")][1:]
-    assert rows == [row(cause) for cause in CAUSES.values()]
+    assert rows == [row_of_why(cause) for cause in CAUSES.values()]
 
 
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES)

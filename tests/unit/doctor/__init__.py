@@ -1,0 +1,1 @@
+"""Tests of `pusher_server.doctor` that need no network."""
