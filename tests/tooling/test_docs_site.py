@@ -46,7 +46,7 @@ def test_every_page_is_there_with_its_links_and_the_search(copy: Path) -> None:
     site = copy / "site"
     start = (site / "index.html").read_text()
     assert 'href="configuration.html"' in start
-    assert 'href="deployment.html#nothing-arrives-in-which-order-to-look"' in start
+    assert 'href="sizing.html#what-a-core-carries"' in start
     assert 'href="project/architecture.html"' in start
     assert 'href="ops/alerts.yml.html"' in (site / "metrics.html").read_text()
     assert 'href="deploy/nginx.conf.html"' in (site / "deployment.html").read_text()

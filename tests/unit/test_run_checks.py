@@ -25,7 +25,7 @@ def test_all_is_lint_and_every_tier() -> None:
     tiers = [f"tests/{tier}" for tier in run_checks.TIERS]
     after = tiers.index("tests/conformance") + 1
     tiers[after:after] = ["conformance (2 workers)", "conformance (2 nodes on Redis)"]
-    assert names("all") == [*lint, "docs", *tiers, "instructions"]
+    assert names("all") == [*lint, "docs", *tiers, "instructions", "package"]
     assert names("quick") == [*lint, "tests/unit"]
     assert names("docs") == ["docs"]
     assert names("unit") == ["tests/unit"]
@@ -46,11 +46,6 @@ def test_full_repeats_what_depends_on_timing_and_measures_coverage() -> None:
     assert "tests/edge (run 3)" in full
     assert "tests/unit (run 2)" not in full
     assert full[-3:] == ["coverage: processes", "coverage: combine", "coverage: report"]
-
-
-def test_full_tries_the_package_out() -> None:
-    assert "package" in names("all", full=True)
-    assert "package" not in names("all")
 
 
 def test_what_takes_minutes_to_build_is_built_with_full_only() -> None:
