@@ -6,6 +6,7 @@ always for a condition with a deadline, and a failure shows what the server wrot
 
 import asyncio
 import http.client
+import itertools
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,10 +26,26 @@ START_DEADLINE = 20.0
 STOP_DEADLINE = 15.0
 
 
+def ports_of(worker: int, workers: int) -> Iterator[int]:
+    """The ports of one of pytest-xdist's processes, again and again from a random one.
+
+    No other process has them, and each comes back only after all others: between the choice of a port and
+    its server's start nobody else may choose it.
+    """
+    ports = PORTS[worker::workers]
+    first = random.SystemRandom().randrange(len(ports))
+    return itertools.cycle((*ports[first:], *ports[:first]))
+
+
+_ports = ports_of(
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")),
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+)
+
+
 def free_port() -> int:
     """A TCP port on loopback that nobody listens on."""
-    for _ in range(100):
-        port = random.choice(PORTS)
+    for port in itertools.islice(_ports, 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -151,9 +168,11 @@ class RunningServer:
         block_until(self._is_ready, START_DEADLINE, show=lambda: f"ready\n{self.log}")
 
     def _is_ready(self) -> bool:
+        is_ready = self.ready_status() == 200
+        # Looked at last: what answers may be another program on its port.
         if self._process is not None and self._process.poll() is not None:
             raise RuntimeError(f"the server ended with {self._process.returncode}:\n{self.log}")
-        return self.ready_status() == 200
+        return is_ready
 
     def ready_status(self) -> int | None:
         """The status of GET /ready, None while nobody answers."""
