@@ -25,6 +25,7 @@ Commands import their modules when they run, so that `--help` and `version` answ
 - `tail`              the command `tail`, which follows a running server
 - `token`             the command `token`, which signs as an auth route does
 - `inventory`         the commands `channels`, `connections`, `publish` and `kick`
+- `listener_options`  the options by which these commands find the operations listener
 - `operations`        asks a running server over its operations listener
 - `container_health`  the image's health check, which imports the standard library only
 - `webhooks`          the commands `webhooks …`

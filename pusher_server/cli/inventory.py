@@ -7,24 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pusher_server.cli.apps_shown import print_json
+from pusher_server.cli.listener_options import config_option, operations_option
 
 if TYPE_CHECKING:
     from pusher_server.diagnosis.inventory import Answer, KickOrder, PublishOrder
 
-_operations = click.option(
-    "--operations",
-    "url",
-    default="",
-    metavar="URL",
-    help="The operations listener.  [default: as the config file says]",
-)
-_config = click.option(
-    "--config",
-    "named",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Config file.  [default: ./pusher-server.toml if it exists]",
-)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _app_id = click.argument("app_id", metavar="APP")
 
@@ -32,8 +19,8 @@ _app_id = click.argument("app_id", metavar="APP")
 @click.command("channels")
 @_app_id
 @click.option("--channel", default="", metavar="GLOB", help="Only these: private-*.")
-@_operations
-@_config
+@operations_option
+@config_option
 @_json
 def channels(app_id: str, channel: str, url: str, named: Path | None, as_json: bool) -> None:
     """List an app's occupied channels, of all workers and nodes."""
@@ -52,8 +39,8 @@ def channels(app_id: str, channel: str, url: str, named: Path | None, as_json: b
 @click.option(
     "--user", default="", metavar="ID", help="Only those that are signed in as this user."
 )
-@_operations
-@_config
+@operations_option
+@config_option
 @_json
 def connections(
     app_id: str, channel: str, user: str, url: str, named: Path | None, as_json: bool
@@ -78,8 +65,8 @@ def connections(
 @click.argument("channel")
 @click.argument("event")
 @click.argument("data", default="")
-@_operations
-@_config
+@operations_option
+@config_option
 def publish(app_id: str, channel: str, event: str, data: str, url: str, named: Path | None) -> None:
     """Publish an event, as a backend does.
 
@@ -97,8 +84,8 @@ def publish(app_id: str, channel: str, event: str, data: str, url: str, named: P
 @_app_id
 @click.option("--socket-id", default="", help="This connection.")
 @click.option("--user", default="", metavar="ID", help="All that are signed in as this user.")
-@_operations
-@_config
+@operations_option
+@config_option
 def kick(app_id: str, socket_id: str, user: str, url: str, named: Path | None) -> None:
     """Close a connection, or all of a user, with code 4009.
 

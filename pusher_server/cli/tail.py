@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pusher_server.cli.listener_options import config_option, operations_option
+
 if TYPE_CHECKING:
     from pusher_server.diagnosis.live import LiveRow, TailReport
 
@@ -19,20 +21,8 @@ _PAUSE = 0.5
 @click.option("--app", "app_id", default="", metavar="ID", help="Only of this app.")
 @click.option("--channel", default="", metavar="GLOB", help="Only on these channels: private-*.")
 @click.option("--event", default="", metavar="GLOB", help="Only events with such names.")
-@click.option(
-    "--operations",
-    "url",
-    default="",
-    metavar="URL",
-    help="The operations listener.  [default: as the config file says]",
-)
-@click.option(
-    "--config",
-    "named",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Config file.  [default: ./pusher-server.toml if it exists]",
-)
+@operations_option
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
 def tail(
     app_id: str, channel: str, event: str, url: str, named: Path | None, as_json: bool

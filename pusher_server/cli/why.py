@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pusher_server.cli.apps_shown import print_json
+from pusher_server.cli.listener_options import config_option, operations_option
 
 if TYPE_CHECKING:
     from pusher_server.diagnosis.explanation import Explanation
@@ -20,20 +21,8 @@ _MARKS = {"yes": "✓", "no": "✗", "unseen": "?"}
     "--channel", default="", help="Check the way of an event to this channel (with --app)."
 )
 @click.option("--event", default="", help="Its name: shows the line that listens to it.")
-@click.option(
-    "--operations",
-    "url",
-    default="",
-    metavar="URL",
-    help="The operations listener.  [default: as the config file says]",
-)
-@click.option(
-    "--config",
-    "named",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Config file.  [default: ./pusher-server.toml if it exists]",
-)
+@operations_option
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def why(app_id: str, channel: str, event: str, url: str, named: Path | None, as_json: bool) -> None:
     """Say why nothing arrives, as a running server has seen it.

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from pusher_server.doctor.targets import Target
 from pusher_server.resolving import NameNotResolved, Resolver
-from pusher_server.webhooks.delivery.connecting import FAULTS, JudgingBackend, Transport
+from pusher_server.webhooks.delivery.connecting import FAULTS, JudgingBackend, Transport, causes_of
 from pusher_server.webhooks.delivery.denied_networks import DeniedNetworks
 
 Kind = Literal["name", "refused", "silent", "unreachable", "certificate", "tls", "closed"]
@@ -136,7 +136,7 @@ async def _beginning(response: httpx.Response, most: int) -> str:
 
 def trouble_of(error: BaseException, limit: float) -> Trouble:
     """Return the trouble that an error of the network stands for."""
-    for cause in _causes(error):
+    for cause in causes_of(error):
         if isinstance(cause, ssl.SSLWantReadError | ssl.SSLWantWriteError):
             continue  # the state of a handshake whose time was over, and no fault of it
         if isinstance(cause, NameNotResolved):
@@ -159,16 +159,3 @@ def trouble_of(error: BaseException, limit: float) -> Trouble:
     if isinstance(error, httpcore.ConnectError):
         return Trouble("closed", "the connection is closed in the TLS handshake")
     return Trouble("unreachable", f"the step failed ({type(error).__name__})")
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return the error and its causes, the innermost first; of several attempts the last."""
-    causes: list[BaseException] = []
-    step: BaseException | None = error
-    while step is not None and step not in causes:
-        causes.append(step)
-        if isinstance(step, BaseExceptionGroup):
-            step = step.exceptions[-1]
-        else:
-            step = step.__cause__ or step.__context__
-    return causes[::-1]

@@ -378,7 +378,7 @@ class TestCommand:
 
     def test_a_program_that_the_unit_hides_is_refused(self, tmp_path: Path) -> None:
         link = tmp_path / "program"
-        link.symlink_to("/root/.venv/bin/pusher-server")
+        link.symlink_to(Path("/", "root", "bin", "pusher-server"))
         for path in ("/home/me/.venv/bin/python", str(link)):
             with pytest.raises(ConfigError, match="the service cannot see /"):
                 systemd.refuse_hidden([path])

@@ -186,3 +186,16 @@ async def _abandon(trying: Iterable["asyncio.Task[httpcore.AsyncNetworkStream]"]
     for result in await asyncio.gather(*trying, return_exceptions=True):
         if not isinstance(result, BaseException):
             await result.aclose()
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+    """Return the error and its causes, the innermost first; of several attempts to connect the last."""
+    causes: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in causes:
+        causes.append(step)
+        if isinstance(step, BaseExceptionGroup):
+            step = step.exceptions[-1]
+        else:
+            step = step.__cause__ or step.__context__
+    return causes[::-1]

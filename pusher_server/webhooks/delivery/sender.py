@@ -19,6 +19,7 @@ from pusher_server.webhooks.delivery.connecting import (
     JudgingBackend,
     TargetDenied,
     Transport,
+    causes_of,
 )
 from pusher_server.webhooks.delivery.denied_networks import DeniedNetworks
 from pusher_server.webhooks.delivery.sending import Answer, Send
@@ -116,7 +117,7 @@ async def _beginning(response: httpx.Response) -> str:
 
 def explained(error: BaseException) -> str:
     """The reason why there was no answer, with the fix if there is one; without the URL."""
-    for cause in _causes(error):
+    for cause in causes_of(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate is not trusted: {cause.verify_message}; give the machine its authority's"
@@ -139,16 +140,3 @@ def explained(error: BaseException) -> str:
     if isinstance(error, httpcore.ConnectError):
         return "cannot connect to it"
     return f"the request failed ({type(error).__name__})"
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The error and its causes, the innermost first; of several attempts to connect the last."""
-    causes: list[BaseException] = []
-    step: BaseException | None = error
-    while step is not None and step not in causes:
-        causes.append(step)
-        if isinstance(step, BaseExceptionGroup):
-            step = step.exceptions[-1]
-        else:
-            step = step.__cause__ or step.__context__
-    return causes[::-1]
